@@ -1,13 +1,13 @@
-//! What a body is. Whatever looks inside a body, before or after authentication, goes by this one
-//! decision: what is proven must be what is read. The headers are only a claim, and anyone may have
-//! changed them.
+//! Determines the kind of a body. All code that reads a body, before or after authentication, uses
+//! this one decision: the verified content must be the content that is read. The headers are only a
+//! claim: any client can have changed them.
 
 use super::coding::{self, CodingProblem, DecodeBudget};
 use super::form;
 use super::request::{Headers, Request};
 use crate::json;
 
-/// What a body without content codings is.
+/// The kind of a body without content codings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// JSON in UTF-8, possibly nested too deep to be read.
@@ -20,7 +20,7 @@ pub enum BodyKind {
 /// A body without its content codings.
 #[derive(Debug)]
 pub struct DecodedBody {
-    /// `None`: it had none.
+    /// `None` if the body had no content coding.
     decoded: Option<Vec<u8>>,
     pub kind: BodyKind,
 }
@@ -37,8 +37,8 @@ impl DecodedBody {
     }
 }
 
-/// Removes the declared content codings, and determines what the body is. A body that is JSON as
-/// received has no coding, whatever is declared.
+/// Removes the declared content codings, and determines the kind of the body. A body that is JSON
+/// as received has no coding, even if one is declared.
 ///
 /// # Errors
 /// A declared coding cannot be removed. The received bytes must not be used instead.
@@ -59,7 +59,7 @@ pub fn open(request: &Request<'_>, room: &mut dyn DecodeBudget) -> Result<Decode
     Ok(DecodedBody { decoded: Some(decoded), kind })
 }
 
-/// Determines what a body without content codings is.
+/// Determines the kind of a body without content codings.
 pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
     let form = form_of(body, headers);
     if form != Some(form::FormKind::UrlEncoded) && json::is_of_any_depth(body) {
@@ -75,8 +75,8 @@ pub fn may_be_json(body: &[u8], headers: Headers<'_>) -> bool {
 }
 
 /// The declared form, if the body can be one. Some clients declare a form by default (`curl -d`),
-/// whatever they send. Unreadable JSON must not become a form with one odd name: a filter like
-/// `!/draft` would pass it.
+/// for any body. Unreadable JSON must not become a form with one odd name: a filter like `!/draft`
+/// would pass it.
 pub fn form_of(body: &[u8], headers: Headers<'_>) -> Option<form::FormKind> {
     form::kind(headers).filter(|kind| *kind != form::FormKind::UrlEncoded || form::is_url_encoded(body))
 }
@@ -88,7 +88,7 @@ mod tests {
     const FORM: &str = "application/x-www-form-urlencoded";
 
     #[test]
-    fn json_is_json_whatever_is_declared() {
+    fn json_is_recognised_despite_declared_type() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let of = |content_type: &str, body: &str| {
             kind(body.as_bytes(), Headers(&[("content-type", content_type.as_bytes())]))

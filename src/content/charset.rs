@@ -12,7 +12,7 @@ pub enum CharsetProblem {
     Malformed,
 }
 
-/// The charset that something declares, if any.
+/// A declared charset, if any.
 pub type DeclaredCharset = Result<Option<&'static Encoding>, CharsetProblem>;
 
 /// Returns the charset that the first Content-Type declares, if any.
@@ -42,7 +42,8 @@ pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
     Encoding::for_label(label).map(Some).ok_or(CharsetProblem::Unknown)
 }
 
-/// The parameters of a header value, as written. A semicolon between double quotes is part of a value.
+/// The parameters of a header value, as written. A semicolon between double quotes is part of a
+/// value.
 pub fn parameters(value: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let pieces = value.split(move |byte| {
@@ -68,8 +69,8 @@ pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, Charse
     text.map(std::borrow::Cow::into_owned).ok_or(CharsetProblem::Malformed)
 }
 
-/// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its declaration, with the length of the
-/// mark. `None` if neither names another charset.
+/// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its
+/// declaration, with the length of the mark. `None` if neither names another charset.
 ///
 /// # Errors
 /// `Unknown`.
@@ -86,7 +87,8 @@ pub fn of_json(
     Ok(charset.map(|charset| (byte_order(charset, body), 0)))
 }
 
-/// Converts JSON in another charset to UTF-8; `None` if the body is readable as it is, or is not JSON in its charset.
+/// Converts JSON in another charset to UTF-8; `None` if the body is readable as it is, or is not
+/// JSON in its charset.
 pub fn json_in_utf8(body: &[u8], headers: Headers<'_>) -> Option<String> {
     if json::problem(body) == json::JsonProblem::TooDeep || json::accepts(body) {
         return None;
@@ -96,7 +98,8 @@ pub fn json_in_utf8(body: &[u8], headers: Headers<'_>) -> Option<String> {
     json::accepts(text.as_bytes()).then_some(text)
 }
 
-/// Detects the byte order of UTF-16 without a mark: the first character of JSON is ASCII, so one of its bytes is zero.
+/// Detects the byte order of UTF-16 without a mark: the first character of JSON is ASCII, so one of
+/// its bytes is zero.
 fn byte_order(charset: &'static Encoding, body: &[u8]) -> &'static Encoding {
     let is_utf16 = charset == UTF_16LE || charset == UTF_16BE;
     match body {
@@ -139,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_of_json_comes_before_what_is_declared() {
+    fn json_byte_order_mark_overrides_declared_charset() {
         let of = |body: &[u8], content_type: &str| {
             of_json(body, Headers(&[("content-type", content_type.as_bytes())]))
         };

@@ -77,7 +77,7 @@ pub enum Cause {
     MissingHeader,
     /// A signature or timestamp is not in the format of the scheme, or appears twice.
     MalformedSignature,
-    /// The signature names an algorithm or version that the provider's recipe does not know.
+    /// The signature names an algorithm or version that the provider's recipe does not support.
     UnknownAlgorithm,
     /// Correctly signed, but further in the past or future than the tolerance.
     StaleTimestamp,

@@ -1,5 +1,5 @@
-//! A request with what is decoded of it on demand: most schemes need none of it, and none of it
-//! twice.
+//! A request whose parts are decoded on demand, and at most once: most schemes do not need any
+//! decoded part.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::form::{self, FormFields, FormProblem};
 use super::request::{Cause, Request, Secret};
 use crate::json;
 
-/// What a source has configured, by setting; lists have several values.
+/// The configured values of a source, by setting; lists have several values.
 #[derive(Clone, Debug, Default)]
 pub struct Texts(BTreeMap<String, Vec<Secret>>);
 
@@ -34,18 +34,18 @@ impl Texts {
 #[derive(Debug)]
 pub struct View<'a> {
     pub request: &'a Request<'a>,
-    /// The form field that holds the JSON where a form has no other.
+    /// The form field that holds the JSON.
     payload_field: Option<&'a str>,
     /// The query field that holds the JSON of a GET.
     query_payload_field: Option<&'a str>,
     /// `None` inside: the document is the body.
     signed_document: OnceCell<Result<Option<String>, Cause>>,
-    /// Nothing where it has too many.
+    /// `None` inside if it has too many fields.
     form: OnceCell<Option<FormFields>>,
     /// The JSON of a body that is not itself JSON in UTF-8.
     json: OnceCell<Result<Option<String>, Cause>>,
     opened: OnceCell<Result<DecodedBody, CodingProblem>>,
-    /// The JSON, where it has been read after authentication, with the limits that hold then.
+    /// The JSON, if it was read after authentication, with the limits that apply then.
     read_json: Option<&'a [u8]>,
     max_decoded_bytes: usize,
 }
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
         Self { max_decoded_bytes, ..self }
     }
 
-    /// The same with the JSON that was read from an authenticated request.
+    /// Sets the JSON that was read from an authenticated request.
     #[must_use]
     pub fn with_json(self, json: &'a [u8]) -> Self {
         let max_decoded_bytes = self.max_decoded_bytes.max(form::MAX_JSON_BYTES);
@@ -97,7 +97,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Returns what the body is without its content codings.
+    /// Returns the kind of the body without its content codings.
     ///
     /// # Errors
     /// The body cannot be decompressed.
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
         if is_plain { Ok(self.request.body) } else { Ok(self.opened()?.bytes(self.request.body)) }
     }
 
-    /// The same for a sender that has the JSON of a GET in a query field.
+    /// Sets the query field in which the sender puts the JSON of a GET.
     #[must_use]
     pub fn with_query_payload(self, field: Option<&'a str>) -> Self {
         Self { query_payload_field: field, ..self }
@@ -131,8 +131,8 @@ impl<'a> View<'a> {
         Ok(text.as_ref().map_or(self.request.body, String::as_bytes))
     }
 
-    /// The JSON that is read from the request: the body, or what a field of the form or query has
-    /// instead. Empty if that is not JSON.
+    /// The JSON that is read from the request: the body, or a field of the form or query. Empty if
+    /// that is not JSON.
     ///
     /// # Errors
     /// The body cannot be decompressed, or is too large to be decoded.
@@ -173,7 +173,8 @@ impl<'a> View<'a> {
         charset::declared(self.request.headers)
     }
 
-    /// The fields of a body that is read as a form, in the order received; otherwise none.
+    /// Returns the fields of a body that is read as a form, in the order received; no fields for
+    /// any other body.
     fn form(&self) -> Result<&FormFields, Cause> {
         let opened = self.opened()?;
         let fields = self.form.get_or_init(|| match &opened.kind {
@@ -186,12 +187,12 @@ impl<'a> View<'a> {
         fields.as_ref().ok_or(Cause::TooLarge)
     }
 
-    /// The fields, where a scheme takes them for the whole body.
+    /// Returns the fields, for a scheme that signs them instead of the whole body.
     ///
     /// # Errors
-    /// A body that is not read as a form has no fields: a signature of nothing must not stand for
-    /// it. Nor may that of the fields stand for the files beside them. Text with replaced bytes is
-    /// not what was signed.
+    /// A body that is not read as a form has no fields: a signature over no fields must not verify
+    /// it. A signature over the fields must not verify the files next to them. Text with replaced
+    /// bytes is not the signed text.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
         if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {
@@ -206,7 +207,7 @@ impl<'a> View<'a> {
     /// charset.
     ///
     /// # Errors
-    /// A field that comes twice is ambiguous.
+    /// A repeated field is ambiguous.
     pub fn form_field(&self, name: &str) -> Result<Option<&str>, Cause> {
         let fields = self.form()?;
         let named = fields.values.iter().filter(|(field, _)| field == name);
@@ -217,7 +218,7 @@ impl<'a> View<'a> {
     /// The value of a query field; `None` if it is absent or not UTF-8.
     ///
     /// # Errors
-    /// A field that comes twice is ambiguous.
+    /// A repeated field is ambiguous.
     pub fn query_field(&self, name: &str) -> Result<Option<String>, Cause> {
         let value = single(form::values(self.request.query, name))?;
         Ok(value.and_then(|bytes| String::from_utf8(bytes.into_owned()).ok()))
@@ -261,7 +262,7 @@ mod tests {
         let decoded = (Ok(json.to_vec()), Ok(json.to_vec()));
         assert_eq!(read("deflate", &compress_to_vec_zlib(json, 6)), decoded);
         assert_eq!(read("identity", json), decoded);
-        // What is JSON as received has no coding.
+        // JSON as received has no coding.
         assert_eq!(read("gzip", json), decoded);
         assert_eq!(read("br", json), decoded);
         let wrong = (Err(Cause::SignatureMismatch), Err(Cause::SignatureMismatch));

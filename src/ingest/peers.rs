@@ -13,7 +13,7 @@ const PER_CENT: u64 = 95;
 #[derive(Debug, Default)]
 pub struct Peers {
     has_warned: AtomicBool,
-    /// Requests of the window that no proxy can have passed on.
+    /// Requests of the window that no proxy can have forwarded.
     unsuspected: AtomicU32,
     window: Mutex<PeerWindow>,
 }
@@ -26,13 +26,13 @@ struct PeerWindow {
 }
 
 impl Peers {
-    /// Takes note of a request; `is_trusted` of a peer that is a trusted proxy. Warns once.
+    /// Records a request, and warns once. `is_trusted`: the peer is a trusted proxy.
     pub fn note(&self, peer: IpAddr, is_trusted: bool, is_forwarded: bool) {
         if self.has_warned.load(Ordering::Relaxed) {
             return;
         }
         let peer = peer.to_canonical();
-        // Programs on the same machine are clients, unless they pass on for others.
+        // Programs on the same machine are clients, unless they forward for others.
         let is_suspect = !is_trusted && is_private(peer) && (is_forwarded || !peer.is_loopback());
         if !is_suspect {
             self.unsuspected.fetch_add(1, Ordering::Relaxed);
@@ -44,8 +44,8 @@ impl Peers {
         {
             log::warn!(
                 "nearly all requests come from {proxy}, a private address: if it is a proxy, set \
-                 CREEL_TRUSTED_PROXIES={proxy} so that its clients are told apart; otherwise limits act on all of \
-                 them together"
+                 CREEL_TRUSTED_PROXIES={proxy} so that creel distinguishes its clients; otherwise limits apply \
+                 to all of them together"
             );
         }
     }

@@ -98,7 +98,7 @@ fn is_carried_in_head(
     knows_path || reason.kind == RejectionKind::Candidate
 }
 
-/// The same with the body. Large ones are read on a thread for such work.
+/// Checks the request together with its body. Large bodies are read on a blocking thread.
 async fn is_carried(
     sources: &Sources,
     verifier: &Arc<Verifier>,

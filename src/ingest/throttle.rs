@@ -185,11 +185,11 @@ mod tests {
         let taken = (0..10_000).filter(|number| throttle.take(client(*number)).is_ok()).count();
         assert_eq!(throttle.limiter.len(), 100);
         assert!(taken <= 100 + SHARED_BUCKETS, "{taken}");
-        assert!(throttle.take(client(1)).is_err(), "a client with a bucket of its own keeps it");
+        assert!(throttle.take(client(1)).is_err(), "a client with its own bucket keeps it");
     }
 
     #[test]
-    fn room_is_made_once_the_buckets_are_full_again() {
+    fn full_buckets_make_room_for_new_clients() {
         let (throttle, clock) = throttle(1, Duration::from_secs(1), 100);
         for number in 0..100 {
             assert_eq!(throttle.take(client(number)), Ok(()));

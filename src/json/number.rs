@@ -152,7 +152,7 @@ mod tests {
         }
 
         #[test]
-        fn whole_numbers_are_equal_as_integers_are(one in any::<i64>(), other in any::<i64>()) {
+        fn whole_numbers_compare_like_integers(one in any::<i64>(), other in any::<i64>()) {
             prop_assert_eq!(equal(&one.to_string(), &other.to_string()), one == other);
             let with_fraction = format!("{one}.00");
             prop_assert!(equal(&one.to_string(), &with_fraction));

@@ -189,7 +189,7 @@ impl Branch {
         document.end()
     }
 
-    /// Reads a value inside a document, which may be anything.
+    /// Reads a value inside a document, which may be of any type.
     fn read_object(&self, raw: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         if !raw.starts_with('{') {
             return Ok(());
@@ -212,7 +212,7 @@ impl PathNode {
         match self {
             Self::Value(slot) => found[slot.0] = PathValue::from_raw(raw),
             Self::Branch(branch) => {
-                // Of a key that appears twice the last one counts, with all that is in it.
+                // The last of duplicate keys wins, together with everything inside it.
                 branch.forget(found);
                 branch.read_object(raw, found)?;
             }

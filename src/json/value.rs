@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn literal_is_kept_as_it_is_written() {
+    fn literal_is_kept_as_written() {
         let literal: Literal = serde_json::from_str(" 1.10 ").unwrap();
         assert_eq!(literal.raw(), "1.10");
         assert_eq!(serde_json::to_string(&literal).unwrap(), "1.10");

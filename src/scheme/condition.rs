@@ -63,7 +63,7 @@ impl RequestCondition {
     }
 
     /// # Errors
-    /// A place that is filled twice is ambiguous.
+    /// A place with two values is ambiguous.
     pub fn holds(&self, view: &View<'_>, texts: &Texts) -> Result<bool, Cause> {
         Ok(match &self.wants {
             ExpectedValue::Something => self.place.is_filled(view)?,
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_something_and_null_is_nothing() {
+    fn object_is_a_value_and_null_is_not() {
         for body in
             [r#"{"event":{}}"#, r#"{"event":[]}"#, r#"{"event":"x"}"#, r#"{"event":0}"#, r#"{"event":false}"#]
         {

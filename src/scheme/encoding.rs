@@ -54,7 +54,7 @@ impl Encoding {
         (written == length).then_some(bytes)
     }
 
-    /// Bytes of any number up to a limit that no signature reaches.
+    /// Decodes any number of bytes, up to a limit that no signature reaches.
     pub fn decode_any(self, text: &[u8]) -> Option<Vec<u8>> {
         if text.is_empty() || text.len() > MAX_ENCODED_BYTES {
             return None;
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hex_is_read_in_either_case_and_nothing_else_is() {
+    fn only_hex_is_decoded_in_either_case() {
         let decode = |text: &str| Encoding::Hex.decode(text.as_bytes(), 2).map(|bytes| [bytes[0], bytes[1]]);
         assert_eq!(decode("a0fF"), Some([0xa0, 0xff]));
         for refused in ["", "a0f", "a0ff0", "a0fg", "a0f ", "+0ff", "a0ff00"] {

@@ -74,7 +74,7 @@ impl Expectation {
         Ok(Self { status, conditions })
     }
 
-    /// Whether it can be met by an answer that is an error.
+    /// Whether it expects a successful status.
     pub fn is_success(&self) -> bool {
         matches!(self.status, Status::Success | Status::Exactly(200..=299))
     }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_as_expected_when_status_and_all_conditions_are() {
+    fn answer_must_meet_status_and_all_conditions() {
         let paid = r#"{"status":"paid","amount":10.50,"n":3,"big":9007199254740993,"ok":true,"none":null,"a":[{"b":"in progress"}],"o":{}}"#;
         for expectation in [
             "2xx",

@@ -52,7 +52,7 @@ pub enum JwtAlgorithm {
     EdDSA,
 }
 
-/// Whether `exp` must be there. `nbf` is always honoured.
+/// Whether `exp` is required. `nbf` is always honoured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expires {
@@ -67,7 +67,7 @@ pub enum Expires {
 pub struct Claim {
     pub name: String,
     pub must: ClaimCheck,
-    /// It must be there if the body is not empty, and only then.
+    /// Required if the body is not empty, and only then.
     pub unless_empty_body: bool,
 }
 
@@ -83,7 +83,7 @@ pub enum ClaimCheck {
 pub enum JwtKeys {
     Secrets(Vec<Secret>),
     Public(Vec<PublicKey>),
-    /// Those that the provider has published; by `kid` where the token names one.
+    /// The keys that the provider has published; selected by `kid` if the token names one.
     Published,
 }
 
@@ -240,7 +240,7 @@ impl Jwt {
         Ok(())
     }
 
-    /// `exp` and `nbf` as RFC 7519 has them, and the age of the token.
+    /// Checks `exp` and `nbf` as RFC 7519 defines them, and the age of the token.
     fn check_times(
         &self,
         claims: &Map<String, Value>,
@@ -330,10 +330,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, Cause
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Number(number)) => {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a float is cut to what an i64 holds, which is what is wanted"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "a float is truncated to an i64 on purpose")]
             let whole = number.as_i64().or_else(|| number.as_f64().map(|float| float as i64));
             whole.map(Some).ok_or(Cause::MalformedSignature)
         }
@@ -358,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_claim_hides_no_other() {
+    fn odd_claim_does_not_hide_other_claims() {
         let claims = read_claims(br#"{"iss":"a","name":"\ud83d","far":1e400,"iss":"b"}"#).unwrap();
         assert_eq!(claims["iss"], "b");
         assert!(["name", "far"].iter().all(|odd| claims[*odd].is_object()));

@@ -32,7 +32,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// How many bytes its signatures have; `None` for public-key signatures of several lengths.
+    /// The length of its signatures in bytes; `None` for public-key signatures of several lengths.
     pub const fn signature_bytes(self) -> Option<usize> {
         match self {
             Self::HmacMd5 | Self::Md5 => Some(16),
@@ -71,7 +71,7 @@ impl Algorithm {
         }
     }
 
-    /// As people call it.
+    /// The usual name of the algorithm.
     const fn name(self) -> &'static str {
         match self {
             Self::HmacMd5 => "HMAC-MD5",
@@ -101,7 +101,7 @@ impl std::fmt::Display for Algorithm {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Derivation {
-    /// The first of these that the text begins with is taken off.
+    /// Removes the first of these with which the text begins.
     pub prefix: Vec<String>,
     /// Uses only the part after the first occurrence of this text; the whole value if absent.
     pub after: Option<String>,
@@ -205,7 +205,7 @@ impl SecretKey {
     /// A part of the signed text is absent.
     pub fn sign(&self, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
         match self {
-            // The commonest scheme, and ring's one-shot form skips the buffer that a context keeps.
+            // The most common scheme: ring's one-shot form does not need the buffer of a context.
             Self::Hmac(key) if template.is_body_alone() => {
                 Ok(Tag::new(ring_hmac::sign(key, scope.view.request.body).as_ref()))
             }

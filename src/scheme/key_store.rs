@@ -31,7 +31,7 @@ pub enum KeyResponse {
     /// Public keys, each as PEM, base64 or a JSON Web Key.
     Keys(Vec<String>),
     Document(Vec<u8>),
-    /// The provider has no such thing.
+    /// The provider does not have it.
     Unknown,
     /// It has not been fetched, or is too old.
     NotYet,
@@ -46,7 +46,7 @@ pub trait KeyStore {
         false
     }
 
-    /// For certificates. Asked for only when there is one.
+    /// The trusted roots for certificates; called only for a certificate.
     fn roots(&self) -> &Roots;
 }
 
@@ -68,7 +68,7 @@ impl dyn KeyStore + '_ {
     /// # Errors
     /// The key does not exist, or is not fetched yet.
     pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, VerifyError> {
-        // It may become a part of a URL, in which dots lead elsewhere.
+        // The id may become a segment of a URL, in which dots change the path.
         if id.is_some_and(|id| id.len() > MAX_ID_BYTES || matches!(id, "" | "." | "..")) {
             return Err(Cause::UnknownKey.into());
         }
@@ -94,7 +94,7 @@ impl dyn KeyStore + '_ {
         }
     }
 
-    /// The key of the certificate at a URL, if host, validity and chain are as they must be.
+    /// Returns the key of the certificate at a URL, if host, validity and chain are correct.
     ///
     /// # Errors
     /// `CertificateNotTrusted`, or something must be fetched.
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_member_of_a_jwk_hides_no_key() {
+    fn odd_jwk_member_does_not_hide_the_key() {
         // RFC 8037, appendix A.2, with more members.
         let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
             "note":"\ud83d","far":1e400}"#;

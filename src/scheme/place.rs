@@ -70,10 +70,10 @@ impl Place {
         matches!(self, Self::Json(_) | Self::Form(_) | Self::KeyOf { .. })
     }
 
-    /// The value, if there is one that is not empty. Numbers and literals are as sent.
+    /// Returns the value, unless it is empty. Numbers and literals are as sent.
     ///
     /// # Errors
-    /// Twice is ambiguous, and a body whose codings cannot be removed hides it.
+    /// A repeated value is ambiguous, and a body whose codings cannot be removed is unreadable.
     pub fn find<'a>(&self, view: &'a View<'a>) -> Result<Option<Cow<'a, [u8]>>, Cause> {
         let text = |text: String| Cow::Owned(text.into_bytes());
         let found = match self {

@@ -29,7 +29,7 @@ pub struct SignatureScheme {
     pub timestamp: Option<Timestamp>,
     /// How the parts of the signed text are separated.
     pub split: Split,
-    /// Under which the scheme applies at all.
+    /// The conditions under which the scheme applies.
     pub require: Vec<RequestCondition>,
     /// The label of a stronger scheme in the same value. If it is present, this scheme does not
     /// apply.
@@ -39,14 +39,14 @@ pub struct SignatureScheme {
 /// The keys of one source for one scheme.
 #[derive(Clone, Debug)]
 pub enum SignatureKeys {
-    /// None where the source has not configured or allowed the scheme.
+    /// Empty if the source has not configured or allowed the scheme.
     Secrets(Vec<SecretKey>),
     Public(Vec<PublicKey>),
     /// The provider's key with the id that the request names.
     ById(Place),
     /// Any key that the provider has published.
     AnyPublished,
-    /// Of the certificate at the URL that the request names.
+    /// The key of the certificate at the URL that the request names.
     Certificate {
         url: Place,
         hosts: &'static [String],
@@ -69,13 +69,13 @@ impl SignatureKeys {
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
     pub keys: SignatureKeys,
-    /// The setting that holds the keys; `None` where they are fetched.
+    /// The setting that holds the keys; `None` if they are fetched.
     pub setting: Option<&'static str>,
 }
 
 impl BoundSignature {
     /// Returns the place of the signature. If the recipe has several headers with a common prefix,
-    /// that is the one named after the key: `X-Primary` for the setting `primary_secret`, else
+    /// that is the one named after the key: `X-Primary` for the setting `primary_secret`, otherwise
     /// `X-1`.
     pub fn place(&self) -> Place {
         let Place::Headers(beginning) = &self.scheme.at else { return self.scheme.at.clone() };
@@ -231,7 +231,7 @@ impl BoundSignature {
         }
     }
 
-    /// The time that this takes does not depend on the content of the signatures.
+    /// Its running time does not depend on the content of the signatures.
     fn check_secrets(
         &self,
         secrets: &[SecretKey],
@@ -252,7 +252,7 @@ impl BoundSignature {
         Err(Cause::SignatureMismatch)
     }
 
-    /// Looks for the keys only where there is something to check.
+    /// Looks up the keys only if there is a signature to check.
     fn check_public(
         &self,
         scope: &TemplateScope<'_>,
@@ -279,7 +279,7 @@ impl BoundSignature {
     }
 }
 
-/// The lines of header fields, those that hold something.
+/// The lines of header fields that are not empty.
 fn lines<'a>(view: &View<'a>, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &'a [u8]> {
     let fields = view.request.headers.0.iter().filter(move |(name, _)| is_wanted(name));
     fields.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty())
@@ -323,7 +323,7 @@ fn try_list<'a>(
     }
 }
 
-/// Whether a request has something where a scheme that has keys looks for a signature.
+/// Whether a request has a value at the place of the signature of a scheme that has keys.
 pub fn is_sent(schemes: &[BoundSignature], view: &View<'_>) -> bool {
     schemes.iter().any(|keyed| !keyed.keys.are_absent() && keyed.is_sent(view))
 }
@@ -359,9 +359,9 @@ pub fn authenticate(
     Err(refusal)
 }
 
-/// Whether every signature that may have decided covers something; `None` if the request has none.
-/// The deciding place is the same as in `authenticate`: for an accepted request, the first one with
-/// a value and keys.
+/// Whether `covers` holds for every signature that may have decided; `None` if the request has no
+/// signature. The deciding place is the same as in `authenticate`: for an accepted request, the
+/// first one with a value and keys.
 pub fn is_covered(
     schemes: &[BoundSignature],
     view: &View<'_>,
@@ -378,7 +378,7 @@ pub fn heavier(first: VerifyError, second: VerifyError) -> VerifyError {
     if weight(&second) > weight(&first) { second } else { first }
 }
 
-/// How far a check came before it failed.
+/// Ranks an error by the step at which the check failed.
 const fn weight(unproven: &VerifyError) -> u8 {
     match unproven {
         VerifyError::Missing(_) => 7,

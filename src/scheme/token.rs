@@ -16,7 +16,7 @@ use crate::json::PathValue;
 pub struct SharedToken {
     at: Place,
     scheme: AuthScheme,
-    /// SHA-256 of each token: comparing digests gives away neither content nor length.
+    /// SHA-256 of each token: comparing digests reveals neither content nor length.
     digests: Vec<Secret>,
 }
 
@@ -91,7 +91,7 @@ impl SharedToken {
     }
 }
 
-/// The cause for a token that cannot be read; a body that is too large may have the right one.
+/// The cause for a token that cannot be read; a body that is too large may have the correct one.
 const fn mismatch(cause: Cause) -> Cause {
     if matches!(cause, Cause::TooLarge) { cause } else { Cause::TokenMismatch }
 }

@@ -44,7 +44,7 @@ pub enum VerificationOutcome {
     Rejected(RejectionReason),
 }
 
-/// The rules of a source, as they are now.
+/// The current rules of a source.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub verifier: Arc<Verifier>,

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use crate::providers::{Cause, Headers, Verifier};
 use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
-/// Candidates without a success between them: a single one may be a forgery.
+/// Rejected candidates without a success in between: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
 /// Forgeries between genuine messages must not flood the log.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(3_600);
@@ -38,7 +38,7 @@ enum HealthChange {
 }
 
 impl SourceHealth {
-    /// A message was verified. On the way of every message: nearly always two loads.
+    /// Records a verified message. Runs for every message; nearly always two loads.
     pub fn verified(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime) {
         if let Some(change) = self.succeed() {
             follow_up(name, store, now, change, None);
@@ -58,7 +58,7 @@ impl SourceHealth {
         }
     }
 
-    /// A request that may be genuine was rejected.
+    /// Records the rejection of a request that may be genuine.
     pub fn failed(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime, cause: Cause) {
         if let Some(change) = self.fail(Instant::now()) {
             follow_up(name, store, now, change, Some(cause));
@@ -142,9 +142,9 @@ fn follow_up(
 ) {
     if change == HealthChange::BeganToFail {
         log::warn!(
-            "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} requests in a row that carry what its \
-             scheme demands were rejected, the last one as {}. Unless they are forged, check its secret and its other \
-             settings; the requests are kept, see `creel rejections --source {name}`",
+            "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} consecutive requests with the credentials \
+             that its scheme requires were rejected, the last one as {}. Unless they are forged, check its secret and \
+             its other settings; the requests are in the quarantine, see `creel rejections --source {name}`",
             cause.map_or("unknown", Cause::name)
         );
     }

@@ -37,7 +37,7 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     {
         let problems: Vec<&str> = problems.iter().map(|error| error.problem.as_str()).collect();
         log::error!(
-            "source {}: what it had learned {}; it waits for another secret (creel learn {})",
+            "source {}: its learned secret {}; it waits for another one (creel learn {})",
             source.name,
             problems.join(", "),
             source.name
@@ -83,7 +83,7 @@ pub async fn learn(
     // again.
     let usable = std::str::from_utf8(secret.expose()).ok().zip(source.with_secret(secret).ok());
     let Some((text, verifier)) = usable else {
-        log::warn!("source {}: what a handshake sent cannot be its secret", source.name);
+        log::warn!("source {}: a handshake contained an invalid secret", source.name);
         return Ok(LearningWindow::Closed);
     };
     store.settings().set_setting(&secret_setting(&source.name), text, Sealing::Sealed, now).await?;

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_out_of_the_headers_and_only_they() {
+    fn only_credentials_are_removed_from_the_headers() {
         let fields: [(&str, &[u8]); 6] = [
             ("authorization", b"Bearer s1"),
             ("cookie", b"s2"),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_out_of_the_query_however_their_name_is_written() {
+    fn credentials_are_removed_from_the_query_in_any_spelling() {
         let rows = [
             ("", None),
             ("id=1", Some("id=1")),

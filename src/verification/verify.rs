@@ -23,7 +23,7 @@ use crate::verification::sources::Sources;
 /// A key, a certificate, and the issuers of that.
 const MAX_FETCHES: usize = 5;
 
-/// Why a request cannot be verified now; whether it is genuine is not known.
+/// The reason why a request cannot be verified now; it may be genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationError {
     Unavailable(Unavailable),

@@ -4,7 +4,7 @@
 //! `cargo test vectors` runs the vectors in `tests/vectors`; `TEST_VECTORS` names another file or
 //! directory.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test and reports its location")]
 
 mod asked;
 mod vector;

@@ -35,7 +35,7 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
     match verifier.authenticate(request, &World::of(vector)) {
         Ok(()) => {}
         Err(VerifyError::Rejected(cause)) => return Ok(Outcome::Refused(cause)),
-        Err(VerifyError::Missing(wanted)) => return Err(format!("wants {wanted:?}, which nobody passed in")),
+        Err(VerifyError::Missing(wanted)) => return Err(format!("needs {wanted:?}, which the vector lacks")),
     }
     match verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed) {
         Some(Ok(handshake)) => Ok(Outcome::Handshake(Box::new(handshake))),
@@ -48,7 +48,7 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
 fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
     let Some(asker) = verifier.asker() else { return Outcome::Message };
     let Question::Values(values) = asker.question(request, None).unwrap() else {
-        panic!("nothing to ask with")
+        panic!("no value for the confirmation")
     };
     let login = asker.login().map(|call| asker.logged_in(vector.asked(&call.url).1.as_bytes()).unwrap());
     let call = asker.call(&values, request.body, login.as_ref()).unwrap();

@@ -3,7 +3,7 @@
 //! `harness` starts and monitors the binary; every other module tests a group of promises. The
 //! tests use none of the crate's own code, so that its mistakes cannot hide themselves.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be had fails the test, and says where")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test and reports its location")]
 
 mod api;
 mod architecture;

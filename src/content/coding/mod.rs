@@ -84,7 +84,7 @@ pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
 /// Removes all codings from a body.
 ///
 /// # Errors
-/// Why it cannot be decoded.
+/// The reason why it cannot be decoded.
 pub fn decode(
     body: &[u8],
     codings: &[Coding],

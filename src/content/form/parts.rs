@@ -11,17 +11,17 @@ use crate::content::charset::{self, CharsetProblem, DeclaredCharset, parameters}
 
 /// One part of a multipart form.
 pub struct FormPart {
-    /// `None`: it has none that is UTF-8, or several.
+    /// `None` if it is absent, not UTF-8, or repeated.
     pub name: Option<String>,
     /// Empty for a file.
     pub value: Bytes,
-    /// Of its own Content-Type, or else of the form.
+    /// From the part's Content-Type; otherwise the charset of the form.
     pub charset: DeclaredCharset,
     /// `None` inside: its description is not UTF-8.
     pub file: Option<Option<FormFile>>,
 }
 
-/// What is read of a file.
+/// The description of a file, without its content.
 #[derive(Serialize)]
 pub struct FormFile {
     filename: String,
@@ -38,7 +38,7 @@ impl FormPart {
         charset::decode(&self.value, self.charset?.unwrap_or(UTF_8))
     }
 
-    /// The size of what is read.
+    /// The size of the part as read; for a file, only of its description.
     pub fn bytes(&self) -> usize {
         let file = self.file.as_ref().and_then(Option::as_ref);
         let described =
@@ -47,7 +47,8 @@ impl FormPart {
     }
 }
 
-/// The parts of a multipart body; none where it is not well-formed, `None` where there are too many.
+/// Returns the parts of a multipart body: no parts if it is malformed, `None` if there are too
+/// many.
 pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option<Vec<FormPart>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
@@ -60,7 +61,7 @@ pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option
         }
         Ok::<_, multer::Error>(None)
     };
-    // Everything is there already: nothing is waited for.
+    // The whole body is in memory, so the future is ready immediately.
     let mut parts = reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))?;
     let is_unclear = |part: &FormPart| part.charset == Ok(None) && std::str::from_utf8(&part.value).is_err();
     if parts.iter().any(is_unclear) {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The payload if the form has the field, or else its fields.
+/// Returns the payload if the form has the field, otherwise its fields.
 fn to_json(
     body: &[u8],
     field: Option<&str>,
@@ -101,7 +101,7 @@ fn multipart_fields_become_an_object_with_files_described() {
     let described = r#"{"filename":"f.pdf","size":8}"#;
     let expected = format!("{{\"a\":[\"x \u{e9}\",\"x \u{e9}\"],\"c\":{described},\"b\":\"1\"}}");
     assert_eq!(all.unwrap(), Some(expected));
-    // Only what is read counts towards the limit.
+    // The content of a file is not read and does not count towards the limit.
     let large_file = part("name=c; filename=f", &"x".repeat(MAX_JSON_BYTES + 1));
     let size = MAX_JSON_BYTES + 1;
     let expected = format!("{{\"a\":\"x \u{e9}\",\"c\":{{\"filename\":\"f\",\"size\":{size}}}}}");
@@ -195,7 +195,7 @@ fn part_of_multipart_is_decoded_by_its_own_charset() {
 }
 
 #[test]
-fn a_form_that_would_take_much_memory_is_not_decoded() {
+fn form_that_needs_much_memory_is_not_decoded() {
     assert_eq!(to_json("a&".repeat(MAX_FIELDS).as_bytes(), None, None), Err(FormProblem::TooLarge));
     assert!(to_json("a&".repeat(MAX_FIELDS - 1).as_bytes(), None, None).is_ok());
     assert_eq!(to_json(&vec![b'a'; MAX_JSON_BYTES + 1], None, None), Err(FormProblem::TooLarge));
@@ -205,7 +205,7 @@ fn a_form_that_would_take_much_memory_is_not_decoded() {
 }
 
 #[test]
-fn fields_that_are_signed_may_be_as_large_as_bodies_but_not_as_many() {
+fn signed_fields_may_be_large_but_not_numerous() {
     let values = |body: &[u8], kind: FormKind| fields(body, kind, None).map(|fields| fields.values);
     let multipart = |part: &str, count: usize| {
         let parts = format!("--b\r\ncontent-disposition: form-data; name=a\r\n\r\n{part}\r\n").repeat(count);

@@ -7,9 +7,9 @@ use encoding_rs::{Encoding, UTF_8};
 /// Decoded, a form of many short fields takes thirty times its size.
 pub const MAX_FIELDS: usize = 10_000;
 
-/// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control characters in names. Clients that
-/// take a whole document for the name of a field, or for the value of a field without a name, send no form: a filter like
-/// `!/draft` would pass it.
+/// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control
+/// characters in names. Clients that take a whole document for the name of a field, or for the
+/// value of a field without a name, send no form: a filter like `!/draft` would pass it.
 pub fn is_url_encoded(body: &[u8]) -> bool {
     if Encoding::for_bom(body).is_some() || memchr::memchr(0, body).is_some() {
         return false;
@@ -31,8 +31,8 @@ pub fn is_url_encoded(body: &[u8]) -> bool {
     true
 }
 
-/// Whether a field is a document (JSON, XML, a script) or its beginning. A document that contains `=` or `&` ends in other
-/// fields, so the rules for the first field are stricter.
+/// Whether a field is a document (JSON, XML, a script) or its beginning. A document that contains
+/// `=` or `&` ends in other fields, so the rules for the first field are stricter.
 fn is_document(written: &[u8], value: Option<&[u8]>, is_first: bool) -> bool {
     let unescaped_name = unescaped(written);
     let name = without_invisible_start(&unescaped_name);
@@ -62,15 +62,16 @@ fn is_document(written: &[u8], value: Option<&[u8]>, is_first: bool) -> bool {
     begins_object || (has(written, b"{\"<") && !(has_value && is_enclosed))
 }
 
-/// Whether a name that begins with a bracket is one like `[0][a]`, and not an array with strings, objects or several items.
+/// Whether a name that begins with a bracket is one like `[0][a]`, and not an array with strings,
+/// objects or several items.
 fn is_index(after_bracket: &[u8]) -> bool {
     let Some(end) = memchr::memchr(b']', after_bracket) else { return false };
     !after_bracket[..end].iter().any(|byte| matches!(byte, b'[' | b','))
         && !after_bracket.iter().any(|byte| matches!(byte, b'{' | b'"'))
 }
 
-/// Skips white space, control characters and characters without a glyph. Invalid bytes count too: they can be white space in a
-/// charset that is declared elsewhere.
+/// Skips white space, control characters and characters without a glyph. Invalid bytes count too:
+/// they can be white space in a charset that is declared elsewhere.
 fn without_invisible_start(mut text: &[u8]) -> &[u8] {
     const MAX_CHAR_BYTES: usize = 4;
     while let Some(chunk) = text[..text.len().min(MAX_CHAR_BYTES)].utf8_chunks().next() {
@@ -94,7 +95,8 @@ fn is_invisible(character: char) -> bool {
         )
 }
 
-/// The charset that a form names in one of its fields: `_charset_` (HTML, RFC 7578), or `charset` (PayPal).
+/// The charset that a form names in one of its fields: `_charset_` (HTML, RFC 7578), or `charset`
+/// (PayPal).
 pub fn named_charset<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<&'static Encoding> {
     let mut labels = fields.filter(|(name, _)| matches!(*name, b"_charset_" | b"charset"));
     let (Some((_, label)), None) = (labels.next(), labels.next()) else { return None };

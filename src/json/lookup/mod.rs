@@ -24,7 +24,7 @@ pub struct JsonPath(Vec<PathStep>);
 enum PathStep {
     Key(String),
     FirstItem,
-    /// A pointer's: the key of an object, or the place in an array.
+    /// One token of a pointer: the key of an object, or the index in an array.
     Token(String),
 }
 
@@ -127,7 +127,7 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     if !raw.starts_with('[') {
         return member(raw, token);
     }
-    // A place is written without leading zeros.
+    // An array index has no leading zeros.
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
     let place = token.parse::<usize>().ok().filter(|_| is_place)?;
@@ -144,7 +144,7 @@ pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
     keys.found
 }
 
-/// The last member with that key: of a key that appears twice the last one counts.
+/// Returns the last member with that key: the last of duplicate keys wins.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     if !object.starts_with('{') {
         return None;

@@ -42,7 +42,7 @@ fn pointers_of_rfc_6901_lead_to_their_values() {
 }
 
 #[test]
-fn odd_members_hide_no_place() {
+fn odd_members_do_not_hide_other_values() {
     for odd in [r#""o":"\ud83d","#, r#""\ud83d":1,"#, r#""o":1e400,"#, r#""o":-1e-99999999999999999999,"#] {
         let body = format!("{{{odd}\"draft\":true,\"n\":[1.10,{{\"x\":2}}]}}");
         let expected = Ok(vec![Some("true"), Some("1.10"), Some("2"), None]);
@@ -53,7 +53,7 @@ fn odd_members_hide_no_place() {
 }
 
 #[test]
-fn last_of_two_keys_counts_with_all_in_it() {
+fn last_duplicate_key_wins_with_its_content() {
     let body = r#"{"a":{"b":1,"c":[1,2]},"\u0061":{"c":[3]},"d":1,"d":{"e":2}}"#;
     assert_eq!(
         read(&["/a/b", "/a/c/0", "/a/c/1", "/d", "/d/e"], body),

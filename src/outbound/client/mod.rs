@@ -70,13 +70,13 @@ impl Response {
 /// Reason for a missing response. The texts never contain the URL, which may carry a token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error("cannot create the HTTP client: {0}")]
     Client(String),
     #[error("the request is not valid: {0}")]
     Invalid(String),
     #[error("cannot connect: {0}")]
     Connect(String),
-    #[error("{0}: it is not connected to, unless CREEL_TARGET_ALLOW_IPS opens its network")]
+    #[error("{0}: connections to it need its network in CREEL_TARGET_ALLOW_IPS")]
     Forbidden(#[from] ForbiddenAddress),
     #[error("no complete response within {0:?}")]
     Timeout(Duration),

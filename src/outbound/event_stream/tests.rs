@@ -128,7 +128,7 @@ fn other_status_is_returned_with_its_body() {
         let _ = stream.write_all(&refusal);
     });
     let StreamAnswer::Refused(response) = run(open(&server.url(), PATIENCE)).unwrap() else {
-        panic!("it is refused")
+        panic!("it is rejected")
     };
     assert_eq!((response.status, response.body.as_slice()), (401, &b"{\"detail\":\"no\"}"[..]));
 }

@@ -189,7 +189,7 @@ impl GithubAddresses {
                 }
                 Err(error) => {
                     failures += 1;
-                    log::warn!("GitHub's address list was not refreshed, the last good one stays: {error}");
+                    log::warn!("cannot refresh GitHub's address list, keeping the last valid one: {error}");
                 }
             }
             tokio::time::sleep(wait_after(failures)).await;

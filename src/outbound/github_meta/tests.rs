@@ -66,7 +66,7 @@ fn refresh_replaces_the_list_in_every_clone() {
     assert_eq!(run(addresses.refresh(&Client::new(), &server.url)), Ok(Refreshed::Updated));
 
     assert!(holds(&clone, "198.51.100.7") && holds(&clone, "2001:db8::7"));
-    assert!(!holds(&clone, "192.30.252.1"), "what is no longer published is no longer allowed");
+    assert!(!holds(&clone, "192.30.252.1"), "an address that is no longer published is not allowed");
     assert!(!server.request().contains("if-none-match"), "the compiled-in list has no tag");
 }
 
@@ -94,7 +94,7 @@ fn tag_is_sent_only_to_its_own_address() {
     run(addresses.refresh(&Client::new(), &one.url)).unwrap();
 
     let error = run(addresses.refresh(&Client::new(), &other.url)).unwrap_err();
-    assert_eq!(error, "the answer has status 304", "it was not asked whether anything changed");
+    assert_eq!(error, "the answer has status 304", "the request was not conditional");
     assert!(!other.request().contains("if-none-match"));
 }
 

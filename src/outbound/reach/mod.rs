@@ -96,7 +96,7 @@ pub enum VetError {
     #[error("the host of the URL cannot be resolved: {0}")]
     Unresolved(String),
     #[error(
-        "{0}: what is named through the API reaches public addresses only; the operator can open a network with \
+        "{0}: a URL given to the API may lead only to public addresses; the operator can allow a network with \
          CREEL_TARGET_ALLOW_IPS"
     )]
     Forbidden(#[from] ForbiddenAddress),

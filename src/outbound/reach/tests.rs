@@ -20,8 +20,8 @@ fn url_error_has_the_cause_and_omits_the_url() {
         ("http://8.8.8.8/#hush", "the URL must not have a fragment (#…): it is never sent"),
         (
             "http://10.0.0.1/hush",
-            "the address 10.0.0.1 is private: what is named through the API reaches public addresses only; the operator \
-             can open a network with CREEL_TARGET_ALLOW_IPS",
+            "the address 10.0.0.1 is private: a URL given to the API may lead only to public addresses; the operator \
+             can allow a network with CREEL_TARGET_ALLOW_IPS",
         ),
     ];
     for (url, text) in rows {

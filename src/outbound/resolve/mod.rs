@@ -80,7 +80,7 @@ impl Resolver {
     /// lookups of the same name share one answer.
     pub(super) async fn addresses(&self, name: &str) -> LookupAnswer {
         let answer = self.ask(name).await;
-        answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was given up")))
+        answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was abandoned")))
     }
 
     fn ask(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {

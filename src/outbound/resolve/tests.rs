@@ -54,7 +54,7 @@ fn concurrent_lookups_of_a_name_are_shared_and_not_cached() {
         for answer in waiting {
             assert_eq!(run(answer).unwrap().unwrap().len(), 1);
         }
-        assert!(names.try_recv().is_err(), "ten asked, one was looked up");
+        assert!(names.try_recv().is_err(), "ten requests, one lookup");
     }
 }
 
@@ -75,7 +75,7 @@ fn dead_name_takes_one_thread_and_does_not_block_others() {
     for _ in 0..100 {
         assert!(run(resolver.addresses("alive")).is_ok());
     }
-    assert!(is_dead.try_recv().is_err(), "a thousand asked, one was looked up");
+    assert!(is_dead.try_recv().is_err(), "a thousand requests, one lookup");
     drop(never);
     waiting.into_iter().for_each(|answer| assert!(run(answer).unwrap().is_ok()));
 }
@@ -87,7 +87,7 @@ fn threads_are_limited_and_cancelled_lookups_skipped() {
     for _ in 0..MAX_THREADS {
         next(&names);
     }
-    drop(resolver.ask("gave up"));
+    drop(resolver.ask("impatient"));
     let patient = resolver.ask("patient");
     assert_eq!(resolver.shared.lock().threads, MAX_THREADS);
     assert!(names.try_recv().is_err(), "no thread is left");

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compact_json_keeps_strings_and_numbers_as_they_are() {
+    fn compact_json_keeps_strings_and_numbers_unchanged() {
         let compacted =
             |text: &str| compact(text.as_bytes()).map(|bytes| String::from_utf8(bytes.into_owned()).unwrap());
         assert_eq!(
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_item_stands_for_a_batch() {
+    fn first_item_represents_a_batch() {
         assert_eq!(first_item(br#"[ {"a": 1}, {"b": 2}]"#).as_deref(), Some(&br#"{"a":1}"#[..]));
         assert_eq!(first_item(br#"{"a": 1}"#).as_deref(), Some(&br#"{"a":1}"#[..]));
         assert_eq!(first_item(b"[]"), None);

@@ -37,11 +37,11 @@ pub enum CertificateError {
     IssuerMissing { url: Option<String> },
 }
 
-/// The certificates that are trusted without any other's word. Cheap to clone.
+/// The root certificates, which are trusted without an issuer. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     certificates: Arc<[CertificateDer<'static>]>,
-    /// The same, as they are looked up.
+    /// The same certificates in the form that is looked up.
     anchors: Arc<[TrustAnchor<'static>]>,
 }
 
@@ -93,7 +93,7 @@ pub fn trusted_key(
     if !is_valid(&signer, now) {
         return Err(CertificateError::NotValidNow);
     }
-    // A certificate that signs itself has no chain, so it is trusted only as it stands.
+    // A self-signed certificate has no chain, so it is trusted only if it is itself a root.
     if !roots.certificates.contains(&der) {
         let intermediates: Vec<CertificateDer<'_>> =
             chain.chain(further.iter().cloned()).take(MAX_INTERMEDIATES).map(CertificateDer::from).collect();
@@ -150,7 +150,7 @@ impl ExtendedKeyUsageValidator for ServerOrClient {
             }
             present.push(id.to_decoded_oid());
         }
-        // A certificate that names no purpose is for all.
+        // A certificate without a purpose is valid for all purposes.
         if present.is_empty() {
             return Ok(());
         }
@@ -159,7 +159,7 @@ impl ExtendedKeyUsageValidator for ServerOrClient {
     }
 }
 
-/// Goes up from the signer to the certificate whose issuer is not there.
+/// Follows the chain from the signer to the certificate whose issuer is missing.
 fn missing_issuer(signer: &Certificate, intermediates: &[CertificateDer<'_>]) -> CertificateError {
     let is_self_issued = |certificate: &Certificate| {
         certificate.tbs_certificate().issuer() == certificate.tbs_certificate().subject()
@@ -167,7 +167,7 @@ fn missing_issuer(signer: &Certificate, intermediates: &[CertificateDer<'_>]) ->
     let intermediates: Vec<Certificate> =
         intermediates.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
     let mut lower = signer;
-    // Certificates can name each other in a circle.
+    // Certificates can form a cycle.
     for _ in 0..=intermediates.len() {
         let name = lower.tbs_certificate().issuer();
         let named = || intermediates.iter().filter(|higher| higher.tbs_certificate().subject() == name);

@@ -10,11 +10,11 @@ use crate::content::view::Texts;
 /// Ids and tokens are shorter.
 const MAX_VALUE_BYTES: usize = 512;
 
-/// A URL with the places of a request whose values go into it.
+/// A URL with placeholders for values of a request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfirmUrl(Vec<UrlPart>);
 
-/// It may hold a token: without `Debug`.
+/// Without `Debug`, because it may hold a token.
 #[derive(Clone, PartialEq, Eq)]
 enum UrlPart {
     Fixed(String),
@@ -120,7 +120,7 @@ fn within(before: &str, place: &Place) -> Result<UrlComponent, String> {
     }
 }
 
-/// The whole, with a letter for each value.
+/// Checks the whole URL, with a letter in place of each value.
 fn check(text: &str) -> Result<(), String> {
     let wrong = || {
         "is not an absolute http or https URL; write it like https://api.example.com/payments/{query:id}"
@@ -160,7 +160,7 @@ fn check_value(value: &str, within: UrlComponent) -> Result<(), &'static str> {
     if value.chars().any(char::is_control) {
         return Err("contains control characters");
     }
-    // Some servers decode before they split: then an encoded slash separates, too.
+    // Some servers decode before they split, so an encoded slash separates segments too.
     if within == UrlComponent::Path && value.split(['/', '\\']).any(|segment| matches!(segment, "." | "..")) {
         return Err("would change the path");
     }
@@ -175,7 +175,7 @@ fn has_dot_segment(path: &str) -> bool {
     path.split('/').any(is_dots)
 }
 
-/// Without host and query.
+/// Returns the path without host and query.
 fn path_of(url: &str) -> &str {
     super::template::path_of(url).split('?').next().unwrap_or_default()
 }

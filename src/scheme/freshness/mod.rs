@@ -107,17 +107,18 @@ impl TimestampUnit {
         }
     }
 
-    /// Whether no timestamp begins or ends with a shorter one.
+    /// Whether no timestamp has a shorter one as its beginning or end.
     pub const fn has_fixed_form(self) -> bool {
         matches!(self, Self::Seconds | Self::Milliseconds | Self::HttpDate)
     }
 
-    /// Whether it is always a date, which no digits before or after it can prolong.
+    /// Whether it is always a date, which digits before or after it cannot extend.
     pub const fn is_date(self) -> bool {
         matches!(self, Self::Rfc3339 | Self::HttpDate)
     }
 
-    /// Whether a timestamp begins the text. One of digits only counts with `close` after it.
+    /// Whether the text begins with a timestamp. A timestamp of digits only must be followed by
+    /// `close`.
     pub fn begins(self, text: &[u8], close: &[u8]) -> bool {
         let lengths = match self {
             Self::Seconds => &[SECONDS_DIGITS][..],
@@ -134,7 +135,7 @@ impl TimestampUnit {
         })
     }
 
-    /// As a sender writes it.
+    /// Writes a time as a sender does.
     pub fn write(self, time: OffsetDateTime) -> String {
         match self {
             Self::Seconds | Self::SecondsOrMilliseconds | Self::Any => time.unix_timestamp().to_string(),
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn http_date_is_read_and_other_dates_are_not() {
+    fn http_date_is_read_and_other_dates_rejected() {
         let read = |text: &str| TimestampUnit::HttpDate.parse(text.as_bytes());
         assert_eq!(read("Thu, 09 Oct 2025 08:53:20 GMT"), Ok(SignedTime::Milliseconds(1_760_000_000_000)));
         for text in [
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_of_exactly_the_tolerance_is_fresh_in_both_directions() {
+    fn difference_equal_to_tolerance_is_fresh_both_ways() {
         let now = OffsetDateTime::from_unix_timestamp(1_760_000_000).unwrap();
         let seconds = |timestamp| SignedTime::Seconds(timestamp).check(now, Duration::from_secs(300));
         let milliseconds =

@@ -30,7 +30,7 @@ impl<'a> Slices<'a> {
         &self.found[..self.count]
     }
 
-    /// False where there is no room left.
+    /// Returns false if there is no room.
     fn push(&mut self, slice: &'a [u8]) -> bool {
         let Some(place) = self.found.get_mut(self.count) else { return false };
         *place = slice;
@@ -38,7 +38,7 @@ impl<'a> Slices<'a> {
         true
     }
 
-    /// `None` where there are too many.
+    /// `None` if there are too many.
     pub fn collect(slices: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut collected = Self::NONE;
         for slice in slices {
@@ -86,7 +86,7 @@ fn ranges(
     })
 }
 
-/// As `ranges`, the elements themselves.
+/// Returns the elements instead of their ranges.
 pub fn elements(
     value: &[u8],
     separator: u8,
@@ -172,7 +172,7 @@ impl Pairs {
         Some(groups)
     }
 
-    /// `None` for a group that is incomplete, or one too many.
+    /// Returns `None` if the group is incomplete, or exceeds the limit.
     fn close<'a>(&self, group: &PairGroup, value: &'a [u8], groups: &mut Slices<'a>) -> Option<()> {
         let has_room = groups.count < MAX_JOINED_LINES;
         (has_room && self.is_complete(group) && groups.push(&value[group.start..group.end])).then_some(())
@@ -181,7 +181,7 @@ impl Pairs {
     fn begins_another(&self, group: &PairGroup, kind: ElementKind) -> bool {
         match kind {
             ElementKind::Named(place) => group.named & (1 << place) != 0,
-            // Several signatures of one group stand side by side.
+            // Several signatures of one group are adjacent.
             ElementKind::Signature => self.is_complete(group) && group.last != ElementKind::Signature,
             ElementKind::Other => false,
         }

@@ -140,7 +140,7 @@ impl Layout {
         }
     }
 
-    /// The parts of a value that stand for themselves: each with its own timestamp and signatures.
+    /// Returns the independent parts of a value, each with its own timestamp and signatures.
     pub fn groups<'a>(&self, value: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let splits = matches!(self, Self::Groups(_));
         let parts = value.split(move |byte| splits && *byte == b' ');
@@ -186,10 +186,10 @@ impl Layout {
         }
     }
 
-    /// The part with that name, which must be there exactly once.
+    /// Returns the part with that name, which must occur exactly once.
     ///
     /// # Errors
-    /// `MalformedSignature` where it is absent or ambiguous.
+    /// `MalformedSignature` if it is absent or ambiguous.
     pub fn named<'a>(&self, value: &'a [u8], name: &str) -> Result<&'a [u8], Cause> {
         match self {
             Self::Pairs(pairs) | Self::Groups(pairs) => {
@@ -301,7 +301,8 @@ fn unlabelled<'a>(mut elements: impl Iterator<Item = &'a [u8]>, label: &str) -> 
     if named { Cause::UnknownAlgorithm } else { Cause::MalformedSignature }
 }
 
-/// Short enough that base64 before its padding does not pass for the name of an algorithm.
+/// Limits the length, so that base64 before its padding is not mistaken for the name of an
+/// algorithm.
 fn is_name(text: &[u8]) -> bool {
     (1..=20).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))

@@ -13,7 +13,7 @@ fn found(layout: &str, value: &str) -> Result<Vec<String>, Cause> {
 }
 
 #[test]
-fn a_prefix_separates_other_algorithms_from_nonsense() {
+fn prefix_distinguishes_other_algorithms_from_garbage() {
     let layout = "sha256={signature}";
     assert_eq!(found(layout, "sha256=ab"), Ok(vec!["ab".into()]));
     assert_eq!(found(layout, "sha256="), Ok(vec![String::new()]));
@@ -26,7 +26,7 @@ fn a_prefix_separates_other_algorithms_from_nonsense() {
 }
 
 #[test]
-fn a_list_gives_every_element_with_the_label() {
+fn list_yields_every_labelled_element() {
     let layout = "v1,{signature} v1,{signature}";
     assert_eq!(found(layout, "v1,a v2,b  v1,c"), Ok(vec!["a".into(), "c".into()]));
     assert_eq!(found(layout, "v9,a"), Err(Cause::UnknownAlgorithm));
@@ -36,7 +36,7 @@ fn a_list_gives_every_element_with_the_label() {
 }
 
 #[test]
-fn pairs_give_the_signatures_and_exactly_one_named_value() {
+fn pairs_yield_signatures_and_one_named_value() {
     let layout = Layout::parse("t={ts},v1={signature}").unwrap();
     assert_eq!(found("t={ts},v1={signature}", "t=1, v1=a,v0=x,v1=b"), Ok(vec!["a".into(), "b".into()]));
     assert_eq!(found("t={ts},v1={signature}", "t=1,v9=a"), Err(Cause::UnknownAlgorithm));
@@ -47,7 +47,7 @@ fn pairs_give_the_signatures_and_exactly_one_named_value() {
 }
 
 #[test]
-fn groups_and_positions_are_read_too() {
+fn groups_and_positions_are_read() {
     let groups = "t={ts},v1={signature} t={ts},v1={signature}";
     assert!(matches!(Layout::parse(groups), Ok(Layout::Groups(_))));
     assert_eq!(found(groups, "t=1,v1=a t=2,v1=b"), Ok(vec!["a".into(), "b".into()]));

@@ -197,7 +197,7 @@ impl PublicKey {
         }
     }
 
-    /// The key that a certificate is about.
+    /// Returns the public key in a certificate.
     pub(super) fn of_certificate(certificate: &Certificate) -> Result<Self, &'static str> {
         let info = certificate.tbs_certificate().subject_public_key_info().to_der();
         Self::from_spki(&info.map_err(|_| BROKEN)?)
@@ -277,7 +277,7 @@ impl PublicKey {
         }
     }
 
-    /// Whether the signature is right; never where the key is of another kind.
+    /// Whether the signature is correct; false if the key is of another kind.
     pub fn verify(&self, algorithm: PublicAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         if !self.fits(algorithm) {
             return false;

@@ -9,8 +9,8 @@ use crate::json;
 use crate::scheme::canonical;
 use crate::scheme::encoding::Encoding;
 
-/// Sorted or escaped, a body takes up to ten times its size before anybody knows whether it is
-/// genuine. No provider that signs such a form sends more.
+/// Limits bodies that are sorted or escaped, which takes up to ten times their size before
+/// authentication. No provider that signs such a form sends more.
 const MAX_MULTIPLIED_BYTES: usize = 2 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub enum BodyForm {
     SortedInEcmaScript,
     FirstItem,
     CrLf,
-    /// As it is, if it is JSON of any depth: whether it is genuine does not depend on the depth.
+    /// Unchanged, if it is JSON of any depth: verification does not depend on the depth.
     Json,
-    /// As it is, if it is a JSON object or array, or empty. No such text begins or ends with
+    /// Unchanged, if it is a JSON object or array, or empty. No such text begins or ends with
     /// another one.
     Structured,
 }
@@ -39,12 +39,12 @@ pub enum UrlForm {
 }
 
 impl BodyForm {
-    /// Whether two bodies that are not the same, but for white space, may have this form in common.
+    /// Whether two bodies that differ in more than white space may have the same form.
     pub const fn leaves_out(self) -> bool {
         matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::FirstItem | Self::Crc32)
     }
 
-    /// Whether the body is written anew for it.
+    /// Whether the body is rewritten for it.
     pub const fn is_rewritten(self) -> bool {
         !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json | Self::Structured)
     }
@@ -85,7 +85,7 @@ impl BodyForm {
             Self::Json => json::is_of_any_depth(body).then_some(Cow::Borrowed(body)),
             Self::Structured => is_structured(body).then_some(Cow::Borrowed(body)),
         };
-        // What cannot be read so has not been signed so.
+        // A body that cannot be read in this form was not signed in it.
         text.ok_or(Cause::SignatureMismatch)
     }
 }

@@ -89,12 +89,12 @@ impl Template {
         matches!(self.0.as_slice(), [Part::Place(alone)] if alone == place)
     }
 
-    /// Whether some text of it is always the same, and such a one.
+    /// Whether it contains fixed text that meets the condition.
     pub fn has_literal(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         self.0.iter().any(|part| matches!(part, Part::Literal(text) if is_wanted(text)))
     }
 
-    /// Whether a part of it is in the body.
+    /// Whether it reads a part of the body.
     pub fn reads_body(&self) -> bool {
         let reads = |part: &Part| match part {
             Part::Body | Part::DecodedBody | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
@@ -116,12 +116,12 @@ impl Template {
             || self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
     }
 
-    /// Those that must be there.
+    /// The places that are required.
     pub fn required_places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(Part::place)
     }
 
-    /// With the parts of its sections in their place.
+    /// The parts, with the parts of sections in place of the sections.
     fn parts(&self) -> impl Iterator<Item = &Part> {
         self.0.iter().flat_map(|part| match part {
             Part::Section(inner) => inner.as_slice(),
@@ -211,7 +211,7 @@ impl Template {
         split::can_be_extended(&self.0)
     }
 
-    /// Whether a text of one can be a text of the other, divided otherwise.
+    /// Whether both templates can produce the same text, divided in different ways.
     pub fn can_be_taken_for(&self, other: &Self) -> bool {
         split::can_be_taken_for(&self.0, &other.0)
     }
@@ -230,7 +230,7 @@ impl Template {
         names.unwrap_or_else(|| "sample".to_owned())
     }
 
-    /// `None` where it has a part that only a request can give.
+    /// `None` if it has a part that only a request provides.
     pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
         self.0.iter().map(pieces::piece).collect()
     }

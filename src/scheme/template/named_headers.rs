@@ -1,6 +1,6 @@
-//! The headers that a signature names itself, with their values joined with dots. Values may hold
-//! dots too, so a captured signature also matches other headers and another body, unless the joined
-//! text can be split in one way only.
+//! The headers that a signature lists, with their values joined with dots. Values may hold dots
+//! too, so a captured signature also matches other headers and another body, unless the joined text
+//! can be split in one way only.
 
 use crate::content::request::Cause;
 use crate::content::view::View;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_are_joined_as_they_are() {
+    fn other_headers_are_joined_unchanged() {
         assert_eq!(joined("h", &[("x-id", "a.b"), ("x-type", "c")]), Ok("a.b.c".to_owned()));
         assert!(NamedHeaders::parse("h X-Id").is_err() && NamedHeaders::parse("h A B C").is_err());
     }

@@ -177,7 +177,7 @@ pub fn path_of(url: &str) -> &str {
     rest.find('/').map_or("/", |start| &rest[start..])
 }
 
-/// As `Template::feed`, for templates with sections.
+/// Like `Template::feed`, for templates with sections.
 pub fn feed_sections(
     parts: &[Part],
     scope: &TemplateScope<'_>,

@@ -64,7 +64,7 @@ fn rendered(template: &str, query: &str, headers: &[(&str, &[u8])]) -> Result<St
 }
 
 #[test]
-fn section_is_left_out_where_its_place_is_absent() {
+fn section_is_omitted_if_its_place_is_absent() {
     let id: &[(&str, &[u8])] = &[("x-id", b" r ")];
     for (query, headers, text) in [
         ("id=A", id, "id:A;request-id:r;ts:7;"),

@@ -203,12 +203,12 @@ async fn carry_out(asked: PendingCall, client: Client) {
     let answer = timeout(CALL_TIMEOUT, ask(verifier, &client, what)).await;
     let Ok(answer) = answer.unwrap_or(Err(ProviderUnreachable)) else {
         fetches.change(|cache| cache.failed(what, Instant::now()));
-        log::warn!("source {}: what its provider publishes could not be fetched", fetches.name);
+        log::warn!("source {}: cannot fetch keys or certificates of its provider", fetches.name);
         return;
     };
     if began.elapsed() > WAIT_TIMEOUT {
         log::warn!(
-            "source {}: its provider took {} ms to say what it publishes; messages that needed it were told to come again",
+            "source {}: its provider took {} ms to return a key or certificate; messages that needed it were answered 503",
             fetches.name,
             began.elapsed().as_millis()
         );
@@ -238,7 +238,7 @@ async fn ask(
     let response = send(client, call, CALL_TIMEOUT).await?;
     plan.read(response.status, &response.body).ok_or_else(|| {
         log::warn!(
-            "what a provider publishes could not be read: it answered with status {}",
+            "cannot read the keys or certificates of a provider: it answered with status {}",
             response.status
         );
         ProviderUnreachable
@@ -252,7 +252,7 @@ async fn send(
 ) -> Result<Response, ProviderUnreachable> {
     let sent = client.request(&call.method, &call.url, &call.headers, call.body, within).await;
     sent.map_err(|error| {
-        log::warn!("a provider could not be reached: {error}");
+        log::warn!("cannot reach a provider: {error}");
         ProviderUnreachable
     })
 }

@@ -193,7 +193,7 @@ async fn invented_ids_leave_genuine_sender_its_calls() {
 }
 
 #[tokio::test]
-async fn a_visit_takes_no_longer_than_the_request_has() {
+async fn visit_ends_at_the_request_deadline() {
     let (_let_go, holds) = mpsc::channel();
     let provider = Provider::start(vec![String::new()], Some(holds));
     let began = Instant::now();

@@ -37,7 +37,7 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
         | MessageContent::Decoded { body: kept, .. }
         | MessageContent::Unreadable { body: kept, .. } => kept,
     };
-    assert_eq!(*kept, body, "the bytes stay as they came");
+    assert_eq!(*kept, body, "the bytes are unchanged");
     Ok((content, reservation))
 }
 

@@ -223,7 +223,7 @@ fn large_compressed_body_is_confirmed() {
 }
 
 #[test]
-fn body_that_cannot_be_decoded_is_not_asked_about() {
+fn undecodable_body_is_not_confirmed() {
     for (coding, body) in [("br", &b"id=A"[..]), ("gzip", b"id=A"), ("zstd", b"x&id=A")] {
         let seen = post(&BY_FORM, &[("content-type", FORM), ("content-encoding", coding)], body).unwrap();
         assert_eq!(seen.asked, None, "{coding}");

@@ -159,7 +159,7 @@ fn operations_describe_their_responses_to_each_token() {
             let content = &operation["responses"][status]["content"]["application/problem+json"];
             assert!(content.is_object(), "{method} {path} {status}");
         }
-        assert!(operation["summary"].is_string(), "{method} {path} says nothing");
+        assert!(operation["summary"].is_string(), "{method} {path} has no summary");
     }
 }
 

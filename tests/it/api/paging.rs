@@ -36,11 +36,11 @@ fn paging_skips_and_repeats_nothing_while_messages_arrive() {
             }
         }
         is_done.store(true, Ordering::Relaxed);
-        assert!(writer.join().unwrap() > 0, "nothing came in meanwhile, so nothing was tried");
+        assert!(writer.join().unwrap() > 0, "no message arrived meanwhile, so nothing was tested");
         seen
     });
     let different: BTreeSet<i64> = seen.iter().copied().collect();
-    assert_eq!(different.len(), seen.len(), "an id came twice");
+    assert_eq!(different.len(), seen.len(), "an id was repeated");
     assert!((1..=120).all(|id| different.contains(&id)), "an id was lost: {seen:?}");
     assert!(seen.is_sorted_by(|a, b| a > b), "not the newest first: {seen:?}");
 }

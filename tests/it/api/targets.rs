@@ -240,7 +240,7 @@ fn target_is_paused_resumed_and_removed() {
     let id = made(&app, &new("one", &["github.*"]));
     assert_eq!(answered(&app, &act(id, "pause"), 200)["state"], "paused");
     let waiting = push(&app, "waiting", "{}");
-    assert_eq!(got(&app, waiting), ["one"], "what comes in a pause waits");
+    assert_eq!(got(&app, waiting), ["one"], "a message in a pause is pending");
     app.database().change("UPDATE targets SET state = 'disabled', state_reason = 'answered 410'");
     let resumed = answered(&app, &act(id, "resume"), 200);
     assert_eq!((&resumed["state"], &resumed["state_reason"]), (&json!("active"), &Value::Null));

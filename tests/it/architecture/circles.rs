@@ -67,7 +67,7 @@ fn no_file_is_in_a_cycle() {
     let graph = graph(&Crate::read(&super::files()));
     assert!(graph.len() > 200, "only {} files were read", graph.len());
     let circles: Vec<String> = circles(&graph).iter().map(|circle| shown(&graph, circle)).collect();
-    assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n"));
+    assert!(circles.is_empty(), "{} cycles:\n{}", circles.len(), circles.join("\n"));
 }
 
 /// Unresolved paths could hide cycles.

@@ -138,7 +138,7 @@ fn modules_begin_with_doc_comment_and_files_stay_short() {
     for (module, _) in ARROWS {
         for path in sources(&src().join(module)) {
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("//! "), "{} does not say what it is", path.display());
+            assert!(text.starts_with("//! "), "{} has no description", path.display());
             let length = text.lines().count();
             assert!(length <= 400, "{} has {length} lines", path.display());
         }

@@ -86,7 +86,7 @@ fn connection_closed_within_body_stores_nothing() {
     // A later message is stored, so the service has already processed the truncated one.
     assert_eq!(app.send(&push("{}")).status, 200);
     assert_eq!(app.database().count("messages"), 1);
-    assert_eq!(app.database().count("rejections"), 0, "a cut request proves nothing about its sender");
+    assert_eq!(app.database().count("rejections"), 0, "a truncated request is not a failed verification");
 }
 
 #[test]

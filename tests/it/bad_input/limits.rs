@@ -56,7 +56,7 @@ fn form_with_too_many_fields_is_too_large() {
     app.send(&many).assert_is(413, "text/plain", "Body too large.");
     assert_eq!(app.send(&form.body("mandrill_events=%5B%5D")).status, 403);
     let causes = || app.database().column::<String>("SELECT cause FROM rejections ORDER BY cause");
-    eventually("the causes are told", Duration::from_secs(10), || {
+    eventually("the causes are recorded", Duration::from_secs(10), || {
         causes() == ["signature_mismatch", "too_large"]
     });
 }

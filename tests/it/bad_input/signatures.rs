@@ -92,10 +92,10 @@ fn candidate_signatures_are_checked_up_to_a_limit() {
     let (_, right_hex) = right.split_once(",v1=").unwrap();
     let wrong = format!(",v1={}", "0".repeat(64)).repeat(999);
     let request = stripe(&now, BODY).replace("Stripe-Signature", format!("t={now}{wrong},v1={right_hex}"));
-    assert_rows(&app, &[row("1,000 candidates, the last one right", request, 403, Stored::Nothing)]);
+    assert_rows(&app, &[row("1,000 candidates, the last one correct", request, 403, Stored::Nothing)]);
     let few = format!("t={now},v1={},v0=abc,v1={right_hex}", "0".repeat(64));
     let request = stripe(&now, BODY).replace("Stripe-Signature", few);
-    assert_rows(&app, &[row("the second of two right", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("the second of two correct", request, 200, Stored::AsJson)]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn plivo_message_is_flagged_and_mixed_names_are_rejected() {
 }
 
 #[test]
-fn id_with_a_time_belongs_to_the_id() {
+fn id_that_contains_a_timestamp_is_split_in_one_way() {
     let key = b"0123456789abcdef01234567";
     let app = TestApp::builder()
         .set("CREEL_SOURCE_HOOKS_PROVIDER", "standard-webhooks")

@@ -77,7 +77,7 @@ fn token_of_custom_sender_is_required_and_redacted() {
     assert_eq!(app.send(&post.header("Shop-Token", format!("Shop {SECRET}"))).status, 200);
     let kept = app.database().only_message();
     assert_eq!(kept.headers["shop-token"], "[redacted]");
-    assert!(kept.body_unsigned, "a token proves nothing about the body");
+    assert!(kept.body_unsigned, "a token does not cover the body");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn answer(mut stream: TcpStream, says: &Says) {
     let length = body.len();
     let _ = write!(
         stream,
-        "HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        "HTTP/1.1 {status} Answer\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
     );
 }
 
@@ -109,7 +109,7 @@ fn unpublished_key_is_rejected_and_cached() {
     }
     let is_known =
         || app.database().column::<String>("SELECT DISTINCT cause FROM rejections") == ["unknown_key"];
-    eventually("the cause is told", Duration::from_secs(10), is_known);
+    eventually("the cause is recorded", Duration::from_secs(10), is_known);
     assert_eq!(server.times_asked(), 1);
 }
 
@@ -166,7 +166,7 @@ fn provider_errors_are_503_not_rejections() {
         let app = source(server.address).start();
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
-        assert_eq!(server.times_asked(), 1, "not at every message");
+        assert_eq!(server.times_asked(), 1, "not for every message");
         assert_eq!(app.database().count("rejections"), 0);
     }
 }

@@ -40,7 +40,7 @@ fn assert_refused(reply: &Reply) {
 
 #[track_caller]
 fn assert_nowhere(app: &TestApp, secret: &str) {
-    assert_eq!(files_with(app.path(), secret), Vec::<String>::new(), "it is in a file");
+    assert_eq!(files_with(app.path(), secret), Vec::<String>::new(), "the secret is in a file");
     assert!(!app.log().contains(secret) && !app.process.stdout.text().contains(secret), "{}", app.log());
 }
 
@@ -53,7 +53,7 @@ fn taught(builder: &Builder) -> TestApp {
 #[test]
 fn handshake_is_echoed_and_its_secret_verifies_messages() {
     let app = taught(&asana());
-    assert_eq!(app.database().count("messages"), 0, "a handshake is no message");
+    assert_eq!(app.database().count("messages"), 0, "a handshake is not a message");
     assert_eq!(app.send(&event(FIRST)).status, 200);
     let kept = app.database().only_message();
     assert_eq!((kept.event.as_str(), kept.payload.as_deref()), ("asana.changed", Some(BODY)));
@@ -247,7 +247,7 @@ requires = ["secret", "path"]
 [[key]]
 name = "secret"
 kind = "secret"
-doc = "what the handshake teaches"
+doc = "the secret from the handshake"
 
 [[signature]]
 at = "header Parcel-Signature"
@@ -292,7 +292,7 @@ fn invalid_secret_is_not_learned_and_blocks_no_start() {
     assert_eq!(app.send(&teach("no base64!")).status, 200);
     std::fs::write(&recipe, parcels("base64")).unwrap();
     let app = app.restart();
-    assert!(app.log().contains("source parcels: what it had learned"), "{}", app.log());
+    assert!(app.log().contains("source parcels: its learned secret"), "{}", app.log());
     assert!(!app.log().contains("no base64!"));
     assert_eq!(app.send(&event(b"no base64!")).status, 403);
     assert_eq!(app.send(&teach("AAEC")).status, 200);

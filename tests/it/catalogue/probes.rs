@@ -84,7 +84,7 @@ fn probe_that_contradicts_methods_or_provider_prevents_start() {
 }
 
 #[test]
-fn probes_leave_the_rate_to_messages() {
+fn probes_do_not_use_up_the_message_rate() {
     let app = hooks().set("CREEL_SOURCE_OPEN_RATE", "2/h").start();
     let target = format!("/webhooks/open/{PATH}");
     for method in ["HEAD", "GET"] {
@@ -93,7 +93,7 @@ fn probes_leave_the_rate_to_messages() {
     assert_eq!(
         app.send(&Request::new("HEAD", &target)).status,
         429,
-        "probes have the same rate of their own"
+        "probes have their own limit of the same rate"
     );
     for _ in 0..2 {
         assert_eq!(app.send(&Request::post(&target)).status, 200);

@@ -140,7 +140,7 @@ at = "header X-Both-Token"
     let right = hex(&hmac_sha256(b"signs", BODY.as_bytes()));
     assert_eq!(app.send(&message(&right)).status, 200);
     assert!(!app.database().newest_message().body_unsigned);
-    assert_eq!(app.send(&message(&right).body("{}")).status, 403, "a forged body next to a right token");
+    assert_eq!(app.send(&message(&right).body("{}")).status, 403, "a forged body with a correct token");
     let unsigned = message("").without("X-Both-Signature");
-    assert_eq!(app.send(&unsigned).status, 403, "the signature left out next to a right token");
+    assert_eq!(app.send(&unsigned).status, 403, "no signature but a correct token");
 }

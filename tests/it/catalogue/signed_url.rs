@@ -30,7 +30,7 @@ fn registered_url_counts_regardless_of_host() {
     }
     let seen = "http://evil.example.com/webhooks/square";
     let request = payment(seen).header("Host", "evil.example.com").header("X-Forwarded-Proto", "http");
-    assert_eq!(app.send(&request).status, 403, "the URL that the request claims counts for nothing");
+    assert_eq!(app.send(&request).status, 403, "the URL in the request is ignored");
     let kept = app.database().only_message();
     assert_eq!((kept.event.as_str(), kept.duplicates), ("square.payment.created", 2));
 }

@@ -40,9 +40,9 @@ fn kill_9_repeats_only_in_flight_deliveries() {
         assert_eq!(ids.entry(received.text()).or_insert_with(|| id.clone()), &id);
         *times.entry(received.text()).or_default() += 1;
     }
-    assert_eq!(times.len(), sent, "some never came");
+    assert_eq!(times.len(), sent, "some were never delivered");
     let extra: usize = times.values().map(|count| count - 1).sum();
-    assert!(extra <= cycles * UNDER_WAY, "{extra} came twice");
+    assert!(extra <= cycles * UNDER_WAY, "{extra} duplicates");
 }
 
 #[test]

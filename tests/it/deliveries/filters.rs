@@ -28,7 +28,7 @@ fn message(id: &str, body: impl Into<Vec<u8>>) -> Request {
 fn targets_of(app: &TestApp, request: &Request) -> Vec<String> {
     assert_eq!(app.send(request).status, 200);
     let kept = app.database().newest_message();
-    assert_eq!(kept.body, request.content(), "the bytes are kept as they came");
+    assert_eq!(kept.body, request.content(), "the bytes are stored unchanged");
     app.database().column(&format!(
         "SELECT name FROM deliveries JOIN targets ON targets.id = target_id WHERE message_id = {} ORDER BY name",
         kept.id
@@ -307,7 +307,7 @@ fn custom_sender_may_sign_the_decompressed_body() {
     );
     assert_eq!(send(json.as_bytes(), json.into(), "identity"), 200);
     let coded = gzip(json.as_bytes());
-    assert_eq!(send(&coded, coded.clone(), "gzip"), 403, "the compressed bytes are not what is signed");
+    assert_eq!(send(&coded, coded.clone(), "gzip"), 403, "the signature does not cover the compressed bytes");
     assert_eq!(send(b"{}", gzip(json.as_bytes()), "gzip"), 403);
     assert_eq!(send(json.as_bytes(), gzip(json.as_bytes()), "br"), 403);
 }

@@ -26,9 +26,9 @@ fn target_that_answers_410_is_disabled_until_resumed() {
     );
     let listed = here.run(&["targets"]).succeeded();
     assert!(listed.starts_with("app  http  disabled since") && listed.contains("410 Gone"), "{listed}");
-    assert_eq!(target.received().len(), 1, "it is left alone");
+    assert_eq!(target.received().len(), 1, "no later request");
     target.answers(200);
-    assert!(here.run(&["targets", "resume", "nobody"]).failed().contains("target nobody not found"));
+    assert!(here.run(&["targets", "resume", "absent"]).failed().contains("target absent not found"));
     assert!(here.run(&["targets", "resume", "app"]).succeeded().contains("active since"));
     eventually_delivered(&app, 2);
     eventually("the metric follows", SOON, || app.metric("creel_targets{state=\"disabled\"}") == 0.0);

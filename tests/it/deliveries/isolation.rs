@@ -61,7 +61,7 @@ fn first_process_collects_orphans_of_commands() {
         std::fs::remove_file(app.path().join("orphan-ended")).unwrap();
     }
     let threads = || std::fs::read_dir(format!("/proc/{service}/task")).unwrap().flatten();
-    eventually("no process is left behind", SOON, || {
+    eventually("no process remains", SOON, || {
         threads().all(|thread| {
             std::fs::read_to_string(thread.path().join("children")).is_ok_and(|ids| ids.is_empty())
         })

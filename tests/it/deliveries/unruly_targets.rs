@@ -50,7 +50,7 @@ fn unruly_targets_affect_neither_ingest_nor_other_targets() {
     let database = app.database();
     for (_, (name, _, state)) in &unruly {
         let name = name.to_ascii_lowercase();
-        eventually(&format!("{name} was tried"), SOON, || {
+        eventually(&format!("{name} was attempted"), SOON, || {
             database.value::<i64>(&format!(
                 "SELECT count(*) FROM deliveries JOIN targets ON targets.id = target_id
                  WHERE name = '{name}' AND attempts = 1 AND deliveries.state = '{state}'"

@@ -115,7 +115,7 @@ fn damaged_deliveries_do_not_block_others() {
     target.answers(200);
     let before = target.received().len();
     let app = builder.start();
-    eventually("what can be read is delivered", Duration::from_secs(30), || {
+    eventually("readable messages are delivered", Duration::from_secs(30), || {
         (target.received().len() - before) as i64 >= MESSAGES - unreadable
     });
     app.process.log.wait_for("the database is damaged", Duration::from_secs(10)).unwrap();
@@ -138,7 +138,7 @@ fn cleanup_skips_damaged_messages() {
     let left = || database.value::<i64>("SELECT count(*) FROM messages INDEXED BY messages_received_at");
     // A row next to a damaged page may stay as well, because deleting it would have to balance the
     // two.
-    eventually("only what is damaged is left", Duration::from_secs(30), || (1..=20).contains(&left()));
+    eventually("only damaged messages are left", Duration::from_secs(30), || (1..=20).contains(&left()));
     assert_eq!(app.log().matches("the database is damaged").count(), 1, "{}", app.log());
     assert_eq!(app.send(&sign::github("new", "{}")).status, 200);
     app.stop();

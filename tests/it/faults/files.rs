@@ -25,7 +25,7 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     let event = Instant::now();
     eventually("the service is not ready", Duration::from_secs(1), || !app.is_ready());
     // If the service continues, two seconds are enough to observe late acknowledgements.
-    eventually("the service ends, or goes on for too long", Duration::from_secs(10), || {
+    eventually("the service ends, or continues for too long", Duration::from_secs(10), || {
         app.process.has_ended().is_some() || event.elapsed() > Duration::from_secs(2)
     });
     let sent = load.finish();
@@ -34,7 +34,7 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     assert!(late.is_empty(), "{} acknowledged after the event: {:?}", late.len(), late.first());
     let others =
         sent.iter().filter(|sent| sent.status.is_some_and(|status| !matches!(status, 200 | 503))).count();
-    assert_eq!(others, 0, "nothing but 200 and 503");
+    assert_eq!(others, 0, "only 200 and 503");
     let status = app.process.wait(Duration::from_secs(10));
     assert!(status.code().is_some_and(|code| code != 0), "ended with {status}");
     let log = app.log();
@@ -93,7 +93,7 @@ fn renamed_wal_loses_no_acknowledged_message() {
 
 #[test]
 fn file_that_replaces_the_database_is_not_written() {
-    let other = "somebody else's file".repeat(1000);
+    let other = "another program's file".repeat(1000);
     let content = other.clone();
     let outcome = harmed(move |database| {
         std::fs::rename(database, elsewhere(database)).unwrap();

@@ -43,12 +43,12 @@ fn fills_up_twice(min_free: &str, left: u64) {
         assert_eq!((reply.status, reply.retry_after_seconds().is_some()), (503, true), "{reply:?}");
         disk.release();
         let released = Instant::now();
-        eventually("messages are taken again", RECOVERY, || takes_messages(&app, &format!("again-{cycle}")));
+        eventually("messages are accepted", RECOVERY, || takes_messages(&app, &format!("again-{cycle}")));
         println!("taken again after {:?}", released.elapsed());
     }
     let sent = load.finish();
-    assert!(sent.iter().any(|sent| sent.status == Some(503)), "the load has seen a 503");
-    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");
+    assert!(sent.iter().any(|sent| sent.status == Some(503)), "the load received a 503");
+    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "only 200 and 503");
     let builder = app.stop();
     assert_nothing_lost(&builder.database(), &sent);
     builder.database().assert_sound();
@@ -79,7 +79,7 @@ fn assert_cleans_up_and_recovers(app: &TestApp, disk: &SmallDisk) {
     });
     eventually("their space is given back", Duration::from_secs(60), || disk.free_bytes() >= 10 << 20);
     disk.release();
-    eventually("messages are taken again", RECOVERY, || takes_messages(app, "again"));
+    eventually("messages are accepted", RECOVERY, || takes_messages(app, "again"));
 }
 
 /// Expires after the disk is full, and before the test ends.

@@ -21,7 +21,7 @@ fn one_second_write_lock_only_delays_messages() {
     load.wait_for_more(20, Duration::from_secs(30));
     let sent = load.finish();
     assert!(sent.iter().all(|sent| sent.is_acknowledged()), "all are acknowledged");
-    assert!(slowest(&sent) >= Duration::from_millis(700), "nothing waited for the lock: nothing was tried");
+    assert!(slowest(&sent) >= Duration::from_millis(700), "nothing waited for the lock: nothing was tested");
     assert_nothing_lost(&app.database(), &sent);
 }
 
@@ -48,7 +48,7 @@ fn long_write_lock_returns_503_and_service_recovers() {
     assert!(sent.iter().any(|sent| sent.status == Some(503)));
     let slowest = slowest(&sent);
     assert!(slowest <= Duration::from_millis(2_800), "{slowest:?}");
-    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");
+    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "only 200 and 503");
     assert_nothing_lost(&app.database(), &sent);
 }
 

@@ -7,8 +7,8 @@ use crate::harness::load::{Load, assert_nothing_lost, slowest};
 use crate::harness::trace::{Trace, injected, traced};
 use crate::harness::{Builder, TestApp, allow, eventually, needs};
 
-/// Fails the sync number `count` of each thread: strace counts per thread, so the writer's fails
-/// under load.
+/// Fails sync number `count` of each thread: strace counts per thread, so the writer's fails under
+/// load.
 fn fails_at(count: u32) {
     if !needs("strace") {
         return;
@@ -23,12 +23,12 @@ fn fails_at(count: u32) {
     assert!(status.code().is_some_and(|code| code != 0), "ended with {status}; log:\n{}", app.log());
     let sent = load.finish();
     let trace = Trace::read(&file, id);
-    assert!(trace.failed_syncs() >= 1, "no sync failed: nothing was tried");
+    assert!(trace.failed_syncs() >= 1, "no sync failed: nothing was tested");
     // A successful sync after a failed one gives no guarantee, so it does not count.
     trace.assert_synced_before_replies(&sent);
     let last =
         sent.iter().filter(|sent| sent.is_acknowledged()).map(|sent| sent.begun + sent.took).max().unwrap();
-    assert!(ended.saturating_duration_since(last) <= allow(Duration::from_secs(1)), "the end came late");
+    assert!(ended.saturating_duration_since(last) <= allow(Duration::from_secs(1)), "the service ended late");
     assert_one_clear_line(&app);
     let builder = TestApp::github().within(builder.path());
     let app = builder.start();
@@ -100,11 +100,11 @@ fn three_second_sync_makes_no_late_acknowledgement() {
     eventually("messages are taken again", Duration::from_secs(20), || load.acknowledged() > again + 10);
     let sent = load.finish();
     let refused = sent.iter().filter(|sent| sent.status == Some(503)).count();
-    assert!(refused > 0, "no sync was slow: nothing was tried");
+    assert!(refused > 0, "no sync was slow: nothing was tested");
     // The promised 2.5 s, and a margin for a busy machine.
     let slowest = slowest(&sent);
     assert!(slowest <= Duration::from_millis(2_800), "{slowest:?}");
-    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "nothing but 200 and 503");
+    assert!(sent.iter().all(|sent| matches!(sent.status, Some(200 | 503))), "only 200 and 503");
     let builder = app.stop();
     assert_nothing_lost(&builder.database(), &sent);
 }

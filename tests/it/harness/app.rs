@@ -74,7 +74,7 @@ impl Builder {
         self
     }
 
-    /// Shares the directory of another service, and keeps it as long.
+    /// Shares the directory of another service, and keeps it until the last of them ends.
     pub fn beside(mut self, app: &TestApp) -> Self {
         self.directory = app.builder.directory.clone();
         self

@@ -60,7 +60,7 @@ impl EventStream {
 
     #[track_caller]
     pub fn next(&mut self) -> Event {
-        self.next_within(PATIENCE).expect("an event comes").expect("the stream goes on")
+        self.next_within(PATIENCE).expect("an event arrives").expect("the stream continues")
     }
 
     /// Returns the next event, `Ok(None)` at the end of the stream, and `Err` after `limit`.

@@ -132,7 +132,7 @@ pub fn assert_nothing_lost(database: &Database, sent: &[Sent]) {
         lost.len(),
         &lost[..lost.len().min(5)],
     );
-    assert!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tried");
+    assert!(!acknowledged.is_empty(), "nothing was acknowledged, so nothing was tested");
 }
 
 /// The slowest reply of any status.

@@ -61,7 +61,7 @@ impl MetaApi {
 
     #[track_caller]
     pub fn wait_until_asked(&self, times: usize) {
-        eventually("the address list is asked for", Duration::from_secs(20), || {
+        eventually("the address list is requested", Duration::from_secs(20), || {
             self.state.asked.load(Ordering::Relaxed) >= times
         });
     }

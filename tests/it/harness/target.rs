@@ -210,7 +210,7 @@ impl Target {
         while state.received.len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
             let bodies: Vec<String> = state.received.iter().map(Received::text).collect();
-            assert!(!left.is_zero(), "{} of {count} requests came: {bodies:?}", bodies.len());
+            assert!(!left.is_zero(), "{} of {count} requests arrived: {bodies:?}", bodies.len());
             state = self.shared.1.wait_timeout(state, left).unwrap().0;
         }
         state.received.clone()

@@ -135,7 +135,7 @@ fn kill_9_of_the_listener_loses_nothing() {
     }
     assert_eq!(first_seen, (0..sent).map(|number| number.to_string()).collect::<Vec<_>>());
     let again = target.bodies().len() - first_seen.len();
-    assert!(again <= 5 * 20, "{again} came again");
+    assert!(again <= 5 * 20, "{again} duplicates");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn stopped_program_receives_everything_after_its_start() {
     assert_eq!(
         app.database().value::<i64>("SELECT count(*) FROM deliveries WHERE state = 'pending'"),
         3,
-        "nothing is acknowledged that has not arrived"
+        "only received messages are acknowledged"
     );
     target.listen_again();
     target.wait_for(3);
@@ -248,7 +248,7 @@ fn slow_program_delays_only_its_own_listener() {
         push(&app, &format!("[{number},\"{long}\"]"));
     }
     target.wait_for(1);
-    eventually("all that may be under way is taken", SOON, || relay.to_clients() > 64 * long.len());
+    eventually("the in-flight limit is reached", SOON, || relay.to_clients() > 64 * long.len());
     assert_eq!(target.received().len(), 1, "one at a time");
     target.answers(200);
     target.wait_for(70);

@@ -99,7 +99,7 @@ fn two_listeners_each_receive_everything() {
     push(&app, "1");
     let (_, deliveries) = bodies(&mut one, 1);
     acknowledge(&app, "one", &deliveries);
-    assert_eq!(acknowledge(&app, "other", &deliveries), json!({"acknowledged": 0}), "they are another one's");
+    assert_eq!(acknowledge(&app, "other", &deliveries), json!({"acknowledged": 0}), "of the other listener");
     assert_eq!(bodies(&mut other, 1).0, ["1"]);
 }
 
@@ -119,7 +119,7 @@ fn only_requested_events_are_sent() {
     assert!(app.send(&sign::github("star2", issue).replace("X-GitHub-Event", "star")).status < 300);
     push(&app, "[]");
     assert_eq!(stream.until("message").data["message"]["event"], "github.star.opened");
-    assert!(stream.next_within(A_WHILE).is_err(), "the new patterns hold");
+    assert!(stream.next_within(A_WHILE).is_err(), "the new patterns apply");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn disconnected_listener_is_listed_until_removed() {
     let listed = answered(&app.send(&get("/listeners")));
     let target = listed["items"][0]["target_id"].as_i64().unwrap();
     assert_eq!(app.send(&as_admin(request("DELETE", &format!("/targets/{target}")))).status, 204);
-    assert_eq!(stream.until("removed").data, json!({"name": "laptop"}), "as a target it is removed too");
+    assert_eq!(stream.until("removed").data, json!({"name": "laptop"}), "its target is removed too");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn sigterm_ends_streams_immediately() {
     assert!(idle.ends_within(SOON) && tail.ends_within(SOON));
     let status = app.process.wait(allow(Duration::from_secs(2)));
     assert_eq!(status.code(), Some(0), "{}", app.log());
-    assert!(began.elapsed() < Duration::from_secs(4), "no stream was waited for: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "the stop waited for a stream: {:?}", began.elapsed());
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn invalid_listener_requests_return_problems() {
         assert_eq!((reply.status, reply.content_type()), (status, "application/problem+json"), "{request:?}");
         assert!(reply.text().contains(part), "{request:?}: {}", reply.text());
     }
-    assert_eq!(app.database().count("targets"), 0, "nothing was made of it");
+    assert_eq!(app.database().count("targets"), 0, "no target was created");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn full_database_rejects_messages_until_some_are_delivered() {
     let app = builder.start();
     let body = format!("\"{}\"", "x".repeat(50_000));
     let mut kept = 0;
-    eventually("a message is refused", Duration::from_secs(60), || {
+    eventually("a message is rejected", Duration::from_secs(60), || {
         let reply = app.send(&sign::github(&kept.to_string(), body.clone()));
         kept += i64::from(reply.status == 200);
         reply.status == 503 && reply.retry_after_seconds().is_some()
@@ -67,9 +67,9 @@ fn full_database_rejects_messages_until_some_are_delivered() {
     assert!(size < 8 << 20, "{kept} messages, {size} bytes");
 
     let app = app.stop().set("CREEL_CLEANUP_INTERVAL", "1s").start();
-    eventually("it is noticed at once", Duration::from_secs(10), || !app.is_ready());
+    eventually("the service notices it immediately", Duration::from_secs(10), || !app.is_ready());
     deliver(&database, "message_id > 3");
-    eventually("messages are taken again", Duration::from_secs(10), || {
+    eventually("messages are accepted again", Duration::from_secs(10), || {
         app.send(&sign::github("again", body.clone())).status == 200
     });
     assert!(app.is_ready());

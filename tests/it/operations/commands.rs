@@ -126,7 +126,7 @@ fn send_signs_a_valid_sample_of_each_provider() {
     }
     sender.run(&["send", "github", "issues"]).succeeded();
     assert!(app.database().newest_message().event.starts_with("github.issues"));
-    assert_eq!(app.database().count("messages"), 6, "every sample is a message of its own");
+    assert_eq!(app.database().count("messages"), 6, "every sample is a separate message");
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn socket_unit_listens_where_commands_look() {
 }
 
 #[test]
-fn healthcheck_asks_the_admin_address() {
+fn healthcheck_uses_the_admin_address() {
     let app = TestApp::github().set("CREEL_ADMIN_LISTEN", "127.0.0.1:0").start();
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();
     let admin = address_in(&line, "admin on http://").to_string();

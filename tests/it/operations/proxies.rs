@@ -150,5 +150,5 @@ fn upgrade_does_not_keep_a_connection_that_closes() {
     let bytes = String::from_utf8(push("2").header("Connection", "upgrade").bytes()).unwrap();
     old.write(bytes.replacen("HTTP/1.1", "HTTP/1.0", 1).as_bytes()).unwrap();
     assert_eq!(old.read().status, 200);
-    assert!(old.is_closed_within(LIMIT), "HTTP/1.0 closes unless it is asked not to");
+    assert!(old.is_closed_within(LIMIT), "HTTP/1.0 closes without keep-alive");
 }

@@ -30,7 +30,7 @@ fn second_instance_on_the_same_file_does_not_start() {
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     app.kill();
     let app = second.start();
-    assert_eq!(app.database().count("messages"), 1, "a killed instance leaves no lock behind");
+    assert_eq!(app.database().count("messages"), 1, "a killed instance leaves no lock");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn key_file_is_readable_only_by_its_owner() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "key"))
         .collect();
-    assert_eq!(keys.len(), 1, "a key file beside the database");
+    assert_eq!(keys.len(), 1, "a key file next to the database");
     assert_eq!(std::fs::metadata(&keys[0]).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
@@ -173,7 +173,7 @@ fn reading_with_the_shell_during_operation_is_safe() {
         load.wait_for_more(5, Duration::from_secs(20));
     }
     let sent = load.finish();
-    assert!(highest > 0 && sent.iter().all(|sent| sent.is_acknowledged()), "a reader disturbs nobody");
+    assert!(highest > 0 && sent.iter().all(|sent| sent.is_acknowledged()), "a reader delays no client");
     let builder = app.stop();
     crate::harness::load::assert_nothing_lost(&builder.database(), &sent);
 }

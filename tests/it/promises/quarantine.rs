@@ -54,7 +54,7 @@ fn noise_of_one_network_fills_twenty_rows_per_cause() {
     flood_with(&app, noise, (1..=60).map(|number| format!("2001:db8:1:1::{number:x}")));
     flood_with(&app, noise, ["198.51.100.1".to_owned()].into_iter());
     // Rejections are stored in order: after the last one, the rows are final.
-    eventually("the last one is kept", SOON, || {
+    eventually("the last one is stored", SOON, || {
         app.database().value::<i64>("SELECT count(*) FROM rejections WHERE network = '198.51.100.0/24'") == 1
     });
     let fullest: i64 = app

@@ -45,7 +45,7 @@ fn files(builder: &Builder) -> BTreeMap<PathBuf, Vec<u8>> {
 fn refused(builder: &Builder) -> String {
     let before = files(builder);
     let said = builder.run(&["serve"]).failed();
-    assert!(files(builder) == before, "refusing has changed the files: {said}");
+    assert!(files(builder) == before, "the rejected start has changed the files: {said}");
     assert_eq!(said.lines().count(), 4, "{said}");
     let last = said.lines().last().unwrap();
     assert!(last.contains("creel serve --accept-loss"), "{said}");

@@ -61,7 +61,7 @@ fn secrets_never_reach_file_log_or_metric() {
     assert!(headers.iter().all(|headers| headers.contains("[redacted]")), "{headers:?}");
     let sealed: Vec<Option<Vec<u8>>> =
         app.database().column("SELECT sealed_credentials FROM rejections WHERE source = 'shop'");
-    assert!(sealed[0].as_ref().is_some_and(|sealed| sealed.len() > 28), "what was redacted is sealed");
+    assert!(sealed[0].as_ref().is_some_and(|sealed| sealed.len() > 28), "redacted values are sealed");
     // Also checks the files that a stop writes.
     let app = app.restart();
     assert_nowhere(&app, &needles);

@@ -132,7 +132,7 @@ fn quarantine_yields_to_messages_at_the_size_limit() {
     assert_eq!(app.database().count("messages"), i64::try_from(sent).unwrap());
     let left = rows_of(&app, SENDERS_NETWORK);
     assert!((10..120).contains(&left), "{left} rejections are left");
-    eventually("the log says so", SOON, || {
+    eventually("the log reports it", SOON, || {
         ["quarantine dropped", "github signature_mismatch", "raise CREEL_MAX_DATABASE_SIZE"]
             .iter()
             .all(|part| app.log().contains(part))
@@ -151,7 +151,7 @@ fn quarantine_yields_to_a_low_disk() {
     }
     eventually("they are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
     let app = app.stop().set("CREEL_MIN_FREE", "1024TiB").start();
-    eventually("they are given up", SOON, || rows_of(&app, SENDERS_NETWORK) == 0);
+    eventually("they are dropped", SOON, || rows_of(&app, SENDERS_NETWORK) == 0);
     assert!(!app.is_ready());
 }
 

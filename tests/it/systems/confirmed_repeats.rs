@@ -55,7 +55,7 @@ fn refused(paypal: &Target, app: &Target, amount: &str) -> TestApp {
     assert_eq!(inbox.send(&event(amount)).status, 200);
     for times in 1..=3 {
         let tries = || inbox.database().value::<i64>("SELECT tries FROM confirmations");
-        eventually("PayPal is asked", SOON, || tries() >= times);
+        eventually("PayPal is queried", SOON, || tries() >= times);
         if times < 3 {
             inbox = let_time_pass(inbox);
         }

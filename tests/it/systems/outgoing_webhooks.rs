@@ -1,4 +1,4 @@
-//! Seed system 7: outgoing webhooks in the manner of dj-webhooks. An owner registers a target for
+//! Seed system 7: outgoing webhooks like those of dj-webhooks. An owner registers a target for
 //! declared events; the app emits for an owner; every target of that owner gets the event by POST;
 //! each delivery and attempt can be read and replayed.
 

@@ -72,7 +72,7 @@ fn tries(inbox: &TestApp) -> i64 {
 
 #[track_caller]
 fn wait_until_tried(inbox: &TestApp, times: i64) {
-    eventually("the gateway is asked", SOON, || tries(inbox) >= times);
+    eventually("the gateway is queried", SOON, || tries(inbox) >= times);
 }
 
 /// Makes all pending confirmations due and restarts the service.
@@ -148,7 +148,7 @@ fn unknown_id_is_rejected_with_reason() {
     assert!(is_settled);
     // The log is written asynchronously.
     let told = || inbox.log().contains("is refused: answered 404, 3 times");
-    eventually("the log tells of the refusal", SOON, told);
+    eventually("the log reports the rejection", SOON, told);
     shop.assert_nothing_was_processed(&inbox);
 }
 
@@ -183,7 +183,7 @@ fn unusable_id_is_rejected_without_query() {
         shop.says("paid");
         let inbox = shop.inbox().start();
         sent(&inbox, query);
-        eventually("it is refused", SOON, || confirmation(&inbox) == "refused");
+        eventually("it is rejected", SOON, || confirmation(&inbox) == "refused");
         assert_eq!((reason(&inbox).as_str(), tries(&inbox)), (told, 0), "{query}");
         assert!(shop.gateway.received().is_empty(), "{query}");
         shop.assert_nothing_was_processed(&inbox);
@@ -198,12 +198,12 @@ fn only_the_stored_id_is_queried() {
         shop.inbox().set("CREEL_SOURCE_PAY_CONFIRM_URL", shop.gateway.url("/v1/payments/{form:id}")).start();
     let form = notice("POST", "").header("Content-Type", "application/x-www-form-urlencoded");
     assert_acknowledged(&inbox.send(&form.clone().body(r#"{"x":"&id=abc&","id":"def"}"#)));
-    eventually("it is refused", SOON, || confirmation(&inbox) == "refused");
+    eventually("it is rejected", SOON, || confirmation(&inbox) == "refused");
     assert_acknowledged(&inbox.send(&form.clone().header("Content-Encoding", "br").body("id=abc")));
     let refused =
         || inbox.database().value::<i64>("SELECT count(*) FROM messages WHERE confirmation = 'refused'");
-    eventually("it is refused", SOON, || refused() == 2);
-    assert!(shop.gateway.received().is_empty(), "nobody is asked");
+    eventually("it is rejected", SOON, || refused() == 2);
+    assert!(shop.gateway.received().is_empty(), "no query was sent");
     shop.assert_nothing_was_processed(&inbox);
     assert_acknowledged(&inbox.send(&form.body("id=abc")));
     let request = shop.app.wait_for(1).remove(0);

@@ -17,7 +17,7 @@ fn request_over_the_rate_gets_retry_after() {
     let reply = app.send(&sign::github("again", "{}"));
     reply.assert_is(429, "text/plain", "Too many requests.");
     let seconds = reply.retry_after_seconds().expect("Retry-After");
-    assert!((1..=720).contains(&seconds), "one of 5/h comes back every 720 s, not in {seconds} s");
+    assert!((1..=720).contains(&seconds), "5/h allows one more every 720 s, not in {seconds} s");
     assert_eq!(app.database().count("messages"), 5);
     assert_eq!(
         app.metric(r#"creel_rejected_total{cause="rate_limited",source="github"}"#),
@@ -25,15 +25,15 @@ fn request_over_the_rate_gets_retry_after() {
         "{}",
         app.metrics()
     );
-    assert_eq!(app.database().count("rejections"), 0, "rate refusals are only counted");
+    assert_eq!(app.database().count("rejections"), 0, "requests over the rate are only counted");
 }
 
 #[test]
 fn rate_recovers_with_time() {
     let app = limited("2/s").start();
     let over = (0..50).any(|n| app.send(&sign::github(&n.to_string(), "{}")).status == 429);
-    assert!(over, "50 at once are more than 2/s");
-    eventually("a request is taken again", Duration::from_secs(10), || {
+    assert!(over, "50 in a row exceed 2/s");
+    eventually("a request is accepted again", Duration::from_secs(10), || {
         app.send(&sign::github("later", "{}")).status == 200
     });
 }

@@ -44,7 +44,7 @@ struct SortedMember<'de> {
 }
 
 impl SortedValue<'_> {
-    /// Numbers and texts as the canonical form has them.
+    /// Writes a number or text in canonical form.
     fn scalar<E: Error>(self, value: &impl serde::Serialize) -> Result<(), E> {
         serde_json_canonicalizer::to_writer(value, self.0).map_err(E::custom)
     }
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
         if !members.is_sorted_by(|one, next| order.compare(&one.key, &next.key) == Ordering::Less) {
             members.sort_by(|one, next| order.compare(&one.key, &next.key));
             if members.windows(2).any(|pair| pair[0].key == pair[1].key) {
-                return Err(A::Error::custom("a key comes twice"));
+                return Err(A::Error::custom("duplicate key"));
             }
             let as_read = self.0.split_off(first);
             for SortedMember { written, .. } in members {
@@ -135,7 +135,7 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
 }
 
 impl KeyOrder {
-    /// Two keys that are the same are equal in either order.
+    /// Equal keys compare as equal in either order.
     fn compare(self, one: &str, next: &str) -> Ordering {
         let by_units = || surrogates::utf_16(one).cmp(surrogates::utf_16(next));
         match self {
@@ -264,7 +264,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_document_is_written_as_its_tree_is(value in any_json()) {
+        fn any_document_is_written_like_its_tree(value in any_json()) {
             let text = value.to_string();
             prop_assert_eq!(write(&text, KeyOrder::Utf16), tree(&text), "{}", text);
         }

@@ -183,7 +183,7 @@ sJlX
 -----END CERTIFICATE-----
 ";
 
-/// It signs itself, has no extensions, and is valid from 2020 until 2045.
+/// Self-signed, without extensions, and valid from 2020 until 2045.
 pub const SELF_SIGNED: &str = "-----BEGIN CERTIFICATE-----
 MIICsjCCAZqgAwIBAgICEmcwDQYJKoZIhvcNAQELBQAwHDEaMBgGA1UEAwwRc25z
 LmFtYXpvbmF3cy5jb20wHhcNMjAwMTAxMDAwMDAwWhcNNDUwMTAxMDAwMDAwWjAc

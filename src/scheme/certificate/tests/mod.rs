@@ -1,4 +1,4 @@
-//! Chains as they should be, and every way in which they should not.
+//! Valid chains, and every kind of invalid chain.
 
 mod chains;
 
@@ -54,7 +54,7 @@ fn chain_to_root_returns_key_of_first_certificate() {
 }
 
 #[test]
-fn a_missing_issuer_is_named_by_the_certificate_that_lacks_it() {
+fn missing_issuer_has_the_url_from_the_certificate() {
     let (intermediate, root) =
         ("https://certificates.example/intermediate.cer", "http://certificates.example/root.cer");
     assert_eq!(problem(&[EC_LEAF], &[], &[EC_ROOT]), missing(intermediate));
@@ -75,9 +75,9 @@ fn a_chain_to_another_root_is_not_trusted() {
 #[test]
 fn certificate_is_trusted_only_for_its_usage() {
     assert_eq!(problem(&[EC_FOR_MAIL, EC_INTERMEDIATE], &[], &[EC_ROOT]), Some(Untrusted));
-    // One that issues others signs no webhooks.
+    // A certificate that issues others must not sign webhooks.
     assert_eq!(problem(&[EC_INTERMEDIATE], &[], &[EC_ROOT]), Some(Untrusted));
-    // One that signs webhooks issues no others.
+    // A certificate that signs webhooks must not issue others.
     assert_eq!(
         problem(&[EC_LEAF, RSA_LEAF], &[], &[RSA_ROOT]),
         missing("https://certificates.example/intermediate.cer")
@@ -112,7 +112,7 @@ fn validity_is_checked_to_the_second_for_any_issuer() {
 }
 
 #[test]
-fn no_bit_of_a_chain_can_be_changed() {
+fn changed_bit_of_a_chain_is_detected() {
     let (leaf, intermediate, roots) = (der(EC_LEAF), der(EC_INTERMEDIATE), Roots::from_pem(EC_ROOT));
     for bit in 0..leaf.len() * 8 {
         let mut changed = leaf.clone();
@@ -152,7 +152,7 @@ fn invalid_certificate_is_malformed() {
 }
 
 #[test]
-fn certificates_that_issue_each_other_end_nowhere() {
+fn certificates_that_issue_each_other_are_untrusted() {
     let circle = [CIRCLE_LEAF, CIRCLE_A, CIRCLE_B];
     assert_eq!(problem(&circle, &[], &[EC_ROOT]), Some(Untrusted));
     assert_eq!(problem(&circle[..2], &[], &[EC_ROOT]), Some(IssuerMissing { url: None }));
@@ -169,7 +169,7 @@ fn intermediates_beyond_limit_are_ignored() {
 }
 
 #[test]
-fn a_bundle_is_all_its_certificates_up_to_a_damaged_one() {
+fn bundle_is_read_up_to_a_damaged_certificate() {
     let damaged = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
     let key = "-----BEGIN PUBLIC KEY-----\nYWI=\n-----END PUBLIC KEY-----\n";
     let found = |parts: &[&str]| certificates(parts.concat().as_bytes());

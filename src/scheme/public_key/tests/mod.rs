@@ -170,7 +170,7 @@ fn short_rsa_keys_check_sha1_only() {
 }
 
 #[test]
-fn a_json_web_key_is_read_like_the_same_key_elsewhere() {
+fn json_web_key_verifies_signatures_of_its_key() {
     let url = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     for (key, curve, algorithm) in [
         (P256, "P-256", PublicAlgorithm::Es256),
@@ -236,7 +236,7 @@ fn broken_json_web_key_is_rejected() {
 }
 
 #[test]
-fn a_damaged_key_accepts_nothing_that_the_whole_one_signed() {
+fn damaged_key_rejects_signatures_of_the_original() {
     for (algorithm, key, signature) in SIGNED {
         let (der, signature) = (bytes(key), bytes(signature));
         for index in 0..der.len() {

@@ -1,11 +1,11 @@
 //! Whether a signed text can be divided into its parts in one way only.
 //!
 //! A signature covers one text, but creel stores the parts. Without a rule for where each part
-//! ends, whoever captured a message can move bytes from one part to its neighbour: the text, and so
-//! the signature, stays the same, and the body does not. So every part but one must have an end
-//! that the text itself shows, read from the left before that part and from the right after it.
-//! `Split::of` decides this when a recipe is loaded; `Split::check` enforces it on the values of a
-//! request.
+//! ends, an attacker with a captured message can move bytes from one part to its neighbour: the
+//! text, and so the signature, stays the same, and the body does not. So every part but one must
+//! have an end that the text itself shows, read from the left before that part and from the right
+//! after it. `Split::of` decides this when a recipe is loaded; `Split::check` enforces it on the
+//! values of a request.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::content::request::Cause;
 use crate::scheme::freshness::{MAX_DATE_BYTES, TimestampUnit};
 use crate::scheme::place::Place;
 
-/// How the parts of one signed text are told apart.
+/// How the parts of one signed text are distinguished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     unit: Option<TimestampUnit>,
@@ -53,12 +53,12 @@ impl Split {
         Self { unit, from_left, from_right, ambiguity, id_at, has_rules: !parts.iter().all(is_free) }
     }
 
-    /// Why the text can be divided in more than one way, in words; `None` where it cannot.
+    /// Describes why the text can be divided in more than one way; `None` if it cannot.
     pub fn ambiguity(&self) -> Option<&str> {
         self.ambiguity.as_deref()
     }
 
-    /// Enforces on the values of a request what the division relies on.
+    /// Enforces the assumptions of the division on the values of a request.
     ///
     /// # Errors
     /// A value that lets the text be divided in another way.
@@ -92,8 +92,8 @@ pub fn can_be_extended(parts: &[Part]) -> bool {
     parts.last() != Some(&Part::Secret) && parts.iter().any(takes_all)
 }
 
-/// Whether a text of one can be a text of the other, divided otherwise. A text of the shorter one
-/// that is a body of structured JSON alone, or begins as the other does, cannot.
+/// Whether both templates can produce the same text, divided in different ways. A text of the
+/// shorter one that is a body of structured JSON alone, or begins as the other does, cannot.
 pub fn can_be_taken_for(parts: &[Part], other: &[Part]) -> bool {
     let shape = |parts: &[Part]| parts.iter().map(Part::shape).collect::<Vec<_>>();
     let shorter = if parts.len() < other.len() { parts } else { other };
@@ -155,7 +155,7 @@ impl Part {
         )
     }
 
-    /// Whether it is a text that the request names freely.
+    /// Whether it is a text that the sender of a request can choose freely.
     const fn is_value(&self) -> bool {
         matches!(
             self,
@@ -168,7 +168,7 @@ impl Part {
         matches!(self, Self::Url(UrlForm::Whole | UrlForm::Decoded) | Self::Path)
     }
 
-    /// The same for parts of one kind.
+    /// Returns the same value for all parts of one kind.
     fn shape(&self) -> Self {
         match self {
             Self::DecodedBody | Self::BodyAs(_) | Self::Payload => Self::Body,
@@ -213,7 +213,7 @@ struct SplitCheck<'a> {
 }
 
 impl<'a> SplitCheck<'a> {
-    /// Read from the left, the part ends where it does here.
+    /// Checks that the part, read from the left, ends at its actual end.
     fn end(&self, at: usize) -> Result<(), Cause> {
         let part = &self.parts[at];
         let next = self.parts.get(at + 1);
@@ -240,11 +240,11 @@ impl<'a> SplitCheck<'a> {
         clear(is_clear)
     }
 
-    /// Whether what ends a value occurs first at its end. Before a timestamp, the delimiter counts
-    /// only with what reads as a timestamp after it, so that ids may hold the delimiter.
+    /// Whether the delimiter after a value occurs first at its end. Before a timestamp, the
+    /// delimiter counts only if a timestamp follows it, so that ids may hold the delimiter.
     fn value_ends(&self, at: usize, value: &[u8]) -> Result<bool, Cause> {
         let Some(next) = self.parts.get(at + 1) else { return Ok(true) };
-        // Whoever moves bytes does not know the secret, so no value holds it.
+        // An attacker does not have the secret, so no value contains it.
         if *next == Part::Secret {
             return Ok(true);
         }
@@ -266,7 +266,7 @@ impl<'a> SplitCheck<'a> {
         Ok(!(0..value.len()).any(is_end))
     }
 
-    /// Read from the right, the part begins where it does here.
+    /// Checks that the part, read from the right, begins at its actual beginning.
     fn beginning(&self, at: usize) -> Result<(), Cause> {
         let part = &self.parts[at];
         let before = at.checked_sub(1).and_then(|before| self.parts.get(before));
@@ -302,7 +302,7 @@ impl<'a> SplitCheck<'a> {
         clear(is_clear)
     }
 
-    /// An empty body must not be a full one whose text stands in a neighbour.
+    /// Rejects an empty body whose text may have been moved into a neighbouring part.
     fn structured(&self, at: usize) -> Result<(), Cause> {
         let is_empty = self.scope.view.request.body.is_empty();
         // With the method in the text, a GET does not need this rule if its body is always empty.
@@ -312,8 +312,7 @@ impl<'a> SplitCheck<'a> {
         let is_open = |part: &&Part| part.is_value() || part.is_url_with_query();
         if let Some(part) = at.checked_sub(1).and_then(|before| self.parts.get(before)).filter(is_open) {
             let value = self.value(part)?;
-            // The last byte of a byte order mark, which may stand before JSON, is no end of a
-            // value.
+            // A value must not end in the last byte of a byte order mark, which may precede JSON.
             clear(value.last().is_none_or(|last| *last != 0xBF && !(is_empty && b"}]".contains(last))))?;
         }
         if let Some(part) = self.parts.get(at + 1).filter(is_open) {
@@ -334,11 +333,11 @@ impl<'a> SplitCheck<'a> {
 
     fn value(&self, part: &'a Part) -> Result<Cow<'a, [u8]>, Cause> {
         match part {
-            // What `feed` makes sure of costs a reading of the whole body.
+            // Not checked here: `feed` checks the JSON, which takes a pass over the whole body.
             Part::BodyAs(BodyForm::Json | BodyForm::Structured) => {
                 Ok(Cow::Borrowed(self.scope.view.request.body))
             }
-            // Secrets are tried later, one after the other.
+            // The secrets are checked later, one after the other.
             Part::Secret => Ok(Cow::Borrowed(b"")),
             part => part.value(self.scope),
         }
@@ -358,7 +357,7 @@ impl<'a> SplitCheck<'a> {
         Ok(window)
     }
 
-    /// As `window_after`, with the text before it.
+    /// Like `window_after`, with the text before it.
     fn window_before(&self, at: usize, value: &[u8]) -> Result<Vec<u8>, Cause> {
         let before = at.checked_sub(1).and_then(|before| self.parts.get(before));
         let enough = MAX_DATE_BYTES + literal(before).len();
@@ -383,7 +382,7 @@ fn clear(is_clear: bool) -> Result<(), Cause> {
     if is_clear { Ok(()) } else { Err(Cause::MalformedSignature) }
 }
 
-/// Fixed text; empty where something else stands there.
+/// Returns the fixed text of a part; empty for any other part.
 fn literal(part: Option<&Part>) -> &[u8] {
     match part {
         Some(Part::Literal(text)) => text.as_bytes(),

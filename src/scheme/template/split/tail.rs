@@ -2,8 +2,8 @@
 //!
 //! A body of structured JSON is found from the right: an object or array never ends in another
 //! object or array that is a shorter text. The id can then contain anything, including a delimiter
-//! and a timestamp. Any other body is found from the left: the id ends at the first delimiter with a
-//! timestamp, and the body must not end in a timestamp and structured JSON, because the same text
+//! and a timestamp. Any other body is found from the left: the id ends at the first delimiter with
+//! a timestamp, and the body must not end in a timestamp and structured JSON, because the same text
 //! would have another reading with that JSON as its body.
 
 use super::super::forms::is_structured;

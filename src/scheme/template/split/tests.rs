@@ -217,7 +217,7 @@ fn text_can_be_divided_in_one_way() {
             }
         }
         for (stamp, id, url, body) in cases {
-            // What a sender signs, whether creel accepts it or not.
+            // The text that a sender signs, even if creel rejects it.
             let signed = text
                 .replace("{ts}", stamp)
                 .replace("{header:x-id}", id)
@@ -228,7 +228,7 @@ fn text_can_be_divided_in_one_way() {
             let found = readings(&template, unit, &signed);
             assert!(found.len() <= 1, "{text} {unit:?}: {found:#?}");
             let is_json = body.starts_with(['{', '[']) && !body.starts_with("{1");
-            // Where no timestamp follows, an id cannot hold the delimiter.
+            // If no timestamp follows, an id cannot hold the delimiter.
             let is_plain = !id.contains('.') || !text.contains(".{header:x-id}.");
             if is_json && is_plain && id.len() > 4 && url.len() < 20 {
                 let accepted: Vec<&str> = found.iter().map(|found| found.body.as_str()).collect();

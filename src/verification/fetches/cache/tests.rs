@@ -38,7 +38,7 @@ fn cache_get_after_put_returns_only_that_entry() {
 }
 
 #[test]
-fn a_set_that_was_fetched_for_one_key_has_the_others_too() {
+fn set_fetched_for_one_key_has_the_others() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(WHOLE_SET, set(&["a", "b", "c"]), now);
     for kid in ["a", "b", "c"] {
@@ -70,7 +70,7 @@ fn entry_that_verified_message_is_evicted_last() {
     for number in 2..2 * MAX_ENTRIES {
         cache.put(document(number), KeyResponse::Unknown, now + MINUTE / 2);
     }
-    assert!(matches!(cache.get(&document(1), now), KeyResponse::Document(_)), "what is unknown goes first");
+    assert!(matches!(cache.get(&document(1), now), KeyResponse::Document(_)), "unknown answers go first");
     for number in 0..64 {
         cache.put(key(&number.to_string()), KeyResponse::Document(vec![0; MAX_BYTES / 20]), now + MINUTE / 2);
         assert!(cache.bytes <= MAX_BYTES);
@@ -95,12 +95,12 @@ fn expired_entry_is_evicted_before_valid_ones() {
 }
 
 #[test]
-fn a_mistake_of_the_provider_takes_no_key_away() {
+fn provider_error_removes_no_key() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(key("a"), keys(&["k"]), now);
     cache.put(key("a"), KeyResponse::Unknown, now + HOUR);
     assert_eq!(cache.get(&key("a"), now + HOUR), keys(&["k"]));
-    assert_eq!(cache.get(&key("a"), now + MAX_AGE), KeyResponse::NotYet, "but it is not believed for longer");
+    assert_eq!(cache.get(&key("a"), now + MAX_AGE), KeyResponse::NotYet, "but it is not trusted for longer");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn failed_refresh_is_retried_until_key_expires() {
         assert_eq!(cache.proved(&used, now), [WHOLE_SET, document(1)]);
         cache.failed(&WHOLE_SET, now);
         cache.failed(&document(1), now);
-        assert_eq!(cache.proved(&used, now + FAILURE_PAUSE / 2), [], "not at every message");
+        assert_eq!(cache.proved(&used, now + FAILURE_PAUSE / 2), [], "not for every message");
         assert!(!cache.may_ask(&WHOLE_SET, now + FAILURE_PAUSE / 2));
         assert_ne!(cache.get(&key("a"), now), KeyResponse::NotYet);
         now += MINUTE;
@@ -143,7 +143,7 @@ fn mismatched_key_without_id_allows_set_refetch() {
     cache.put(WHOLE_SET, set(&["a"]), now);
     assert!(!cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE / 2));
     assert!(cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE));
-    assert!(!cache.may_be_outdated(&key("a"), now + MIN_AGE), "a key that is named is no other");
+    assert!(!cache.may_be_outdated(&key("a"), now + MIN_AGE), "a named key cannot be a newer one");
     cache.complete(Vec::new(), now);
     assert!(!cache.may_be_outdated(&WHOLE_SET, now + MIN_AGE));
     assert_eq!(cache.get(&key("b"), now + HOUR), KeyResponse::Unknown);
