@@ -8,7 +8,7 @@ use super::request::{Cause, Request};
 use super::{charset, coding};
 use crate::json;
 
-/// The fields that hold the document where the body itself does not.
+/// The fields that hold the document if the body itself is not the document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PayloadFields<'a> {
     /// Of a form.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::json::{self, Literal, Pointers, Slot};
 
-/// Limits the length of a value from an answer in messages to people.
+/// Limits the length of a value from an answer in an error message.
 const MAX_SHOWN_CHARACTERS: usize = 60;
 
 /// A status with conditions on the body.

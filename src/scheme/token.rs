@@ -35,7 +35,7 @@ impl SharedToken {
         &self.scheme
     }
 
-    /// Describes the place and the text before the token, for people.
+    /// Describes the place and the text before the token in words.
     pub fn in_words(&self) -> String {
         let written = self.scheme.written();
         match (self.scheme.is_none(), self.scheme.is_name()) {

@@ -80,7 +80,7 @@ impl ConfirmUrl {
         })
     }
 
-    /// `https://api.example.com`, for people.
+    /// The origin for display, e.g. `https://api.example.com`.
     pub fn origin(&self) -> String {
         let Some(UrlPart::Fixed(beginning)) = self.0.first() else { return String::new() };
         url::Url::parse(beginning).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())

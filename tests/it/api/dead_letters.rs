@@ -67,7 +67,7 @@ fn dead_letters_are_replayed_only_to_their_target() {
     assert_eq!((count(&app, "dead"), count(&app, "replayed"), well.received().len()), (0, 3, 3));
     assert_eq!(answered(&app, &get("/dead-letters"), 200)["items"], json!([]));
     assert_eq!(answered(&app, &get("/messages?dead=true"), 200)["items"], json!([]));
-    assert_eq!(answered(&app, &post("/replays", &dead), 200)["count"], 0, "again there is nothing");
+    assert_eq!(answered(&app, &post("/replays", &dead), 200)["count"], 0, "a second replay is empty");
     let first = answered(&app, &get("/deliveries?state=replayed"), 200)["items"][0].clone();
     assert!(first["replayed_by"].as_i64() > first["id"].as_i64(), "{first}");
     assert!(app.metrics().contains("creel_dead_letters 0"), "{}", app.metrics());

@@ -128,7 +128,7 @@ fn health_is_served_while_both_addresses_are_flooded() {
         drop(flooded);
     }
     for mut stream in streams {
-        assert!(!stream.is_closed_within(Duration::from_millis(1)), "a stream was taken for idle");
+        assert!(!stream.is_closed_within(Duration::from_millis(1)), "a stream was closed as idle");
     }
 }
 

@@ -136,7 +136,7 @@ fn invalid_certificate_is_malformed() {
     for text in ["", "nothing", "0 but text"] {
         assert_eq!(judge(&[text], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
     }
-    // A root after a damaged certificate is not taken for the signer.
+    // A root after a damaged certificate must not become the signer.
     let empty = "-----BEGIN CERTIFICATE-----MAA=-----END CERTIFICATE-----";
     for text in [cut.as_str(), &cut_within, empty] {
         assert_eq!(judge(&[text, EC_ROOT], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
