@@ -11,27 +11,27 @@
 
 -- Received and verified webhooks. Only columns marked "updated" change after the insert.
 CREATE TABLE messages (
-  id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never used again, not even after clean-up
-  received_at       TEXT    NOT NULL,                         -- when its last byte had arrived
+  id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
+  received_at       TEXT    NOT NULL,                         -- when its last byte arrived
   source            TEXT    NOT NULL,                         -- the configured sender
-  event             TEXT    NOT NULL,                         -- <source>.<type>, <source>.message where there is no type
-  owner             TEXT,                                     -- whom an emitted event belongs to; NULL for received ones
-  delivery_id       TEXT,                                     -- the provider's own id; NULL where it has none
+  event             TEXT    NOT NULL,                         -- <source>.<type>; <source>.message without a type
+  owner             TEXT,                                     -- owner of an emitted event; NULL for received webhooks
+  delivery_id       TEXT,                                     -- the provider's delivery id; NULL without one
   method            TEXT    NOT NULL,                         -- of the request
-  query             TEXT,                                     -- of the request, without the question mark; tokens redacted
+  query             TEXT,                                     -- query string without the question mark; tokens redacted
   remote_ip         TEXT    NOT NULL,                         -- the client's address
   body_sha256       BLOB    NOT NULL,                         -- 32 bytes: SHA-256 of the exact body
-  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, not JSON and no form
-  body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: what proved the sender does not cover the body
-  unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine by force
-  conflict_of       INTEGER,                                  -- the message with the same delivery id and another body
-  duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: how often the same message came again
-  last_duplicate_at TEXT,                                     -- updated: when it last did
-  confirmation      TEXT,                                     -- updated: what the provider's API said; NULL if not asked
-  headers           TEXT    NOT NULL,                         -- JSON object: name to value, or values if it was repeated
+  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, and neither JSON nor a form
+  body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: the signature or token does not cover the body
+  unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine without verification
+  conflict_of       INTEGER,                                  -- message with the same delivery id and a different body
+  duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: number of duplicates received
+  last_duplicate_at TEXT,                                     -- updated: time of the last duplicate
+  confirmation      TEXT,                                     -- updated: see confirmations.state; NULL if not required
+  headers           TEXT    NOT NULL,                         -- JSON object: name to value, or to an array of values
   payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
-  body              BLOB                                      -- the exact body, where payload is not identical with it
-, released_at TEXT /* when it was released from quarantine: its retention begins then */, unreadable TEXT /* why nothing could be read from the body: empty, not_json, too_deep …; NULL in rows of older versions */) STRICT;
+  body              BLOB                                      -- the exact body, unless payload is identical
+, released_at TEXT /* release from quarantine, which starts its retention */, unreadable TEXT /* why the body is unreadable: empty, not_json, too_deep …; NULL in rows of older versions */) STRICT;
 
 CREATE INDEX messages_received_at ON messages (received_at);
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;
@@ -42,16 +42,16 @@ CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
   key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
-  message_id  INTEGER NOT NULL,                               -- the message that had it
+  message_id  INTEGER NOT NULL,                               -- the message with this key
   body_digest BLOB    NOT NULL,                               -- the first 16 bytes of its body_sha256
   PRIMARY KEY (generation, key, message_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE key_generations (
-  generation     INTEGER PRIMARY KEY,                         -- counts up
-  keys           INTEGER NOT NULL,                            -- how many it holds
-  merged_through INTEGER NOT NULL,                            -- the newest message whose key is in it
-  newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
+  generation     INTEGER PRIMARY KEY,                         -- increasing
+  keys           INTEGER NOT NULL,                            -- number of keys
+  merged_through INTEGER NOT NULL,                            -- newest message whose key is included
+  newest_at      TEXT    NOT NULL                             -- time of its last key; generations are dropped whole
 ) STRICT;
 
 -- Quarantine: requests that failed authentication. Candidates have every part that the scheme
@@ -59,19 +59,19 @@ CREATE TABLE key_generations (
 -- CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The rest is noise: at most 20 rows for each
 -- network and cause, for a day.
 CREATE TABLE rejections (
-  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used again
-  received_at        TEXT    NOT NULL,                        -- when its last byte had arrived
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never reused
+  received_at        TEXT    NOT NULL,                        -- when its last byte arrived
   source             TEXT    NOT NULL,                        -- the source that it was sent to
   cause              TEXT    NOT NULL,                        -- signature_mismatch, stale_timestamp …
-  candidate          INTEGER NOT NULL,                        -- 1: carries what the scheme demands, so it may be genuine
+  candidate          INTEGER NOT NULL,                        -- 1: has all parts that the scheme requires, so it may be genuine
   remote_ip          TEXT    NOT NULL,                        -- the client's address
   network            TEXT    NOT NULL,                        -- /24 or /64 of remote_ip
-  bytes              INTEGER NOT NULL,                        -- its share of CREEL_QUARANTINE_SIZE
+  bytes              INTEGER NOT NULL,                        -- bytes counted against CREEL_QUARANTINE_SIZE
   method             TEXT    NOT NULL,                        -- of the request
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT    NOT NULL,                        -- as in messages, credentials redacted
   body               BLOB,                                    -- NULL if it was not read, or is large and noise
-  sealed_credentials BLOB                                     -- what was redacted, encrypted with CREEL_KEY
+  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
 ) STRICT;
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
@@ -83,67 +83,67 @@ CREATE TABLE rejection_counts (
   source     TEXT    NOT NULL,                                -- the source that they were sent to
   cause      TEXT    NOT NULL,                                -- as in rejections
   counted    INTEGER NOT NULL,                                -- since first_at, without the rows in rejections
-  candidates INTEGER NOT NULL,                                -- how many of them carried what the scheme demands
-  first_at   TEXT    NOT NULL,                                -- when this count began
-  last_at    TEXT    NOT NULL,                                -- when it last grew
+  candidates INTEGER NOT NULL,                                -- number of candidates among them
+  first_at   TEXT    NOT NULL,                                -- start of this count
+  last_at    TEXT    NOT NULL,                                -- time of the last rejection
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
 -- State of the service.
 CREATE TABLE settings (
-  name       TEXT    PRIMARY KEY,                             -- what it is: admin_token, inbox_path …
-  value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext where sealed
+  name       TEXT    PRIMARY KEY,                             -- e.g. admin_token, inbox_path
+  value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext if sealed
   sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
-  updated_at TEXT    NOT NULL                                 -- when it was last written
+  updated_at TEXT    NOT NULL                                 -- time of the last change
 ) STRICT, WITHOUT ROWID;
 
 -- Instance ids in `webhook-id`: msg_<id>_<message>. A database whose files are not those of its
 -- last run gets another id, so that new messages never repeat the webhook-id of lost ones.
 CREATE TABLE instances (
-  first_message INTEGER PRIMARY KEY,                          -- the first message that has this id in its webhook-id
+  first_message INTEGER PRIMARY KEY,                          -- first message with this id in its webhook-id
   id            TEXT NOT NULL,                                -- random
-  begun_at      TEXT NOT NULL                                 -- when it was made
+  begun_at      TEXT NOT NULL                                 -- time of creation
 ) STRICT;
 
 -- Receivers of messages: an HTTP URL, a local command, or a listener on a developer's machine.
 CREATE TABLE targets (
-  id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never used again
-  name            TEXT    NOT NULL,                           -- one that is not removed has it alone
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never reused
+  name            TEXT    NOT NULL,                           -- unique among targets that are not removed
   kind            TEXT    NOT NULL,                           -- http, command, listener
-  origin          TEXT    NOT NULL,                           -- who made it: environment, api, replay, listener
+  origin          TEXT    NOT NULL,                           -- creator: environment, api, replay, listener
   state           TEXT    NOT NULL,                           -- active, paused, disabled, removed
-  state_since     TEXT    NOT NULL,                           -- when the state was entered
-  state_reason    TEXT,                                       -- why, where the service itself did it
-  owner           TEXT,                                       -- gets only events that were emitted for this owner
+  state_since     TEXT    NOT NULL,                           -- start of this state
+  state_reason    TEXT,                                       -- reason, if the service changed the state
+  owner           TEXT,                                       -- receives only events emitted for this owner
   events          TEXT    NOT NULL,                           -- JSON array of patterns
   filter          TEXT,                                       -- JSON array of conditions on the payload
-  url             TEXT,                                       -- NULL where the environment says it
-  content_type    TEXT,                                       -- json, form; NULL: as it was received
-  sealed_secrets  TEXT,                                       -- secrets and headers, encrypted; NULL as for url
-  concurrency     INTEGER NOT NULL,                           -- deliveries at the same time
+  url             TEXT,                                       -- NULL if set in the environment
+  content_type    TEXT,                                       -- json, form; NULL: as received
+  sealed_secrets  TEXT,                                       -- secrets and headers, encrypted; NULL if set in the environment
+  concurrency     INTEGER NOT NULL,                           -- limit on concurrent deliveries
   ordering        TEXT    NOT NULL,                           -- any, strict
-  rate            TEXT,                                       -- such as 50/s
-  timeout_seconds INTEGER NOT NULL,                           -- for each attempt
-  wanted_since    TEXT,                                       -- of a listener: since when messages have still to be added
-  created_at      TEXT    NOT NULL,                           -- when it was made
-  updated_at      TEXT    NOT NULL                            -- when its settings were last changed
+  rate            TEXT,                                       -- e.g. 50/s
+  timeout_seconds INTEGER NOT NULL,                           -- timeout of an attempt, in seconds
+  wanted_since    TEXT,                                       -- listener: start of the messages still to be queued
+  created_at      TEXT    NOT NULL,                           -- time of creation
+  updated_at      TEXT    NOT NULL                            -- time of the last change of its settings
 ) STRICT;
 
 CREATE UNIQUE INDEX targets_name ON targets (name) WHERE state <> 'removed';
 
 -- One message for one target. A dead delivery becomes 'replayed' when a newer one replaces it.
 CREATE TABLE deliveries (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never used again
-  message_id  INTEGER NOT NULL,                               -- what is delivered
-  target_id   INTEGER NOT NULL,                               -- where to
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never reused
+  message_id  INTEGER NOT NULL,                               -- the delivered message
+  target_id   INTEGER NOT NULL,                               -- the receiving target
   state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead
-  attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: tries so far
-  created_at  TEXT    NOT NULL,                               -- when it was committed
-  due_at      TEXT    NOT NULL,                               -- updated: its place in the target's queue
-  not_before  TEXT,                                           -- updated: of a strict target, which keeps its place: the next try
-  finished_at TEXT,                                           -- updated: when it was delivered or died
-  outcome     TEXT,                                           -- updated: of the last attempt, or why it died
-  replay_id   INTEGER                                         -- the replay that asked for it
+  attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: number of attempts
+  created_at  TEXT    NOT NULL,                               -- time of the commit
+  due_at      TEXT    NOT NULL,                               -- updated: position in the target's queue
+  not_before  TEXT,                                           -- updated: next attempt of a strict target, which keeps its position
+  finished_at TEXT,                                           -- updated: when it was delivered or became dead
+  outcome     TEXT,                                           -- updated: outcome of the last attempt, or cause of death
+  replay_id   INTEGER                                         -- the replay that created it
 ) STRICT;
 
 CREATE INDEX deliveries_due ON deliveries (target_id, due_at) WHERE state = 'pending';
@@ -153,28 +153,28 @@ CREATE INDEX deliveries_dead ON deliveries (target_id, message_id) WHERE state =
 
 -- Attempts of deliveries.
 CREATE TABLE attempts (
-  delivery_id INTEGER NOT NULL,                               -- whose
-  number      INTEGER NOT NULL,                               -- from 1 on
-  began_at    TEXT    NOT NULL,                               -- when it began
-  took_ms     INTEGER NOT NULL,                               -- milliseconds until its outcome was known
+  delivery_id INTEGER NOT NULL,                               -- the delivery
+  number      INTEGER NOT NULL,                               -- starts at 1
+  began_at    TEXT    NOT NULL,                               -- start of the attempt
+  took_ms     INTEGER NOT NULL,                               -- duration in milliseconds
   outcome     TEXT    NOT NULL,                               -- delivered, failed, gone
-  status      INTEGER,                                        -- HTTP status or exit code; NULL without an answer
-  error       TEXT,                                           -- what went wrong, where there was no answer
-  excerpt     TEXT,                                           -- how the answer or output began
+  status      INTEGER,                                        -- HTTP status or exit code; NULL without a response
+  error       TEXT,                                           -- error, if there was no response
+  excerpt     TEXT,                                           -- start of the response or output
   PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Messages that the provider's API must confirm before delivery.
 CREATE TABLE confirmations (
-  message_id     INTEGER PRIMARY KEY,                         -- which message
+  message_id     INTEGER PRIMARY KEY,                         -- the message to confirm
   source         TEXT    NOT NULL,                            -- the configured sender
   state          TEXT    NOT NULL,                            -- awaiting, confirmed, refused
-  tries          INTEGER NOT NULL DEFAULT 0,                  -- how often was asked
-  unknowns       INTEGER NOT NULL DEFAULT 0,                  -- how often the answer was that there is no such thing
-  due_at         TEXT    NOT NULL,                            -- when is asked next
-  settled_at     TEXT,                                        -- when it was confirmed or refused
-  reason         TEXT,                                        -- what the last answer was
-  sealed_request TEXT                                         -- what is asked, encrypted; NULL once it is confirmed
+  tries          INTEGER NOT NULL DEFAULT 0,                  -- number of queries
+  unknowns       INTEGER NOT NULL DEFAULT 0,                  -- number of "not found" answers
+  due_at         TEXT    NOT NULL,                            -- time of the next query
+  settled_at     TEXT,                                        -- time of the final answer
+  reason         TEXT,                                        -- the last answer
+  sealed_request TEXT                                         -- the query, encrypted; NULL after confirmation
 ) STRICT;
 
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
@@ -182,17 +182,17 @@ CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = '
 
 -- Repeated deliveries of many stored messages.
 CREATE TABLE replays (
-  id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never used again
-  created_at TEXT    NOT NULL,                                -- when it was asked for
-  filter     TEXT    NOT NULL,                                -- JSON: which messages
-  target_id  INTEGER,                                         -- where to; NULL: to whom they would go today
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never reused
+  created_at TEXT    NOT NULL,                                -- time of the request
+  filter     TEXT    NOT NULL,                                -- JSON: the selected messages
+  target_id  INTEGER,                                         -- destination; NULL: targets that match today
   rate       INTEGER NOT NULL,                                -- messages per second
   state      TEXT    NOT NULL,                                -- running, done, cancelled
-  position   INTEGER NOT NULL,                                -- the last message that was looked at
-  through    INTEGER NOT NULL,                                -- the newest message when it was asked for
-  messages   INTEGER NOT NULL,                                -- how many have been replayed
-  deliveries INTEGER NOT NULL,                                -- how many deliveries that made
-  updated_at TEXT    NOT NULL                                 -- when it last went on
+  position   INTEGER NOT NULL,                                -- last processed message
+  through    INTEGER NOT NULL,                                -- newest message at the time of the request
+  messages   INTEGER NOT NULL,                                -- number of replayed messages
+  deliveries INTEGER NOT NULL,                                -- number of created deliveries
+  updated_at TEXT    NOT NULL                                 -- time of the last progress
 ) STRICT;
 
 -- The newest messages, without long columns.

@@ -7,26 +7,26 @@
 
 -- Received and verified webhooks. Only columns marked "updated" change after the insert.
 CREATE TABLE messages (
-  id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never used again, not even after clean-up
-  received_at       TEXT    NOT NULL,                         -- when its last byte had arrived
+  id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
+  received_at       TEXT    NOT NULL,                         -- when its last byte arrived
   source            TEXT    NOT NULL,                         -- the configured sender
-  event             TEXT    NOT NULL,                         -- <source>.<type>, <source>.message where there is no type
-  owner             TEXT,                                     -- whom an emitted event belongs to; NULL for received ones
-  delivery_id       TEXT,                                     -- the provider's own id; NULL where it has none
+  event             TEXT    NOT NULL,                         -- <source>.<type>; <source>.message without a type
+  owner             TEXT,                                     -- owner of an emitted event; NULL for received webhooks
+  delivery_id       TEXT,                                     -- the provider's delivery id; NULL without one
   method            TEXT    NOT NULL,                         -- of the request
-  query             TEXT,                                     -- of the request, without the question mark; tokens redacted
+  query             TEXT,                                     -- query string without the question mark; tokens redacted
   remote_ip         TEXT    NOT NULL,                         -- the client's address
   body_sha256       BLOB    NOT NULL,                         -- 32 bytes: SHA-256 of the exact body
-  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, not JSON and no form
-  body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: what proved the sender does not cover the body
-  unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine by force
-  conflict_of       INTEGER,                                  -- the message with the same delivery id and another body
-  duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: how often the same message came again
-  last_duplicate_at TEXT,                                     -- updated: when it last did
-  confirmation      TEXT,                                     -- updated: what the provider's API said; NULL if not asked
-  headers           TEXT    NOT NULL,                         -- JSON object: name to value, or values if it was repeated
+  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, and neither JSON nor a form
+  body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: the signature or token does not cover the body
+  unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine without verification
+  conflict_of       INTEGER,                                  -- message with the same delivery id and a different body
+  duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: number of duplicates received
+  last_duplicate_at TEXT,                                     -- updated: time of the last duplicate
+  confirmation      TEXT,                                     -- updated: see confirmations.state; NULL if not required
+  headers           TEXT    NOT NULL,                         -- JSON object: name to value, or to an array of values
   payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
-  body              BLOB                                      -- the exact body, where payload is not identical with it
+  body              BLOB                                      -- the exact body, unless payload is identical
 ) STRICT;
 
 CREATE INDEX messages_received_at ON messages (received_at);
@@ -37,51 +37,51 @@ CREATE INDEX messages_received_at ON messages (received_at);
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
   key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
-  message_id  INTEGER NOT NULL,                               -- the message that had it
+  message_id  INTEGER NOT NULL,                               -- the message with this key
   body_digest BLOB    NOT NULL,                               -- the first 16 bytes of its body_sha256
   PRIMARY KEY (generation, key, message_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE key_generations (
-  generation     INTEGER PRIMARY KEY,                         -- counts up
-  keys           INTEGER NOT NULL,                            -- how many it holds
-  merged_through INTEGER NOT NULL,                            -- the newest message whose key is in it
-  newest_at      TEXT    NOT NULL                             -- when it was last added to; it is dropped as a whole
+  generation     INTEGER PRIMARY KEY,                         -- increasing
+  keys           INTEGER NOT NULL,                            -- number of keys
+  merged_through INTEGER NOT NULL,                            -- newest message whose key is included
+  newest_at      TEXT    NOT NULL                             -- time of its last key; generations are dropped whole
 ) STRICT;
 
 -- Quarantine: requests that failed authentication, for at most a day.
 CREATE TABLE rejections (
-  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- the older the smaller
-  received_at        TEXT NOT NULL,                           -- when it was refused
-  source             TEXT NOT NULL,                           -- whom it claimed to come from
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- increasing
+  received_at        TEXT NOT NULL,                           -- when it was rejected
+  source             TEXT NOT NULL,                           -- the source that it was sent to
   cause              TEXT NOT NULL,                           -- signature_mismatch, stale_timestamp …
   remote_ip          TEXT NOT NULL,                           -- the client's address
-  network            TEXT NOT NULL,                           -- /24 or /64 of remote_ip: at most 20 rows each and cause
+  network            TEXT NOT NULL,                           -- /24 or /64 of remote_ip: at most 20 rows per cause
   method             TEXT NOT NULL,                           -- of the request
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT NOT NULL,                           -- as in messages, credentials redacted
-  body               BLOB,                                    -- NULL where the address was refused
-  sealed_credentials BLOB                                     -- what was redacted, encrypted with CREEL_KEY
+  body               BLOB,                                    -- NULL if the address is not allowed
+  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
 ) STRICT;
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
 
 -- Counts of rejections beyond the limits of the quarantine.
 CREATE TABLE rejection_counts (
-  source   TEXT    NOT NULL,                                  -- whom they claimed to come from
+  source   TEXT    NOT NULL,                                  -- the source that they were sent to
   cause    TEXT    NOT NULL,                                  -- as in rejections
   counted  INTEGER NOT NULL,                                  -- since first_at, without the rows in rejections
-  first_at TEXT    NOT NULL,                                  -- when this count began
-  last_at  TEXT    NOT NULL,                                  -- when it was last added to
+  first_at TEXT    NOT NULL,                                  -- start of this count
+  last_at  TEXT    NOT NULL,                                  -- time of the last rejection
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
 -- State of the service.
 CREATE TABLE settings (
-  name       TEXT    PRIMARY KEY,                             -- what it is: admin_token, inbox_path …
-  value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext where sealed
+  name       TEXT    PRIMARY KEY,                             -- e.g. admin_token, inbox_path
+  value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext if sealed
   sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
-  updated_at TEXT    NOT NULL                                 -- when it was last written
+  updated_at TEXT    NOT NULL                                 -- time of the last change
 ) STRICT, WITHOUT ROWID;
 
 -- The newest messages, without long columns.

@@ -1,42 +1,42 @@
 -- Receivers of messages: an HTTP URL, a local command, or a listener on a developer's machine.
 CREATE TABLE targets (
-  id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never used again
-  name            TEXT    NOT NULL,                           -- one that is not removed has it alone
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,          -- never reused
+  name            TEXT    NOT NULL,                           -- unique among targets that are not removed
   kind            TEXT    NOT NULL,                           -- http, command, listener
-  origin          TEXT    NOT NULL,                           -- who made it: environment, api, replay, listener
+  origin          TEXT    NOT NULL,                           -- creator: environment, api, replay, listener
   state           TEXT    NOT NULL,                           -- active, paused, disabled, removed
-  state_since     TEXT    NOT NULL,                           -- when the state was entered
-  state_reason    TEXT,                                       -- why, where the service itself did it
-  owner           TEXT,                                       -- gets only events that were emitted for this owner
+  state_since     TEXT    NOT NULL,                           -- start of this state
+  state_reason    TEXT,                                       -- reason, if the service changed the state
+  owner           TEXT,                                       -- receives only events emitted for this owner
   events          TEXT    NOT NULL,                           -- JSON array of patterns
   filter          TEXT,                                       -- JSON array of conditions on the payload
-  url             TEXT,                                       -- NULL where the environment says it
-  content_type    TEXT,                                       -- json, form; NULL: as it was received
-  sealed_secrets  TEXT,                                       -- secrets and headers, encrypted; NULL as for url
-  concurrency     INTEGER NOT NULL,                           -- deliveries at the same time
+  url             TEXT,                                       -- NULL if set in the environment
+  content_type    TEXT,                                       -- json, form; NULL: as received
+  sealed_secrets  TEXT,                                       -- secrets and headers, encrypted; NULL if set in the environment
+  concurrency     INTEGER NOT NULL,                           -- limit on concurrent deliveries
   ordering        TEXT    NOT NULL,                           -- any, strict
-  rate            TEXT,                                       -- such as 50/s
-  timeout_seconds INTEGER NOT NULL,                           -- for each attempt
-  wanted_since    TEXT,                                       -- of a listener: since when messages have still to be added
-  created_at      TEXT    NOT NULL,                           -- when it was made
-  updated_at      TEXT    NOT NULL                            -- when its settings were last changed
+  rate            TEXT,                                       -- e.g. 50/s
+  timeout_seconds INTEGER NOT NULL,                           -- timeout of an attempt, in seconds
+  wanted_since    TEXT,                                       -- listener: start of the messages still to be queued
+  created_at      TEXT    NOT NULL,                           -- time of creation
+  updated_at      TEXT    NOT NULL                            -- time of the last change of its settings
 ) STRICT;
 
 CREATE UNIQUE INDEX targets_name ON targets (name) WHERE state <> 'removed';
 
 -- One message for one target.
 CREATE TABLE deliveries (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never used again
-  message_id  INTEGER NOT NULL,                               -- what is delivered
-  target_id   INTEGER NOT NULL,                               -- where to
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never reused
+  message_id  INTEGER NOT NULL,                               -- the delivered message
+  target_id   INTEGER NOT NULL,                               -- the receiving target
   state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead
-  attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: tries so far
-  created_at  TEXT    NOT NULL,                               -- when it was committed
-  due_at      TEXT    NOT NULL,                               -- updated: its place in the target's queue
-  not_before  TEXT,                                           -- updated: of a strict target, which keeps its place: the next try
-  finished_at TEXT,                                           -- updated: when it was delivered or died
-  outcome     TEXT,                                           -- updated: of the last attempt, or why it died
-  replay_id   INTEGER                                         -- the replay that asked for it
+  attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: number of attempts
+  created_at  TEXT    NOT NULL,                               -- time of the commit
+  due_at      TEXT    NOT NULL,                               -- updated: position in the target's queue
+  not_before  TEXT,                                           -- updated: next attempt of a strict target, which keeps its position
+  finished_at TEXT,                                           -- updated: when it was delivered or became dead
+  outcome     TEXT,                                           -- updated: outcome of the last attempt, or cause of death
+  replay_id   INTEGER                                         -- the replay that created it
 ) STRICT;
 
 CREATE INDEX deliveries_due ON deliveries (target_id, due_at) WHERE state = 'pending';
@@ -45,28 +45,28 @@ CREATE INDEX deliveries_finished ON deliveries (finished_at) WHERE finished_at I
 
 -- Attempts of deliveries.
 CREATE TABLE attempts (
-  delivery_id INTEGER NOT NULL,                               -- whose
-  number      INTEGER NOT NULL,                               -- from 1 on
-  began_at    TEXT    NOT NULL,                               -- when it began
-  took_ms     INTEGER NOT NULL,                               -- milliseconds until its outcome was known
+  delivery_id INTEGER NOT NULL,                               -- the delivery
+  number      INTEGER NOT NULL,                               -- starts at 1
+  began_at    TEXT    NOT NULL,                               -- start of the attempt
+  took_ms     INTEGER NOT NULL,                               -- duration in milliseconds
   outcome     TEXT    NOT NULL,                               -- delivered, failed, gone
-  status      INTEGER,                                        -- HTTP status or exit code; NULL without an answer
-  error       TEXT,                                           -- what went wrong, where there was no answer
-  excerpt     TEXT,                                           -- how the answer or output began
+  status      INTEGER,                                        -- HTTP status or exit code; NULL without a response
+  error       TEXT,                                           -- error, if there was no response
+  excerpt     TEXT,                                           -- start of the response or output
   PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
 -- Messages that the provider's API must confirm before delivery.
 CREATE TABLE confirmations (
-  message_id     INTEGER PRIMARY KEY,                         -- which message
+  message_id     INTEGER PRIMARY KEY,                         -- the message to confirm
   source         TEXT    NOT NULL,                            -- the configured sender
   state          TEXT    NOT NULL,                            -- awaiting, confirmed, refused
-  tries          INTEGER NOT NULL DEFAULT 0,                  -- how often was asked
-  unknowns       INTEGER NOT NULL DEFAULT 0,                  -- how often the answer was that there is no such thing
-  due_at         TEXT    NOT NULL,                            -- when is asked next
-  settled_at     TEXT,                                        -- when it was confirmed or refused
-  reason         TEXT,                                        -- what the last answer was
-  sealed_request TEXT                                         -- what is asked, encrypted; NULL once it is confirmed
+  tries          INTEGER NOT NULL DEFAULT 0,                  -- number of queries
+  unknowns       INTEGER NOT NULL DEFAULT 0,                  -- number of "not found" answers
+  due_at         TEXT    NOT NULL,                            -- time of the next query
+  settled_at     TEXT,                                        -- time of the final answer
+  reason         TEXT,                                        -- the last answer
+  sealed_request TEXT                                         -- the query, encrypted; NULL after confirmation
 ) STRICT;
 
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
@@ -74,17 +74,17 @@ CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = '
 
 -- Repeated deliveries of many stored messages.
 CREATE TABLE replays (
-  id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never used again
-  created_at TEXT    NOT NULL,                                -- when it was asked for
-  filter     TEXT    NOT NULL,                                -- JSON: which messages
-  target_id  INTEGER,                                         -- where to; NULL: to whom they would go today
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never reused
+  created_at TEXT    NOT NULL,                                -- time of the request
+  filter     TEXT    NOT NULL,                                -- JSON: the selected messages
+  target_id  INTEGER,                                         -- destination; NULL: targets that match today
   rate       INTEGER NOT NULL,                                -- messages per second
   state      TEXT    NOT NULL,                                -- running, done, cancelled
-  position   INTEGER NOT NULL,                                -- the last message that was looked at
-  through    INTEGER NOT NULL,                                -- the newest message when it was asked for
-  messages   INTEGER NOT NULL,                                -- how many have been replayed
-  deliveries INTEGER NOT NULL,                                -- how many deliveries that made
-  updated_at TEXT    NOT NULL                                 -- when it last went on
+  position   INTEGER NOT NULL,                                -- last processed message
+  through    INTEGER NOT NULL,                                -- newest message at the time of the request
+  messages   INTEGER NOT NULL,                                -- number of replayed messages
+  deliveries INTEGER NOT NULL,                                -- number of created deliveries
+  updated_at TEXT    NOT NULL                                 -- time of the last progress
 ) STRICT;
 
 -- Pending deliveries by target.

@@ -4,19 +4,19 @@ DROP INDEX rejections_received_at;
 ALTER TABLE rejections RENAME TO old_rejections;
 
 CREATE TABLE rejections (
-  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used again
-  received_at        TEXT    NOT NULL,                        -- when its last byte had arrived
+  id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never reused
+  received_at        TEXT    NOT NULL,                        -- when its last byte arrived
   source             TEXT    NOT NULL,                        -- the source that it was sent to
   cause              TEXT    NOT NULL,                        -- signature_mismatch, stale_timestamp …
-  candidate          INTEGER NOT NULL,                        -- 1: carries what the scheme demands, so it may be genuine
+  candidate          INTEGER NOT NULL,                        -- 1: has all parts that the scheme requires, so it may be genuine
   remote_ip          TEXT    NOT NULL,                        -- the client's address
   network            TEXT    NOT NULL,                        -- /24 or /64 of remote_ip
-  bytes              INTEGER NOT NULL,                        -- its share of CREEL_QUARANTINE_SIZE
+  bytes              INTEGER NOT NULL,                        -- bytes counted against CREEL_QUARANTINE_SIZE
   method             TEXT    NOT NULL,                        -- of the request
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT    NOT NULL,                        -- as in messages, credentials redacted
   body               BLOB,                                    -- NULL if it was not read, or is large and noise
-  sealed_credentials BLOB                                     -- what was redacted, encrypted with CREEL_KEY
+  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
 ) STRICT;
 
 INSERT INTO rejections (id, received_at, source, cause, candidate, remote_ip, network, bytes, method, query, headers, body,
@@ -49,9 +49,9 @@ CREATE TABLE rejection_counts (
   source     TEXT    NOT NULL,                                -- the source that they were sent to
   cause      TEXT    NOT NULL,                                -- as in rejections
   counted    INTEGER NOT NULL,                                -- since first_at, without the rows in rejections
-  candidates INTEGER NOT NULL,                                -- how many of them carried what the scheme demands
-  first_at   TEXT    NOT NULL,                                -- when this count began
-  last_at    TEXT    NOT NULL,                                -- when it last grew
+  candidates INTEGER NOT NULL,                                -- number of candidates among them
+  first_at   TEXT    NOT NULL,                                -- start of this count
+  last_at    TEXT    NOT NULL,                                -- time of the last rejection
   PRIMARY KEY (source, cause)
 ) STRICT, WITHOUT ROWID;
 
@@ -59,5 +59,5 @@ INSERT INTO rejection_counts SELECT source, cause, counted, 0, first_at, last_at
 DROP TABLE old_rejection_counts;
 
 -- A message released after days in quarantine has the full retention of a new one.
-ALTER TABLE messages ADD COLUMN released_at TEXT /* when it was released from quarantine: its retention begins then */;
+ALTER TABLE messages ADD COLUMN released_at TEXT /* release from quarantine, which starts its retention */;
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;
