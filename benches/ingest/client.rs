@@ -18,7 +18,9 @@ use rustix::time::{
 use crate::Outcome;
 use crate::payload::{BodySize, DeliveryIds, Request};
 
+/// Concurrent connections of most runs.
 pub const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 256;
 const TIMER: u64 = u64::MAX;
 /// A server that is silent for this long is broken.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -140,9 +142,14 @@ pub struct Client {
 
 impl Client {
     pub fn connect(server: SocketAddr, size: BodySize) -> Outcome<Self> {
+        Self::connect_many(server, size, CONNECTIONS)
+    }
+
+    /// Opens up to 256 connections.
+    pub fn connect_many(server: SocketAddr, size: BodySize, count: usize) -> Outcome<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for number in 0..CONNECTIONS {
+        let mut connections = Vec::with_capacity(count);
+        for number in 0..count.min(MAX_CONNECTIONS) {
             let stream = TcpStream::connect(server)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
@@ -156,7 +163,7 @@ impl Client {
                 intended: Instant::now(),
             });
         }
-        let events = Vec::with_capacity(CONNECTIONS + 1);
+        let events = Vec::with_capacity(count + 1);
         let ids = DeliveryIds::new()?;
         Ok(Self { epoll, events, connections, ids, acknowledged: 0, last_reply: Instant::now() })
     }
@@ -265,7 +272,7 @@ impl Client {
         if self.last_reply.elapsed() > SILENCE {
             return Err("the server did not reply for ten seconds".into());
         }
-        let mut ready = Ready { numbers: [0; CONNECTIONS + 1], next: 0, count: self.events.len() };
+        let mut ready = Ready { numbers: [0; MAX_CONNECTIONS + 1], next: 0, count: self.events.len() };
         for (number, event) in ready.numbers.iter_mut().zip(&self.events) {
             *number = event.data.u64() as usize;
         }
@@ -287,7 +294,7 @@ impl Client {
 /// A copy of epoll's events, so that the client can be changed during iteration.
 #[derive(Debug)]
 struct Ready {
-    numbers: [usize; CONNECTIONS + 1],
+    numbers: [usize; MAX_CONNECTIONS + 1],
     next: usize,
     count: usize,
 }

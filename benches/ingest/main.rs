@@ -3,6 +3,7 @@
 //! docs/benchmarks.md.
 
 mod client;
+mod compare;
 mod files;
 mod handlers;
 mod latency;
@@ -61,6 +62,11 @@ fn measure(options: &Options) -> Outcome<()> {
     )?;
     let machine = machine::describe(&options.directory)?;
     let mut report = Report::default();
+    if let Some(other) = &options.compare {
+        compare::measure(other, options, &mut report)?;
+        print!("{}", report.to_markdown(&machine));
+        return Ok(());
+    }
     if options.wants(Section::Rates) {
         rates::measure(options, &mut report)?;
     }

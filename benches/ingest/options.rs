@@ -12,6 +12,7 @@ Measures how fast creel stores webhooks, compared with a handler without storage
   cargo bench --bench ingest                  everything, about a quarter of an hour
   cargo bench --bench ingest -- --quick       short runs: only shows that the benchmark works
   cargo bench --bench ingest -- rates disk    some sections alone
+  cargo bench --bench ingest -- compare PATH  this build and another build of creel, in turns
 
 Sections: rates latency wal memory start disk table
 
@@ -49,6 +50,8 @@ const SECTIONS: [(&str, Section); 7] = [
 #[derive(Debug)]
 pub struct Options {
     pub sections: BTreeSet<Section>,
+    /// The other binary of `compare`, which runs alone.
+    pub compare: Option<PathBuf>,
     pub quick: bool,
     pub directory: PathBuf,
     pub warm_up: Duration,
@@ -64,9 +67,12 @@ impl Options {
     pub fn read(arguments: &[String]) -> Outcome<Self> {
         let mut sections = BTreeSet::new();
         let mut quick = false;
-        for argument in arguments {
+        let mut compare = None;
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--bench" => {}
+                "compare" => compare = Some(binary(arguments.next())?),
                 "--quick" => quick = true,
                 word => {
                     let known = SECTIONS.iter().find(|(name, _)| *name == word);
@@ -82,6 +88,7 @@ impl Options {
         let directory = std::env::var_os("INGEST_DIRECTORY");
         Ok(Self {
             sections,
+            compare,
             quick,
             directory: directory.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from),
             warm_up: Duration::from_millis(standard(1_000, 300)),
@@ -96,6 +103,13 @@ impl Options {
     pub fn wants(&self, section: Section) -> bool {
         self.sections.contains(&section)
     }
+}
+
+/// Returns the absolute path, because each server runs in its own directory.
+fn binary(path: Option<&String>) -> Outcome<PathBuf> {
+    let path = path.ok_or("compare: the path of another build of creel is missing")?;
+    let binary = std::fs::canonicalize(path).map_err(|error| format!("compare: {path}: {error}"))?;
+    if binary.is_file() { Ok(binary) } else { Err(format!("compare: {path} is not a file").into()) }
 }
 
 /// A positive whole number from the environment.

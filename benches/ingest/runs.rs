@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -10,7 +11,7 @@ use crate::client::{Client, Tally, Until};
 use crate::machine::{Moment, Usage};
 use crate::options::Options;
 use crate::payload::BodySize;
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, resident_bytes};
 
 /// A run at saturation.
 #[derive(Debug)]
@@ -48,9 +49,32 @@ pub fn run_in(
     Ok(run)
 }
 
+/// Starts a build of creel for one run at saturation. Returns also its resident memory before the
+/// run, in bytes.
+pub fn run_binary(
+    binary: &Path,
+    size: BodySize,
+    connections: usize,
+    options: &Options,
+) -> Outcome<(Run, u64)> {
+    let directory = fresh_directory(options)?;
+    let server = Server::start_binary(binary, directory.path())?;
+    server.wait_until_ready()?;
+    // Waits until the server has released the memory of its start.
+    std::thread::sleep(Duration::from_secs(2));
+    let idle_bytes = resident_bytes(server.process(), "VmRSS:")?;
+    let client = Client::connect_many(server.address(), size, connections)?;
+    let run = saturate_with(client, &server, options)?;
+    server.stop()?;
+    Ok((run, idle_bytes))
+}
+
 /// Warm-up and measurement with all connections busy.
 pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<Run> {
-    let mut client = Client::connect(server.address(), size)?;
+    saturate_with(Client::connect(server.address(), size)?, server, options)
+}
+
+fn saturate_with(mut client: Client, server: &Server, options: &Options) -> Outcome<Run> {
     client.start()?;
     client.pump(Until::Elapsed(options.warm_up))?;
     let before = Moment::now(server.process())?;

@@ -51,9 +51,17 @@ impl Server {
     /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers` is
     /// for the handlers that creel is compared with; creel chooses its own number.
     pub fn start(kind: Kind, directory: &Path, workers: usize) -> Outcome<Self> {
+        Self::spawn(command(kind, directory, workers)?, directory)
+    }
+
+    /// Starts another build of creel in the same way.
+    pub fn start_binary(binary: &Path, directory: &Path) -> Outcome<Self> {
+        Self::spawn(creel(binary, directory), directory)
+    }
+
+    fn spawn(mut command: Command, directory: &Path) -> Outcome<Self> {
         let log = directory.join("log");
         let begin = Instant::now();
-        let mut command = command(kind, directory, workers)?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
         let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), begin };
         server.address = server.wait_for_address(&log)?;
@@ -139,15 +147,9 @@ pub fn database(directory: &Path) -> PathBuf {
     directory.join("creel.db")
 }
 
-/// Builds the command. Creel receives only settings that do not affect its operation: an address, a
-/// directory, a source, and a token for metrics.
 fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
-    let database = database(directory);
     if kind.is_creel() {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_creel"));
-        command.env_clear().current_dir(directory);
-        command.env("CREEL_LISTEN", "127.0.0.1:0").env("CREEL_DATABASE", database);
-        command.env("CREEL_SOURCE_GITHUB_SECRET", SECRET).env("CREEL_READ_TOKEN", READ_TOKEN);
+        let mut command = creel(Path::new(env!("CARGO_BIN_EXE_creel")), directory);
         if kind == Kind::Subscribed {
             command.env("CREEL_TARGET_APP_URL", "http://127.0.0.1:9/");
         }
@@ -156,9 +158,19 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env_clear().current_dir(directory).arg(SERVE).arg(workers.to_string());
     if kind == Kind::Transactions {
-        command.arg(database);
+        command.arg(database(directory));
     }
     Ok(command)
+}
+
+/// Creel receives only settings that do not affect its operation: an address, a directory, a source,
+/// and a token for metrics.
+fn creel(binary: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear().current_dir(directory);
+    command.env("CREEL_LISTEN", "127.0.0.1:0").env("CREEL_DATABASE", database(directory));
+    command.env("CREEL_SOURCE_GITHUB_SECRET", SECRET).env("CREEL_READ_TOKEN", READ_TOKEN);
+    command
 }
 
 fn get(address: SocketAddr, path: &str) -> Outcome<String> {
