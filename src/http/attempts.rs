@@ -62,7 +62,7 @@ struct Failures {
 /// Why a request was rejected without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotJudged {
-    /// The network has too many delayed replies to wrong tokens.
+    /// The network has too many wrong tokens waiting for their answers.
     TooManyAttempts,
     Unavailable(Unavailable),
 }
