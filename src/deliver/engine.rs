@@ -123,7 +123,7 @@ impl Engine {
         drop(engine);
         if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
             log::warn!(
-                "what became of some deliveries could not be written down: they are tried again after the next start"
+                "cannot store the outcomes of some deliveries: they are repeated after the next start"
             );
         }
     }
@@ -136,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Begins the deliveries that can begin, requests pages that may be due, and returns the time
+    /// Starts the deliveries that can begin, requests pages that may be due, and returns the time
     /// until the next action.
     fn work(&mut self) -> Duration {
         let now = (self.clock)();
@@ -180,11 +180,11 @@ impl Engine {
                 sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
-        // A timer that fires slightly early would only spin.
+        // A timer that fires slightly early would cause a busy loop.
         sleep.max(Duration::from_millis(1))
     }
 
-    /// `place`: what the attempt holds until it ends.
+    /// `place`: a permit that the attempt holds until it ends.
     fn begin(
         &mut self,
         target: i64,
@@ -254,7 +254,7 @@ impl Engine {
         match event {
             EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
-                    self.discard(target, page.orphans.clone(), "its message is gone");
+                    self.discard(target, page.orphans.clone(), "its message was deleted");
                     self.discard(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
                 let page = page.map(|page| self.bodies.share(page));
@@ -342,7 +342,7 @@ impl Engine {
             let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
             if secrets.is_none() {
                 log::error!(
-                    "target {} gets nothing: its secrets were sealed under another CREEL_KEY",
+                    "target {} gets no deliveries: its secrets were sealed with another CREEL_KEY",
                     target.settings.name
                 );
             }
@@ -369,7 +369,7 @@ impl Engine {
         if !is_old || !self.discarding.insert(target) {
             return;
         }
-        log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
+        log::warn!("target {}: deliveries pending for a week become dead letters", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";
@@ -393,7 +393,7 @@ impl Engine {
         }
         let cut_off = self.attempts.len();
         if cut_off > 0 {
-            log::info!("{cut_off} deliveries were cut off by the stop and are retried after the next start");
+            log::info!("{cut_off} deliveries were interrupted and are retried after the next start");
         }
         self.attempts.shutdown().await;
     }

@@ -72,14 +72,14 @@ impl DeliveryThread {
         Ok(Self { stop, thread })
     }
 
-    /// Begins no further attempts, and resolves when those in flight have ended or were
+    /// Starts no further attempts, and resolves when those in flight have ended or were
     /// interrupted.
     pub async fn stop(self) {
         let _ = self.stop.send(true);
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join());
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
-            log::warn!("the deliveries did not come to their end in time");
+            log::warn!("the delivery thread did not stop in time");
         }
     }
 }
