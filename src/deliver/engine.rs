@@ -123,7 +123,7 @@ impl Engine {
         drop(engine);
         if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
             log::warn!(
-                "cannot store the outcomes of some deliveries: they are repeated after the next start"
+                "what became of some deliveries could not be written down: they are tried again after the next start"
             );
         }
     }
@@ -342,7 +342,7 @@ impl Engine {
             let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
             if secrets.is_none() {
                 log::error!(
-                    "target {} gets no deliveries: its secrets were sealed with another CREEL_KEY",
+                    "target {} gets nothing: its secrets were sealed under another CREEL_KEY",
                     target.settings.name
                 );
             }
@@ -369,7 +369,7 @@ impl Engine {
         if !is_old || !self.discarding.insert(target) {
             return;
         }
-        log::warn!("target {}: deliveries pending for a week become dead letters", lane.target.settings.name);
+        log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";
@@ -393,7 +393,7 @@ impl Engine {
         }
         let cut_off = self.attempts.len();
         if cut_off > 0 {
-            log::info!("{cut_off} deliveries were interrupted and are retried after the next start");
+            log::info!("{cut_off} deliveries were cut off by the stop and are retried after the next start");
         }
         self.attempts.shutdown().await;
     }

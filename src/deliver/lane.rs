@@ -294,7 +294,7 @@ impl Lane {
             AttemptVerdict::Failed { is_target_ill: true, .. } => {
                 if self.breaker.failed(uptime) {
                     log::warn!(
-                        "target {}: circuit open after repeated failures: pausing deliveries, then sending one as a probe",
+                        "target {}: failed several times in a row; it is left alone for a while, then tried with one delivery",
                         self.target.settings.name
                     );
                 }

@@ -88,7 +88,7 @@ async fn try_write(
                 return Err(why);
             }
             Err(why) if !was_refused => {
-                log::warn!("cannot store delivery outcomes, retrying: {why}");
+                log::warn!("what became of deliveries cannot be written down, and is tried again: {why}");
                 was_refused = true;
             }
             Err(_) => {}

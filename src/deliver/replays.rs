@@ -43,7 +43,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             Ok(running) if running.is_empty() => return,
             Ok(running) => running,
             Err(why) => {
-                log::warn!("cannot read the replays, retrying: {why}");
+                log::warn!("the replays cannot be read, and go on later: {why}");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -55,7 +55,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             }
             not_before.insert(replay.id, now + pause(replay.rate));
             if let Err(why) = step(store, clock, replay).await {
-                log::warn!("replay {}: a step failed, retrying: {why}", replay.id);
+                log::warn!("replay {} cannot go on now, and is tried again: {why}", replay.id);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -54,7 +54,7 @@ impl Confirmer {
     /// Adds lanes for sources no longer confirmed or configured: their messages must expire too.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
-            log::warn!("cannot read which messages await confirmation: {why}");
+            log::warn!("which messages await their confirmation cannot be read: {why}");
             Vec::new()
         });
         for name in awaiting {

@@ -87,7 +87,7 @@ impl ConfirmationLane {
             let pause = match self.run_once(clock()).await {
                 Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),
                 Err(why) => {
-                    log::warn!("source {}: pausing confirmation: {why}", self.name);
+                    log::warn!("source {}: confirmation stops for a moment: {why}", self.name);
                     Some(PAUSE_AFTER_TROUBLE)
                 }
             };
@@ -122,7 +122,7 @@ impl ConfirmationLane {
         let asked = asked(&due, answer, now, random_jitter());
         match asked.settlement {
             Settlement::Refused => {
-                log::info!("source {}: message {} is rejected: {}", self.name, due.message, asked.reason);
+                log::info!("source {}: message {} is refused: {}", self.name, due.message, asked.reason);
             }
             Settlement::Confirmed | Settlement::Again { .. } => {
                 log::debug!("source {}: message {}: {}", self.name, due.message, asked.reason);
@@ -232,7 +232,7 @@ impl ConfirmationLane {
             return;
         }
         *complained = Some(Instant::now());
-        log::warn!("source {}: cannot confirm its messages now: {words}", self.name);
+        log::warn!("source {}: its messages cannot be confirmed now: {words}", self.name);
     }
 
     /// Returns the login, if the API requires one.
