@@ -70,7 +70,7 @@ impl ResponseError for EndpointError {
         match self {
             Self::Unavailable(_) => reply::unavailable(),
             Self::NotReady => reply::text(self.status_code(), "not ready"),
-            Self::Unauthorized => reply::unauthorized("A token is needed."),
+            Self::Unauthorized => reply::unauthorized("A token is required."),
             Self::OtherHost => {
                 reply::text(self.status_code(), "Unknown host name: use the IP address, or send a token.")
             }

@@ -13,16 +13,16 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error(transparent)]
     Store(#[from] OpenError),
-    #[error("the database cannot be used: {0}")]
+    #[error("cannot use the database: {0}")]
     Settings(#[from] Unavailable),
-    #[error("a target cannot be declared: {0}")]
+    #[error("cannot declare a target: {0}")]
     Target(#[from] TargetError),
     #[error(
-        "{variable}: a target that was made through the API is already named {name}; give this one another name, or remove or rename that one"
+        "{variable}: a target created through the API is already named {name}; rename this one, or rename or remove the other one"
     )]
     TargetNameTaken { variable: String, name: String },
     #[error(transparent)]
     Randomness(#[from] RandomError),
-    #[error("the server cannot be started: {0}")]
+    #[error("cannot start the server: {0}")]
     Server(#[from] io::Error),
 }

@@ -75,7 +75,7 @@ impl Notices {
     pub fn text(&self, base: &str) -> String {
         let mut text = String::new();
         if let Some(token) = &self.admin_token {
-            text += &format!("Admin token, shown this once (`creel token` makes another):\n\n  {token}\n\n");
+            text += &format!("Admin token, shown once (`creel token` creates a new one):\n\n  {token}\n\n");
         }
         if let Some(path) = &self.inbox {
             text += &format!(

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Each connection can hold a 128 KiB head, so this limits heads to 512 MiB of memory. It is twice
 /// the number of slow clients that the service must tolerate.
 const MAX_CONNECTIONS: u64 = 4_096;
-/// Connections to an operator-only address: at most half of them are streams.
+/// Limit on connections to an operator-only address; at most half of them are streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
 /// Descriptors for the database and its readers, listeners, event loops, signals, outgoing requests
 /// and commands …
@@ -32,12 +32,12 @@ pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     if allowed < raised {
         match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum }) {
             Ok(()) => allowed = raised,
-            Err(error) => log::warn!("the limit of open files stays at {allowed}: {error}"),
+            Err(error) => log::warn!("the limit on open files stays at {allowed}: {error}"),
         }
     }
     let (webhooks, operator) = connections_under(allowed, has_operator);
     if webhooks < MAX_CONNECTIONS {
-        log::warn!("at most {webhooks} connections at a time: the limit of open files is {allowed}");
+        log::warn!("at most {webhooks} simultaneous connections: the limit on open files is {allowed}");
     }
     let count = |connections| usize::try_from(connections).unwrap_or(usize::MAX);
     ConnectionLimits { webhooks: count(webhooks), operator: count(operator) }

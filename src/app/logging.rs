@@ -52,7 +52,7 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
         LogFormat::Json => builder.format(|line, record| write_json(line, record, OffsetDateTime::now_utc())),
     };
     builder.try_init().map_err(io::Error::other)?;
-    std::panic::set_hook(Box::new(|panic| log::error!("a mistake of our own: {panic}")));
+    std::panic::set_hook(Box::new(|panic| log::error!("internal error in creel: {panic}")));
     Ok(Log(sink))
 }
 

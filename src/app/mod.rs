@@ -62,7 +62,7 @@ pub mod learned_secret {
 const STORE_FAILED: u8 = 74;
 /// Same as the stack of the main thread.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
-/// A stop can take 8 s, of which 5 s are for requests in flight.
+/// A stop can take 8 s, including 5 s for requests in flight.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a failure of the store, requests in flight only need to receive an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -183,7 +183,7 @@ impl App {
         let limits = limits::connection_limits(listeners.operator.is_some());
         let store = Store::open_with(&StoreOptions::from(&config), consent)?;
         if let Err(why) = store.listener_registry().pause_listeners(clock()).await {
-            log::warn!("whether listeners are connected could not be written: {why}");
+            log::warn!("cannot store the connection states of listeners: {why}");
         }
         let notices = first_start::complete(&mut config, &store, clock).await?;
         let github = tasks::github_addresses(&store).await;
@@ -292,7 +292,7 @@ impl App {
                 drop(self.serving);
                 let stopped = stop(&handles);
                 if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {
-                    log::warn!("some requests were cut off");
+                    log::warn!("some requests were aborted");
                 }
                 return Ok(ServiceEnd::StoreFailed(line));
             }
@@ -345,5 +345,5 @@ async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io:
             return error;
         }
     }
-    io::Error::other("it ended by itself")
+    io::Error::other("the server ended unexpectedly")
 }

@@ -42,7 +42,7 @@ impl Signals {
     pub fn end_at_once(mut self, log: Option<Log>) {
         rt::spawn(async move {
             let (name, code) = self.next().await;
-            log::warn!("{name} again: stopping at once; what was acknowledged is safe");
+            log::warn!("{name} again: stopping immediately; acknowledged messages are safe");
             if let Some(log) = log {
                 log.flush();
             }

@@ -114,7 +114,7 @@ fn write_out(shared: &SinkQueue, mut output: impl Write) {
         drop(state);
         if dropped > 0 {
             // A failing output cannot be reported, because the report would go to the same output.
-            let _ = writeln!(piece, "creel: {dropped} log lines were dropped because nothing took them");
+            let _ = writeln!(piece, "creel: {dropped} log lines were dropped because the output was blocked");
         }
         let _ = output.write_all(&piece).and_then(|()| output.flush());
         piece.clear();
@@ -176,6 +176,6 @@ mod tests {
         take.send(()).unwrap();
         let rest = written.recv_timeout(PLENTY).unwrap();
         let rest = String::from_utf8(rest).unwrap();
-        assert!(rest.ends_with("urgent\ncreel: 976 log lines were dropped because nothing took them\n"));
+        assert!(rest.ends_with("urgent\ncreel: 976 log lines were dropped because the output was blocked\n"));
     }
 }

@@ -67,7 +67,7 @@ impl WebhookServer {
         if let SocketOrigin::Own(listener) = self.socket
             && let Err(error) = defer_new_connections(&listener)
         {
-            log::debug!("new connections cannot be deferred: {error}");
+            log::debug!("cannot defer new connections: {error}");
         }
         self.connections.close_when_idle(LAST_REQUESTS);
         sleep(SETTLE).await;

@@ -48,7 +48,7 @@ async fn activate_moved(
         let url = String::from_utf8_lossy(url.expose()).into_owned();
         if is_disabled && store.target_registry().activate_moved_target(*id, url, now).await? {
             log::info!(
-                "target {}: active again, because {} has another URL than the one that answered 410 Gone",
+                "target {}: active again: the URL in {} differs from the one that answered 410 Gone",
                 target.settings.name,
                 target.variable()
             );

@@ -35,7 +35,7 @@ impl CleanupTask {
         drop(self.task.await);
         for report in self.reports {
             if tokio::time::timeout(REPORT_TIMEOUT, report.finish(&store.cleanup())).await.is_err() {
-                log::warn!("some dropped deliveries could not be named in the log");
+                log::warn!("cannot log all dropped deliveries");
             }
         }
     }
@@ -45,7 +45,7 @@ impl CleanupTask {
 /// size limit.
 pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: Clock) -> CleanupTask {
     let mut ticks = interval(every);
-    // A slow run does not need to be followed by a burst of missed ones.
+    // A slow run must not cause a burst of missed ones.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     if let Some(limit) = policy.max_database_bytes {
         store.cleanup().limit_size(limit);
@@ -70,7 +70,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
                 Ok(outcome) if outcome.is_nothing() => {}
                 Ok(outcome) => log::info!("cleaned up: {outcome}"),
                 Err(_) if store.is_closing() => return,
-                Err(why) => log::warn!("the clean-up stopped and goes on at the next interval: {why}"),
+                Err(why) => log::warn!("the cleanup stopped and continues at the next interval: {why}"),
             }
         }
     });
@@ -101,12 +101,12 @@ pub fn confirm(sources: Vec<ConfirmationSource>, store: Store, clock: Clock) -> 
 pub async fn github_addresses(store: &Store) -> GithubAddresses {
     match store.settings().setting(GITHUB_ADDRESSES).await {
         Ok(Some(cached)) => GithubAddresses::from_cache(&cached).unwrap_or_else(|error| {
-            log::warn!("the cached list of GitHub's addresses cannot be used: {error}");
+            log::warn!("cannot use the cached list of GitHub's addresses: {error}");
             GithubAddresses::new()
         }),
         Ok(None) => GithubAddresses::new(),
         Err(why) => {
-            log::warn!("the cached list of GitHub's addresses cannot be read: {why}");
+            log::warn!("cannot read the cached list of GitHub's addresses: {why}");
             GithubAddresses::new()
         }
     }
@@ -118,7 +118,7 @@ pub fn keep_github_addresses_fresh(url: String, addresses: GithubAddresses, stor
             if let Err(why) =
                 store.settings().set_setting(GITHUB_ADDRESSES, &list, Sealing::Plain, clock()).await
             {
-                log::warn!("GitHub's address list could not be stored for the next start: {why}");
+                log::warn!("cannot store GitHub's address list for the next start: {why}");
             }
         };
         addresses.keep_fresh(&Client::new(), &url, persist).await;

@@ -55,7 +55,7 @@ impl std::fmt::Display for CleanupOutcome {
         write!(f, "{messages} messages, {deliveries} finished deliveries, {rejections} rejections")?;
         match self.discarded {
             0 => Ok(()),
-            discarded => write!(f, "; {discarded} deliveries to inactive targets have died"),
+            discarded => write!(f, "; {discarded} deliveries to inactive targets became dead"),
         }
     }
 }
@@ -66,7 +66,7 @@ pub struct Cleaner {
     pub(super) policy: Policy,
     pub(super) pace: CleanupPace,
     pub(super) guard: ClockGuard,
-    /// End of the scan for each group of sources: older messages are deleted or retained by a
+    /// End of the scan for each group of sources: older messages are deleted, or retained by a
     /// reference.
     pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
     /// The newest scanned message. Retained messages up to here are released later, see

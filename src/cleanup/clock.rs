@@ -80,7 +80,7 @@ impl ClockGuard {
         if let Some(not_before) = self.not_before
             && wall + SET_BACK < not_before
         {
-            return Some(format!("the clock was set back over a restart, it was {not_before} before"));
+            return Some(format!("the clock was set back during a restart, from {not_before}"));
         }
         let drift = wall - (self.wall + uptime.saturating_sub(self.uptime));
         (drift.unsigned_abs() > JUMP)
@@ -94,7 +94,7 @@ impl ClockGuard {
         let since = *self.agrees_since.get_or_insert(uptime);
         if uptime.saturating_sub(since) < AGREES_FOR {
             return ClockVerdict::Paused(
-                "the clock had jumped and has been right for less than an hour".to_owned(),
+                "the clock jumped, and has been correct for less than an hour".to_owned(),
             );
         }
         self.is_paused = false;

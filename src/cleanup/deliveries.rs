@@ -44,7 +44,7 @@ impl Cleaner {
                 let discard = async |ids| store.delivery_queue().discard_some(request(ids), now).await;
                 let ended = self.in_steps(waiting, discard).await?;
                 discarded += ended;
-                // None are left, or the target has become active.
+                // No delivery is left, or the target has become active.
                 if ended == 0 {
                     break;
                 }
@@ -101,7 +101,7 @@ impl Cleaner {
 fn why(target: &InactiveTarget) -> String {
     let since = target.state_since.get(..SECONDS_OF_TIMESTAMP).unwrap_or_default();
     let what = match (target.kind, target.state) {
-        (TargetKind::Listener, TargetState::Paused) => format!("nobody has listened since {since}Z"),
+        (TargetKind::Listener, TargetState::Paused) => format!("no client has been connected since {since}Z"),
         (_, TargetState::Removed) => format!("the target was removed at {since}Z"),
         (_, state) => format!("the target has been {} since {since}Z", state.name()),
     };

@@ -45,7 +45,7 @@ impl Cleaner {
         let verdict = self.guard.observe(now, uptime, if is_confirmed { None } else { last_seen });
         let ClockVerdict::Paused(why) = verdict else {
             if std::mem::take(&mut self.was_paused) {
-                log::info!("the clock agrees again: clean-up goes on");
+                log::info!("the clock is correct again: cleanup continues");
             }
             if paused_at.is_some() {
                 store.settings().set_setting(PAUSED, "", Sealing::Plain, now).await?;
@@ -56,7 +56,7 @@ impl Cleaner {
         let expected = timestamp::to_text(self.guard.expected(uptime));
         store.settings().set_setting(PAUSED, &expected, Sealing::Plain, now).await?;
         if !std::mem::replace(&mut self.was_paused, true) {
-            log::warn!("clean-up is paused: {why}. If the clock is right now, run `creel cleanup --confirm`");
+            log::warn!("cleanup paused: {why}. If the clock is correct now, run `creel cleanup --confirm`");
         }
         Ok(Some(why))
     }

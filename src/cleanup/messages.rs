@@ -88,7 +88,7 @@ impl Cleaner {
         self.rewind_finished(now, uptime);
         let seen = TimePosition::before(timestamp::to_text(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
-        // The first run has skipped no messages.
+        // The first run skipped no messages.
         let mut next = self.finished_seen.take().filter(|_| through > 0);
         while let Some(after) = next {
             // If this fails, the next run starts here.

@@ -41,9 +41,9 @@ pub async fn run_now(
     store.close(Duration::from_secs(30)).await;
     match outcome {
         Ok(CleanupOutcome { paused: Some(why), .. }) => Err(OpenError(format!(
-            "nothing was deleted: {why}. If the clock is right, run `creel cleanup --confirm`"
+            "nothing was deleted: {why}. If the clock is correct, run `creel cleanup --confirm`"
         ))),
         Ok(outcome) => Ok(format!("Deleted {outcome}.")),
-        Err(why) => Err(OpenError(format!("the clean-up stopped: {why}"))),
+        Err(why) => Err(OpenError(format!("the cleanup stopped: {why}"))),
     }
 }

@@ -105,7 +105,7 @@ impl Cleaner {
     }
 
     /// Deletes messages that only yielding targets retain, oldest first. The last measurement
-    /// decides whether the database fits: a later one would count new messages that were not
+    /// decides whether the database fits: a later one would include new messages that were not
     /// scanned.
     async fn reach_at(
         &mut self,

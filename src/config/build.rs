@@ -167,7 +167,7 @@ impl Config {
         }
     }
 
-    /// Requires the registered URL where it is signed: a proxy can show another one.
+    /// Requires the registered URL for providers that sign it: a proxy can change the request's.
     fn check_urls(&self, values: &mut Values) {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {

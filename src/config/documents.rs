@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn readme_fits_a_first_read() {
+    fn readme_stays_within_word_limit() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
         let readme = std::fs::read_to_string(path).expect("README.md exists");
         let words = readme.split_whitespace().count();

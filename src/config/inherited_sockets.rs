@@ -23,7 +23,7 @@ const MAX_SOCKETS: usize = 2;
 pub struct InheritedSockets {
     pub webhooks: Option<TcpListener>,
     pub admin: Option<TcpListener>,
-    /// Why sockets that were passed are not used.
+    /// Reason why passed sockets are not used.
     pub warning: Option<String>,
 }
 
@@ -66,8 +66,8 @@ impl InheritedSockets {
             Passed::Sockets(roles) => roles,
             Passed::ForProcess(pid) => {
                 let warning = format!(
-                    "{COUNT} is ignored, because {PID} names process {pid}, and this is {}: a script that starts creel must \
-                     do so with exec",
+                    "{COUNT} is ignored, because {PID} names process {pid}, and this is {}: a script must \
+                     start creel with exec",
                     std::process::id()
                 );
                 return Ok(Self { warning: Some(warning), ..Self::default() });
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictory_variables_are_errors_that_name_them() {
+    fn contradictory_variables_are_named_in_error() {
         let own = Some("4711");
         let rows = [
             (own, Some("one"), None, COUNT),

@@ -57,7 +57,7 @@ pub fn read<'a>(
         return Some(Err(unknown_key(noun, rest)));
     }
     let reading = found.swap_remove(likely.unwrap_or_default());
-    // Checked as written, because `acme` and `ACME` would be one source otherwise.
+    // Checked as written: otherwise `acme` and `ACME` would be one source.
     let written = &rest[..rest.len() - reading.key.len() - 1];
     Some(check_name(noun, written).map(|()| Meaning::Of(reading)))
 }
@@ -162,7 +162,7 @@ fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     }
 }
 
-/// Built again after the user's own recipes were added.
+/// Rebuilt after the user's own recipes were added.
 fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();

@@ -1,4 +1,4 @@
-//! Sources and targets, as far as their variables are of the same form: a prefix, the name, a key.
+//! Sources and targets: both have variables of one form, a prefix, the name and a key.
 
 /// A kind of object that has a name and its own variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

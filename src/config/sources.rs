@@ -38,7 +38,7 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
     let own_retention = draft.parsed("RETENTION", parse::retention, problems);
     let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
     let common = draft.common_settings(problems);
-    // The other settings depend on the provider; without one, only the problems so far are known.
+    // The other settings depend on the provider; without one, only earlier problems are reported.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
     let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
@@ -78,7 +78,7 @@ fn provider(
     problems: &mut Vec<String>,
 ) -> Option<&'static Recipe> {
     let written = values.get("PROVIDER").map_or(name, |value| value.text.trim());
-    // It may be one of the recipes that could not be read, which is already a problem.
+    // It may name a recipe that could not be read, which is already a problem.
     if recipes_failed && providers::recipe(written).is_none() {
         return None;
     }
@@ -131,8 +131,8 @@ impl ValueDraft<'_> {
                 continue;
             }
             let takes = match own.is_empty() {
-                true => "only the keys of every source".to_owned(),
-                false => format!("{} and the keys of every source", list_keys(&own)),
+                true => "only the keys that all sources share".to_owned(),
+                false => format!("{} and the keys that all sources share", list_keys(&own)),
             };
             problems.push(format!(
                 "{}: is read as {key} of the source {}{}, but its provider {} takes no {key}; it takes {takes}",
@@ -281,7 +281,7 @@ impl ValueDraft<'_> {
             return;
         }
         let alternative = if learns {
-            "the handshake teaches the secret to whoever knows the URL".to_owned()
+            "because any client with the URL could set the secret in a handshake".to_owned()
         } else {
             let settings: Vec<String> = verifier
                 .recipe()
@@ -293,7 +293,7 @@ impl ValueDraft<'_> {
             let or =
                 if settings.is_empty() { String::new() } else { format!(", or {}", settings.join(", or ")) };
             format!(
-                "or {prefix}ALLOW_IPS to the sender's addresses, or {prefix}CONFIRM_URL to what its API is asked{or}",
+                "or {prefix}ALLOW_IPS to the sender's addresses, or {prefix}CONFIRM_URL to a URL that confirms its messages{or}",
                 prefix = self.prefix
             )
         };

@@ -1,5 +1,5 @@
-//! The tokens alone: the variables that commands need on a machine without other configuration of
-//! creel.
+//! Only the tokens: the variables that commands need on a machine without a complete
+//! configuration.
 
 use std::collections::BTreeMap;
 

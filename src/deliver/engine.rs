@@ -136,7 +136,7 @@ impl Engine {
         }
     }
 
-    /// Begins the deliveries that can begin, requests pages that may be due, and returns the time
+    /// Starts the deliveries that can begin, requests pages that may be due, and returns the time
     /// until the next action.
     fn work(&mut self) -> Duration {
         let now = (self.clock)();
@@ -180,11 +180,11 @@ impl Engine {
                 sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
-        // A timer that fires slightly early would only spin.
+        // A timer that fires slightly early would cause a busy loop.
         sleep.max(Duration::from_millis(1))
     }
 
-    /// `place`: what the attempt holds until it ends.
+    /// `place`: a permit that the attempt holds until it ends.
     fn begin(
         &mut self,
         target: i64,
@@ -254,7 +254,7 @@ impl Engine {
         match event {
             EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
-                    self.discard(target, page.orphans.clone(), "its message is gone");
+                    self.discard(target, page.orphans.clone(), "its message was deleted");
                     self.discard(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
                 let page = page.map(|page| self.bodies.share(page));

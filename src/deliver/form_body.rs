@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn payload_with_very_many_members_becomes_one_field() {
+    fn payload_with_too_many_members_becomes_one_field() {
         let of = |count: usize| {
             let members: Vec<String> = (0..count).map(|number| format!("\"{number}\":\"é 1\"")).collect();
             format!("{{{}}}", members.join(","))

@@ -1,5 +1,5 @@
-//! A message as an HTTP request to a target: exactly what was received, the provider's own headers
-//! that matter, and a signature of ours. And what the answer means.
+//! A message as an HTTP request to a target: the body as received, the provider's relevant
+//! headers, and creel's signature. Also evaluates the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
-/// What a sender says of itself and of what it understands would be wrong about us.
+/// Headers that describe the original sender and its capabilities, not creel's.
 const OF_THE_SENDER: [&str; 11] = [
     "accept",
     "accept-charset",
@@ -32,15 +32,15 @@ const OF_THE_SENDER: [&str; 11] = [
     "referer",
     "user-agent",
 ];
-/// The signature is ours, and browsers are not meant.
+/// creel sets its own signature, and only browsers send `sec-` headers.
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
-/// Shorter values stand in answers by chance.
+/// Shorter values occur in answers by chance.
 const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
 
 pub type HeaderFields = Vec<(String, Vec<u8>)>;
 
-/// A target that is reached by HTTP. Not `Debug`: it has secrets.
+/// Route to an HTTP target. Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub struct HttpRoute {
     pub client: DeliveryClient,
@@ -49,14 +49,14 @@ pub struct HttpRoute {
     pub signer: Signer,
     /// Names in lower case.
     pub headers: HeaderFields,
-    /// Forms made of large payloads are three times as large, so they are sent one at a time: the
-    /// place for one of them. The lane takes it before the attempt begins, so that a waiting
-    /// delivery is not signed yet.
+    /// Permit for a form made of a large payload. Such a form is three times as large as the
+    /// payload, so only one is sent at a time. The lane takes the permit before the attempt
+    /// begins, so that a waiting delivery is not signed yet.
     pub large_form: Arc<Semaphore>,
 }
 
 impl HttpRoute {
-    /// One try. `now` is what the signature's timestamp says.
+    /// Makes one attempt. `now` becomes the timestamp of the signature.
     pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
         let (headers, body) = match self.is_quick(attempt.message) {
             true => self.request(attempt, now),
@@ -71,20 +71,20 @@ impl HttpRoute {
         }
     }
 
-    /// Whether a delivery of the message takes the place for large forms.
+    /// Whether a delivery of the message takes the permit for large forms.
     pub fn makes_large_form(&self, message: &StoredMessage) -> bool {
         let payload_bytes = message.payload().map_or(0, <[u8]>::len);
         self.content_type == Some(ContentType::Form) && message.body.len().max(payload_bytes) > LARGE_BYTES
     }
 
-    /// Whether the request can be built on the async thread. Compressed bodies can grow a lot.
+    /// Whether the request can be built on the async thread. Decompressed bodies can be large.
     fn is_quick(&self, message: &StoredMessage) -> bool {
         let is_decompressed =
             self.content_type == Some(ContentType::Form) && message.head.headers.contains("content-encoding");
         message.body.len() < OFFLOAD_BYTES_MIN && !is_decompressed
     }
 
-    /// Signing a large body, or making a form of it, would hold up every other target.
+    /// Builds the request on another thread: a large one would delay all other targets.
     async fn request_elsewhere(
         &self,
         attempt: &AttemptRequest<'_>,
@@ -107,11 +107,11 @@ impl HttpRoute {
         made.await.ok()
     }
 
-    /// A target may show in its answer what it was sent.
+    /// Redacts header values in the excerpt: a target can echo its request.
     fn without_secrets(&self, mut attempted: AttemptResult) -> AttemptResult {
         if let Some(excerpt) = &mut attempted.excerpt {
             let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
-            // `Bearer x` may be shown as `x`.
+            // `Bearer x` may be echoed as `x`.
             let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
             for value in values.filter(|value| value.len() >= MIN_SECRET_BYTES) {
                 *excerpt = excerpt.replace(value, REDACTED);
@@ -155,7 +155,7 @@ impl HttpRoute {
 struct Outgoing {
     content_type: Option<String>,
     body: Bytes,
-    /// The body is byte for byte what was received, so the provider's Content-Encoding header still
+    /// The body is byte for byte as received, so the provider's Content-Encoding header still
     /// applies.
     is_as_received: bool,
 }
@@ -190,7 +190,7 @@ impl Outgoing {
     }
 }
 
-/// The headers that the provider has sent for whoever processes the message.
+/// Returns the provider's headers that matter for processing the message.
 fn of_provider(stored: &Map<String, Value>) -> HeaderFields {
     let mut fields = headers::fields(stored);
     remove_hop_fields(&mut fields);
@@ -223,7 +223,7 @@ fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {
         verdict,
         status: Some(i64::from(response.status)),
         error: matches!(response.status, 300..=399).then(|| {
-            format!("{}: redirects are not followed; set the target to the address itself", response.status)
+            format!("{}: redirects are not followed; set the target to the final address", response.status)
         }),
         excerpt: (!excerpt.is_empty()).then(|| excerpt.into_owned()),
     }

@@ -24,7 +24,7 @@ const UNDER_WAY_PER_PLACE: usize = 3;
 const LOADED_AHEAD: usize = 128;
 /// Size limit of messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
-/// Loaded deliveries that wait for the place for large forms: others are loaded past this many.
+/// Limit on loaded large forms that wait for their permit; below it, the lane loads past them.
 const MAX_WAITING_LARGE: usize = 4;
 
 /// Memory available for the bodies of all lanes.
@@ -40,7 +40,7 @@ pub enum MemoryPressure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Now,
-    /// Not before this time has elapsed.
+    /// After this time has elapsed.
     In(Duration),
     /// After an event, such as a message or an outcome.
     Later,
@@ -219,7 +219,7 @@ impl Lane {
         if self.ready.is_empty() || !self.is_served() || !self.has_room() {
             return self.turn_of_breaker(uptime);
         }
-        // The attempt that has the place for large forms must end.
+        // The attempt that holds the permit for large forms must end first.
         if self.next().is_none() {
             return Turn::Later;
         }
@@ -246,18 +246,18 @@ impl Lane {
         }
     }
 
-    /// Whether the delivery need not wait for the place for large forms.
+    /// Whether the delivery can begin without waiting for the permit for large forms.
     fn can_begin(&self, delivery: &DueDelivery) -> bool {
         let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
         place.is_none_or(|place| place.available_permits() > 0)
     }
 
-    /// The first loaded delivery that can begin. Smaller ones overtake a large form that waits.
+    /// Returns the first loaded delivery that can begin. Small ones overtake a waiting large form.
     fn next(&self) -> Option<usize> {
         self.ready.iter().position(|delivery| self.can_begin(delivery))
     }
 
-    /// Takes the next delivery, after its `turn` has come. The permit is held during the attempt.
+    /// Takes the next delivery after `turn` returned `Now`. The permit is held during the attempt.
     pub fn begin(&mut self, uptime: Duration) -> Option<(DueDelivery, Option<OwnedSemaphorePermit>)> {
         let delivery = self.ready.remove(self.next()?)?;
         let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
@@ -332,8 +332,8 @@ fn limiter(rate: DeliveryRate) -> DefaultDirectRateLimiter {
     let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
     let period = rate.per / count.get();
     let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(count));
-    // Spread evenly, because the limit is meant to prevent bursts of a whole minute's or hour's
-    // worth.
+    // Spreads deliveries evenly: the limit must also prevent bursts of a whole minute's or hour's
+    // quota.
     let burst = NonZeroU32::new(count.get() / u32::try_from(rate.per.as_secs()).unwrap_or(1).max(1));
     RateLimiter::direct(quota.allow_burst(burst.unwrap_or(NonZeroU32::MIN)))
 }

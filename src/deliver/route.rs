@@ -30,7 +30,7 @@ impl Route {
         }
     }
 
-    /// The place that a delivery of the message needs in addition to one of the target's.
+    /// Returns the permit that a delivery of the message needs in addition to a slot of the target.
     pub fn large_form(&self, message: &StoredMessage) -> Option<&Arc<Semaphore>> {
         match self {
             Self::Http(route) => route.makes_large_form(message).then_some(&route.large_form),

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_published_example_has_its_signature() {
+    fn published_example_matches_its_signature() {
         let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
         let body = br#"{"test": 2432232314}"#;
         let signer = Signer::new([(b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".as_slice(), None)]);

@@ -72,7 +72,7 @@ impl DeliveryThread {
         Ok(Self { stop, thread })
     }
 
-    /// Begins no further attempts, and resolves when those in flight have ended or were
+    /// Starts no further attempts, and resolves when those in flight have ended or were
     /// interrupted.
     pub async fn stop(self) {
         let _ = self.stop.send(true);

@@ -27,9 +27,9 @@ const MAX_WAITING: u32 = 8;
 const MAX_WAITING_OF_ALL: u32 = 32;
 /// Above that limit, one token of all networks is checked per interval; the others get 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
-/// Limits the remembered uses of correct tokens.
+/// Limit on remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
-/// A network is known for this time after its last correct token.
+/// A network counts as known for this time after its last correct token.
 const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
 /// Delay of the first wrong token; it doubles with each.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -73,10 +73,10 @@ impl From<Unavailable> for NotJudged {
     }
 }
 
-/// How long a client should wait that was turned away.
+/// Time after which a rejected client should retry.
 pub const RETRY_AFTER: Duration = MAX_DELAY;
 
-/// A wrong token that waits for its answer.
+/// A delayed reply to a wrong token.
 struct DelayedAnswer {
     attempts: Attempts,
     network: Network,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_delayed_apart_and_forgotten() {
+    fn networks_are_delayed_separately_and_forgotten() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         let delay_of = |number, now| attempts.note(network(number), now).map(|(_, delay)| delay);
         assert_eq!(delay_of(1, now), Some(FIRST_DELAY));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_tokens_above_the_limit_of_all_bar_their_network() {
+    fn wrong_token_above_total_limit_blocks_its_network() {
         let (attempts, now) = (Attempts::default(), Instant::now());
         let waiting: Vec<_> = (10..).map_while(|number| attempts.note(network(number), now)).collect();
         assert!(attempts.note(network(1), now).is_none());
@@ -260,7 +260,7 @@ mod tests {
     fn guesses_of_many_networks_share_one_rate() {
         let (attempts, start) = (Attempts::default(), Instant::now());
         assert!(attempts.admits(network(1), Some(Role::Admin), start));
-        // The table is full of networks, as many as can wait do.
+        // The table of networks is full, and the limit on delayed replies is reached.
         for number in 10_000..20_000 {
             drop(attempts.note(network(number), start));
         }

@@ -19,8 +19,8 @@ use crate::store::LARGE_BYTES;
 
 /// A whole body must arrive within this time …
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// … and each part of this size of a slow body within that time: 1 KiB/s, which the worst mobile
-/// connection reaches, with room for an interruption of several seconds.
+/// … and each part of this size of a slow body within that time. This is 1 KiB/s, which the worst
+/// mobile connection reaches, with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Reserved before the first byte arrives.
@@ -33,7 +33,7 @@ pub enum BodyError {
     BudgetUsedUp,
     /// The chunks violate the HTTP/1.1 syntax.
     Malformed,
-    /// The client went away in the middle.
+    /// The client disconnected before the end.
     Interrupted,
 }
 
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_budget_is_held_until_the_last_clone_is_dropped() {
+    async fn budget_is_held_until_last_clone_is_dropped() {
         let budget = Budget::new(100);
         let body = read_with(&budget, &[100], Some(100)).await.unwrap();
         let kept = body.clone();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_honest_body_is_read_and_stalled_or_dripping_one_is_not() {
+    fn slow_body_is_read_but_stalled_or_dripping_one_times_out() {
         let second = Duration::from_secs(1);
         assert_eq!(read_slowly(1_100, second, 55_000), (Ok(55_000), 50));
         assert_eq!(read_slowly(5 << 10, second, 250 << 10), (Ok(250 << 10), 50));

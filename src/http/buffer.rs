@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_kept_in_order_on_the_way_into_a_mapping() {
+    fn bytes_stay_in_order_when_moved_into_mapping() {
         for announced in [None, Some(3 << 20)] {
             let all: Vec<u8> = (0..3 << 20).map(|number: u32| number.to_be_bytes()[2]).collect();
             let mut pieces = all.chunks(10_007).map(Bytes::copy_from_slice);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn mapping_is_never_written_beyond() {
+    fn mapping_is_never_overrun() {
         let piece = Bytes::from(vec![1; 2 << 20]);
         let mut buffer = Buffer::of(&piece, &Bytes::new(), None, 2 << 20).unwrap();
         assert_eq!(buffer.push(b"x", 2 << 20), Err(BudgetExhausted));

@@ -1,7 +1,7 @@
-//! A connection that does not wait for ever. actix-http gives up on a client that is slow with its first request, and on
-//! one that is idle between two; what it has no time limit for is limited here: a later request that arrives byte by
-//! byte, and a client that does not read its replies. Connections that the registry closes when they run short end here
-//! too, and bytes that would make the HTTP library panic are replaced by bytes that it rejects.
+//! A connection with timeouts. actix-http limits the first request and the idle time between two.
+//! This module limits the rest: a later request that arrives byte by byte, and a client that does
+//! not read its replies. It ends the connections that the registry closes when they run short, and
+//! replaces bytes that would make the HTTP library panic with bytes that it rejects.
 
 use std::io;
 use std::pin::Pin;
@@ -17,23 +17,22 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::http::connections::{Link, Opening};
 use crate::http::scanner::{Scanner, Stage};
 
-/// From the first byte of a request to the first byte of its reply: longer than the longest body may take, and the
-/// commit after it.
+/// From the first byte of a request to the first byte of its reply. Longer than the timeout of a
+/// body plus its commit.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
-/// A client that takes nothing of a reply for so long is not there.
+/// A client that reads no byte of a reply for this time counts as disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How often it is looked at: a timer for each request would cost more.
+/// Interval of these checks. A timer for each request would cost more.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Bytes of pipelined requests that are read while an earlier request is unanswered.
+/// Limit on bytes of pipelined requests that are read while an earlier request is unanswered.
 const MAX_HELD_BYTES: usize = 4 << 10;
-/// Bytes that are read at a time while a request is unanswered.
+/// Bytes read in one step while a request is unanswered.
 const HELD_STEP_BYTES: usize = 512;
-
-/// How the HTTP library's own reply to an incomplete first head begins.
+/// Start of the HTTP library's own reply to an incomplete first head.
 const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 
-/// Tells when the client sends no more. Its reply is still written: only a stream, which nobody reads to its end, ends then.
+/// Notified when the client has ended its sending side. Its reply is still written; only a stream
+/// ends then, because no client reads a stream to its end.
 #[derive(Clone, Debug, Default)]
 pub struct Gone(Arc<Notify>);
 
@@ -49,18 +48,18 @@ impl Gone {
 pub struct Connection<S = TcpStream> {
     stream: S,
     next_look: Pin<Box<Sleep>>,
-    /// Since when the client has sent something that was not answered yet.
+    /// Arrival of the first bytes that are not answered yet.
     unanswered_since: Option<Instant>,
-    /// Since when nothing more of a reply could be written.
+    /// Start of the present stall in writing a reply.
     blocked_since: Option<Instant>,
     gone: Gone,
     scanner: Scanner,
     link: Link,
     has_received: bool,
-    /// A whole head was passed on, and nothing was written since.
+    /// A complete head was passed on, and no byte was written since then.
     is_awaiting_reply: bool,
-    /// Bytes that follow the request whose reply is awaited. The HTTP library would make request objects of all pipelined
-    /// requests in its buffer, thousands for each connection.
+    /// Bytes after the request that awaits its reply. The HTTP library would create an object for
+    /// each pipelined request in its buffer, thousands for each connection.
     held: Vec<u8>,
 }
 
@@ -88,8 +87,8 @@ impl<S> Connection<S> {
         self.link.clone()
     }
 
-    /// Scans received bytes, and replaces what the HTTP library cannot take. Returns how many of them it may have: those up to
-    /// the end of an unanswered request.
+    /// Scans received bytes, and replaces those that the HTTP library cannot handle. Returns the
+    /// number of bytes to pass on: those up to the end of an unanswered request.
     fn receive(&mut self, bytes: &mut [u8]) -> usize {
         if !self.has_received {
             self.has_received = true;
@@ -101,7 +100,7 @@ impl<S> Connection<S> {
             match self.scanner.read(&mut bytes[end..]) {
                 Ok(scanned) => end += scanned,
                 Err(over) => {
-                    // NUL is in no header name: the library answers 400, after the replies to earlier requests.
+                    // NUL is invalid in a header name: the library answers 400, in order.
                     bytes[end + over.at..].fill(0);
                     self.link.note_long_name();
                     end = bytes.len();
@@ -122,7 +121,7 @@ impl<S> Connection<S> {
         self.is_awaiting_reply && self.scanner.stage() == Stage::Between
     }
 
-    /// Passes on the new bytes of `buffer` up to the end of an unanswered request, and holds the rest.
+    /// Passes on new bytes of `buffer` up to the end of an unanswered request, and holds the rest.
     fn pass_on(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
         let end = before + self.receive(&mut buffer.filled_mut()[before..]);
         self.held.splice(..0, buffer.filled()[end..].iter().copied());
@@ -134,7 +133,7 @@ impl<S> Connection<S> {
         self.unanswered_since.is_none() && self.held.is_empty() && self.scanner.stage() == Stage::Between
     }
 
-    /// Registers the task for the next look, and fails if one is due and finds the client too slow.
+    /// Registers the task for the next check. Fails if a due check finds the client too slow.
     fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.next_look.as_mut().poll(context).is_ready() {
             let now = Instant::now();
@@ -149,8 +148,9 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Holds a few bytes that arrive before the reply is written. Ready at the end of what the client sends. The end is not
-    /// noticed after more bytes than that: reading on would take memory, and no client pipelines requests after a stream.
+    /// Holds a few bytes that arrive before the reply is written. Ready when the client ends its
+    /// sending side. That end is not noticed after more bytes than the limit: reading them would
+    /// take memory, and no client pipelines requests after a stream.
     fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < MAX_HELD_BYTES {
             let mut bytes = [0; HELD_STEP_BYTES];
@@ -193,7 +193,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         } else if buffer.filled().len() > before {
             self.pass_on(buffer, before);
         } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
-            // Only after a look at the socket: a request that has just arrived is still served.
+            // Only after a read of the socket: a request that has just arrived is still served.
             return Poll::Ready(Ok(()));
         }
         read
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_never_ends_is_given_up() {
+    fn incomplete_request_times_out() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
             let mut connection = Connection::new(server, Link::default());
@@ -273,7 +273,7 @@ mod tests {
             connection.write_all(b"R").await.unwrap();
             assert_eq!(connection.read(&mut bytes).await.unwrap(), 2);
             let next = tokio::time::timeout(2 * ANSWER_TIMEOUT, connection.read(&mut bytes)).await;
-            assert!(next.is_err(), "the connection stays open");
+            assert!(next.is_err(), "the connection closed");
             client.write_all(b"P").await.unwrap();
             assert_eq!(connection.read(&mut bytes).await.unwrap(), 1);
             let began = Instant::now();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_reads_nothing_is_given_up() {
+    fn client_that_never_reads_times_out() {
         with_paused_time(async {
             let (_client, server) = duplex(64);
             let mut connection = Connection::new(server, Link::default());
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_what_a_client_sends_is_told() {
+    fn end_of_client_data_is_notified() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
             let mut connection = Connection::new(server, Link::default());
@@ -336,7 +336,7 @@ mod tests {
             link.close_when_idle();
             connection.read_exact(&mut head).await.unwrap();
             let next = tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut head)).await;
-            assert!(next.is_err(), "its request is not answered yet");
+            assert!(next.is_err(), "it closed before its request was answered");
             connection.write_all(b"R").await.unwrap();
             assert_eq!(connection.read(&mut head).await.unwrap(), 0);
         });
@@ -354,7 +354,7 @@ mod tests {
                 let length = connection.read(&mut buffer).await.unwrap();
                 assert_eq!(&buffer[..length], request.as_bytes(), "request {number}");
                 let next = tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut buffer)).await;
-                assert!(next.is_err(), "request {number} is not answered yet");
+                assert!(next.is_err(), "more bytes before the reply to request {number}");
                 connection.write_all(b"R").await.unwrap();
             }
             client.shutdown().await.unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn end_behind_held_requests_is_noticed_and_they_are_passed_on() {
+    fn end_after_held_requests_is_noticed_and_they_are_passed_on() {
         with_paused_time(async {
             let (mut client, server) = duplex(1 << 10);
             let mut connection = Connection::new(server, Link::default());
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_and_one_that_is_answered_stay_open() {
+    fn idle_connection_stays_open_after_its_replies() {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
             let mut connection = Connection::new(server, Link::default());
@@ -393,7 +393,7 @@ mod tests {
                 connection.write_all(b"R").await.unwrap();
                 client.read_exact(&mut byte).await.unwrap();
                 let idle = tokio::time::timeout(2 * ANSWER_TIMEOUT, connection.read(&mut byte)).await;
-                assert!(idle.is_err(), "it waits for the next request");
+                assert!(idle.is_err(), "the connection closed between two requests");
             }
         });
     }

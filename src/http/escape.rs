@@ -40,7 +40,7 @@ impl Display for JsonString<'_> {
     }
 }
 
-/// Makes a writer of the inside of a JSON string.
+/// Creates a writer for the content of a JSON string.
 pub struct JsonText<W>(pub W);
 
 impl<W: Write> Write for JsonText<W> {
@@ -71,7 +71,7 @@ impl<W: Write> Write for EscapedText<W> {
     }
 }
 
-/// Printable and itself: no control character, no override of the direction, no line separator.
+/// Printable as it is: no control character, no direction override, no line separator.
 fn is_harmless(character: char) -> bool {
     matches!(character, '"' | '\'' | '\\') || character.escape_debug().len() == 1
 }
@@ -87,7 +87,7 @@ mod tests {
     ];
 
     #[test]
-    fn values_are_bare_where_that_is_unmistakable() {
+    fn unambiguous_values_are_bare() {
         let rows = [
             ("github.push", "github.push"),
             ("2001:db8::1", "2001:db8::1"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_harmful_comes_out_of_any_of_them() {
+    fn no_format_emits_harmful_characters() {
         for harmful in HARMFUL {
             let text = format!("a{harmful}b");
             let mut harmless = EscapedText(String::new());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn json_strings_read_back_as_they_were() {
+    fn json_strings_round_trip() {
         let text: String = HARMFUL.iter().chain(&['"', '\\', 'ü', '\u{1f600}', '\u{e0001}', '\'']).collect();
         let shown = JsonString(&text).to_string();
         assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);

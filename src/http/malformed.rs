@@ -27,7 +27,7 @@ impl MalformedRequests {
         Self { counters, log: LogLimit::new(LOG_INTERVAL) }
     }
 
-    /// Takes note of how a connection has ended.
+    /// Records the end of a connection.
     pub fn connection_ended(&self, link: &Link, result: &Result<(), DispatchError>) {
         match result {
             _ if link.has_slow_head() => self.note(link, "408", "the head did not arrive in time"),
@@ -35,7 +35,7 @@ impl MalformedRequests {
                 let status = if matches!(error, ParseError::TooLarge) { "431" } else { "400" };
                 self.note(link, status, problem(link, error));
             }
-            // The client disconnected, or was disconnected because it was too slow.
+            // The client disconnected, or its connection was closed because it was too slow.
             Ok(()) | Err(DispatchError::Io(_) | DispatchError::DisconnectTimeout) => {}
             Err(error) => log::error!("a connection of {} failed: {error}", Peer(link.peer())),
         }
@@ -51,7 +51,7 @@ impl MalformedRequests {
                  proxy_protocol (nginx) or write-proxy (hitch) there, have the proxy set X-Forwarded-For, and set \
                  CREEL_TRUSTED_PROXIES{omitted}"
             ),
-            Opening::Tls => log::info!("{peer} sends TLS to a port that takes plain HTTP{omitted}"),
+            Opening::Tls => log::info!("{peer} sends TLS to a port that serves plain HTTP{omitted}"),
             Opening::Http => {
                 log::info!("malformed request from {peer}: {problem}, answered {status}{omitted}")
             }

@@ -1,4 +1,4 @@
-//! How fast a body arrives, and whether that is enough for the memory that it holds.
+//! The rate at which a body arrives, compared with the rate required for the memory it holds.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn stalled_body_is_slow_however_much_it_sent_before() {
+    fn stalled_body_is_slow_after_any_amount_sent() {
         let began = Instant::now();
         let mut pace = BodyPace::new(began);
         pace.arrived(16 << 20, after(began, 500));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn without_trusted_proxies_the_header_is_never_read() {
+    fn header_is_ignored_without_trusted_proxies() {
         let found = TrustedProxies::default()
             .client_address("127.0.0.1".parse().unwrap(), [&b"198.51.100.1"[..]].into_iter());
         assert_eq!(found, "127.0.0.1".parse::<IpAddr>().unwrap());

@@ -12,7 +12,7 @@ use actix_web::http::header::{
 };
 
 pub const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Without it a shared cache could answer the next GET webhook itself, and creel would not receive
+/// Without it, a shared cache could answer the next GET webhook itself, and creel would not receive
 /// it. Varnish does so by default.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Created once and copied: actix-http writes the fields of each new map in another order, which
@@ -45,11 +45,11 @@ pub fn not_found() -> HttpResponse {
 
 pub fn method_not_allowed(allow: &str) -> HttpResponse {
     let reply = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.");
-    // Methods were parsed at start, so they are fit for a header.
+    // Methods were parsed at startup, so they are valid in a header.
     HeaderValue::from_str(allow).map_or_else(|_| internal_error(), |allow| with(reply, ALLOW, allow))
 }
 
-/// For requests after which the start of the next request on the connection is uncertain.
+/// For requests after which the start of the next request on the connection is ambiguous.
 pub fn text_and_close(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = text(status, body);
     reply.head_mut().set_connection_type(ConnectionType::Close);
@@ -66,7 +66,7 @@ pub fn too_many_requests(wait: Duration) -> HttpResponse {
 }
 
 pub fn unavailable() -> HttpResponse {
-    let reply = text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again.");
+    let reply = text(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, retry later.");
     with(reply, RETRY_AFTER, whole_seconds(UNAVAILABLE_RETRY_AFTER))
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_to_wait_is_rounded_up_to_whole_seconds() {
+    fn retry_after_is_rounded_up_to_whole_seconds() {
         for (milliseconds, seconds) in [(0, "1"), (1, "1"), (1_000, "1"), (1_001, "2"), (59_500, "60")] {
             assert_eq!(whole_seconds(Duration::from_millis(milliseconds)), seconds, "{milliseconds} ms");
         }

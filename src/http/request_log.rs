@@ -16,7 +16,7 @@ pub const TARGET: &str = "creel::request";
 /// has at least 16 characters.
 const MAX_SHOWN_PART_CHARACTERS: usize = 15;
 const ELLIPSIS: &str = "...";
-/// Limits the shown method, in characters. The longest registered one has 17.
+/// Limit on the shown method, in characters. The longest registered one has 17.
 const MAX_SHOWN_METHOD_CHARACTERS: usize = 20;
 
 /// The logged properties of a request; those that do not apply are omitted.

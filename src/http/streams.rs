@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-/// Lower than the number of connections of an address for the operator alone.
+/// Lower than the connection limit of an operator-only address.
 pub const MAX_STREAMS: usize = 48;
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Streams {
         self.places.clone().try_acquire_owned().ok()
     }
 
-    /// All streams end now, and no other lives.
+    /// All streams end now, and new ones end immediately.
     pub fn end(&self) {
         self.is_ending.send_replace(true);
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_limited_and_given_back() {
+    fn stream_places_are_limited_and_released() {
         let streams = Streams::default();
         let places: Vec<_> = (0..MAX_STREAMS).map_while(|_| streams.place()).collect();
         assert_eq!(places.len(), MAX_STREAMS);

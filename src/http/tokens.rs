@@ -18,7 +18,7 @@ pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
 /// this time. A flood of guesses costs one database lookup in this time.
 const MAX_REMEMBERED_AGE: Duration = Duration::from_secs(1);
 
-/// Lower-case hex SHA-256: all that is stored of a token.
+/// Lower-case hex SHA-256, the only stored form of a token.
 pub fn hash(token: &str) -> String {
     digest(&SHA256, token.as_bytes()).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing into a string cannot fail.
@@ -105,7 +105,7 @@ async fn stored(
     Ok(hash)
 }
 
-/// Whether the value of an `Authorization` header carries a token, right or wrong.
+/// Whether the value of an `Authorization` header carries a token, correct or wrong.
 pub fn has_token(authorization: &[u8]) -> bool {
     bearer(authorization).is_some_and(|token| !token.is_empty())
 }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_the_sha256_in_lower_case_hex() {
+    fn token_hash_is_lower_case_hex_sha256() {
         assert_eq!(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use rusqlite::{Error, ErrorCode};
 
 /// Remedy, for errors and logs.
-pub const ADVICE: &str = "stop the service, run `creel verify` to see what is damaged, and restore a backup or save what can still be read";
+pub const ADVICE: &str = "stop the service, run `creel verify` to list the damage, and restore a backup or save the data that is still readable";
 
 thread_local! {
     /// The first sign of damage since `take` was last called on this thread.
@@ -71,10 +71,10 @@ pub fn advice(error: &Error) -> String {
 pub fn advice_of_verify(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => {
-            ". Set CREEL_DATABASE to creel's database. If this is it, its beginning is damaged: restore a backup".to_owned()
+            ". Set CREEL_DATABASE to creel's database. If this is creel's, its beginning is damaged: restore a backup".to_owned()
         }
         _ if is_damage(error) => {
-            ". The file is damaged: restore a backup or save what can still be read".to_owned()
+            ". The file is damaged: restore a backup or save the readable data".to_owned()
         }
         _ => String::new(),
     }

@@ -11,19 +11,19 @@ pub enum Unavailable {
     DiskFull,
     #[error("not written within the deadline")]
     Deadline,
-    #[error("a file of the database was moved, replaced or cut")]
+    #[error("a file of the database was moved, replaced or truncated")]
     FileChanged,
     #[error("the store has failed")]
     Failed,
     #[error("the message could not be stored")]
     Refused,
-    #[error("the source has as many unconfirmed messages as it may")]
+    #[error("the source has reached its limit on unconfirmed messages")]
     TooManyAwaiting,
     #[error(
         "the database is above CREEL_MAX_DATABASE_SIZE and has only messages whose deliveries are pending"
     )]
     DatabaseFull,
-    #[error("a part of the database is damaged: see what `creel verify` reports")]
+    #[error("a part of the database is damaged: run `creel verify` to list the damage")]
     Damaged,
 }
 

@@ -29,16 +29,16 @@ impl IntegrityReport {
 impl fmt::Display for IntegrityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_sound() {
-            return write!(f, "{} messages: every body has its SHA-256, the file is sound", self.checked);
+            return write!(f, "{} messages: every body matches its SHA-256, the file is sound", self.checked);
         }
         writeln!(f, "{} messages read", self.checked)?;
         for id in &self.flipped {
-            writeln!(f, "message {id}: the body does not have its SHA-256")?;
+            writeln!(f, "message {id}: the body does not match its SHA-256")?;
         }
         for line in &self.integrity {
             writeln!(f, "integrity check: {line}")?;
         }
-        write!(f, "restore what is damaged from a backup")
+        write!(f, "restore the damaged data from a backup")
     }
 }
 

@@ -19,8 +19,8 @@ const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 pub fn rescue(connection: &Connection, files: &Files, change: FileChange) -> String {
     match change {
         FileChange::Cut(name) => format!(
-            "the {name} file was cut while it was in use: stopping before more is lost. \
-             Restore a backup, or look at what is left with `creel verify`"
+            "the {name} file was truncated while it was in use: stopping to prevent further loss. \
+             Restore a backup, or check the remaining data with `creel verify`"
         ),
         FileChange::Moved(name) => format!(
             "the {name} file was moved, deleted or replaced while it was in use: stopping. {}",
@@ -35,14 +35,14 @@ fn save(connection: &Connection, files: &Files) -> String {
     if files.database_was_unlinked() {
         return match write_anew(connection, &path, &path) {
             Ok(()) => {
-                format!("Everything that was acknowledged has been written to {} again", path.display())
+                format!("All acknowledged messages were written to {} again", path.display())
             }
             Err(error) => format!("Writing it to {} again failed: {error}", path.display()),
         };
     }
     match copied {
         Ok(()) => format!(
-            "Everything that was acknowledged is in the database file as it was opened: if it was moved, move it back \
+            "All acknowledged messages are in the database file as it was opened: if it was moved, move it back \
              to {}",
             path.display()
         ),
@@ -51,7 +51,7 @@ fn save(connection: &Connection, files: &Files) -> String {
             match write_anew(connection, &path, &copy) {
                 Ok(()) => format!("The WAL could not be copied ({why}); everything is in {}", copy.display()),
                 Err(error) => {
-                    format!("The WAL could not be copied ({why}), nor everything written anew ({error})")
+                    format!("The WAL could not be copied ({why}), and writing a new file failed ({error})")
                 }
             }
         }

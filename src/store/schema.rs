@@ -77,7 +77,7 @@ pub fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
 
 pub fn damaged(path: &Path, why: &str) -> OpenError {
     OpenError(format!(
-        "the database {} is damaged and cannot be used: {why}. Restore a backup, or save what is readable with \
+        "the database {} is damaged and cannot be used: {why}. Restore a backup, or save the readable data with \
          `sqlite3 {} .recover`",
         path.display(),
         path.display()
@@ -123,7 +123,7 @@ pub fn check_ours_with(
     }
     if version > MIGRATIONS.len() {
         return Err(OpenError(format!(
-            "the database was made by a newer creel (its schema is version {version}, this one knows {}): \
+            "the database was written by a newer creel (its schema is version {version}, this one supports {}): \
              run that version, or restore a backup made before the upgrade",
             MIGRATIONS.len()
         )));

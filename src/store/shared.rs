@@ -107,7 +107,7 @@ impl SharedState {
         log::debug!("damage in the database: {what}");
         if self.damage.set(what.clone()).is_ok() {
             let advice = damage::ADVICE;
-            log::error!("the database is damaged ({what}): {advice}. What can be read is still served");
+            log::error!("the database is damaged ({what}): {advice}. Readable data is still served");
         }
     }
 
@@ -224,7 +224,7 @@ impl SharedState {
 
     pub fn observe_batches(&self, observer: BatchObserver) {
         if self.observer.set(observer).is_err() {
-            log::warn!("batches are observed already");
+            log::warn!("the observer of batches is already set");
         }
     }
 
@@ -254,7 +254,7 @@ impl SharedState {
 
     pub fn set_checkpointer(&self, thread: Thread) {
         if self.checkpointer.set(thread).is_err() {
-            log::warn!("there is a checkpointer already");
+            log::warn!("the checkpointer is already set");
         }
     }
 

@@ -112,7 +112,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
         for id in setup.keep_large(250).await {
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
-        assert!(!setup.is_refused().await, "it has not been looked at yet");
+        assert!(!setup.is_refused().await, "rejected before the first cleanup");
         cleaner.make_room(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(setup.is_refused().await);
         assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
@@ -124,7 +124,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
             cleaner.make_room(&setup.store.cleanup(), NOW + minute, minute).await.unwrap().messages,
             2
         );
-        assert!(setup.is_refused().await, "that is not enough");
+        assert!(setup.is_refused().await, "accepted without enough space");
         for delivery in &deliveries[2..100] {
             setup.attempt(*delivery, Disposition::Dead, NOW + minute).await;
         }

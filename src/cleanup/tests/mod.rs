@@ -273,7 +273,7 @@ fn messages_are_deleted_during_ingest() {
                 _ = setup.keep("acme", Duration::ZERO, "1") => {}
             }
         }
-        assert!(is_done, "the clean-up never got to delete");
+        assert!(is_done, "the cleanup deleted no message");
     });
 }
 

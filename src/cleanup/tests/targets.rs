@@ -119,7 +119,7 @@ fn replay_target_is_removed_after_an_idle_day() {
         for days in [0, 2] {
             run_at(&mut cleaner, &setup, days * DAY).await;
         }
-        assert_eq!(state().await, TargetState::Active, "the replay goes on");
+        assert_eq!(state().await, TargetState::Active, "the replay is running");
         let step = ReplayStep {
             replay,
             from: 0,

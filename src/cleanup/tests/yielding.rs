@@ -54,7 +54,7 @@ impl Setup {
         let body = format!("\"{}\"", "x".repeat(20_000));
         for _ in 0..250 {
             let Receipt::New { id } = self.keep("acme", Duration::ZERO, &body).await else {
-                panic!("it is new")
+                panic!("the message is new")
             };
             self.store.delivery_queue().deliver_again(id, targets.to_vec(), NOW).await.unwrap().unwrap();
         }
@@ -93,7 +93,7 @@ fn expendable_targets_yield_and_others_do_not() {
             };
             assert!(setup.holders().await.is_empty(), "{what}: nothing is pending yet");
             if what == "undeclared" {
-                // Its pending deliveries were created before.
+                // Its pending deliveries were created earlier.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
                 assert!(setup.is_full_with(&[target]).await);
                 setup.store.target_registry().set_target_state(target, undeclared, None, NOW).await.unwrap();
@@ -165,7 +165,7 @@ fn steady_sender_is_accepted_despite_absent_listeners() {
                 let began = Instant::now();
                 dropped +=
                     cleaner.make_room(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap().messages;
-                assert!(began.elapsed() < Duration::from_secs(5), "other work never gets its turn");
+                assert!(began.elapsed() < Duration::from_secs(5), "other work is delayed");
             }
             assert!(dropped > 0);
         };
@@ -230,6 +230,6 @@ fn removed_target_drops_its_pending_deliveries() {
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!((outcome.discarded, outcome.messages), (1, 1));
-        assert_eq!(setup.state(delivery).await, None, "it goes with its message, which nothing keeps");
+        assert_eq!(setup.state(delivery).await, None, "deleted with its message, which nothing retains");
     });
 }

@@ -1,21 +1,21 @@
-//! Characters that an editor, a shell or a copied page has added to a value.
+//! Stray characters in a value, added by an editor, a shell or a copied page.
 
 /// Opening and closing marks.
 const QUOTES: [(char, char); 7] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
 const PEM: &str = "-----BEGIN ";
 
-/// Whether white space around a value is a part of it.
+/// Whether white space around a value is part of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Surroundings {
     Matter,
     AreTrimmed,
 }
 
-/// Returns a description of the characters that an editor, a shell or a copied page has added to a
-/// value.
+/// Returns a description of the characters that an editor, a shell or a copied page has added to
+/// a value.
 pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
-    const TAKEN_AS_IT_IS: &str = "which is taken as a part of the value; remove it";
+    const TAKEN_AS_IT_IS: &str = "which becomes part of the value; remove it";
     let trimmed = text.trim();
     // White space does not matter in PEM and JSON keys.
     let is_structured = text.contains(PEM) || trimmed.starts_with('{');
@@ -23,21 +23,21 @@ pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
         return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
     }
     if text.contains(is_invisible) {
-        return Some(format!("holds an invisible character, {TAKEN_AS_IT_IS}"));
+        return Some(format!("contains an invisible character, {TAKEN_AS_IT_IS}"));
     }
     if surroundings == Surroundings::Matter && trimmed.len() < text.len() && !is_structured {
         return Some(format!("has white space or a line break at its beginning or end, {TAKEN_AS_IT_IS}"));
     }
     if trimmed.contains(['\n', '\r']) && !is_structured {
-        return Some(format!("has a line break in it, {TAKEN_AS_IT_IS}"));
+        return Some(format!("contains a line break, {TAKEN_AS_IT_IS}"));
     }
     let is_quoted = |(open, close): &(char, char)| trimmed.starts_with(*open) || trimmed.ends_with(*close);
     if let Some(addition) = addition(trimmed).filter(|_| !is_structured) {
         return Some(format!("{addition}, {TAKEN_AS_IT_IS}"));
     }
     QUOTES.iter().any(is_quoted).then(|| {
-        "begins or ends with a quotation mark, which is taken as a part of the value (`docker run --env-file` and systemd's \
-         credentials keep them); remove it"
+        "begins or ends with a quotation mark, which becomes part of the value (`docker run --env-file` and systemd's \
+         credentials keep it); remove it"
             .to_owned()
     })
 }
@@ -51,7 +51,7 @@ fn addition(trimmed: &str) -> Option<&'static str> {
         return Some("ends with a comment (` #`)");
     }
     if ends_with(&["\\n", "\\r", "\\t"]) {
-        return Some("ends with a backslash and a letter, which is no line break");
+        return Some("ends with a backslash and a letter, which is not a line break");
     }
     let rest = trimmed.strip_suffix([';', ',']);
     rest.is_some_and(is_plain).then_some("ends with a semicolon or comma")

@@ -21,7 +21,7 @@ const MIN_SIGNING_KEY_BYTES: usize = 24;
 /// Prefix of some secrets that adds no entropy.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// Prefixes of credentials for calling an API. A prefix that extends another one comes first.
+/// Prefixes of API credentials. A prefix that extends another one comes first.
 const API_KEYS: [&str; 42] = [
     // Stripe, Clerk and others.
     "sk_live_",
@@ -101,9 +101,9 @@ pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
         let bytes =
             recipe.secret_bytes(&setting, value.text.as_bytes()).map(|bytes| bytes.min(without_prefix));
         let short = bytes.filter(|bytes| *bytes < MIN_SECRET_BYTES).map(|bytes| {
-            let how = if recipe.is_sent(&setting) { "by trying" } else { "from one captured request" };
+            let how = if recipe.is_sent(&setting) { "by brute force" } else { "from one captured request" };
             format!(
-                "is {bytes} {} long and can be guessed {how}; use {MIN_SECRET_BYTES} or more where the provider lets you \
+                "is {bytes} {} long and can be guessed {how}; use {MIN_SECRET_BYTES} or more if the provider allows it \
                  (`creel secret`)",
                 in_bytes(bytes)
             )
@@ -134,15 +134,15 @@ pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
         let bytes = standard_webhooks_key_bytes(value.text.as_bytes());
         let short = (bytes < MIN_SIGNING_KEY_BYTES).then(|| {
             format!(
-                "makes a key of {bytes} {}, but Standard Webhooks asks for {MIN_SIGNING_KEY_BYTES} to 64; `creel secret --whsec` \
-                 makes a good one",
+                "gives a key of {bytes} {}, but Standard Webhooks specifies {MIN_SIGNING_KEY_BYTES} to 64; `creel secret --whsec` \
+                 makes a valid one",
                 in_bytes(bytes)
             )
         });
         let own = match is_standard_webhooks_secret(value.text.as_bytes()) {
             true => None,
             false => api_key(&value.text).map(|begin| {
-                format!("begins with {begin}, like the key of an API; `creel secret --whsec` makes a secret that signs")
+                format!("begins with {begin}, like an API key; `creel secret --whsec` makes a signing secret")
             }),
         };
         found.extend(advice(value, flaw(&value.text, Surroundings::Matter).or(own)));
@@ -160,15 +160,16 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     }
     match (api_key(value), key.begins_with.is_empty()) {
         (Some(begin), true) if key.name == "secret" => Some(format!(
-            "begins with {begin}, like the key of an API, where {} is expected; the provider shows it in another place",
+            "begins with {begin}, like an API key, where {} is expected; the provider shows it elsewhere",
             key.doc
         )),
         (_, true) => None,
-        (Some(begin), false) => Some(format!(
-            "begins with {begin}, like the key of an API, where {expected}… is expected: {}",
-            key.doc
-        )),
-        (None, false) => Some(format!("does not begin with {expected}, as the provider's do: {}", key.doc)),
+        (Some(begin), false) => {
+            Some(format!("begins with {begin}, like an API key, where {expected}… is expected: {}", key.doc))
+        }
+        (None, false) => {
+            Some(format!("does not begin with {expected}, as the provider's values do: {}", key.doc))
+        }
     }
 }
 
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn flaws_of_secrets_are_named_with_their_variable() {
+    fn secret_flaws_are_reported_with_their_variable() {
         let flawed = [
             ("\u{feff}it-is-a-secret-to-everybody", "BOM"),
             ("it-is-a-secret\u{200b}-to-everybody", "invisible"),
@@ -234,11 +235,11 @@ mod tests {
             ("'it-is-a-secret-to-everybody'", "quotation"),
             ("“it-is-a-secret-to-everybody”", "quotation"),
             ("it-is-a-secret-to-everybody'", "quotation"),
-            ("it-is-a-secret-to-everybody # of GitHub", "comment"),
+            ("it-is-a-secret-to-everyone # of GitHub", "comment"),
             ("it-is-a-secret-to-everybody;", "semicolon"),
             ("it-is-a-secret-to-everybody,", "comma"),
             ("it-is-a-secret-to-everybody\\n", "backslash"),
-            ("${GITHUB_SECRET_OF_MINE}", "nothing has replaced"),
+            ("${GITHUB_SECRET_OF_MINE}", "unexpanded variable"),
             ("SECRET=it-is-a-secret-to-everybody", "name of a variable"),
             ("op://vault/github/secret-of-mine", "reference"),
             ("your_webhook_secret_here", "placeholder"),
@@ -269,13 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn password_that_is_short_is_guessed_by_trying() {
+    fn short_password_advice_names_brute_force() {
         let advice = advice_on(&[
             ("CREEL_SOURCE_POSTMARK_USERNAME", "postmark"),
             ("CREEL_SOURCE_POSTMARK_PASSWORD", "hunter2"),
         ]);
         assert!(
-            advice.len() == 1 && advice[0].contains("is 7 bytes long and can be guessed by trying"),
+            advice.len() == 1 && advice[0].contains("is 7 bytes long and can be guessed by brute force"),
             "{advice:?}"
         );
     }
@@ -312,18 +313,14 @@ mod tests {
             "where whsec_… is expected",
         );
         assert_advised("CREEL_SOURCE_STRIPE_SECRET", "we_0123456789abcdef0123", "does not begin with whsec_");
-        assert_advised(
-            "CREEL_SOURCE_GITHUB_SECRET",
-            "ghp_0123456789abcdef0123456789",
-            "like the key of an API",
-        );
+        assert_advised("CREEL_SOURCE_GITHUB_SECRET", "ghp_0123456789abcdef0123456789", "like an API key");
         assert_advised("CREEL_SOURCE_PAYSTACK_SECRET", "pk_live_0123456789abcdef", "sk_live_ or sk_test_");
     }
 
     #[test]
     fn mailgun_api_key_is_reported_as_signing_key() {
         let key = "key-3ax6xnjp29jd6fds4gc373sgvjxteol0";
-        assert_advised("CREEL_SOURCE_MAILGUN_SECRET", key, "begins with key-, like the key of an API");
+        assert_advised("CREEL_SOURCE_MAILGUN_SECRET", key, "begins with key-, like an API key");
     }
 
     #[test]
@@ -357,7 +354,7 @@ mod tests {
     fn valid_values_cause_no_advice() {
         let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
         let advice = advice_on(&[
-            ("CREEL_SOURCE_GITHUB_SECRET", "It's a secret to \"everybody\", isn't it"),
+            ("CREEL_SOURCE_GITHUB_SECRET", "It's a secret to \"everyone\", isn't it"),
             ("CREEL_SOURCE_STRIPE_SECRET", "whsec_0123456789abcdef0123456789abcdef"),
             ("CREEL_SOURCE_PAYSTACK_SECRET", "sk_live_0123456789abcdef0123456789"),
             ("CREEL_SOURCE_CHECKR_SECRET", "sk_live_0123456789abcdef0123456789"),

@@ -1,4 +1,4 @@
-//! Values in place of a secret: placeholders, unexpanded variables, references, and common guesses.
+//! Values that are not secrets: placeholders, unexpanded variables, references, and common guesses.
 
 /// Prefixes of the placeholders in README and `.env.example`, and of other common ones. Compared in
 /// lower case, without `-`, `_`, `.` and blanks.
@@ -81,19 +81,19 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
     let (text, bare) = (text.trim(), bare.trim());
     if is_unexpanded(text) {
         return Some(
-            "is a variable that nothing has replaced by its value: env files and `docker run --env-file` do not do so; put in \
+            "is an unexpanded variable: env files and `docker run --env-file` do not expand variables; set \
              the value itself"
                 .to_owned(),
         );
     }
     if let Some(name) = assigned_variable(text) {
         return Some(format!(
-            "begins with the name of a variable ({name}), which is taken as a part of the value; remove it"
+            "begins with the name of a variable ({name}), which becomes part of the value; remove it"
         ));
     }
     if REFERENCES.iter().any(|begin| text.starts_with(begin)) {
         return Some(
-            "is a reference to a secret that is kept elsewhere; put in the value itself, or a file in …_FILE"
+            "is a reference to a secret that is stored elsewhere; set the value itself, or a file in …_FILE"
                 .to_owned(),
         );
     }
@@ -103,22 +103,22 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
     let word = words_of(bare);
     if PLACEHOLDERS.iter().any(|begin| word.starts_with(begin)) || is_abridged(bare) {
         return Some(
-            "is the placeholder of an example; put in the real value (`creel secret` makes one)".to_owned(),
+            "is a placeholder from an example; set the real value (`creel secret` makes one)".to_owned(),
         );
     }
     if GUESSED.contains(&word.trim_end_matches(|last: char| last.is_ascii_digit() || last == '!')) {
-        return Some("is a common word, and easily guessed; `creel secret` makes a random value".to_owned());
+        return Some("is a common word, and easy to guess; `creel secret` makes a random value".to_owned());
     }
     let what = if is_repeated(bare, 1) {
         "is one character repeated"
     } else if is_counted(bare) {
-        "is a row of characters in their usual order"
+        "is a sequence of characters in their usual order"
     } else if (2..=MAX_REPEATED_CHARACTERS).any(|length| is_repeated(bare, length)) {
         "is a short text repeated"
     } else {
         return None;
     };
-    Some(format!("{what}, and easily guessed; `creel secret` makes a random value"))
+    Some(format!("{what}, and easy to guess; `creel secret` makes a random value"))
 }
 
 fn words_of(text: &str) -> String {
@@ -190,14 +190,14 @@ mod tests {
     #[test]
     fn stand_ins_are_reported_by_kind() {
         let rows = [
-            ("${GITHUB_SECRET}", "variable that nothing"),
-            ("${SECRET:-}", "variable that nothing"),
-            ("whsec_${SECRET}", "variable that nothing"),
-            ("$X", "variable that nothing"),
-            ("$GITHUB_SECRET", "variable that nothing"),
-            ("$(creel secret)", "variable that nothing"),
-            ("{{ secrets.github }}", "variable that nothing"),
-            ("%GITHUB_SECRET%", "variable that nothing"),
+            ("${GITHUB_SECRET}", "unexpanded variable"),
+            ("${SECRET:-}", "unexpanded variable"),
+            ("whsec_${SECRET}", "unexpanded variable"),
+            ("$X", "unexpanded variable"),
+            ("$GITHUB_SECRET", "unexpanded variable"),
+            ("$(creel secret)", "unexpanded variable"),
+            ("{{ secrets.github }}", "unexpanded variable"),
+            ("%GITHUB_SECRET%", "unexpanded variable"),
             ("SECRET=8f742231b10e8888abcd99", "(SECRET)"),
             ("CREEL_SOURCE_GITHUB_SECRET=8f742231b10e8888abcd99", "name of a variable"),
             ("export SECRET=8f742231b10e8888abcd99", "(SECRET)"),
@@ -225,7 +225,7 @@ mod tests {
             ("98765432109876543", "usual order"),
         ];
         for (text, part) in rows {
-            let found = problem(text, text).unwrap_or_else(|| panic!("{text} is taken"));
+            let found = problem(text, text).unwrap_or_else(|| panic!("{text} is accepted"));
             assert!(found.contains(part), "{text}: {found}");
         }
     }
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn genuine_values_are_accepted() {
         for text in [
-            "It's a Secret to Everybody",
+            "It's a Secret to Everyone",
             "IsWishesWereHorsesWedAllBeEatingSteak!",
             "8f742231b10e8888abcd99yyyzzz85a5",
             "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Allow, Config, LogFormat, Problems, Rate, Retention};
 
-const SECRET: &str = "s3cret that nobody may see";
+const SECRET: &str = "s3cret that must never be shown";
 const PATH: &str = "Zm9vYmFyYmF6cXV4-_1";
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -35,7 +35,7 @@ fn assert_refused(pairs: &[(&str, &str)], parts: &[&str]) {
 }
 
 #[test]
-fn an_empty_environment_gives_the_documented_defaults() {
+fn empty_environment_gives_documented_defaults() {
     let config = accepted(&[("PATH", "/bin"), ("HOME", "/root")]);
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.database.to_str(), Some("data/creel.db"));
@@ -49,7 +49,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
 }
 
 #[test]
-fn every_variable_reaches_the_configuration() {
+fn every_variable_is_applied() {
     let config = accepted(&[
         ("CREEL_LISTEN", "[::]:9000"),
         ("CREEL_ADMIN_LISTEN", "127.0.0.1:9001"),
@@ -141,7 +141,7 @@ fn broken_further_secret_is_reported_with_its_variable() {
 }
 
 #[test]
-fn all_problems_are_reported_together_each_with_its_variable() {
+fn all_problems_are_reported_with_their_variables() {
     let problems = refused(&[
         ("CREEL_LISTEN", "8080"),
         ("CREEL_RETENTION", "7"),
@@ -240,7 +240,7 @@ fn longest_key_wins_over_other_reading() {
 }
 
 #[test]
-fn key_of_new_provider_does_not_take_over_another_source() {
+fn new_provider_key_does_not_rename_existing_source() {
     for (key, rest) in
         [("SIGNING_SECRET", "SECRET"), ("CLIENT_SECRET", "SECRET"), ("SIGNING_SECRET_2", "SECRET_2")]
     {

@@ -51,7 +51,7 @@ impl Confirmer {
         join(lanes, wake).await;
     }
 
-    /// Messages of sources that are no longer confirmed, or no longer configured, must expire too.
+    /// Adds lanes for sources no longer confirmed or configured: their messages must expire too.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
             log::warn!("which messages await their confirmation cannot be read: {why}");

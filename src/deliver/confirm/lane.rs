@@ -31,7 +31,7 @@ const ACCEPT_ENCODING: &str = "accept-encoding";
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Pause after an error of the store.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// Interval of warnings about an API that is down, which fails every request.
+/// Minimum interval between warnings: an API that is down fails every request.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -137,13 +137,13 @@ impl ConfirmationLane {
         now: OffsetDateTime,
     ) -> Result<ConfirmationAnswer, Unavailable> {
         let Some(source) = &self.source else {
-            return Ok(ConfirmationAnswer::not_yet("the source is no longer configured to be confirmed"));
+            return Ok(ConfirmationAnswer::not_yet("the source is no longer configured for confirmation"));
         };
         let values = match due.request.as_deref().and_then(Question::from_text) {
             Some(Question::Values(values)) => values,
             Some(Question::Unaskable(reason)) => return Ok(ConfirmationAnswer::Unaskable(reason)),
             None => {
-                return Ok(ConfirmationAnswer::not_yet("the question cannot be opened with this CREEL_KEY"));
+                return Ok(ConfirmationAnswer::not_yet("cannot decrypt the request with this CREEL_KEY"));
             }
         };
         let mut body = Bytes::new();
@@ -151,7 +151,7 @@ impl ConfirmationLane {
             match self.store.reads().message(due.message).await {
                 Ok(Some(message)) => body = message.payload_bytes().unwrap_or(message.body),
                 Ok(None) => {
-                    return Ok(ConfirmationAnswer::Unaskable("the message is no longer kept".to_owned()));
+                    return Ok(ConfirmationAnswer::Unaskable("the message was deleted".to_owned()));
                 }
                 Err(Unavailable::Damaged) => {
                     return Ok(ConfirmationAnswer::Unaskable(
@@ -253,7 +253,7 @@ impl ConfirmationLane {
         Ok(Some(login))
     }
 
-    /// Forgets the login, unless another request has already replaced it.
+    /// Discards the login, unless another request has already replaced it.
     async fn forget(&self, login: &Login) {
         let mut known = self.login.lock().await;
         known.take_if(|known| known.login.token == login.token);

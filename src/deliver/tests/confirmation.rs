@@ -86,9 +86,9 @@ fn message_is_delivered_only_after_confirmation() {
     with_store(async |store| {
         let id = keep(&store, payment("a/b c")).await;
         assert_eq!(state_of_message(&store, id).await.as_deref(), Some("awaiting"));
-        assert!(all(&store).await.is_empty(), "nothing is delivered before");
+        assert!(all(&store).await.is_empty(), "no delivery before confirmation");
         let next = confirmer(&store, pay(&api)).run_once(clock()).await;
-        assert_eq!(next, None, "nothing is left to ask");
+        assert_eq!(next, None, "no request is left");
         assert_eq!(state_of_message(&store, id).await.as_deref(), Some("confirmed"));
         let settled = confirmation(&store, id).await;
         assert_eq!((settled.state, settled.tries), (ConfirmationState::Confirmed, 1));
@@ -354,19 +354,19 @@ fn slow_api_gets_few_requests_and_delays_no_others() {
             slow_ones.push(keep(&store, payment(&number.to_string())).await);
         }
         let running = tokio::task::spawn_local(confirmer(&store, sources_of_both).run());
-        until_so("the slow API is asked", async || gate.waiting() == 4).await;
+        until_so("the slow API is queried", async || gate.waiting() == 4).await;
         // New messages are queried immediately.
         for number in 0..20 {
             let question = values(&[("query field id", &number.to_string())]);
             let id = keep(&store, about("shop", &question)).await;
-            until_so("the other source goes on", async || {
+            until_so("the other source continues", async || {
                 confirmation(&store, id).await.state == ConfirmationState::Confirmed
             })
             .await;
         }
         assert_eq!(gate.waiting(), 4, "no more than four at a time");
         gate.open();
-        until_so("the slow source goes on", async || {
+        until_so("the slow source continues", async || {
             let last = slow_ones.last().copied().unwrap();
             confirmation(&store, last).await.state == ConfirmationState::Confirmed
         })

@@ -27,7 +27,7 @@ fn retry_recorded_during_page_read_is_delivered() {
     assert!(lane.next_due().is_some(), "nothing wakes the lane for the retry of delivery 7");
     assert!(
         lane.query(now + SECOND * 60, MemoryPressure::Free, SECOND * 60).is_some(),
-        "and a minute later it is not read"
+        "it is not read a minute later either"
     );
 }
 
@@ -168,7 +168,7 @@ fn shutdown_completes_with_locked_database() {
         drop(other);
         ended.is_ok()
     });
-    assert!(ended, "20 s after the stop the engine is still there, and App::run waits for it without limit");
+    assert!(ended, "the engine still runs 20 s after the stop, and App::run waits for it without a limit");
 }
 
 fn resident() -> usize {
@@ -177,7 +177,7 @@ fn resident() -> usize {
 }
 
 #[test]
-fn the_bodies_that_all_lanes_hold_are_bounded() {
+fn bodies_in_all_lanes_are_bounded() {
     with_engine(|store| async move {
         let server = Server::start(|_| Reply::Hang);
         for number in 0..40 {
@@ -193,7 +193,7 @@ fn the_bodies_that_all_lanes_hold_are_bounded() {
         // The test server stores a copy of every request.
         let kept: usize = server.asked().iter().map(|asked| asked.body.len()).sum();
         let held = most.saturating_sub(before).saturating_sub(kept) >> 20;
-        println!("r6: {held} MiB held (beside {} MiB of the test's own server)", kept >> 20);
+        println!("r6: {held} MiB held (without {} MiB of the test server)", kept >> 20);
         assert!(held < 128, "{held} MiB for one message of 8 MiB and 40 targets");
     });
 }
@@ -204,7 +204,7 @@ fn lane_loads_one_message_under_memory_pressure() {
     let query = lane.query(OffsetDateTime::now_utc(), MemoryPressure::Scarce, Duration::ZERO).unwrap();
     assert_eq!(
         query.limit, 1,
-        "each lane that holds nothing loads {} messages, {} bytes",
+        "each lane without deliveries loads {} messages, {} bytes",
         query.limit, query.bytes
     );
 }
@@ -253,7 +253,7 @@ fn replay_does_not_delay_messages() {
         let _ = replays::step(&store.delivery_queue(), clock, &replay).await;
         is_done.store(true, Ordering::SeqCst);
         let most = acks.await.unwrap();
-        println!("r10: a message waited {most:?} for its acknowledgement");
+        println!("r10: a message was acknowledged after {most:?}");
         assert!(most < Duration::from_millis(150), "{most:?}");
     });
 }

@@ -180,7 +180,7 @@ fn second_confirmed_body_of_an_id_is_a_conflict() {
 /// For example, the source no longer needs confirmation, or the message was released from
 /// quarantine without verification.
 #[test]
-fn message_without_confirmation_repeats_no_unconfirmed_one() {
+fn message_without_confirmation_is_not_a_repeat() {
     let api = api();
     with_store(async |store| {
         let awaiting = keep(&store, payment("paid", "{}")).await;

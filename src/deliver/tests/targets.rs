@@ -78,7 +78,7 @@ fn emitted_event_is_sent_as_json_or_form() {
     });
 }
 
-/// A large form that waits for another is not signed yet, and leaves its place in the lane to smaller ones.
+/// A large form that waits for another is not signed yet, and smaller deliveries overtake it.
 #[test]
 fn waiting_large_form_is_signed_late_and_overtaken() {
     with_engine(|store| async move {
@@ -189,14 +189,14 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
         let well = Server::start(|_| Reply::Status(200));
         create(&store, settings("well", &well.url)).await;
         keep(&store, message("github.push", "{}")).await;
-        until(&store, "the other has it", |_| !well.asked().is_empty()).await;
+        until(&store, "the other target has received it", |_| !well.asked().is_empty()).await;
         let waiting = all(&store).await;
         let waiting: Vec<_> = waiting.into_iter().filter(|delivery| delivery.target == id).collect();
         assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
         assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
         assert_eq!(server.asked().len(), 1);
         store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
-        until(&store, "asked again", |_| server.asked().len() >= 2).await;
+        until(&store, "delivered after the resume", |_| server.asked().len() >= 2).await;
     });
 }
 
@@ -280,7 +280,7 @@ fn delivery_to_unavailable_target_is_dead_after_a_week() {
         }
         until(&store, "opened", |all| all.iter().filter(|one| one.attempts == 1).count() == 5).await;
         pass(&store, SECOND * 8 * 86_400).await;
-        let dead = until(&store, "given up", are_all(DeliveryState::Dead, 20)).await;
+        let dead = until(&store, "dead after a week", are_all(DeliveryState::Dead, 20)).await;
         assert_eq!(dead[19].outcome.as_deref(), Some("the target has not answered for a week"));
         assert!(server.asked().len() < 12, "{}", server.asked().len());
     });
@@ -319,7 +319,7 @@ fn hanging_target_does_not_delay_others() {
         for number in 1..=50 {
             keep(&store, message("github.push", &number.to_string())).await;
         }
-        let all = until(&store, "delivered to the one that is well", |all| {
+        let all = until(&store, "delivered to the healthy target", |all| {
             all.iter().filter(|one| one.state == DeliveryState::Delivered).count() == 50
         })
         .await;
@@ -371,7 +371,7 @@ fn api_target_needs_permission_for_private_address() {
     with_engine(|store| async move {
         create(&store, settings("app", "http://169.254.169.254/latest/meta-data")).await;
         keep(&store, message("github.push", "{}")).await;
-        let refused = until(&store, "refused", |all| all.len() == 1 && all[0].attempts == 1).await;
+        let refused = until(&store, "rejected", |all| all.len() == 1 && all[0].attempts == 1).await;
         let outcome = refused[0].outcome.as_deref().unwrap();
         assert!(outcome.contains("169.254.169.254"), "{outcome}");
     });

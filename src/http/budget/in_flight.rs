@@ -36,7 +36,7 @@ pub struct InFlight {
     /// Only bodies that are large, still arriving, or waiting for room; older ones have smaller
     /// ids.
     pub bodies: HashMap<u64, BodyInFlight>,
-    /// Only clients that hold something.
+    /// Only clients that hold memory.
     pub of_clients: HashMap<Network, usize>,
     pub waiting: usize,
 }
@@ -46,12 +46,12 @@ pub struct BodyInFlight {
     pub client: Network,
     pub bytes: usize,
     pub pace: BodyPace,
-    /// Size that it waits for; 0 while it does not wait.
+    /// Requested size while the body waits; otherwise 0.
     pub wanted: usize,
     /// `None` while it cannot be dropped.
     pub dropped: Option<Arc<Notify>>,
     pub is_dropped: bool,
-    /// A body of another network waits in its place.
+    /// Replaced by a waiting body of another network.
     pub is_displaced: bool,
 }
 
@@ -83,7 +83,7 @@ impl InFlight {
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // One more network, which waits and may hold nothing yet.
+        // One more network, which waits and may hold no memory yet.
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 
@@ -108,7 +108,7 @@ impl InFlight {
         true
     }
 
-    /// Whether an older body of this client holds something.
+    /// Whether an older body of this client holds memory.
     pub fn has_older_of(&self, client: Network, id: u64) -> bool {
         self.bodies.iter().any(|(other, body)| *other < id && body.client == client && body.bytes > 0)
     }

@@ -20,7 +20,7 @@ use shortage::Demand;
 mod in_flight;
 mod shortage;
 
-/// A body waits this long for room.
+/// Limit on the wait of a body for room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which a waiting body checks for others that have become too slow.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -33,11 +33,11 @@ pub struct Budget {
     freed: Notify,
 }
 
-/// The budget has no room for this number of bytes now.
+/// The budget has no room for the requested bytes now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetExhausted;
 
-/// The cause that prevents a body from growing.
+/// Cause that prevents a body from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shortage {
     /// Of its client's share.
@@ -168,7 +168,7 @@ impl Reservation {
         let Some(body) = in_flight.bodies.get_mut(&id) else { return };
         let is_waiting = std::mem::take(&mut body.wanted) > 0;
         if std::mem::take(&mut body.is_displaced) || is_waiting {
-            // The time of waiting was not the sender's.
+            // The wait does not count as slowness of the sender.
             body.pace = BodyPace::new(Instant::now());
         }
         in_flight.waiting -= usize::from(is_waiting);
@@ -191,7 +191,7 @@ impl Reservation {
         in_flight.bytes += more;
         in_flight.large_bytes += large(bytes) - large(self.bytes);
         self.bytes = bytes;
-        // Nearly all bodies are small and arrive in one piece: for them the sums are enough.
+        // Nearly all bodies are small and arrive in one piece: the sums are enough for them.
         if self.id.is_some() || bytes > SMALL {
             let id = self.register(in_flight);
             if let Some(body) = in_flight.bodies.get_mut(&id) {

@@ -14,7 +14,7 @@ use crate::http::network::Network;
 /// of the budget: otherwise dropping them would not free enough room.
 const SHARE_OF_SLOW_SMALL: usize = 4;
 
-/// The demand of a body that finds no room.
+/// The demand of a body for unavailable memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
     /// The body.

@@ -11,7 +11,7 @@ fn other(number: u8) -> Network {
 }
 
 #[test]
-fn bodies_together_never_hold_more_than_the_budget() {
+fn bodies_never_hold_more_than_the_budget() {
     let budget = Budget::new(100);
     let mut held = Vec::new();
     for number in 0..4 {
@@ -39,7 +39,7 @@ fn one_client_holds_at_most_a_quarter_with_several_bodies() {
 }
 
 #[test]
-fn a_single_body_of_a_client_may_take_all_that_is_free() {
+fn single_body_of_client_may_use_all_free_memory() {
     let budget = Budget::new(100);
     let mut only = budget.reservation(CLIENT);
     assert_eq!(only.grow_to(60), Ok(()));
@@ -103,7 +103,7 @@ fn stalled_bodies_give_way_within_a_moment() {
 }
 
 #[test]
-fn slowest_body_is_dropped_and_one_with_progress_never() {
+fn slowest_body_is_dropped_but_never_one_with_progress() {
     with_paused_time(async {
         let budget = Budget::new(4 * MEBIBYTE);
         let mut fast = holding(&budget, 1, MEBIBYTE);
@@ -127,7 +127,7 @@ fn slowest_body_is_dropped_and_one_with_progress_never() {
         tokio::select! {
             () = async { tokio::join!(slow, newcomer); } => {}
             () = sending => {}
-            () = fast.dropped() => panic!("it made progress"),
+            () = fast.dropped() => panic!("a body with progress was dropped"),
         }
     });
 }
@@ -211,7 +211,7 @@ fn large_bodies_never_drop_a_small_one() {
         };
         tokio::select! {
             () = large => {}
-            _ = small => panic!("it holds too little to help"),
+            _ = small => panic!("a body too small to help was dropped"),
         }
     });
 }
@@ -236,7 +236,7 @@ fn stalled_small_bodies_cannot_hold_the_budget() {
 }
 
 #[test]
-fn small_body_has_a_slow_small_one_dropped() {
+fn small_body_displaces_slow_small_body() {
     with_paused_time(async {
         let budget = Budget::new(MEBIBYTE);
         let _large = holding(&budget, 1, MEBIBYTE - SMALL);

@@ -40,7 +40,7 @@ pub struct ClosingCandidate {
     pub is_fresh: bool,
     /// Time in its present state.
     pub waited: Duration,
-    /// Received in this time, of an incomplete request.
+    /// Bytes of an incomplete request, received in this time.
     pub bytes: usize,
 }
 
@@ -48,11 +48,11 @@ pub struct ClosingCandidate {
 pub struct Choice {
     /// By their index among the candidates.
     pub connections: Vec<(usize, Class)>,
-    /// The network with the most connections, and how many it has.
+    /// The network with the most connections, and their number.
     pub largest: Option<(Network, usize)>,
 }
 
-/// Less is closed first.
+/// The lowest is closed first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Worth {
     is_fresh: bool,

@@ -36,9 +36,9 @@ const FAIR_SHARE: usize = 128;
 /// state, a connection is closed only if its network has more than its fair share, and then the
 /// oldest first.
 const GRACE: Duration = Duration::from_secs(1);
-/// Between two rounds while connections are short.
+/// Interval between rounds of closing while connections are short.
 const ROUND_PAUSE: Duration = Duration::from_millis(20);
-/// Between two checks whether all connections are closed, while the service stops.
+/// Interval between checks for open connections while the service stops.
 const CLOSED_CHECK_PAUSE: Duration = Duration::from_millis(10);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -66,7 +66,7 @@ struct ConnectionEntry {
     /// Number of streams and other holds that prevent the connection from counting as idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
-    /// Ends once no request is on it.
+    /// The connection ends once it has no request.
     closes_when_idle: AtomicBool,
     waker: AtomicWaker,
     peer: Option<IpAddr>,
@@ -87,7 +87,7 @@ struct ConnectionProgress {
     is_proxy: bool,
     state: RegistryState,
     since: Instant,
-    /// Received of the present request.
+    /// Bytes received of the present request.
     bytes: usize,
     opening: Opening,
     has_long_name: bool,
@@ -186,7 +186,7 @@ impl Connections {
         }
     }
 
-    /// Closes as many connections as are above the target, and that may be closed.
+    /// Closes the connections above the target, as far as they may be closed.
     fn make_room(&self, now: Instant) {
         let entries: Vec<Arc<ConnectionEntry>> = lock(&self.entries).values().cloned().collect();
         let is_closing = |entry: &&Arc<ConnectionEntry>| entry.is_closing.load(Ordering::Relaxed);
@@ -233,7 +233,7 @@ impl ConnectionEntry {
             RegistryState::Answering => None,
         };
         ClosingCandidate {
-            // Each connection of a proxy may be of another client.
+            // Each connection of a proxy may belong to another client.
             network: progress.network.filter(|_| !progress.is_proxy),
             class: class.filter(|_| may_be_closed),
             is_fresh: idle_for < GRACE,
@@ -291,7 +291,7 @@ impl Link {
         self.progress().has_slow_head
     }
 
-    /// Takes note of bytes that have arrived; `has_head`: the end of a head was among them.
+    /// Records received bytes; `has_head`: the end of a head was among them.
     pub fn received(&self, bytes: usize, stage: Stage, has_head: bool) {
         let mut progress = self.progress();
         match (stage, progress.state) {

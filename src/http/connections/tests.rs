@@ -52,12 +52,12 @@ fn connection_closes_when_idle_only_if_asked_and_no_stream() {
     assert!(!before[0].link.closes_when_idle());
     let held = before[1].link.hold();
     connections.close_when_idle(GRACE);
-    assert!(!before[0].link.closes_when_idle(), "its first request may be on its way");
+    assert!(!before[0].link.closes_when_idle(), "its first request may be in flight");
     connections.close_when_idle(Duration::ZERO);
     assert!(before[0].link.closes_when_idle() && !before[1].link.closes_when_idle());
     drop(held);
     assert!(before[1].link.closes_when_idle());
-    assert!(!open(&connections, 1, 1)[0].link.closes_when_idle(), "it came later");
+    assert!(!open(&connections, 1, 1)[0].link.closes_when_idle(), "it was opened later");
 }
 
 #[test]

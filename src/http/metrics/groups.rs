@@ -7,7 +7,7 @@ use prometheus::{
 
 use crate::store::{Stats, TargetNumbers, TargetState};
 
-/// Makes metrics and registers them.
+/// Creates metrics and registers them.
 pub struct Maker<'a>(pub &'a Registry);
 
 impl Maker<'_> {
@@ -57,17 +57,17 @@ pub struct StoreMetrics {
 impl StoreMetrics {
     pub fn new(make: &Maker<'_>) -> Self {
         Self {
-            queue_depth: make.gauge("creel_queue_depth", "Jobs that wait for the writer."),
+            queue_depth: make.gauge("creel_queue_depth", "Jobs queued for the writer."),
             wal_bytes: make.gauge("creel_wal_bytes", "Size of the write-ahead log."),
             wal_pinned_seconds: make
-                .gauge("creel_wal_pinned_seconds", "How long a reader has kept the WAL from being reset."),
+                .gauge("creel_wal_pinned_seconds", "Time for which a reader has blocked a reset of the WAL."),
             database_bytes: make.gauge("creel_database_bytes", "Size of the database file."),
             free_disk_bytes: make.gauge("creel_free_disk_bytes", "Free space on the disk of the database."),
             keys_in_memory: make.gauge(
                 "creel_keys_in_memory",
-                "Keys of messages, for recognising duplicates, that are held in memory.",
+                "Keys of messages in memory, used to find duplicates.",
             ),
-            keys_bytes: make.gauge("creel_keys_bytes", "Memory that these keys and their filters take."),
+            keys_bytes: make.gauge("creel_keys_bytes", "Memory used by these keys and their filters."),
             is_damaged: make.gauge(
                 "creel_database_damaged",
                 "1 after damage was found in the database: see `creel verify`.",
@@ -77,7 +77,7 @@ impl StoreMetrics {
                 .gauge("creel_quarantine_bytes", "Bytes of CREEL_QUARANTINE_SIZE that are in use."),
             quarantine_dropped: make.counters(
                 "creel_quarantine_dropped_total",
-                "Rejected requests that quarantine did not keep, or dropped early, by kind: a candidate may be genuine.",
+                "Rejected requests that the quarantine did not store, or evicted early, by kind: a candidate may be genuine.",
                 &["kind"],
             ),
         }
@@ -120,10 +120,10 @@ impl TargetMetrics {
         Self {
             attempts: make.counters(
                 "creel_attempts_total",
-                "Tries of deliveries since the start, by what came of them.",
+                "Delivery attempts since the start, by outcome.",
                 &["outcome"],
             ),
-            dead: make.counter("creel_deliveries_dead_total", "Deliveries that died since the start."),
+            dead: make.counter("creel_deliveries_dead_total", "Deliveries that became dead since the start."),
             dead_letters: make.gauge("creel_dead_letters", "Dead deliveries that were not replayed."),
             by_state: make.gauges("creel_targets", "Targets by state, without listeners.", &["state"]),
             disabled: make.gauges(
@@ -154,7 +154,7 @@ impl TargetMetrics {
     }
 }
 
-/// Connections and requests that never became a request.
+/// Connections and malformed requests.
 #[derive(Debug)]
 pub struct ConnectionMetrics {
     pub open: IntGaugeVec,
@@ -168,19 +168,19 @@ impl ConnectionMetrics {
             open: make.gauges("creel_connections", "Open connections.", &["listener"]),
             closed: make.counters(
                 "creel_connections_closed_total",
-                "Connections that were closed because connections ran short, by what they were doing.",
+                "Connections closed because connections ran short, by their activity.",
                 &["reason"],
             ),
             malformed: make.counters(
                 "creel_malformed_requests_total",
-                "Requests that are not well-formed HTTP, or whose head did not arrive in time, by the status answered.",
+                "Requests that are not well-formed HTTP, or whose head did not arrive in time, by status of the reply.",
                 &["status"],
             ),
         }
     }
 }
 
-/// A counter that something else counts.
+/// Raises a counter to a value that is counted elsewhere.
 fn raise(counter: &IntCounter, value: u64) {
     counter.inc_by(value.saturating_sub(counter.get()));
 }

@@ -62,32 +62,32 @@ impl Metrics {
         Self {
             received: make.counters(
                 "creel_messages_received_total",
-                "Messages verified, kept and acknowledged, duplicates included.",
+                "Messages verified, stored and acknowledged, including duplicates.",
                 &["source"],
             ),
             duplicates: make.counters(
                 "creel_duplicates_total",
-                "Messages that had come before and were only counted.",
+                "Duplicates of stored messages, which are only counted.",
                 &["source"],
             ),
             not_json: make.counters(
                 "creel_not_json_total",
-                "Messages with a body from which nothing could be read.",
+                "Messages with a body that could not be read.",
                 &["source"],
             ),
             unreadable: make.counters(
                 "creel_unreadable_total",
-                "Messages for which filters could not be evaluated, so that only targets without a filter got them, by the reason.",
+                "Messages for which filters could not be evaluated, so only targets without a filter received them, by reason.",
                 &["source", "reason"],
             ),
             rejected: make.counters(
                 "creel_rejected_total",
-                "Requests that failed authentication or were over the rate.",
+                "Requests that failed authentication or exceeded the rate limit.",
                 &["source", "cause"],
             ),
             unavailable: make.counters(
                 "creel_unavailable_total",
-                "Requests that were answered 503, by the reason.",
+                "Requests answered with 503, by reason.",
                 &["reason"],
             ),
             ack_seconds: make.histogram(
@@ -113,12 +113,12 @@ impl Metrics {
         self.connections.open.with_label_values(&[listener])
     }
 
-    /// Connections that were closed because connections ran short.
+    /// Counter of connections closed because connections ran short.
     pub fn connections_closed(&self) -> IntCounterVec {
         self.connections.closed.clone()
     }
 
-    /// Requests that are not well-formed HTTP.
+    /// Counter of requests that are not well-formed HTTP.
     pub fn malformed(&self) -> IntCounterVec {
         self.connections.malformed.clone()
     }
@@ -151,7 +151,7 @@ impl Metrics {
         // Writing into a vector fails only for a metric without a value, which a registry never
         // returns.
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut page) {
-            log::error!("the metrics cannot be written: {error}");
+            log::error!("cannot write the metrics: {error}");
         }
         HttpResponse::Ok().insert_header((CONTENT_TYPE, CONTENT_TYPE_OF_PAGE)).body(page)
     }

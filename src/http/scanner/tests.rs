@@ -88,7 +88,7 @@ fn scan_stops_after_each_request() {
 }
 
 #[test]
-fn offers_to_upgrade_are_blanked_in_their_headers_alone() {
+fn upgrade_offers_are_blanked_only_in_their_headers() {
     let sent = "POST /?upgrade HTTP/1.1\r\nHost: upgrade\r\nconnection: Upgrade, HTTP2-Settings\r\nUPGRADE: websocket\r\n\
                 Upgrade: h2c\r\nConnection-Id: upgrade\r\nContent-Length: 19\r\n\r\nConnection: upgrade";
     let mut bytes = sent.as_bytes().to_vec();
@@ -98,7 +98,7 @@ fn offers_to_upgrade_are_blanked_in_their_headers_alone() {
 }
 
 #[test]
-fn long_name_is_found_wherever_its_head_begins() {
+fn long_name_is_found_in_any_head() {
     let padded =
         format!("POST / HTTP/1.1\r\nContent-Length: {}3{}\r\n\r\nabc", "0".repeat(40), " ".repeat(40));
     let before = [
@@ -165,7 +165,7 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn requests_end_where_they_end(requests in proptest::collection::vec(request(), 1..6), piece in 1..200_usize) {
+    fn scanner_finds_the_end_of_each_request(requests in proptest::collection::vec(request(), 1..6), piece in 1..200_usize) {
         let mut scanner = Scanner::default();
         for request in &requests {
             let mut sent = request.clone();
@@ -182,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_arrives_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1..50_usize) {
+    fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), piece in 1..50_usize) {
         let mut scanner = Scanner::default();
         for part in bytes.chunks_mut(piece) {
             let _ = scan(&mut scanner, part);

@@ -3,7 +3,7 @@
 //! keep-alive for `Connection: upgrade`, and takes the rest of the connection for the body for
 //! `Upgrade: websocket`.
 
-/// How much of a word has arrived in the present element of a comma-separated header value.
+/// Received part of a word in the present element of a comma-separated header value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UpgradeOffer {
     matched: usize,
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn offer_is_blanked_and_nothing_else() {
+    fn only_the_offer_is_blanked() {
         let rows = [
             ("upgrade", "       "),
             ("Upgrade\r", "       \r"),

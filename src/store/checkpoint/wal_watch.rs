@@ -153,7 +153,7 @@ mod tests {
             let wal = held(i32::try_from(second / 5).unwrap());
             assert_eq!(watch.observe(start + SECOND * second, wal), None, "{second}");
         }
-        assert_eq!(watch.observe(start + SECOND * 100, held(1_000)), None, "what was not logged is not over");
+        assert_eq!(watch.observe(start + SECOND * 100, held(1_000)), None, "an unlogged pin is never over");
     }
 
     #[test]

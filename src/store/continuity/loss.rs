@@ -52,10 +52,10 @@ impl Loss {
         }
         match self.mark {
             Some(mark) => log::warn!(
-                "--accept-loss: going on with {path} as it is; the last run had stored messages up to {}",
+                "--accept-loss: continuing with {path} as it is; the last run had stored messages up to {}",
                 mark.ledger.messages
             ),
-            None => log::warn!("--accept-loss: going on with {path} as it is"),
+            None => log::warn!("--accept-loss: continuing with {path} as it is"),
         }
         if is_checked_first { Ok(()) } else { schema::check_sound(&self.path) }
     }
@@ -73,12 +73,12 @@ impl Loss {
                 format!("{wal} does not belong to {path}: it was written for another state of the database")
             }
             (LossFinding::Older { found: None }, Some(mark)) => format!(
-                "{path} is older than what creel last stored here: the last run ended at message {} (commit {})",
+                "{path} is older than the last state stored here: the last run ended at message {} (commit {})",
                 mark.ledger.messages, mark.ledger.commits
             ),
             (LossFinding::Older { found: Some(found) }, Some(mark)) => {
                 format!(
-                    "{path} is older than what creel last stored here: it ends at message {} (commit {}), \
+                    "{path} is older than the last state stored here: it ends at message {} (commit {}), \
                      the last run at message {} (commit {})",
                     found.messages, found.commits, mark.ledger.messages, mark.ledger.commits
                 )
@@ -93,7 +93,7 @@ impl Loss {
                 format!("{path} is missing or empty, but its WAL {wal} has commits")
             }
             (LossFinding::OtherHistory | LossFinding::Older { .. }, _) => {
-                format!("{path} is not the database that creel last ran on here, but another one")
+                format!("{path} is not the database of the last run here, but another one")
             }
         }
     }
@@ -101,13 +101,13 @@ impl Loss {
     fn meaning(&self) -> &'static str {
         match self.finding {
             LossFinding::ForeignWal => {
-                "A copy was probably put over the database after a crash. Opened together, the two would be mixed or damaged."
+                "The database was probably overwritten with a copy after a crash. Opened together, the two would be mixed or damaged."
             }
             LossFinding::Older { .. } => {
-                "An older copy was put in its place, or its WAL was deleted after a crash. \
+                "It was replaced by an older copy, or its WAL was deleted after a crash. \
                  Acknowledged messages would be lost."
             }
-            LossFinding::OtherHistory => "The messages that were stored here last are not in it.",
+            LossFinding::OtherHistory => "The messages last stored here are not in it.",
             LossFinding::NoDatabase => {
                 "The database file was deleted or emptied. Acknowledged messages would be lost."
             }
@@ -120,7 +120,7 @@ impl Loss {
             format!(". An earlier --accept-loss has moved a WAL to {}", aside.display())
         });
         format!(
-            "For the newest state: put back {database} and {} as they were when creel stopped, both of them, and start \
+            "For the newest state: restore both {database} and {} as they were when creel stopped, and start \
              again{moved}.",
             wal.display()
         )
@@ -140,7 +140,7 @@ impl Loss {
             LossFinding::NoDatabase => " with an empty database".to_owned(),
             LossFinding::Older { .. } | LossFinding::OtherHistory => String::new(),
         };
-        format!("To go on without what is lost: creel serve --accept-loss{extra}")
+        format!("To start without the lost messages: creel serve --accept-loss{extra}")
     }
 }
 

@@ -22,7 +22,7 @@ pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
 }
 
 /// Whether the file is sound alone, but damaged with its WAL: the two do not belong together.
-/// Damage of the file alone shows nothing, because a checkpoint may have been interrupted.
+/// Damage of the file alone is inconclusive, because a checkpoint may have been interrupted.
 pub fn is_damaged_by_wal(path: &Path) -> bool {
     if has_journal(path) {
         return false;

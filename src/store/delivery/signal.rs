@@ -25,7 +25,7 @@ impl DueSignal {
         }
     }
 
-    /// Resolves when there may be something to take.
+    /// Resolves when there may be new work.
     pub async fn wait(&self) {
         self.notify.notified().await;
     }

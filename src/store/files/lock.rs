@@ -10,7 +10,7 @@ use crate::store::error::OpenError;
 use crate::store::files::modes::FILE_MODE;
 use crate::store::files::paths::beside;
 
-/// Held for the life of the process; the kernel releases it however the process ends.
+/// Held for the life of the process; the kernel releases it at any kind of exit.
 #[derive(Debug)]
 pub struct InstanceLock {
     file: File,

@@ -39,14 +39,14 @@ pub fn loose_modes(database: &Path) -> Vec<String> {
     if let Some(mode) = mode_of(directory).filter(|mode| mode & OTHERS != 0) {
         warnings.push(match mode & STICKY {
             0 => format!(
-                "the directory {} has mode {:04o}, which lets other users of this machine in: chmod 700 {}",
+                "the directory {} has mode {:04o}, which gives other users of this machine access: chmod 700 {}",
                 directory.display(),
                 mode,
                 directory.display()
             ),
             _ => format!(
                 "the directory {} has mode {mode:04o} and is shared with other users of this machine: \
-                 set CREEL_DATABASE to a file in a directory of its own",
+                 set CREEL_DATABASE to a file in its own directory",
                 directory.display()
             ),
         });
@@ -54,7 +54,7 @@ pub fn loose_modes(database: &Path) -> Vec<String> {
     for path in files_of(database) {
         if let Some(mode) = mode_of(&path).filter(|mode| mode & OTHERS != 0) {
             warnings.push(format!(
-                "{} has mode {mode:04o}, which lets other users of this machine use it: chmod 600 {}",
+                "{} has mode {mode:04o}, which gives other users of this machine access: chmod 600 {}",
                 path.display(),
                 path.display()
             ));

@@ -114,7 +114,7 @@ impl Store {
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         if tokio::time::timeout(limit, joined).await.is_err() {
-            log::warn!("the store did not close in {limit:?}: what was acknowledged is safe in the WAL");
+            log::warn!("the store did not close in {limit:?}: acknowledged messages are safe in the WAL");
         }
     }
 

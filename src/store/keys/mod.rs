@@ -211,7 +211,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// Stops merging because the table cannot be written: keys stay in memory until the next start.
+    /// Stops merging because the table is not writable: keys stay in memory until the next start.
     pub fn stop_merging(&mut self) {
         self.merge = None;
         for (key, message, digest) in std::mem::take(&mut self.merging).sorted() {

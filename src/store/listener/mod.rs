@@ -48,7 +48,7 @@ pub struct ListenerSession {
 pub enum ListenerError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    #[error("there are {MAX_LISTENERS} listeners already")]
+    #[error("the limit of {MAX_LISTENERS} listeners is reached")]
     TooMany,
 }
 

@@ -108,7 +108,7 @@ fn old_messages_come_before_new_ones_and_only_once() {
         let new = keep(&store, "github.push", Duration::ZERO, None).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(2));
         assert_eq!(pending(&store, opened.target).await, [oldest, older, new]);
-        assert!(open(&store, "laptop", &["github.*"], None).await.must_be_filled, "it was not the last time");
+        assert!(open(&store, "laptop", &["github.*"], None).await.must_be_filled, "it was not the last fill");
         assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(0));
         assert!(!open(&store, "laptop", &["github.*"], None).await.must_be_filled);
         assert_eq!(pending(&store, opened.target).await, [oldest, older, new]);
@@ -197,7 +197,7 @@ fn listener_is_paused_while_disconnected() {
         store.listener_registry().set_listener_connected(opened.target, false, now()).await.unwrap();
         assert_eq!(state().await, TargetState::Paused);
         open(&store, "laptop", &["*"], None).await;
-        assert_eq!(state().await, TargetState::Active, "the clean-up leaves it alone from now on");
+        assert_eq!(state().await, TargetState::Active, "cleanup does not change it from now on");
     });
 }
 
@@ -241,7 +241,7 @@ fn acknowledgement_completes_delivery_once_and_stores_response() {
         let acknowledge = async |target| {
             store.listener_registry().acknowledge_deliveries(target, acknowledgements.clone(), now()).await
         };
-        assert_eq!(acknowledge(other.target).await, Ok(0), "they are another one's");
+        assert_eq!(acknowledge(other.target).await, Ok(0), "they belong to another listener");
         assert_eq!(acknowledge(opened.target).await, Ok(2));
         assert_eq!(acknowledge(opened.target).await, Ok(0));
         assert!(pending(&store, opened.target).await.is_empty());

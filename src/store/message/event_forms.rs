@@ -1,4 +1,4 @@
-//! Comparison of an event with a stored one that has the same id and came in the other of its two
+//! Compares an event with a stored one that has the same id and arrived in the other of its two
 //! forms: with attributes in headers and data in the body, or with both in a JSON document
 //! (CloudEvents in binary and structured mode).
 
@@ -19,7 +19,7 @@ use crate::store::message::new::{Identity, NewMessage};
 /// Larger data must be written in the same way, except for white space: comparison by value reads
 /// it repeatedly.
 const MAX_COMPARED_BYTES: usize = 1 << 20;
-/// How the headers of attributes begin.
+/// Prefix of the headers of attributes.
 const ATTRIBUTE_PREFIX: &str = "ce-";
 /// Members that are not compared as attributes: the id and source are the key, the type is the
 /// event, the version and the content type describe the form, and the rest is the data.

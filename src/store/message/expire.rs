@@ -1,4 +1,4 @@
-//! Selects and deletes old messages, except those that must be kept at any age.
+//! Selects and deletes old messages, except those that must be retained at any age.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -60,7 +60,7 @@ pub struct ExpirySelection {
     pub keeping: RetentionRule,
 }
 
-/// The conditions under which a message is kept.
+/// The conditions under which a message is retained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionRule {
     /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::target::subscription::Pattern;
 
-/// Which messages.
+/// Selection of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageFilter {

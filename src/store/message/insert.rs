@@ -1,4 +1,4 @@
-//! The row that the writer makes of a new message.
+//! The row that the writer inserts for a new message.
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -15,12 +15,12 @@ use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
 use crate::store::{confirmation, delivery, quarantine, timestamp};
 
-/// Larger messages are written in a transaction of their own, and give up their memory as soon as
+/// Larger messages are written in separate transactions, and their memory is released as soon as
 /// SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value and the
 /// record.
 pub const LARGE_BYTES: usize = 1 << 20;
 
-/// A stored message: what the sender gets an acknowledgement for.
+/// A stored message, for which the sender receives an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     New {
@@ -30,7 +30,7 @@ pub enum Receipt {
     Duplicate {
         of: i64,
     },
-    /// The delivery id was used before with another body; stored as a message of its own.
+    /// The delivery id was used before with another body; stored as a separate message.
     Conflict {
         id: i64,
         of: i64,
@@ -46,7 +46,7 @@ impl Receipt {
     }
 }
 
-/// The writer's answer about one message.
+/// The writer's outcome for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InsertOutcome {
     Stored(Receipt),
@@ -54,13 +54,13 @@ pub enum InsertOutcome {
     KeyReused {
         of: i64,
     },
-    /// The source has as many awaiting messages as it may.
+    /// The source has reached its limit on awaiting messages.
     TooManyAwaiting,
     /// The rejection to be released does not exist or was deleted.
     RejectionGone,
 }
 
-/// A message with everything computed that does not need the writer's thread.
+/// A message, with all values that can be computed outside the writer's thread.
 #[derive(Debug)]
 pub struct Prepared {
     message: NewMessage,
@@ -120,7 +120,7 @@ impl Prepared {
         Self { rejection: Some(rejection), ..self }
     }
 
-    /// Has it stored as a new message, whatever is known of its key.
+    /// Stores it as a new message, regardless of the records of its key.
     pub fn take_as_new(&mut self) {
         self.is_taken_as_new = true;
     }
@@ -139,12 +139,12 @@ impl Prepared {
         &self.targets
     }
 
-    /// Whether something must be asked about it.
+    /// Whether it needs confirmation from its provider.
     pub fn is_asked_about(&self) -> bool {
         self.sealed_request.is_some()
     }
 
-    /// Whether it takes more than one statement.
+    /// Whether it needs more than one statement.
     pub fn has_followers(&self) -> bool {
         self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
     }
@@ -158,7 +158,7 @@ impl Prepared {
             }
     }
 
-    /// Whether the message needs a transaction of its own.
+    /// Whether the message needs its own transaction.
     pub fn is_large(&self) -> bool {
         self.bytes() > LARGE_BYTES
     }
@@ -343,7 +343,7 @@ impl Prepared {
     }
 }
 
-/// Bytes that are known to be UTF-8, bound as text without being checked again.
+/// Bytes that are valid UTF-8, bound as text without another check.
 struct Utf8Text<'a>(&'a [u8]);
 
 impl ToSql for Utf8Text<'_> {

@@ -9,7 +9,7 @@ use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
 /// Limits the unconfirmed messages with one key whose keys are stored. Further ones are stored
-/// without, so that a flood of one id does not slow the writer down; after their confirmation, a
+/// without, so that a flood of one id does not slow down the writer; after their confirmation, a
 /// repeat of them may be delivered twice.
 const MAX_UNCONFIRMED: usize = 64;
 /// Limits the messages with one key that are examined before the new message counts as unrelated.

@@ -160,7 +160,7 @@ fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
         return Ok(());
     }
-    let problem = format!("the body of message {} does not have its SHA-256", message.head.id);
+    let problem = format!("the body of message {} does not match its SHA-256", message.head.id);
     Err(rusqlite::Error::FromSqlConversionFailure(BODY_COLUMN, Type::Blob, problem.into()))
 }
 
@@ -171,7 +171,7 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
         .query_row([id], |row| row.get(0))
 }
 
-/// The deliveries that a replay would make.
+/// The deliveries that a replay would create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,

@@ -10,14 +10,14 @@ use crate::store::{confirmation, timestamp};
 /// Content is read in slices of this size when a row is checked.
 const CHECKED_SLICE_BYTES: usize = 64 << 10;
 
-/// What a message is to a stored one that is not confirmed.
+/// Relation of a message to a stored one that is not confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// A message of its own.
+    /// A separate message.
     None,
     /// Counted as a duplicate by the caller.
     Counted,
-    /// A repeat that would be asked about, but the source has as many awaiting messages as it may.
+    /// A repeat that needs confirmation, but the source has reached its limit on awaiting messages.
     TooManyAwaiting,
 }
 
@@ -29,8 +29,8 @@ pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> r
 }
 
 /// Compares a message that needs confirmation with the stored message `of`. It repeats an awaiting
-/// one with the same question, or a refused one, which is asked about again. `sealed_request`: the
-/// question of the new message.
+/// one with the same confirmation request, or a rejected one, whose request is then repeated.
+/// `sealed_request`: that of the new message.
 pub fn repeat_unconfirmed(
     connection: &Connection,
     sealer: &Sealer,
@@ -53,7 +53,7 @@ pub fn repeat_unconfirmed(
         return Ok(Repeat::TooManyAwaiting);
     }
     confirmation::ask_again(connection, of, &message.source, sealed_request, message.received_at)?;
-    // The question comes from this request, so the stored head does, too.
+    // The confirmation request comes from this webhook, so the stored head does, too.
     connection
         .prepare_cached("UPDATE messages SET headers = ?2, remote_ip = ?3 WHERE id = ?1")?
         .execute(params![of, message.headers, message.remote_ip.to_string()])?;

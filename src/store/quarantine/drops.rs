@@ -82,13 +82,13 @@ impl SpaceLimit {
             Self::OwnSize => "raise CREEL_QUARANTINE_SIZE",
             Self::FreeDisk => "free space on the disk, of which the quarantine takes at most a quarter",
             Self::DatabaseSize => {
-                "raise CREEL_MAX_DATABASE_SIZE, of which the quarantine gets what messages leave"
+                "raise CREEL_MAX_DATABASE_SIZE: the quarantine gets the space that messages leave"
             }
         }
     }
 }
 
-/// Logs drops, in one line for many.
+/// Logs drops, many in one line.
 #[derive(Debug, Default)]
 pub struct RejectionDropReport {
     unreported: Drops,
@@ -102,7 +102,7 @@ impl RejectionDropReport {
         self.unreported.append(drops);
     }
 
-    /// Logs the rest, before the end.
+    /// Logs the rest before the stop.
     pub fn finish(&mut self, now: Instant) {
         (self.next_warning, self.next_remark) = (None, None);
         self.write(now);

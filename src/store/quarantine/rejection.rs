@@ -72,6 +72,6 @@ impl NewRejection {
 pub enum Placement {
     Written,
     Dropped,
-    /// More rows must go first than one transaction deletes.
+    /// More rows must be evicted first than one transaction deletes.
     Postponed,
 }

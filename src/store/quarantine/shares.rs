@@ -80,7 +80,7 @@ struct SourceShare {
     bytes: BTreeMap<ClientNetwork, u64>,
     /// The same, ordered by bytes relative to the allowance of the range.
     ordered: BTreeSet<(u64, ClientNetwork)>,
-    /// The same for each wider range, so that its heaviest network is found without a scan.
+    /// The same for each wider range, to find its heaviest network without a scan.
     ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 

@@ -120,7 +120,7 @@ impl Quarantine {
         intake.space.notify_waiters();
     }
 
-    /// Logs the drops not reported yet, before the end.
+    /// Logs unreported drops before the stop.
     pub fn finish_report(&mut self) {
         self.report.finish(Instant::now());
     }

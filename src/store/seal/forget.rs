@@ -9,15 +9,15 @@ use crate::store::setting::{self, KEY_CHECK, Sealing};
 
 /// Reason shown for a disabled target.
 const TARGET_REASON: &str =
-    "its secrets were sealed under a lost key: make a new secret, set its headers again, then resume it";
-const CONFIRMATION_REASON: &str = "its question was sealed under a lost key";
+    "its secrets were sealed under a lost key: create a new secret, set its headers again, then resume it";
+const CONFIRMATION_REASON: &str = "its confirmation request was sealed under a lost key";
 
 /// Summary of the discarded values.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// Names of targets created through the API.
     targets: Vec<String>,
-    /// Sources that have to learn their secret again.
+    /// Sources that must learn their secret again.
     learned: Vec<String>,
     inbox: bool,
     rejections: usize,
@@ -29,7 +29,7 @@ impl fmt::Display for Forgotten {
         let mut parts = Vec::new();
         if !self.targets.is_empty() {
             parts.push(format!(
-                "secrets and headers of targets, which are disabled (make new secrets, then resume them): {}",
+                "secrets and headers of targets, which are disabled (create new secrets, then resume them): {}",
                 self.targets.join(" ")
             ));
         }
@@ -37,21 +37,21 @@ impl fmt::Display for Forgotten {
             parts.push(format!("learned secrets of sources (`creel learn`): {}", self.learned.join(" ")));
         }
         if self.inbox {
-            parts.push("the URL of the inbox, which gets another one".to_owned());
+            parts.push("the URL of the inbox, which gets a new one".to_owned());
         }
         if self.rejections > 0 {
             parts.push(format!("credentials of {} rejected requests in quarantine", self.rejections));
         }
         if self.confirmations > 0 {
             parts.push(format!(
-                "questions about {} messages that awaited confirmation, which count as refused",
+                "confirmation requests of {} awaiting messages, which count as rejected",
                 self.confirmations
             ));
         }
         if parts.is_empty() {
             return write!(f, "nothing was sealed under the lost key");
         }
-        write!(f, "dropped what was sealed under the lost key: {}", parts.join("; "))
+        write!(f, "dropped values sealed under the lost key: {}", parts.join("; "))
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
             let targets = store.reads().targets_with_secrets().await.unwrap();
             assert_eq!(targets.len(), 1);
             assert_eq!(targets[0].0.state, TargetState::Disabled);
-            assert!(targets[0].1.is_some(), "it opens, and has none");
+            assert!(targets[0].1.is_some(), "it opens, and has no secrets");
             assert_eq!(store.reads().rejection(1).await.unwrap().unwrap().credentials, None);
             assert!(store.delivery_queue().sources_awaiting_confirmation().await.unwrap().is_empty());
         });

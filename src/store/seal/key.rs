@@ -40,7 +40,7 @@ impl DatabaseKey {
         match Sealer::for_database(secret, key_check) {
             Ok(sealer) => {
                 if forgets {
-                    log::warn!("--forget-sealed: the key is the right one, nothing is forgotten");
+                    log::warn!("--forget-sealed: the key is correct, nothing is discarded");
                 }
                 Ok(Self { sealer: Some(sealer), forgets: false })
             }
@@ -104,8 +104,8 @@ fn secret(options: &StoreOptions, database: &Path) -> Result<Option<Vec<u8>>, Op
 
 fn missing(database: &Path) -> OpenError {
     OpenError(format!(
-        "the key file {} is missing, and the database was sealed under a key: put the file back, or set CREEL_KEY to that \
-         key. If it is lost for good: creel serve --forget-sealed",
+        "the key file {} is missing, and the database was sealed under a key: restore the file, or set CREEL_KEY to that \
+         key. If it is permanently lost: creel serve --forget-sealed",
         beside(database, "key").display()
     ))
 }
@@ -116,10 +116,10 @@ fn wrong(options: &StoreOptions, database: &Path) -> OpenError {
             "CREEL_KEY",
             "set CREEL_KEY to the key that was used before, or remove it if a key file was used",
         ),
-        None => ("the key file", "put back the key file that was used before, or set CREEL_KEY to that key"),
+        None => ("the key file", "restore the key file that was used before, or set CREEL_KEY to that key"),
     };
     OpenError(format!(
-        "the database {} was sealed under another key than {used}: {remedy}. If it is lost for good: creel serve \
+        "the database {} was sealed under another key than {used}: {remedy}. If it is permanently lost: creel serve \
          --forget-sealed",
         database.display()
     ))

@@ -68,7 +68,7 @@ pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusq
 pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
-            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'nobody has listened'
+            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'no client connected'
              WHERE kind = 'listener' AND state = 'paused' AND state_since < ?1",
         )?
         .execute(params![before, now])

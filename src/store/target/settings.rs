@@ -143,7 +143,7 @@ pub enum TargetError {
     DeclaredNameTaken(String),
     #[error("another target has this name")]
     NameTaken,
-    #[error("there is no such target")]
+    #[error("the target does not exist or was removed")]
     NotFound,
     #[error("its secrets were sealed under another key")]
     Sealed,
@@ -151,6 +151,6 @@ pub enum TargetError {
     #[error("its secrets were dropped with a lost key")]
     SecretsLost(i64),
     /// Pending deliveries of one owner would go to another.
-    #[error("the owner of a target cannot be changed; make another target")]
+    #[error("the owner of a target cannot be changed; create another target")]
     OwnerIsFixed,
 }

@@ -1,4 +1,4 @@
-//! Damaged pages: what lies on them is lost, and nothing else.
+//! Damaged pages: only the data on them is lost.
 
 use std::os::unix::fs::FileExt as _;
 
@@ -135,7 +135,7 @@ fn resend_of_damaged_message_is_stored() {
         }
     }
     let after = list(&setup, &store, Direction::NewestFirst);
-    assert_eq!(after.len(), 60, "each of them is there, once: {after:?}");
+    assert_eq!(after.len(), 60, "each of them exists exactly once: {after:?}");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn damaged_keys_refuse_no_message() {
     let setup = filled(2_000);
     let leaves = pages(&setup, "delivery_keys", "leaf");
     let store = setup.open();
-    // While the service runs, and its filters still know all keys.
+    // While the service runs, and its filters still have all keys.
     flip(&setup, leaves[leaves.len() / 2], 0, 8);
     let mut again = 0;
     for number in 0..200 {
@@ -151,11 +151,11 @@ fn damaged_keys_refuse_no_message() {
         again += usize::from(matches!(kept, Receipt::New { .. }));
     }
     setup.close(store);
-    // And from the start on.
+    // And after a start.
     let store = setup.open();
     assert!(store.is_damaged());
     assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { .. })));
-    assert!(again < 200, "keys on other pages are known");
+    assert!(again < 200, "keys on other pages are found");
     assert_eq!(store.ready(), Ok(()));
 }
 
@@ -164,11 +164,11 @@ fn inbox_is_not_ready_while_damage_keeps_messages_out() {
     let setup = filled(60);
     flip(&setup, *pages(&setup, "messages", "leaf").last().unwrap(), 0, 8);
     let store = setup.open();
-    assert_eq!(store.ready(), Ok(()), "nothing is known of it yet");
+    assert_eq!(store.ready(), Ok(()), "the damage is not detected yet");
     assert_eq!(setup.keep(&store, with_id("new", "1")), Err(Unavailable::Damaged));
     assert_eq!(store.ready(), Err(Unavailable::Damaged));
     assert!(store.is_damaged());
-    assert!(one(&setup, &store, 1).unwrap().is_some(), "what can be read is served");
+    assert!(one(&setup, &store, 1).unwrap().is_some(), "readable messages are served");
 }
 
 /// SQLite fails after the content was dropped, so the message cannot be written as new.

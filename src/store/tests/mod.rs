@@ -1,4 +1,4 @@
-//! The store as its users see it, on real files.
+//! The public functions of the store, on real files.
 
 mod damage;
 pub mod setup;

@@ -105,7 +105,7 @@ impl Writer {
         Ok(bound.0)
     }
 
-    /// Finishes the work without pauses, before the end.
+    /// Finishes the work without pauses before the stop.
     pub(super) fn finish_background_work(&mut self) {
         loop {
             (self.next_rejections, self.next_counts) = (Instant::now(), Instant::now());

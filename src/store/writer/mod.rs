@@ -306,7 +306,7 @@ impl Writer {
         }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
-                log::error!("one job of a batch could not be written, the others are: {error}");
+                log::error!("cannot write one job of a batch, the others are written: {error}");
                 Ok(JobOutcome::Refused)
             }
             trouble => Err(trouble),

@@ -42,7 +42,7 @@ impl Writer {
         match space::used_and_free_bytes(&self.connection) {
             Ok((used, _)) if used > limit => self.shared.beyond_size.notify_one(),
             Ok(_) => {}
-            Err(error) => log::warn!("cannot tell how large the database is: {error}"),
+            Err(error) => log::warn!("cannot read the size of the database: {error}"),
         }
     }
 }

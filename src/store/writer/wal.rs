@@ -51,9 +51,9 @@ impl Writer {
         match checkpoint::truncate(&self.connection) {
             Ok(true) => {}
             Ok(false) => log::info!(
-                "a reader keeps the WAL from being emptied: it stays a part of the database, and the next start copies it"
+                "a reader prevents emptying the WAL: it stays a part of the database, and the next start copies it"
             ),
-            Err(error) => log::warn!("the last checkpoint failed, the next start does it: {error}"),
+            Err(error) => log::warn!("the last checkpoint failed, the next start retries it: {error}"),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::harness::{Connection, Reply, TestApp, eventually, sign};
 
 #[track_caller]
 fn assert_unavailable(reply: &Reply) {
-    reply.assert_is(503, "text/plain", "Temporarily unavailable, try again.");
+    reply.assert_is(503, "text/plain", "Temporarily unavailable, retry later.");
     assert!(reply.retry_after_seconds().is_some_and(|seconds| seconds >= 1), "{reply:?}");
 }
 

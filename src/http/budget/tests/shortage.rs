@@ -5,14 +5,14 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::http::budget::in_flight::MAX_WAITING;
 
-/// Forgets bodies that were dropped, as their requests do; how many.
+/// Removes dropped bodies, as their requests do. Returns their number.
 fn release_dropped(bodies: &mut Vec<Reservation>) -> usize {
     let before = bodies.len();
     bodies.retain(|body| body.dropped().now_or_never().is_none());
     before - bodies.len()
 }
 
-/// All bodies receive `bytes` once a second.
+/// Delivers `bytes` to each body once a second.
 async fn drip(bodies: &[Reservation], bytes: usize, seconds: u32) {
     for _ in 0..seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -20,7 +20,7 @@ async fn drip(bodies: &[Reservation], bytes: usize, seconds: u32) {
     }
 }
 
-/// The maximum number of bodies of one network.
+/// Fills the share of one network with bodies.
 fn crowd(budget: &Arc<Budget>, number: u8, bytes: usize) -> Vec<Reservation> {
     let mut bodies = Vec::new();
     loop {
@@ -59,7 +59,7 @@ fn few_networks_cannot_shut_out_larger_bodies() {
             () = flood => {}
         }
         assert!((5..100).contains(&dropped), "{dropped} were dropped");
-        assert_eq!(release_dropped(&mut slow), 0, "the shortage is not theirs");
+        assert_eq!(release_dropped(&mut slow), 0, "small holders were dropped");
     });
 }
 
@@ -113,7 +113,7 @@ fn network_with_many_waiting_bodies_gives_way() {
             let began = Instant::now();
             let mut newcomer = budget.reservation(CLIENT);
             assert_eq!(newcomer.make_room(SMALL + 1).await, Err(BudgetExhausted));
-            assert_eq!(began.elapsed(), ROOM_TIMEOUT, "it has waited");
+            assert_eq!(began.elapsed(), ROOM_TIMEOUT, "it did not wait");
         };
         let (crowd, ()) = tokio::join!(crowd, newcomer);
         assert!(crowd.iter().all(|(outcome, _)| *outcome == Err(BudgetExhausted)));
@@ -138,7 +138,7 @@ fn heavy_networks_do_not_take_memory_from_waiters() {
         };
         let (outcome, ()) = tokio::join!(wait, others);
         assert_eq!(outcome, Err(BudgetExhausted));
-        assert_eq!(budget.reservation(other(4)).grow_to(SMALL), Ok(()), "nothing waits any more");
+        assert_eq!(budget.reservation(other(4)).grow_to(SMALL), Ok(()), "no body is waiting");
     });
 }
 

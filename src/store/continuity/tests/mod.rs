@@ -82,13 +82,13 @@ pub fn assert_refused(setup: &Setup, words: &str) {
     let OpenError(said) = open(setup).unwrap_err();
     assert_eq!(said.lines().count(), 4, "{said}");
     assert!(said.contains(words) && said.contains("creel serve --accept-loss"), "{said}");
-    assert!(contents(setup) == before, "refusing has changed the files");
+    assert!(contents(setup) == before, "the rejected start changed the files");
     // A process started by another test may hold the lock for a moment.
     let give_up = Instant::now() + Duration::from_secs(5);
     let said = loop {
         match check(&setup.path()) {
             Err(OpenError(said)) => break said,
-            Ok(()) => assert!(Instant::now() < give_up, "check does not refuse"),
+            Ok(()) => assert!(Instant::now() < give_up, "check accepts the files"),
         }
     };
     assert!(said.contains(words), "{said}");
@@ -187,7 +187,7 @@ fn missing_or_truncated_wal_is_rejected() {
             None => std::fs::remove_file(wal(&image)).unwrap(),
             Some(bytes) => File::options().write(true).open(wal(&image)).unwrap().set_len(bytes).unwrap(),
         }
-        assert_refused(&image, "is older than what creel last stored");
+        assert_refused(&image, "is older than the last state stored here");
     }
 }
 
@@ -205,7 +205,7 @@ fn older_wal_is_rejected() {
     assert_refused(&image, "does not belong to");
     // Copy both files: a state that was once consistent.
     copy(&old.path(), &image.path());
-    assert_refused(&image, "is older than what creel last stored");
+    assert_refused(&image, "is older than the last state stored here");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn copy_of_another_history_is_rejected() {
         setup.close(store);
     }
     copy(&other.path(), &setup.path());
-    assert_refused(&setup, "is not the database that creel last ran on");
+    assert_refused(&setup, "is not the database of the last run here");
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn webhook_ids_of_lost_messages_are_not_reused() {
         let restored = open(&copied).unwrap();
         keep(&copied, &restored, 5..10);
         let now: Vec<String> = (1..=10).map(|id| restored.reads().instances().webhook_id(id)).collect();
-        assert_eq!(now[..5], lost[..5], "what the copy holds keeps its id");
+        assert_eq!(now[..5], lost[..5], "messages in the copy keep their ids");
         assert!(now[5..].iter().all(|id| !lost.contains(id)), "{now:?} {lost:?}");
     }
 }

@@ -195,7 +195,7 @@ fn mixture_made_by_another_program_is_damaged() {
     let found = verify(&image.path());
     let is_reported =
         found.map_or_else(|OpenError(why)| why.contains("damaged"), |report| !report.is_sound());
-    assert!(is_reported, "verify says what is damaged");
+    assert!(is_reported, "verify reports the damage");
 }
 
 fn flip_page(path: &Path, page: u64) {

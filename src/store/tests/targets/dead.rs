@@ -55,7 +55,7 @@ fn dead_delivery_is_settled_by_its_replay() {
     let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
     world.finish(second, Disposition::Dead);
-    assert_eq!(world.states(), ["replayed", "dead"], "a replay that dies leaves one dead letter");
+    assert_eq!(world.states(), ["replayed", "dead"], "a failed replay leaves one dead letter");
     world.finish(world.again(target), Disposition::Delivered);
     assert_eq!(world.states(), ["replayed", "replayed", "delivered"]);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 0);

@@ -1,4 +1,4 @@
-//! Targets and the deliveries that messages bring with them, on real files.
+//! Targets and the deliveries that messages create, on real files.
 
 mod dead;
 mod owners;
@@ -27,7 +27,7 @@ use crate::store::{
 /// No targets.
 const NONE: [i64; 0] = [];
 
-/// A store with everything that it takes to use it.
+/// A store, with the parts needed to use it.
 struct World {
     directory: TempDir,
     runtime: tokio::runtime::Runtime,
@@ -279,7 +279,7 @@ fn change_reaches_matching_after_client_disconnects() {
         tokio::select! {
             biased;
             changed = changes.changed() => changed.unwrap(),
-            _ = tokio::time::sleep(Duration::from_secs(20)) => panic!("nothing was made"),
+            _ = tokio::time::sleep(Duration::from_secs(20)) => panic!("no target was created"),
         }
         drop(asked);
     });
