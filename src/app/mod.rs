@@ -246,9 +246,9 @@ impl App {
     }
 
     /// Fixes the key responses of the source's provider, so that nothing is fetched for it.
-    pub fn know_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
+    pub fn preload_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.sources.find(source) {
-            source.fetches.put_all_there_is(known);
+            source.fetches.preload(known);
         }
     }
 

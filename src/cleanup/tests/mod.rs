@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::cleaner::CleanupOutcome;
 use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;

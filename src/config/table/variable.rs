@@ -7,12 +7,15 @@ pub struct Variable {
     pub name: &'static str,
     pub absent: Absent,
     /// Format of the value, for the documentation.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub unit: &'static str,
     /// Whether the value is never printed.
     pub secret: bool,
     /// Markdown, one or two sentences without a full stop at the end.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub doc: &'static str,
     /// A value for `.env.example`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub example: &'static str,
 }
 

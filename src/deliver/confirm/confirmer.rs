@@ -32,6 +32,7 @@ impl Confirmer {
 
     /// Sends all due requests, and returns the next due time. After an error of the store, the
     /// affected requests stay due.
+    #[cfg(test)]
     pub async fn run_once(&mut self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         self.take_up_what_is_left().await;
         let steps = join_all(self.lanes.iter().map(|lane| lane.run_once(now))).await;

@@ -139,6 +139,7 @@ impl Recipe {
         self.group
     }
 
+    #[cfg(test)]
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }

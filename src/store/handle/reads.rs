@@ -104,11 +104,6 @@ impl Reads {
         self.core.read(move |connection| dead::targets_of(connection, &messages, at)).await
     }
 
-    /// Counts the dead letters.
-    pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
-        self.core.read(dead::count).await
-    }
-
     /// Returns the metrics of targets and dead letters.
     pub async fn target_numbers(&self) -> Result<TargetNumbers, Unavailable> {
         self.core

@@ -1,6 +1,5 @@
 //! The handle to the whole store: its health, its shutdown, and the handles for each role.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,7 +24,8 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn path(&self) -> &Path {
+    #[cfg(test)]
+    pub fn path(&self) -> &std::path::Path {
         &self.core.path
     }
 

@@ -84,7 +84,7 @@ impl Fetches {
     }
 
     /// Stores the provider's complete list: any key outside it is unknown to the provider.
-    pub fn put_all_there_is(&self, all: Vec<(KeyRequest, KeyResponse)>) {
+    pub fn preload(&self, all: Vec<(KeyRequest, KeyResponse)>) {
         self.change(|cache| cache.complete(all, Instant::now()));
     }
 
