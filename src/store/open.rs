@@ -2,11 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -265,9 +266,7 @@ impl Core {
             spawn("writer", self.shared.clone(), move || writer.run(&jobs))
                 .map_err(|error| problem(&error))?,
         );
-        if let Ok(mut running) = self.threads.lock() {
-            *running = threads;
-        }
+        *self.threads.lock() = threads;
         Ok(())
     }
 }

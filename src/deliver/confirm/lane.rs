@@ -2,12 +2,13 @@
 //! login.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -227,7 +228,7 @@ impl ConfirmationLane {
     }
 
     fn complain(&self, words: &str) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = self.complained.lock();
         if complained.is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS) {
             return;
         }

@@ -5,10 +5,11 @@
 //! would reject every webhook.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Response};
@@ -134,7 +135,7 @@ impl GithubAddresses {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.read();
         list.networks.iter().any(|network| network.contains(&address))
     }
 
@@ -170,7 +171,7 @@ impl GithubAddresses {
         let networks = Self::parse(&response.body).map_err(|error| error.to_string())?;
         let validator =
             response.header("etag").map(|etag| Validator { url: url.to_owned(), etag: etag.to_owned() });
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = List { networks, validator };
+        *self.list.write() = List { networks, validator };
         Ok(Refreshed::Updated)
     }
 
@@ -197,7 +198,7 @@ impl GithubAddresses {
     }
 
     fn current(&self) -> List {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.list.read().clone()
     }
 }
 

@@ -109,8 +109,7 @@ impl Store {
         self.core.is_closing.store(true, Ordering::Release);
         self.core.shared.wake_checkpointer();
         let _ = self.core.send(Job::Close);
-        let threads =
-            self.core.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        let threads = std::mem::take(&mut *self.core.threads.lock());
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         if tokio::time::timeout(limit, joined).await.is_err() {

@@ -100,7 +100,7 @@ async fn requests_for_same_key_share_one_call() {
     assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Unknown);
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
-    assert!(source.fetches.calls().under_way.is_empty());
+    assert!(source.fetches.calls.lock().under_way.is_empty());
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn impossible_request_does_not_count_towards_limit() {
         "no credentials"
     );
     for source in [&plaid, &ebay] {
-        let mut calls = source.fetches.calls();
+        let mut calls = source.fetches.calls.lock();
         assert!(calls.under_way.is_empty());
         assert_eq!((0..100).filter(|_| calls.limit.take(SENDER, Instant::now())).count(), 6);
     }
