@@ -18,16 +18,16 @@ const MAX_NAMED: usize = 5;
 #[derive(Clone, Debug)]
 pub struct DeliveryDropReport {
     reason: &'static str,
-    unlogged: Arc<Mutex<Unlogged>>,
+    unlogged: Arc<Mutex<UnloggedDrops>>,
 }
 
 #[derive(Debug, Default)]
-struct Unlogged {
+struct UnloggedDrops {
     dropped: BTreeMap<i64, u64>,
     last: Option<Instant>,
 }
 
-impl Unlogged {
+impl UnloggedDrops {
     /// Returns targets and counts, largest first, if a line is due, and marks them as logged.
     fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
         let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);

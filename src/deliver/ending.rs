@@ -1,7 +1,6 @@
 //! Ends deliveries without an attempt.
 
-use super::clock::Clock;
-use crate::store::{DeliveryQueue, DiscardRequest, Unavailable};
+use crate::store::{Clock, DeliveryQueue, DiscardRequest, Unavailable};
 
 /// Ends the deliveries, and returns the number of those with damaged rows. Those stay pending, and
 /// the lane must skip them.

@@ -12,14 +12,14 @@ use tokio::task::{JoinSet, spawn_local};
 
 use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use super::bodies::Bodies;
-use super::clock::{Clock, Uptime};
+use super::clock::Uptime;
 use super::event::{DeliveryOutcome, EngineEvent};
 use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
-    TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
+    AttemptRecord, Clock, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT,
+    StoredTarget, TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies in all lanes above which a lane loads its next message only when it is empty.

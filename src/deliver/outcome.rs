@@ -5,11 +5,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::attempt::{AttemptResult, AttemptVerdict};
-use super::clock::Clock;
 use super::schedule;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery, StoredTarget,
-    timestamp,
+    AttemptOutcome, AttemptRecord, Clock, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery,
+    StoredTarget, timestamp,
 };
 
 pub fn next(

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::clock::Clock;
 use crate::store::{
-    DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
+    Clock, DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
 };
 
 /// Steps per second, each with a tenth of the rate; lower rates have longer steps of one message.

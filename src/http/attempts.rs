@@ -63,13 +63,13 @@ struct Failures {
 
 /// Why a request was rejected without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotJudged {
+pub enum UncheckedToken {
     /// The network has too many wrong tokens waiting for their answers.
     TooManyAttempts,
     Unavailable(Unavailable),
 }
 
-impl From<Unavailable> for NotJudged {
+impl From<Unavailable> for UncheckedToken {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
     }

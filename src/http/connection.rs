@@ -35,9 +35,9 @@ const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 
 /// Tells when the client sends no more. Its reply is still written: only a stream, which nobody reads to its end, ends then.
 #[derive(Clone, Debug, Default)]
-pub struct Gone(Arc<Notify>);
+pub struct DisconnectSignal(Arc<Notify>);
 
-impl Gone {
+impl DisconnectSignal {
     /// For one who waits.
     pub async fn wait(&self) {
         self.0.notified().await;
@@ -53,7 +53,7 @@ pub struct Connection<S = TcpStream> {
     unanswered_since: Option<Instant>,
     /// Since when nothing more of a reply could be written.
     blocked_since: Option<Instant>,
-    gone: Gone,
+    gone: DisconnectSignal,
     scanner: Scanner,
     link: Link,
     has_received: bool,
@@ -71,7 +71,7 @@ impl<S> Connection<S> {
             next_look: Box::pin(sleep(CHECK_INTERVAL)),
             unanswered_since: None,
             blocked_since: None,
-            gone: Gone::default(),
+            gone: DisconnectSignal::default(),
             scanner: Scanner::default(),
             link,
             has_received: false,
@@ -80,7 +80,7 @@ impl<S> Connection<S> {
         }
     }
 
-    pub fn gone(&self) -> Gone {
+    pub fn gone(&self) -> DisconnectSignal {
         self.gone.clone()
     }
 

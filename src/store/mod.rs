@@ -5,6 +5,7 @@
 //! acknowledged before they are synced to disk.
 
 mod checkpoint;
+mod clock;
 mod confirmation;
 mod connection;
 mod continuity;
@@ -43,6 +44,7 @@ mod wal_size;
 mod walk;
 mod writer;
 
+pub use clock::Clock;
 pub use confirmation::{
     ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
 };
@@ -66,7 +68,7 @@ pub use listener::{
 };
 pub use message::content::{MessageContent, UnreadableReason};
 pub use message::expire::{
-    ExpiryCandidate, ExpirySelection, RetainedSince, RetentionRule, SourceSelection, Yielding,
+    ExpiryCandidate, ExpirySelection, RetainedSince, RetentionRule, SourceSelection, YieldingTargets,
 };
 pub use message::filter::{Direction, MessageFilter};
 pub use message::insert::{LARGE_BYTES, Receipt};

@@ -20,7 +20,7 @@ use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{
     ByteLimit, CodingProblem, ConfirmResult, FetchRequest, Headers, Login, Question, charset, codings, decode,
 };
-use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
+use crate::store::{Clock, DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
 /// Concurrent requests per source.
 const CONCURRENCY: usize = 4;
@@ -83,7 +83,7 @@ impl ConfirmationLane {
     }
 
     /// Runs until the process exits.
-    pub async fn run(&self, clock: fn() -> OffsetDateTime) {
+    pub async fn run(&self, clock: Clock) {
         loop {
             let pause = match self.run_once(clock()).await {
                 Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),

@@ -60,7 +60,7 @@ struct Validator {
 
 /// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refreshed {
+pub enum RefreshOutcome {
     /// A new list, which should be stored with [`GithubAddresses::to_cache`].
     Updated,
     /// The current list equals the published one.
@@ -87,7 +87,7 @@ struct Meta {
 
 /// The cached form: the meta API's own format, with an added validator.
 #[derive(Serialize, Deserialize)]
-struct Cached {
+struct CachedList {
     hooks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validator: Option<Validator>,
@@ -113,7 +113,7 @@ impl GithubAddresses {
     /// # Errors
     /// If the text is not such a list.
     pub fn from_cache(text: &str) -> Result<Self, ListError> {
-        let cached: Cached = serde_json::from_str(text)?;
+        let cached: CachedList = serde_json::from_str(text)?;
         Ok(Self::with(List { networks: networks(&cached.hooks)?, validator: cached.validator }))
     }
 
@@ -126,7 +126,7 @@ impl GithubAddresses {
     pub fn to_cache(&self) -> String {
         let list = self.current();
         let hooks = list.networks.iter().map(ToString::to_string).collect();
-        let cached = Cached { hooks, validator: list.validator };
+        let cached = CachedList { hooks, validator: list.validator };
         serde_json::to_string(&cached).expect("strings serialise")
     }
 
@@ -152,7 +152,7 @@ impl GithubAddresses {
     ///
     /// # Errors
     /// If there is no response, or an invalid one; the text is for the log.
-    pub async fn refresh(&self, client: &Client, url: &str) -> Result<Refreshed, String> {
+    pub async fn refresh(&self, client: &Client, url: &str) -> Result<RefreshOutcome, String> {
         let mut headers = vec![("accept".to_owned(), "application/vnd.github+json".to_owned())];
         let validator = self.current().validator.filter(|validator| validator.url == url);
         if let Some(validator) = &validator {
@@ -161,18 +161,18 @@ impl GithubAddresses {
         let response = client.request("GET", url, &headers, Vec::new(), REQUEST_TIMEOUT).await;
         let response = response.map_err(|error| error.to_string())?;
         match response.status {
-            304 if validator.is_some() => Ok(Refreshed::Unchanged),
+            304 if validator.is_some() => Ok(RefreshOutcome::Unchanged),
             200 => self.replace(&response, url),
             status => Err(format!("the answer has status {status}")),
         }
     }
 
-    fn replace(&self, response: &Response, url: &str) -> Result<Refreshed, String> {
+    fn replace(&self, response: &Response, url: &str) -> Result<RefreshOutcome, String> {
         let networks = Self::parse(&response.body).map_err(|error| error.to_string())?;
         let validator =
             response.header("etag").map(|etag| Validator { url: url.to_owned(), etag: etag.to_owned() });
         *self.list.write() = List { networks, validator };
-        Ok(Refreshed::Updated)
+        Ok(RefreshOutcome::Updated)
     }
 
     /// Refreshes immediately and then every hour, sooner after a failure; never returns. `persist`
@@ -184,7 +184,7 @@ impl GithubAddresses {
                 Ok(refreshed) => {
                     failures = 0;
                     log::debug!("GitHub's address list is fresh: {refreshed:?}");
-                    if refreshed == Refreshed::Updated {
+                    if refreshed == RefreshOutcome::Updated {
                         persist(self.to_cache()).await;
                     }
                 }

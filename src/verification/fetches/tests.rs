@@ -53,27 +53,27 @@ impl Provider {
         Self { address, asked }
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> FetchSource {
         source("fusionauth", &[("base_url", &format!("http://{}", self.address))])
     }
 }
 
-struct Source {
+struct FetchSource {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
 }
 
-fn source(provider: &str, values: &[(&str, &str)]) -> Source {
+fn source(provider: &str, values: &[(&str, &str)]) -> FetchSource {
     let mut settings = Settings::default();
     for (name, value) in values {
         settings.values.insert((*name).to_owned(), vec![Secret::new(*value)]);
     }
     let verifier = Verifier::bind(recipe(provider).unwrap(), &settings).unwrap();
-    Source { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
+    FetchSource { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
 }
 
 async fn fetch(
-    source: &Source,
+    source: &FetchSource,
     client: &Client,
     wanted: &KeyRequest,
     asker: IpAddr,

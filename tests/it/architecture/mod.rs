@@ -2,6 +2,7 @@
 
 mod circles;
 mod imports;
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
