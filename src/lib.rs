@@ -13,6 +13,7 @@ mod ingest;
 mod json;
 mod outbound;
 mod providers;
+mod request_id;
 mod scheme;
 mod store;
 mod verification;

@@ -99,8 +99,8 @@ impl DeliveryDropReport {
 
 async fn describe(store: &Cleanup, target: i64) -> String {
     match store.reads().target(target).await {
-        Ok(Some(one)) => format!("{} ({})", one.settings.name, state_name(one.kind, one.state)),
-        _ => format!("target {target}"),
+        Ok(Some(one)) => format!("target={} ({})", one.settings.name, state_name(one.kind, one.state)),
+        _ => format!("target={target}"),
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn end(
     for delivery in deliveries {
         match store.discard_deliveries(request(vec![delivery], why), clock()).await {
             Err(Unavailable::Damaged) => {
-                log::error!("delivery {delivery} is damaged and stays pending");
+                log::error!("delivery={delivery}: its row is damaged, and it stays pending");
                 damaged += 1;
             }
             ended => ended?,

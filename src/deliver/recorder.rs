@@ -61,7 +61,10 @@ async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRec
         match try_write(store, clock, &Arc::new(vec![record.clone()])).await {
             Ok(()) => {}
             Err(Unavailable::Damaged) => {
-                log::error!("delivery {} is damaged: its outcome cannot be written", record.delivery);
+                log::error!(
+                    "delivery={}: its row is damaged, and its outcome cannot be stored",
+                    record.delivery
+                );
                 damaged.push(record.delivery);
             }
             Err(_) => return StoredOutcomes::Nothing,
@@ -87,7 +90,7 @@ async fn try_write(
                 return Err(why);
             }
             Err(why) if !was_refused => {
-                log::warn!("what became of deliveries cannot be written down, and is tried again: {why}");
+                log::warn!("cannot store the outcomes of deliveries, retrying every {PAUSE:?}: {why}");
                 was_refused = true;
             }
             Err(_) => {}

@@ -42,7 +42,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             Ok(running) if running.is_empty() => return,
             Ok(running) => running,
             Err(why) => {
-                log::warn!("the replays cannot be read, and go on later: {why}");
+                log::warn!("cannot read the replays, retrying: {why}");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -54,7 +54,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             }
             not_before.insert(replay.id, now + pause(replay.rate));
             if let Err(why) = step(store, clock, replay).await {
-                log::warn!("replay {} cannot go on now, and is tried again: {why}", replay.id);
+                log::warn!("replay={}: cannot write the next step, retrying: {why}", replay.id);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -79,7 +79,7 @@ impl DeliveryThread {
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join());
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
-            log::warn!("the deliveries did not come to their end in time");
+            log::warn!("deliveries did not stop in time");
         }
     }
 }

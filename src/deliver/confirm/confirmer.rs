@@ -49,7 +49,7 @@ impl Confirmer {
     /// Messages of sources that are no longer confirmed, or no longer configured, must expire too.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
-            log::warn!("which messages await their confirmation cannot be read: {why}");
+            log::warn!("cannot read the sources with unconfirmed messages: {why}");
             Vec::new()
         });
         for name in awaiting {

@@ -88,7 +88,10 @@ impl ConfirmationLane {
             let pause = match self.run_once(clock()).await {
                 Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),
                 Err(why) => {
-                    log::warn!("source {}: confirmation stops for a moment: {why}", self.name);
+                    log::warn!(
+                        "source={}: confirmation pauses for {PAUSE_AFTER_TROUBLE:?}: {why}",
+                        self.name
+                    );
                     Some(PAUSE_AFTER_TROUBLE)
                 }
             };
@@ -123,10 +126,15 @@ impl ConfirmationLane {
         let asked = asked(&due, answer, now, random_jitter());
         match asked.settlement {
             Settlement::Refused => {
-                log::info!("source {}: message {} is refused: {}", self.name, due.message, asked.reason);
+                log::info!(
+                    "source={} message={}: not confirmed, rejected: {}",
+                    self.name,
+                    due.message,
+                    asked.reason
+                );
             }
             Settlement::Confirmed | Settlement::Again { .. } => {
-                log::debug!("source {}: message {}: {}", self.name, due.message, asked.reason);
+                log::debug!("source={} message={}: {}", self.name, due.message, asked.reason);
             }
         }
         self.store.settle_confirmation(asked, now).await
@@ -233,7 +241,7 @@ impl ConfirmationLane {
             return;
         }
         *complained = Some(Instant::now());
-        log::warn!("source {}: its messages cannot be confirmed now: {words}", self.name);
+        log::warn!("source={}: its messages cannot be confirmed now: {words}", self.name);
     }
 
     /// Returns the login, if the API requires one.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::json::OFFLOAD_BYTES_MIN;
+use crate::request_id;
 use crate::store::error::{IngestError, Unavailable};
 use crate::store::handle::core::Core;
 use crate::store::message::insert::{InsertOutcome, PreparedMessage, Receipt};
@@ -100,8 +102,9 @@ impl Ingest {
         if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
             return Ok(PreparedMessage::new(message, &subscriptions, &sealer));
         }
-        let prepared =
-            tokio::task::spawn_blocking(move || PreparedMessage::new(message, &subscriptions, &sealer));
+        let prepared = spawn_blocking(request_id::for_thread(move || {
+            PreparedMessage::new(message, &subscriptions, &sealer)
+        }));
         match tokio::time::timeout_at(deadline.into(), prepared).await {
             Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
             Err(_) => Err(Unavailable::Deadline),
