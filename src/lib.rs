@@ -2,26 +2,33 @@
 #![forbid(unsafe_code)]
 
 mod api;
-pub mod app;
-pub mod cleanup;
-pub mod cli;
-pub mod config;
+mod app;
+mod cleanup;
+mod cli;
+mod config;
 mod content;
-pub mod deliver;
+mod deliver;
 mod http;
 mod ingest;
 mod json;
-pub mod outbound;
+mod outbound;
 mod providers;
+mod request_id;
 mod scheme;
-pub mod store;
+mod store;
 mod verification;
+
+pub use cli::{Arguments, protect_secrets, run};
 
 /// Items for the benchmarks, fuzz targets and catalogue tests of this package.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::app::{App, Listeners};
+    pub use crate::config::{Config, command_environment};
     pub use crate::content::{charset, coding, form, view};
+    pub use crate::deliver::{DeliverySettings, DeliveryThread};
     pub use crate::json::{PathValue, Paths, Pointers, lookup};
+    pub use crate::outbound::{DeliveryClient, Reach};
     pub use crate::providers::{
         Cause, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase,
         Headers, KeyRequest, KeyResponse, KeyStore, LearningWindow, Question, Recipe, Reply, Request, Roots,
@@ -30,6 +37,11 @@ pub mod testing {
     pub use crate::scheme::{
         auth_scheme, canonical, certificate, condition, encoding, freshness, jwt, layout, place, public_key,
         signature, template,
+    };
+    pub use crate::store::{
+        DeliveryOrdering, DueQuery, Identity, MessageContent, NewMessage, Origin, Pattern, Receipt, Store,
+        StoreOptions, StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings, TargetState,
+        timestamp,
     };
 
     pub mod json {

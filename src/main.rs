@@ -4,13 +4,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use creel::cli::Arguments;
+use creel::Arguments;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything is read: from here on no other process of this user can see the secrets in the environment.
-    creel::cli::protect_secrets();
-    creel::cli::run(Arguments::parse())
+    creel::protect_secrets();
+    creel::run(Arguments::parse())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use creel::store::{DeliveryOrdering, DueQuery, Store, TargetState, timestamp};
+use creel::testing::{DeliveryOrdering, DueQuery, Store, TargetState, timestamp};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use creel::store::TargetState;
+use creel::testing::TargetState;
 use tempfile::TempDir;
 use time::OffsetDateTime;
 

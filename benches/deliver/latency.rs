@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use creel::store::{Receipt, Store};
+use creel::testing::{Receipt, Store};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 

@@ -4,8 +4,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use creel::outbound::{DeliveryClient, Reach};
-use creel::store::TargetState;
+use creel::testing::TargetState;
+use creel::testing::{DeliveryClient, Reach};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use creel::deliver::{DeliverySettings, DeliveryThread};
-use creel::store::{
+use creel::testing::{
     DeliveryOrdering, Identity, MessageContent, NewMessage, Origin, Pattern, Store, StoreOptions,
     StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings,
 };
+use creel::testing::{DeliverySettings, DeliveryThread};
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
 
@@ -37,7 +37,7 @@ pub fn open(directory: &Path) -> Outcome<Store> {
 pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
     let settings = DeliverySettings {
         declared: Vec::new(),
-        environment: creel::config::command_environment(),
+        environment: creel::testing::command_environment(),
         allowed: vec!["127.0.0.0/8".parse()?],
     };
     Ok(DeliveryThread::start(store.delivery_queue(), OffsetDateTime::now_utc, settings)?)

@@ -21,6 +21,7 @@ use crate::http::client::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::json;
+use crate::request_id;
 use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
 
 /// The same limit as for a webhook.
@@ -143,7 +144,7 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }
-    web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
+    web::block(request_id::for_thread(move || read(&body))).await.map_err(|_| ApiError::Internal)?
 }
 
 fn read(body: &Bytes) -> Result<Event, ApiError> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
@@ -17,7 +17,10 @@ use crate::http::panics::caught;
 use crate::http::request_log::{LogEntry, LogPath};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::request_id::RequestId;
 
+/// Contains the id of the request, as in the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 /// Routes that the listener token allows and the read token does not.
 const LISTENERS_PREFIX: &str = "/api/v1/listeners";
@@ -27,6 +30,18 @@ const LISTENERS_PREFIX: &str = "/api/v1/listeners";
 /// # Errors
 /// A problem, if the request itself is lost.
 pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let id = RequestId::next();
+    let mut response = id.scope(handle(request, next)).await?;
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+async fn handle(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

@@ -15,6 +15,7 @@ use super::messages::MessageHead;
 use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
+use crate::request_id;
 use crate::store::{
     DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
     Unavailable,
@@ -120,7 +121,7 @@ impl ListenerStream {
         let stream = service.streams.connect(opened.target);
         settle(&service, opened.target);
         let step = if opened.must_be_filled {
-            ListenerStep::Fill(rt::spawn(fill(service.clone(), opened)))
+            ListenerStep::Fill(rt::spawn(request_id::for_task(fill(service.clone(), opened))))
         } else {
             ListenerStep::Greet
         };
@@ -271,14 +272,17 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message in flight when the listener was created may commit at an id that was already
     // passed.
-    rt::spawn(async move {
+    rt::spawn(request_id::for_task(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
             service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
         {
-            log::warn!("a listener's old messages are looked through again when it connects next: {why}");
+            log::warn!(
+                "target={}: the last old messages are added when the listener connects next: {why}",
+                opened.target
+            );
         }
-    });
+    }));
     Ok(())
 }
 
@@ -297,7 +301,7 @@ fn settle(service: &web::Data<Service>, target: i64) {
                 .set_listener_connected(target, is_connected, (service.clock)())
                 .await;
             if let Err(why) = written {
-                log::warn!("whether a listener is connected could not be written: {why}");
+                log::warn!("target={target}: cannot store whether the listener is connected: {why}");
                 return;
             }
             if service.streams.is_connected(target) == is_connected {

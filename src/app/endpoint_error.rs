@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::http::attempts::{NotJudged, RETRY_AFTER};
+use crate::http::attempts::{RETRY_AFTER, UncheckedToken};
 use crate::http::reply;
 use crate::store::Unavailable;
 
@@ -47,11 +47,11 @@ impl From<Unavailable> for EndpointError {
     }
 }
 
-impl From<NotJudged> for EndpointError {
-    fn from(why: NotJudged) -> Self {
+impl From<UncheckedToken> for EndpointError {
+    fn from(why: UncheckedToken) -> Self {
         match why {
-            NotJudged::TooManyAttempts => Self::TooManyAttempts,
-            NotJudged::Unavailable(why) => Self::Unavailable(why),
+            UncheckedToken::TooManyAttempts => Self::TooManyAttempts,
+            UncheckedToken::Unavailable(why) => Self::Unavailable(why),
         }
     }
 }

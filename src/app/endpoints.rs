@@ -14,6 +14,7 @@ use crate::http::reply;
 use crate::http::request_log::{LogEntry, LogPath};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::request_id::RequestId;
 
 /// Limit on reading numbers from the database for the metrics.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -82,15 +83,18 @@ pub async fn answer(
     path: LogPath<'_>,
     work: impl Future<Output = Result<HttpResponse, EndpointError>>,
 ) -> HttpResponse {
-    let began = Instant::now();
-    let response = match caught(work).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => error.error_response(),
-        Err(_) => reply::internal_error(),
+    let handled = async {
+        let began = Instant::now();
+        let response = match caught(work).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => error.error_response(),
+            Err(_) => reply::internal_error(),
+        };
+        let status = response.status().as_u16();
+        let ip = client_address(&service.proxies, request);
+        let entry = LogEntry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
+        entry.write(service.log_format);
+        response
     };
-    let status = response.status().as_u16();
-    let ip = client_address(&service.proxies, request);
-    let entry = LogEntry::without_message(request.method().as_str(), path, status, began.elapsed(), ip);
-    entry.write(service.log_format);
-    response
+    RequestId::next().scope(handled).await
 }

@@ -3,10 +3,9 @@
 
 use super::error::StartError;
 use crate::config::{Config, INBOX, SourceConfig};
-use crate::http::Clock;
 use crate::http::tokens::{ADMIN_TOKEN_SETTING, hash};
 use crate::providers::{Secret, Settings, Verifier, recipe};
-use crate::store::{Sealing, Store, random};
+use crate::store::{Clock, Sealing, Store, random};
 
 const INBOX_PROVIDER: &str = "none";
 /// The setting with the random path part of the inbox.

@@ -14,6 +14,7 @@ use super::sink::{Sink, Urgency};
 use crate::config::LogFormat;
 use crate::http::REQUEST_LOG_TARGET;
 use crate::http::escape::{EscapedText, JsonString, JsonText};
+use crate::request_id::RequestId;
 use crate::store::timestamp;
 
 /// A blocked log output must not prevent the process from exiting.
@@ -74,12 +75,15 @@ fn note_urgency(level: Level) {
     URGENCY.set(if level <= Level::Warn { Urgency::Urgent } else { Urgency::Ordinary });
 }
 
-/// `2026-11-22T14:31:00.000000Z INFO listening on …`
+/// `2026-11-22T14:31:00.000000Z INFO listening on …`, and the id of the current request.
 fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(timestamp::to_text(now).as_bytes())?;
     write!(line, " {} ", record.level())?;
     fmt::write(&mut EscapedText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
+    if let Some(id) = RequestId::current() {
+        write!(line, " request_id={id}")?;
+    }
     line.write_all(b"\n")
 }
 
@@ -92,11 +96,15 @@ fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
     write!(line, "\",\"level\":\"{}\",\"target\":{},", record.level(), JsonString(record.target()))?;
     if record.target() == REQUEST_LOG_TARGET {
         write!(line, "{}", record.args())?;
-        return line.write_all(b"}\n");
+    } else {
+        line.write_all(b"\"message\":\"")?;
+        fmt::write(&mut JsonText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
+        line.write_all(b"\"")?;
     }
-    line.write_all(b"\"message\":\"")?;
-    fmt::write(&mut JsonText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
-    line.write_all(b"\"}\n")
+    if let Some(id) = RequestId::current() {
+        write!(line, ",\"request_id\":\"{id}\"")?;
+    }
+    line.write_all(b"}\n")
 }
 
 /// Adapter that writes text into bytes.
@@ -150,5 +158,21 @@ mod tests {
     fn request_fields_are_members_of_json_object() {
         let shown = line(write_json, REQUEST_LOG_TARGET, "\"status\":204");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap()["status"], 204);
+    }
+
+    #[tokio::test]
+    async fn lines_of_a_request_end_with_its_id() {
+        let id = RequestId::next();
+        let handled = id.scope(async {
+            let text = line(write_text, "creel", "a warning");
+            assert!(text.ends_with(&format!(" INFO a warning request_id={id}\n")), "{text}");
+            for (target, message) in [(REQUEST_LOG_TARGET, "\"status\":204"), ("creel::app", "a warning")] {
+                let json: serde_json::Value =
+                    serde_json::from_str(&line(write_json, target, message)).unwrap();
+                assert_eq!(json["request_id"], id.to_string());
+            }
+        });
+        handled.await;
+        assert!(!line(write_text, "creel", "a warning").contains("request_id"));
     }
 }

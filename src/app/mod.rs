@@ -35,10 +35,10 @@ use crate::cleanup::Policy;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
-use crate::http::{Clock, Service};
+use crate::http::Service;
 use crate::ingest::{DecodedBodies, Webhooks};
 use crate::providers::{KeyRequest, KeyResponse, Roots};
-use crate::store::{Consent, Store, StoreOptions};
+use crate::store::{Clock, Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
 use listeners::WebhookListener;
@@ -246,9 +246,9 @@ impl App {
     }
 
     /// Fixes the key responses of the source's provider, so that nothing is fetched for it.
-    pub fn know_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
+    pub fn preload_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.sources.find(source) {
-            source.fetches.put_all_there_is(known);
+            source.fetches.preload(known);
         }
     }
 

@@ -3,8 +3,10 @@
 //! count is logged.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// Size above which ordinary lines are dropped …
 const BUFFER_BYTES: usize = 1 << 20;
@@ -45,12 +47,6 @@ struct SinkState {
     is_writing: bool,
 }
 
-impl SinkQueue {
-    fn lock(&self) -> MutexGuard<'_, SinkState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Sink {
     /// Starts the thread, which runs until the process exits.
     ///
@@ -66,7 +62,7 @@ impl Sink {
     /// Adds a line without blocking on the output.
     pub fn push(&self, line: &[u8], urgency: Urgency) {
         let limit = if urgency == Urgency::Urgent { URGENT_BUFFER_BYTES } else { BUFFER_BYTES };
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if state.buffer.len() + line.len() > limit {
             state.dropped += 1;
             return;
@@ -87,26 +83,25 @@ impl Sink {
 
     /// Waits until all lines are written, at most `limit`.
     pub fn flush(&self, limit: Duration) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         state.is_urgent = true;
         self.shared.filled.notify_one();
         let is_pending = |state: &mut SinkState| !state.buffer.is_empty() || state.is_writing;
-        drop(self.shared.drained.wait_timeout_while(state, limit, is_pending));
+        self.shared.drained.wait_while_for(&mut state, is_pending, limit);
     }
 }
 
 fn write_out(shared: &SinkQueue, mut output: impl Write) {
     let mut piece = Vec::new();
     loop {
-        let mut state = shared.lock();
+        let mut state = shared.state.lock();
         while state.buffer.is_empty() {
             // A flush of an empty buffer must leave no state.
             state.is_urgent = false;
-            state = shared.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            shared.filled.wait(&mut state);
         }
         let gathers = |state: &mut SinkState| !state.is_urgent && state.buffer.len() < MAX_GATHERED_BYTES;
-        let waited = shared.filled.wait_timeout_while(state, GATHER_TIMEOUT, gathers);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        shared.filled.wait_while_for(&mut state, gathers, GATHER_TIMEOUT);
         std::mem::swap(&mut state.buffer, &mut piece);
         state.is_urgent = false;
         state.is_writing = true;
@@ -118,7 +113,7 @@ fn write_out(shared: &SinkQueue, mut output: impl Write) {
         }
         let _ = output.write_all(&piece).and_then(|()| output.flush());
         piece.clear();
-        shared.lock().is_writing = false;
+        shared.state.lock().is_writing = false;
         shared.drained.notify_all();
     }
 }
@@ -172,7 +167,7 @@ mod tests {
             sink.push(&line, Urgency::Ordinary);
         }
         sink.push(b"urgent\n", Urgency::Urgent);
-        assert!(sink.shared.lock().buffer.len() <= URGENT_BUFFER_BYTES);
+        assert!(sink.shared.state.lock().buffer.len() <= URGENT_BUFFER_BYTES);
         take.send(()).unwrap();
         let rest = written.recv_timeout(PLENTY).unwrap();
         let rest = String::from_utf8(rest).unwrap();

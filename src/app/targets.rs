@@ -48,7 +48,7 @@ async fn activate_moved(
         let url = String::from_utf8_lossy(url.expose()).into_owned();
         if is_disabled && store.target_registry().activate_moved_target(*id, url, now).await? {
             log::info!(
-                "target {}: active again: the URL in {} differs from the one that answered 410 Gone",
+                "target={}: active again, because {} has another URL than the one that answered 410 Gone",
                 target.settings.name,
                 target.variable()
             );
@@ -69,7 +69,7 @@ pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
             true => format!(" (`POST /api/v1/targets/{}/secret`)", target.id),
             false => format!("; run `creel targets resume {name}` to deliver to it"),
         };
-        log::warn!("target {name}: disabled since {since} ({reason}){advice}");
+        log::warn!("target={name}: disabled since {since} ({reason}){advice}");
     }
     Ok(())
 }

@@ -8,10 +8,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::cleanup::{Cleaner, CleanupPace, DeliveryDropReport, Policy, uptime};
 use crate::deliver::confirm::{ConfirmationSource, Confirmer};
-use crate::http::Clock;
 use crate::http::connections::Connections;
 use crate::outbound::{Client, GithubAddresses};
-use crate::store::{Sealing, Store};
+use crate::store::{Clock, Sealing, Store};
 
 /// The setting with GitHub's address list as of the last fetch.
 const GITHUB_ADDRESSES: &str = "github_addresses";

@@ -9,7 +9,9 @@ use super::clock::ClockGuard;
 use super::drops::DeliveryDropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
-use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, Yielding, timestamp};
+use crate::store::{
+    Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, YieldingTargets, timestamp,
+};
 
 /// Pause after a deletion step, as a multiple of its duration, so that ingest is barely delayed.
 const PAUSE_FACTOR: u32 = 4;
@@ -86,7 +88,7 @@ pub struct Cleaner {
     pub(super) drops_for_size: DeliveryDropReport,
     pub(super) drops_for_disk: DeliveryDropReport,
     /// The kind of targets that yield old messages in this run, and those targets.
-    pub(super) old_yielding: Yielding,
+    pub(super) old_yielding: YieldingTargets,
     pub(super) absent: BTreeSet<(i64, String)>,
     /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<i64, Duration>,
@@ -114,7 +116,7 @@ impl Cleaner {
             is_out_of_room: false,
             drops_for_size: DeliveryDropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
             drops_for_disk: DeliveryDropReport::new("the disk is close to CREEL_MIN_FREE"),
-            old_yielding: Yielding::NoTargets,
+            old_yielding: YieldingTargets::NoTargets,
             absent: BTreeSet::new(),
             idle_since: HashMap::new(),
             whole_look: None,

@@ -2,8 +2,10 @@
 //! minute, with the sums.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::store::{Cleanup, TargetKind, TargetState};
 
@@ -16,16 +18,16 @@ const MAX_NAMED: usize = 5;
 #[derive(Clone, Debug)]
 pub struct DeliveryDropReport {
     reason: &'static str,
-    unlogged: Arc<Mutex<Unlogged>>,
+    unlogged: Arc<Mutex<UnloggedDrops>>,
 }
 
 #[derive(Debug, Default)]
-struct Unlogged {
+struct UnloggedDrops {
     dropped: BTreeMap<i64, u64>,
     last: Option<Instant>,
 }
 
-impl Unlogged {
+impl UnloggedDrops {
     /// Returns targets and counts, largest first, if a line is due, and marks them as logged.
     fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
         let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);
@@ -46,7 +48,7 @@ impl DeliveryDropReport {
     }
 
     pub fn add(&self, dropped: &BTreeMap<i64, u64>) {
-        let mut unlogged = self.unlogged();
+        let mut unlogged = self.unlogged.lock();
         for (target, count) in dropped {
             *unlogged.dropped.entry(*target).or_default() += count;
         }
@@ -54,7 +56,7 @@ impl DeliveryDropReport {
 
     /// Subtracts deliveries that were added but not dropped.
     pub fn subtract(&self, kept: &BTreeMap<i64, u64>) {
-        let mut unlogged = self.unlogged();
+        let mut unlogged = self.unlogged.lock();
         for (target, count) in kept {
             if let Some(sum) = unlogged.dropped.get_mut(target) {
                 *sum = sum.saturating_sub(*count);
@@ -64,7 +66,7 @@ impl DeliveryDropReport {
     }
 
     pub async fn log(&self, store: &Cleanup) {
-        let due = self.unlogged().take_due(Instant::now());
+        let due = self.unlogged.lock().take_due(Instant::now());
         if let Some(dropped) = due {
             self.write(store, &dropped).await;
         }
@@ -72,7 +74,7 @@ impl DeliveryDropReport {
 
     /// Logs the rest before the stop.
     pub async fn finish(&self, store: &Cleanup) {
-        self.unlogged().last = None;
+        self.unlogged.lock().last = None;
         self.log(store).await;
     }
 
@@ -93,16 +95,12 @@ impl DeliveryDropReport {
             parts.join(", ")
         );
     }
-
-    fn unlogged(&self) -> MutexGuard<'_, Unlogged> {
-        self.unlogged.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 async fn describe(store: &Cleanup, target: i64) -> String {
     match store.reads().target(target).await {
-        Ok(Some(one)) => format!("{} ({})", one.settings.name, state_name(one.kind, one.state)),
-        _ => format!("target {target}"),
+        Ok(Some(one)) => format!("target={} ({})", one.settings.name, state_name(one.kind, one.state)),
+        _ => format!("target={target}"),
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
     fn drops_are_summed_for_a_minute() {
         let start = Instant::now();
         let report = DeliveryDropReport::new("the disk is full");
-        let take_due = |now| report.unlogged().take_due(now);
+        let take_due = |now| report.unlogged.lock().take_due(now);
         assert_eq!(take_due(start), None);
         report.add(&BTreeMap::from([(1, 2), (2, 3)]));
         assert_eq!(take_due(start), Some(vec![(2, 3), (1, 2)]));
@@ -139,6 +137,6 @@ mod tests {
         let report = DeliveryDropReport::new("the disk is full");
         report.add(&BTreeMap::from([(1, 2), (2, 3)]));
         report.subtract(&BTreeMap::from([(1, 2), (2, 1)]));
-        assert_eq!(report.unlogged().take_due(Instant::now()), Some(vec![(2, 2)]));
+        assert_eq!(report.unlogged.lock().take_due(Instant::now()), Some(vec![(2, 2)]));
     }
 }

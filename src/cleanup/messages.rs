@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
 use crate::store::{
     Cleanup, ExpirySelection, InactiveTarget, RetainedSince, RetentionRule, TargetKind, TargetState,
-    TimePosition, Unavailable, Yielding, timestamp,
+    TimePosition, Unavailable, YieldingTargets, timestamp,
 };
 
 /// Retention of a message that its provider does not confirm, so that an operator can inspect it.
@@ -23,12 +23,12 @@ impl Cleaner {
     /// Stops retaining old messages for removed targets and disconnected listeners near the
     /// low-water mark of the disk. Below the mark, the service rejects new messages.
     pub(super) async fn yield_old(&mut self, store: &Cleanup) -> Result<(), Unavailable> {
-        self.old_yielding = Yielding::NoTargets;
+        self.old_yielding = YieldingTargets::NoTargets;
         if !store.is_disk_nearly_low() {
             self.absent.clear();
             return Ok(());
         }
-        self.old_yielding = Yielding::Absent;
+        self.old_yielding = YieldingTargets::Absent;
         let targets = self.step(store.inactive_targets()).await?;
         let is_absent = |target: &InactiveTarget| {
             let is_listener = target.kind == TargetKind::Listener && target.state == TargetState::Paused;
@@ -62,7 +62,7 @@ impl Cleaner {
                         ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.looked_through = self.looked_through.max(page.looked_through);
-                    if self.old_yielding != Yielding::NoTargets {
+                    if self.old_yielding != YieldingTargets::NoTargets {
                         let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
                         self.drops_for_disk.add(&pending);
                     }

@@ -17,8 +17,8 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
-pub use cleaner::{Cleaner, CleanupOutcome, CleanupPace};
-pub use clock::{ClockGuard, ClockVerdict, uptime};
+pub use cleaner::{Cleaner, CleanupPace};
+pub use clock::uptime;
 pub use drops::DeliveryDropReport;
 pub use policy::Policy;
 pub use run_now::run_now;

@@ -1,6 +1,6 @@
 //! The size limit. It deletes rejections first, then the oldest finished messages of any age,
 //! including those with dead deliveries, then messages that only expendable targets retain, see
-//! [`Yielding`]. If other targets retain all remaining messages, new ones are rejected.
+//! [`YieldingTargets`]. If other targets retain all remaining messages, new ones are rejected.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::size_walk::LEVELS;
 use crate::store::{
-    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, Yielding, timestamp,
+    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, YieldingTargets,
+    timestamp,
 };
 
 /// Share of the limit that must be free before messages are accepted again after rejections for
@@ -89,18 +90,18 @@ impl Cleaner {
         paused_before: &str,
         outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
-        let ending = self.reach_at(store, 0, Yielding::NoTargets, goal, outcome).await?;
+        let ending = self.reach_at(store, 0, YieldingTargets::NoTargets, goal, outcome).await?;
         if ending != Ending::Exhausted {
             return Ok(ending);
         }
         let inactive = self.step(store.inactive_targets()).await?;
         let levels = inactive.iter().map(|target| (target.id, level_of(target, paused_before)));
         self.size_walk.use_expendable(levels.collect());
-        let ending = self.reach_at(store, 1, Yielding::Absent, goal, outcome).await?;
+        let ending = self.reach_at(store, 1, YieldingTargets::Absent, goal, outcome).await?;
         if ending != Ending::Exhausted {
             return Ok(ending);
         }
-        let expendable = Yielding::Expendable { paused_before: paused_before.to_owned() };
+        let expendable = YieldingTargets::Expendable { paused_before: paused_before.to_owned() };
         self.reach_at(store, 2, expendable, goal, outcome).await
     }
 
@@ -111,7 +112,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         level: usize,
-        yielding: Yielding,
+        yielding: YieldingTargets,
         goal: Goal,
         outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::noun::Noun;
-use super::table::{self, Absent, Variable};
+use super::table::{self, AbsentValue, Variable};
 use crate::providers;
 
 const EXAMPLE_SOURCE: &str = "MY_SHOP";
@@ -107,9 +107,9 @@ fn row(variable: &Variable) -> String {
 
 fn default_cell(variable: &Variable) -> String {
     match variable.absent {
-        Absent::Default(text) => format!("`{text}`"),
-        Absent::Means("none") => "–".to_owned(),
-        Absent::Means(words) => words.to_owned(),
+        AbsentValue::Default(text) => format!("`{text}`"),
+        AbsentValue::Means("none") => "–".to_owned(),
+        AbsentValue::Means(words) => words.to_owned(),
     }
 }
 

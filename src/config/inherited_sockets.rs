@@ -44,7 +44,7 @@ struct Variables {
 
 /// Meaning of the variables.
 #[derive(Debug, PartialEq, Eq)]
-enum Passed {
+enum SocketHandover {
     /// In the order of the descriptors.
     Sockets(Vec<SocketRole>),
     /// The variables are for another process, perhaps an ancestor that did not remove them from the
@@ -63,8 +63,8 @@ impl InheritedSockets {
         let variables = Variables { pid: variable(PID), count: variable(COUNT), names: variable(NAMES) };
         let one = |problem| Problems(vec![problem]);
         let roles = match variables.passed(std::process::id()).map_err(one)? {
-            Passed::Sockets(roles) => roles,
-            Passed::ForProcess(pid) => {
+            SocketHandover::Sockets(roles) => roles,
+            SocketHandover::ForProcess(pid) => {
                 let warning = format!(
                     "{COUNT} is ignored, because {PID} names process {pid}, and this is {}: a script must \
                      start creel with exec",
@@ -107,8 +107,8 @@ fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, Str
 }
 
 impl Variables {
-    fn passed(&self, own_pid: u32) -> Result<Passed, String> {
-        let Some(count) = &self.count else { return Ok(Passed::Sockets(Vec::new())) };
+    fn passed(&self, own_pid: u32) -> Result<SocketHandover, String> {
+        let Some(count) = &self.count else { return Ok(SocketHandover::Sockets(Vec::new())) };
         let count: usize = count.parse().map_err(|_| {
             format!("{COUNT}: `{count}` is not a number of sockets; only a service manager sets it")
         })?;
@@ -120,7 +120,7 @@ impl Variables {
         }
         let pid: u32 = pid.parse().map_err(|_| format!("{PID}: `{pid}` is not a process id"))?;
         if pid != own_pid {
-            return Ok(Passed::ForProcess(pid));
+            return Ok(SocketHandover::ForProcess(pid));
         }
         if count > MAX_SOCKETS {
             return Err(format!(
@@ -128,7 +128,7 @@ impl Variables {
                  metrics"
             ));
         }
-        self.roles(count).map(Passed::Sockets)
+        self.roles(count).map(SocketHandover::Sockets)
     }
 
     /// Assigns the roles by name, or by order for other names: without `FileDescriptorName=`,
@@ -165,7 +165,7 @@ mod tests {
 
     const OWN_PID: u32 = 4_711;
 
-    fn passed(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<Passed, String> {
+    fn passed(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<SocketHandover, String> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Variables { pid: owned(pid), count: owned(count), names: owned(names) }.passed(OWN_PID)
     }
@@ -188,16 +188,16 @@ mod tests {
         ];
         for (names, count, roles) in rows {
             let found = passed(Some("4711"), Some(count), names);
-            assert_eq!(found, Ok(Passed::Sockets(roles.to_vec())), "{names:?} {count}");
+            assert_eq!(found, Ok(SocketHandover::Sockets(roles.to_vec())), "{names:?} {count}");
         }
-        assert_eq!(passed(None, None, None), Ok(Passed::Sockets(Vec::new())));
-        assert_eq!(passed(Some("4711"), None, Some("webhooks")), Ok(Passed::Sockets(Vec::new())));
+        assert_eq!(passed(None, None, None), Ok(SocketHandover::Sockets(Vec::new())));
+        assert_eq!(passed(Some("4711"), None, Some("webhooks")), Ok(SocketHandover::Sockets(Vec::new())));
     }
 
     #[test]
     fn sockets_of_another_process_are_ignored() {
-        assert_eq!(passed(Some("1"), Some("1"), None), Ok(Passed::ForProcess(1)));
-        assert_eq!(passed(Some("1"), Some("7"), None), Ok(Passed::ForProcess(1)));
+        assert_eq!(passed(Some("1"), Some("1"), None), Ok(SocketHandover::ForProcess(1)));
+        assert_eq!(passed(Some("1"), Some("7"), None), Ok(SocketHandover::ForProcess(1)));
     }
 
     #[test]

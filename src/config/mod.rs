@@ -7,6 +7,7 @@ mod advice;
 mod build;
 mod command_environment;
 mod confirm;
+#[cfg(test)]
 mod documents;
 mod inherited_sockets;
 mod names;
@@ -27,7 +28,6 @@ mod tests;
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
-pub use documents::{configuration_tables, environment_example};
 pub use inherited_sockets::InheritedSockets;
 pub use parse::{base_url, duration, http_url, shown, token};
 pub use settings::Config;

@@ -3,7 +3,9 @@
 //! known key; the rest is the name.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
 
 use super::noun::Noun;
 use super::parse::shown;
@@ -166,7 +168,7 @@ fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
 fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();
-    let mut known = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KEYS.lock();
     match &*known {
         Some((count, keys)) if *count == added.len() => keys.clone(),
         _ => {

@@ -7,7 +7,7 @@ use std::io::Read;
 use super::names::{self, Meaning, escaped};
 use super::noun::Noun;
 use super::parse::shown;
-use super::table::{self, Absent, FILE_SUFFIX};
+use super::table::{self, AbsentValue, FILE_SUFFIX};
 
 /// Enough for a private key with its certificates, or for many recipes, but far below a database
 /// named by mistake.
@@ -169,8 +169,8 @@ impl<'a> ValueDraft<'a> {
 /// Parses the default from the table.
 pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
     match table::variable(name).absent {
-        Absent::Default(text) => parse(text).expect("the table's defaults are good values"),
-        Absent::Means(_) => unreachable!("{name} has no default to parse"),
+        AbsentValue::Default(text) => parse(text).expect("the table's defaults are good values"),
+        AbsentValue::Means(_) => unreachable!("{name} has no default to parse"),
     }
 }
 

@@ -1,12 +1,7 @@
-//! The clocks of deliveries: functions that tests replace.
+//! The monotonic clock of deliveries: a function that tests replace.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-
-use time::OffsetDateTime;
-
-/// Wall clock.
-pub type Clock = fn() -> OffsetDateTime;
 
 /// Monotonic clock with an arbitrary start, which never jumps.
 pub type Uptime = fn() -> Duration;

@@ -1,7 +1,6 @@
 //! Ends deliveries without an attempt.
 
-use super::clock::Clock;
-use crate::store::{DeliveryQueue, DiscardRequest, Unavailable};
+use crate::store::{Clock, DeliveryQueue, DiscardRequest, Unavailable};
 
 /// Ends the deliveries, and returns the number of those with damaged rows. Those stay pending, and
 /// the lane must skip them.
@@ -22,7 +21,7 @@ pub async fn end(
     for delivery in deliveries {
         match store.discard_deliveries(request(vec![delivery], why), clock()).await {
             Err(Unavailable::Damaged) => {
-                log::error!("delivery {delivery} is damaged and stays pending");
+                log::error!("delivery={delivery}: its row is damaged, and it stays pending");
                 damaged += 1;
             }
             ended => ended?,

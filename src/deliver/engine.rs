@@ -10,16 +10,16 @@ use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::{JoinSet, spawn_local};
 
-use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
+use super::attempt::{AttemptRequest, AttemptVerdict};
 use super::bodies::Bodies;
-use super::clock::{Clock, Uptime};
+use super::clock::Uptime;
 use super::event::{DeliveryOutcome, EngineEvent};
 use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
-    TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
+    AttemptRecord, Clock, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT,
+    StoredTarget, TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
 };
 
 /// Bodies in all lanes above which a lane loads its next message only when it is empty.
@@ -51,6 +51,7 @@ struct FinishedAttempt {
     /// URL of the attempt; empty for commands.
     url: String,
     verdict: AttemptVerdict,
+    message: i64,
     record: AttemptRecord,
 }
 
@@ -122,9 +123,7 @@ impl Engine {
         // Closes the channel: the recorder writes the remaining outcomes, and ends.
         drop(engine);
         if tokio::time::timeout(RECORD_TIMEOUT, recording).await.is_err() {
-            log::warn!(
-                "what became of some deliveries could not be written down: they are tried again after the next start"
-            );
+            log::warn!("cannot store some outcomes: these deliveries are attempted again after a start");
         }
     }
 
@@ -199,8 +198,8 @@ impl Engine {
         self.attempts.spawn_local(async move {
             let _place = place;
             let (began_at, began) = (clock(), Instant::now());
-            let number = delivery.attempts + 1;
-            let webhook_id = instances.webhook_id(delivery.message.head.id);
+            let (number, message) = (delivery.attempts + 1, delivery.message.head.id);
+            let webhook_id = instances.webhook_id(message);
             let attempt = AttemptRequest {
                 message: &delivery.message,
                 delivery: delivery.id,
@@ -210,25 +209,23 @@ impl Engine {
                 timeout,
             };
             let delivering = AssertUnwindSafe(route.deliver(&attempt, began_at)).catch_unwind();
-            let attempted = delivering.await.unwrap_or_else(|_| {
-                log::error!("delivery {}: the attempt has panicked: this is a bug in creel", delivery.id);
-                AttemptResult::failed("a bug in creel")
-            });
+            let attempted =
+                delivering.await.unwrap_or_else(|_| outcome::panicked(&name, message, delivery.id));
             let verdict = attempted.verdict;
             let next = outcome::next(verdict, number, clock(), ordering);
             let record = outcome::record(&delivery, number, began_at, began.elapsed(), attempted, next);
             let (created_at, url) = (delivery.created_at, route.url().to_owned());
-            FinishedAttempt { target, created_at, url, verdict, record }
+            FinishedAttempt { target, created_at, url, verdict, message, record }
         });
     }
 
     fn ended(&mut self, ended: Result<FinishedAttempt, tokio::task::JoinError>) {
         // Panics are caught inside, and no attempt is aborted before the end.
-        let Ok(FinishedAttempt { target, created_at, url, verdict, record }) = ended else { return };
+        let Ok(FinishedAttempt { target, created_at, url, verdict, message, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
             lane.ended(verdict, uptime);
-            outcome::tell(&lane.target, &record);
+            outcome::log(&lane.target, message, &record);
         }
         if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
@@ -298,10 +295,9 @@ impl Engine {
 
     /// Ends deliveries without an attempt. The lane skips them until it is notified of the end.
     fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
-        if deliveries.is_empty() {
-            return;
-        }
-        log::warn!("target {target}: ending {} deliveries without an attempt: {why}", deliveries.len());
+        let Some(lane) = self.lanes.get(&target).filter(|_| !deliveries.is_empty()) else { return };
+        let name = &lane.target.settings.name;
+        log::warn!("target={name}: dropping {} deliveries without an attempt: {why}", deliveries.len());
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
@@ -342,7 +338,7 @@ impl Engine {
             let route = secrets.as_ref().and_then(|secrets| self.routes.of(&target, secrets));
             if secrets.is_none() {
                 log::error!(
-                    "target {} gets nothing: its secrets were sealed under another CREEL_KEY",
+                    "target={}: no deliveries, because its secrets were sealed under another CREEL_KEY",
                     target.settings.name
                 );
             }
@@ -369,7 +365,7 @@ impl Engine {
         if !is_old || !self.discarding.insert(target) {
             return;
         }
-        log::warn!("target {}: what has waited for it for a week is given up", lane.target.settings.name);
+        log::warn!("target={}: dropping deliveries pending for a week", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";

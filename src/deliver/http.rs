@@ -123,8 +123,8 @@ impl HttpRoute {
     fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {
         let message = attempt.message;
         let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
-        let Outgoing { content_type, body, is_as_received } =
-            Outgoing::of(message, self.content_type, &stored);
+        let OutgoingBody { content_type, body, is_as_received } =
+            OutgoingBody::of(message, self.content_type, &stored);
         let timestamp = now.unix_timestamp();
         let mut fields = of_provider(&stored);
         fields.retain(|(name, _)| is_as_received || name != "content-encoding");
@@ -152,7 +152,7 @@ impl HttpRoute {
 }
 
 /// The body of a delivery in the format that the target is configured for.
-struct Outgoing {
+struct OutgoingBody {
     content_type: Option<String>,
     body: Bytes,
     /// The body is byte for byte as received, so the provider's Content-Encoding header still
@@ -160,7 +160,7 @@ struct Outgoing {
     is_as_received: bool,
 }
 
-impl Outgoing {
+impl OutgoingBody {
     fn of(message: &StoredMessage, wanted: Option<ContentType>, stored: &Map<String, Value>) -> Self {
         let given = stored.get("content-type").and_then(first_text);
         let made = |content_type: &str, body: Bytes| Self {

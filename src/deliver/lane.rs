@@ -163,7 +163,7 @@ impl Lane {
     ) -> Option<DueQuery> {
         if let Some(due) = self.next_due.filter(|due| *due <= now) {
             self.next_due = None;
-            log::trace!("target {}: due since {due}", self.target.settings.name);
+            log::trace!("target={}: due since {due}", self.target.settings.name);
             self.may_have_more = true;
         }
         let waiting = self.ready.iter().filter(|delivery| !self.can_begin(delivery)).count();
@@ -286,7 +286,7 @@ impl Lane {
         match verdict {
             AttemptVerdict::Delivered => {
                 if self.breaker.is_open() {
-                    log::info!("target {}: answers again", self.target.settings.name);
+                    log::info!("target={}: responds again", self.target.settings.name);
                     self.may_have_more = true;
                 }
                 self.breaker.succeeded();
@@ -294,7 +294,7 @@ impl Lane {
             AttemptVerdict::Failed { is_target_ill: true, .. } => {
                 if self.breaker.failed(uptime) {
                     log::warn!(
-                        "target {}: failed several times in a row; it is left alone for a while, then tried with one delivery",
+                        "target={}: failed several times in a row; pausing deliveries, then probing with one",
                         self.target.settings.name
                     );
                 }

@@ -23,5 +23,4 @@ mod signature;
 mod tests;
 mod thread;
 
-pub use clock::{Clock, Uptime};
 pub use thread::{DeliverySettings, DeliveryThread};

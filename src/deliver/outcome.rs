@@ -5,11 +5,10 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::attempt::{AttemptResult, AttemptVerdict};
-use super::clock::Clock;
 use super::schedule;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery, StoredTarget,
-    timestamp,
+    AttemptOutcome, AttemptRecord, Clock, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery,
+    StoredTarget, timestamp,
 };
 
 pub fn next(
@@ -62,41 +61,48 @@ pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &st
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {
             log::warn!(
-                "target {name}: answered 410 Gone and is disabled; its deliveries stay pending for 7 days. \
+                "target={name}: answered 410 Gone and is disabled; its deliveries stay pending for 7 days. \
                  Run `creel targets resume {name}` to deliver them"
             );
             true
         }
         Ok(false) => false,
         Err(why) => {
-            log::warn!("target {name}: answered 410 Gone and cannot be disabled now: {why}");
+            log::warn!("target={name}: answered 410 Gone, but cannot be disabled now: {why}");
             false
         }
     }
 }
 
-pub fn tell(target: &StoredTarget, record: &AttemptRecord) {
-    let name = &target.settings.name;
+/// Logs an attempt that panicked, and returns its result.
+pub fn panicked(target: &str, message: i64, delivery: i64) -> AttemptResult {
+    log::error!(
+        "target={target} message={message} delivery={delivery}: the attempt panicked, a bug in creel"
+    );
+    AttemptResult::failed("a bug in creel")
+}
+
+/// Logs the outcome of an attempt.
+pub fn log(target: &StoredTarget, message: i64, record: &AttemptRecord) {
+    let (name, delivery) = (&target.settings.name, record.delivery);
     let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
     let what = what.unwrap_or_default();
     match &record.next {
-        Disposition::Delivered => log::debug!("delivery {} to {name}: delivered ({what})", record.delivery),
+        Disposition::Delivered => {
+            log::debug!("target={name} message={message} delivery={delivery}: delivered ({what})");
+        }
         Disposition::Again { .. } if record.outcome == AttemptOutcome::Gone => {
-            log::info!("delivery {} to {name}: answered 410 Gone, stays pending", record.delivery);
-        }
-        Disposition::Again { at, .. } => {
             log::info!(
-                "delivery {} to {name}: attempt {} failed ({what}); the next one is at {at}",
-                record.delivery,
-                record.number
+                "target={name} message={message} delivery={delivery}: answered 410 Gone, stays pending"
             );
         }
-        Disposition::Dead => {
-            log::warn!(
-                "delivery {} to {name}: dead after attempt {} ({what})",
-                record.delivery,
-                record.number
-            );
-        }
+        Disposition::Again { at, .. } => log::info!(
+            "target={name} message={message} delivery={delivery}: attempt {} failed ({what}), next attempt at {at}",
+            record.number
+        ),
+        Disposition::Dead => log::warn!(
+            "target={name} message={message} delivery={delivery}: dead after attempt {} ({what})",
+            record.number
+        ),
     }
 }

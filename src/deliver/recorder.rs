@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
 use super::event::{DeliveryOutcome, EngineEvent};
-use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
+use crate::store::{AttemptRecord, Clock, DeliveryQueue, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// Pause while the store is unavailable (disk full, file locked); deliveries keep their places.
@@ -27,10 +26,10 @@ pub async fn run(
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
         let records = Arc::new(records);
         let damaged = match write(&store, clock, &records).await {
-            Written::All => Vec::new(),
-            Written::AllBut(damaged) => damaged,
+            StoredOutcomes::All => Vec::new(),
+            StoredOutcomes::AllBut(damaged) => damaged,
             // Deliveries without a stored outcome are repeated after the next start: at least once.
-            Written::Nothing => return,
+            StoredOutcomes::Nothing => return,
         };
         let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
             let is_damaged = damaged.contains(&record.delivery);
@@ -43,7 +42,7 @@ pub async fn run(
 }
 
 /// Which outcomes are stored.
-enum Written {
+enum StoredOutcomes {
     All,
     /// All but those of these deliveries.
     AllBut(Vec<i64>),
@@ -51,24 +50,27 @@ enum Written {
     Nothing,
 }
 
-async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> Written {
+async fn write(store: &DeliveryQueue, clock: Clock, records: &Arc<Vec<AttemptRecord>>) -> StoredOutcomes {
     match try_write(store, clock, records).await {
-        Ok(()) => return Written::All,
+        Ok(()) => return StoredOutcomes::All,
         Err(Unavailable::Damaged) => {}
-        Err(_) => return Written::Nothing,
+        Err(_) => return StoredOutcomes::Nothing,
     }
     let mut damaged = Vec::new();
     for record in records.iter() {
         match try_write(store, clock, &Arc::new(vec![record.clone()])).await {
             Ok(()) => {}
             Err(Unavailable::Damaged) => {
-                log::error!("delivery {} is damaged: its outcome cannot be written", record.delivery);
+                log::error!(
+                    "delivery={}: its row is damaged, and its outcome cannot be stored",
+                    record.delivery
+                );
                 damaged.push(record.delivery);
             }
-            Err(_) => return Written::Nothing,
+            Err(_) => return StoredOutcomes::Nothing,
         }
     }
-    Written::AllBut(damaged)
+    StoredOutcomes::AllBut(damaged)
 }
 
 /// Retries until the outcomes are stored.
@@ -88,7 +90,7 @@ async fn try_write(
                 return Err(why);
             }
             Err(why) if !was_refused => {
-                log::warn!("what became of deliveries cannot be written down, and is tried again: {why}");
+                log::warn!("cannot store the outcomes of deliveries, retrying every {PAUSE:?}: {why}");
                 was_refused = true;
             }
             Err(_) => {}

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::clock::Clock;
 use crate::store::{
-    DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
+    Clock, DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
 };
 
 /// Steps per second, each with a tenth of the rate; lower rates have longer steps of one message.
@@ -43,7 +42,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             Ok(running) if running.is_empty() => return,
             Ok(running) => running,
             Err(why) => {
-                log::warn!("the replays cannot be read, and go on later: {why}");
+                log::warn!("cannot read the replays, retrying: {why}");
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -55,7 +54,7 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
             }
             not_before.insert(replay.id, now + pause(replay.rate));
             if let Err(why) = step(store, clock, replay).await {
-                log::warn!("replay {} cannot go on now, and is tried again: {why}", replay.id);
+                log::warn!("replay={}: cannot write the next step, retrying: {why}", replay.id);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -9,13 +9,13 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::clock::{Clock, monotonic};
+use super::clock::monotonic;
 use super::engine::Engine;
 use super::route::Routes;
 use super::{command, replays};
 use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
-use crate::store::DeliveryQueue;
+use crate::store::{Clock, DeliveryQueue};
 
 /// Longer than the shutdown limits for attempts in flight and their outcomes together.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
@@ -79,7 +79,7 @@ impl DeliveryThread {
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join());
         if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
-            log::warn!("the deliveries did not come to their end in time");
+            log::warn!("deliveries did not stop in time");
         }
     }
 }

@@ -10,8 +10,10 @@
 //! guessed at that rate: the configuration requires 16 characters.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::http::network::Network;
 use crate::http::tokens::Role;
@@ -61,13 +63,13 @@ struct Failures {
 
 /// Why a request was rejected without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotJudged {
+pub enum UncheckedToken {
     /// The network has too many wrong tokens waiting for their answers.
     TooManyAttempts,
     Unavailable(Unavailable),
 }
 
-impl From<Unavailable> for NotJudged {
+impl From<Unavailable> for UncheckedToken {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
     }
@@ -86,7 +88,7 @@ impl Attempts {
     /// Whether a request of this network may be answered according to the role of its token.
     /// Remembers an admitted role.
     pub fn admits(&self, network: Network, role: Option<Role>, now: Instant) -> bool {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let Some(role) = role else { return state.has_room(network, now) };
         state.known.retain(|(.., used)| now.saturating_duration_since(*used) < MAX_KNOWN_AGE);
         let place = state.known.iter().position(|(of, known, _)| (*of, *known) == (network, role));
@@ -116,7 +118,7 @@ impl Attempts {
     fn note(&self, network: Network, now: Instant) -> Option<(DelayedAnswer, Duration)> {
         // The owner of an IPv6 /48 can guess from all of its /64s.
         let network = network.allocation();
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.networks.len() >= MAX_NETWORKS && !state.networks.contains_key(&network) {
             let is_recent = |failures: &Failures| {
                 failures.waiting > 0 || now.saturating_duration_since(failures.last) < MAX_FAILURES_AGE
@@ -152,10 +154,6 @@ impl Attempts {
         }
         Some((DelayedAnswer { attempts: self.clone(), network }, delay(count)))
     }
-
-    fn lock(&self) -> MutexGuard<'_, AttemptsState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl AttemptsState {
@@ -180,7 +178,7 @@ impl AttemptsState {
 
 impl Drop for DelayedAnswer {
     fn drop(&mut self) {
-        let mut state = self.attempts.lock();
+        let mut state = self.attempts.0.lock();
         state.waiting = state.waiting.saturating_sub(1);
         if let Some(failures) = state.networks.get_mut(&self.network) {
             failures.waiting = failures.waiting.saturating_sub(1);
@@ -302,7 +300,7 @@ mod tests {
             let at = now + Duration::from_millis(u64::from(number));
             assert!(attempts.admits(network(number), Some(Role::Admin), at));
         }
-        let state = attempts.lock();
+        let state = attempts.0.lock();
         assert_eq!(state.known.len(), MAX_KNOWN);
         assert!(state.known.iter().all(|(of, ..)| (136..200).any(|number| network(number) == *of)));
     }
@@ -313,7 +311,7 @@ mod tests {
         for number in 0..10_000 {
             drop(attempts.note(network(number), now));
         }
-        assert_eq!(attempts.lock().networks.len(), MAX_NETWORKS);
+        assert_eq!(attempts.0.lock().networks.len(), MAX_NETWORKS);
         assert_eq!(attempts.note(network(20_000), now).map(|(_, delay)| delay), Some(MAX_DELAY));
         assert_eq!(
             attempts.note(network(20_000), now + MAX_FAILURES_AGE).map(|(_, delay)| delay),

@@ -45,7 +45,7 @@ impl From<BudgetExhausted> for BodyError {
 
 /// A whole body. Its share of the budget is released when the last clone of both fields is dropped.
 #[derive(Debug)]
-pub struct Body {
+pub struct ReceivedBody {
     pub bytes: Bytes,
     /// The reservation of a large body: the store keeps it while SQLite holds copies and the body
     /// itself is dropped.
@@ -74,7 +74,7 @@ pub async fn read_accounted(
     announced: Option<u64>,
     max_bytes: usize,
     mut reservation: Reservation,
-) -> Result<Body, BodyError> {
+) -> Result<ReceivedBody, BodyError> {
     let began = Instant::now();
     let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if announced.is_some_and(|length| length > max_bytes) {
@@ -124,9 +124,9 @@ pub async fn read_accounted(
     reservation.complete();
     if parts.len() > LARGE_BYTES {
         let memory = Arc::new(reservation);
-        return Ok(Body { bytes: parts.accounted(Arc::clone(&memory)), memory: Some(memory) });
+        return Ok(ReceivedBody { bytes: parts.accounted(Arc::clone(&memory)), memory: Some(memory) });
     }
-    Ok(Body { bytes: parts.accounted(reservation), memory: None })
+    Ok(ReceivedBody { bytes: parts.accounted(reservation), memory: None })
 }
 
 async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
@@ -203,30 +203,30 @@ mod tests {
     const OTHER: Network = Network::V4([192, 0, 2, 2]);
 
     /// A client that sends these chunks and then continues, or never sends more.
-    struct Sender(VecDeque<Result<Bytes, PayloadError>>, Then);
+    struct ScriptedSender(VecDeque<Result<Bytes, PayloadError>>, PayloadEnd);
 
     #[derive(Clone, Copy, PartialEq)]
-    enum Then {
+    enum PayloadEnd {
         End,
         Stall,
     }
 
-    impl Stream for Sender {
+    impl Stream for ScriptedSender {
         type Item = Result<Bytes, PayloadError>;
 
         fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
             match self.0.pop_front() {
                 Some(chunk) => Poll::Ready(Some(chunk)),
-                None if self.1 == Then::End => Poll::Ready(None),
+                None if self.1 == PayloadEnd::End => Poll::Ready(None),
                 None => Poll::Pending,
             }
         }
     }
 
-    fn payload(chunks: &[usize], then: Then) -> Payload {
+    fn payload(chunks: &[usize], then: PayloadEnd) -> Payload {
         let chunk = |length: &usize| Ok(Bytes::from(vec![b'x'; *length]));
         let stream: Pin<Box<dyn Stream<Item = _>>> =
-            Box::pin(Sender(chunks.iter().map(chunk).collect(), then));
+            Box::pin(ScriptedSender(chunks.iter().map(chunk).collect(), then));
         Payload::Stream { payload: stream }
     }
 
@@ -235,14 +235,14 @@ mod tests {
         chunks: &[usize],
         announced: Option<u64>,
     ) -> Result<Bytes, BodyError> {
-        read(payload(chunks, Then::End), announced, 100, budget.reservation(CLIENT)).await
+        read(payload(chunks, PayloadEnd::End), announced, 100, budget.reservation(CLIENT)).await
     }
 
     #[actix_web::test]
     async fn body_above_limit_is_rejected() {
         let budget = Budget::new(1_000_000);
-        type Row = (&'static [usize], Option<u64>, Result<usize, BodyError>);
-        let rows: [Row; 8] = [
+        type LengthRow = (&'static [usize], Option<u64>, Result<usize, BodyError>);
+        let rows: [LengthRow; 8] = [
             (&[], None, Ok(0)),
             (&[100], Some(100), Ok(100)),
             (&[1, 99], Some(100), Ok(100)),
@@ -277,7 +277,7 @@ mod tests {
         taken.grow_to(1).unwrap();
         assert_eq!(read_with(&budget, &[100], Some(100)).await, Err(BodyError::BudgetUsedUp));
         let budget = Budget::new(1 << 20);
-        let silent = payload(&[], Then::Stall);
+        let silent = payload(&[], PayloadEnd::Stall);
         let reading = read(silent, Some(1 << 20), 1 << 20, budget.reservation(CLIENT));
         let unread = tokio::time::timeout(Duration::from_millis(1), reading);
         let mut others = budget.reservation(OTHER);
@@ -302,7 +302,7 @@ mod tests {
         ];
         for (error, expected) in rows {
             let chunks = VecDeque::from([Ok(Bytes::from_static(b"half")), Err(error)]);
-            let stream: Pin<Box<dyn Stream<Item = _>>> = Box::pin(Sender(chunks, Then::End));
+            let stream: Pin<Box<dyn Stream<Item = _>>> = Box::pin(ScriptedSender(chunks, PayloadEnd::End));
             let reservation = Budget::new(1_000).reservation(CLIENT);
             assert_eq!(
                 read(Payload::Stream { payload: stream }, None, 100, reservation).await,
@@ -348,7 +348,7 @@ mod tests {
         runtime.unwrap().block_on(async {
             let began = Instant::now();
             let reservation = Budget::new(1_000).reservation(CLIENT);
-            let stalled = read(payload(&[1], Then::Stall), None, 100, reservation).await;
+            let stalled = read(payload(&[1], PayloadEnd::Stall), None, 100, reservation).await;
             assert_eq!(stalled, Err(BodyError::TimedOut));
             assert_eq!(began.elapsed().as_secs(), PART_TIMEOUT.as_secs());
         });

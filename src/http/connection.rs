@@ -34,9 +34,9 @@ const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 /// Notified when the client has ended its sending side. Its reply is still written; only a stream
 /// ends then, because no client reads a stream to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Gone(Arc<Notify>);
+pub struct DisconnectSignal(Arc<Notify>);
 
-impl Gone {
+impl DisconnectSignal {
     /// For one who waits.
     pub async fn wait(&self) {
         self.0.notified().await;
@@ -52,7 +52,7 @@ pub struct Connection<S = TcpStream> {
     unanswered_since: Option<Instant>,
     /// Start of the present stall in writing a reply.
     blocked_since: Option<Instant>,
-    gone: Gone,
+    gone: DisconnectSignal,
     scanner: Scanner,
     link: Link,
     has_received: bool,
@@ -70,7 +70,7 @@ impl<S> Connection<S> {
             next_look: Box::pin(sleep(CHECK_INTERVAL)),
             unanswered_since: None,
             blocked_since: None,
-            gone: Gone::default(),
+            gone: DisconnectSignal::default(),
             scanner: Scanner::default(),
             link,
             has_received: false,
@@ -79,7 +79,7 @@ impl<S> Connection<S> {
         }
     }
 
-    pub fn gone(&self) -> Gone {
+    pub fn gone(&self) -> DisconnectSignal {
         self.gone.clone()
     }
 

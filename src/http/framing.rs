@@ -9,27 +9,27 @@ use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGR
 
 /// The end of the body is ambiguous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ambiguous;
+pub struct AmbiguousFraming;
 
 /// Returns the announced length of the body; `None` if it is chunked or absent.
 ///
 /// # Errors
 /// If the request is ambiguous.
-pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, Ambiguous> {
+pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, AmbiguousFraming> {
     if asks_for_websocket(headers) {
         // The scanner removes these. actix-http would take the rest of the connection for the body,
         // for any announced length.
-        return Err(Ambiguous);
+        return Err(AmbiguousFraming);
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING);
     let coding = codings.next();
     let mut lengths = headers.get_all(CONTENT_LENGTH);
     let length = lengths.next();
     if codings.next().is_some() || lengths.next().is_some() || (coding.is_some() && length.is_some()) {
-        return Err(Ambiguous);
+        return Err(AmbiguousFraming);
     }
     if coding.is_some_and(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked")) {
-        return Err(Ambiguous);
+        return Err(AmbiguousFraming);
     }
     length.map(|length| digits(length.as_bytes())).transpose()
 }
@@ -41,12 +41,12 @@ fn asks_for_websocket(headers: &HeaderMap) -> bool {
         .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn digits(value: &[u8]) -> Result<u64, Ambiguous> {
+fn digits(value: &[u8]) -> Result<u64, AmbiguousFraming> {
     let value = value.trim_ascii();
     if !value.iter().all(u8::is_ascii_digit) {
-        return Err(Ambiguous);
+        return Err(AmbiguousFraming);
     }
-    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(Ambiguous)
+    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(AmbiguousFraming)
 }
 
 #[cfg(test)]
@@ -55,9 +55,9 @@ mod tests {
 
     use super::*;
 
-    type Fields = &'static [(&'static str, &'static str)];
+    type FramingFields = &'static [(&'static str, &'static str)];
 
-    fn headers(fields: Fields) -> HeaderMap {
+    fn headers(fields: FramingFields) -> HeaderMap {
         let field = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_single_length_or_a_single_chunked_is_clear() {
-        let rows: [(Fields, Option<u64>); 5] = [
+        let rows: [(FramingFields, Option<u64>); 5] = [
             (&[], None),
             (&[("content-length", "0")], Some(0)),
             (&[("content-length", " 42 ")], Some(42)),
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn ambiguous_framing_is_rejected() {
-        let rows: [Fields; 12] = [
+        let rows: [FramingFields; 12] = [
             &[("content-length", "5"), ("transfer-encoding", "chunked")],
             &[("content-length", "5"), ("content-length", "5")],
             &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
@@ -97,7 +97,7 @@ mod tests {
             &[("upgrade", "h2c, WebSocket"), ("content-length", "5")],
         ];
         for fields in rows {
-            assert_eq!(announced_length(&headers(fields)), Err(Ambiguous), "{fields:?}");
+            assert_eq!(announced_length(&headers(fields)), Err(AmbiguousFraming), "{fields:?}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Limits the log lines that unauthenticated clients can cause.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// Lets one line through in each interval, and counts the others.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl LogLimit {
 
     /// Returns `None` if the line must not be written.
     pub fn take(&self, now: Instant) -> Option<OmittedLines> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < self.interval) {
             state.omitted += 1;
             return None;

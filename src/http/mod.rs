@@ -27,4 +27,4 @@ pub mod streams;
 pub mod tokens;
 
 pub use request_log::TARGET as REQUEST_LOG_TARGET;
-pub use service::{Clock, Service};
+pub use service::Service;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
 use crate::config::target_rules::KnownEvents;
@@ -17,10 +16,7 @@ use crate::http::proxies::TrustedProxies;
 use crate::http::streams::Streams;
 use crate::http::tokens::AcceptedTokens;
 use crate::outbound::Reach;
-use crate::store::Store;
-
-/// Passed in, so that tests can set the time.
-pub type Clock = fn() -> OffsetDateTime;
+use crate::store::{Clock, Store};
 
 #[derive(Debug)]
 pub struct Service {

@@ -2,8 +2,9 @@
 //! request that never ends by itself, so stopping the service must end it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 /// Lower than the connection limit of an operator-only address.
@@ -72,7 +73,7 @@ impl Streams {
     /// Registers a new stream of the listener; an earlier one ends.
     pub fn connect(&self, target: i64) -> Arc<ListenerConnection> {
         let new = Arc::new(ListenerConnection::default());
-        if let Some(old) = lock(&self.connected).insert(target, new.clone()) {
+        if let Some(old) = self.connected.lock().insert(target, new.clone()) {
             old.end(StreamEnd::Replaced);
         }
         new
@@ -80,20 +81,20 @@ impl Streams {
 
     /// Has no effect if another stream has taken over.
     pub fn disconnect(&self, target: i64, stream: &Arc<ListenerConnection>) {
-        let mut connected = lock(&self.connected);
+        let mut connected = self.connected.lock();
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {
             connected.remove(&target);
         }
     }
 
     pub fn is_connected(&self, target: i64) -> bool {
-        lock(&self.connected).contains_key(&target)
+        self.connected.lock().contains_key(&target)
     }
 
     pub fn acknowledged(&self, target: i64, deliveries: &[i64]) {
-        let connected = lock(&self.connected).get(&target).cloned();
+        let connected = self.connected.lock().get(&target).cloned();
         if let Some(connected) = connected {
-            let mut state = lock(&connected.state);
+            let mut state = connected.state.lock();
             state.in_flight.retain(|delivery| !deliveries.contains(delivery));
             drop(state);
             connected.changed.notify_one();
@@ -101,7 +102,7 @@ impl Streams {
     }
 
     pub fn remove(&self, target: i64) {
-        if let Some(removed) = lock(&self.connected).remove(&target) {
+        if let Some(removed) = self.connected.lock().remove(&target) {
             removed.end(StreamEnd::Removed);
         }
     }
@@ -109,15 +110,15 @@ impl Streams {
 
 impl ListenerConnection {
     pub fn over(&self) -> Option<StreamEnd> {
-        lock(&self.state).over
+        self.state.lock().over
     }
 
     pub fn in_flight(&self) -> Vec<i64> {
-        lock(&self.state).in_flight.iter().copied().collect()
+        self.state.lock().in_flight.iter().copied().collect()
     }
 
     pub fn sent(&self, delivery: i64) {
-        lock(&self.state).in_flight.insert(delivery);
+        self.state.lock().in_flight.insert(delivery);
     }
 
     /// Resolves after an acknowledgement, or at the end of the stream. For a single waiter.
@@ -126,13 +127,9 @@ impl ListenerConnection {
     }
 
     fn end(&self, over: StreamEnd) {
-        lock(&self.state).over = Some(over);
+        self.state.lock().over = Some(over);
         self.changed.notify_one();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! by hash.
 
 use std::fmt::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
@@ -94,14 +94,13 @@ async fn stored(
     store: &Store,
     remembered: &Mutex<Option<(Instant, Option<String>)>>,
 ) -> Result<Option<String>, Unavailable> {
-    let lock = || remembered.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((at, hash)) = &*lock()
+    if let Some((at, hash)) = &*remembered.lock()
         && at.elapsed() < MAX_REMEMBERED_AGE
     {
         return Ok(hash.clone());
     }
     let hash = store.settings().setting(ADMIN_TOKEN_SETTING).await?;
-    *lock() = Some((Instant::now(), hash.clone()));
+    *remembered.lock() = Some((Instant::now(), hash.clone()));
     Ok(hash)
 }
 

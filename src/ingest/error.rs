@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
 use crate::http::body::BodyError;
-use crate::http::framing::Ambiguous;
+use crate::http::framing::AmbiguousFraming;
 use crate::http::panics::HandlerPanic;
 use crate::http::reply;
 use crate::ingest::provider_reply::provider_reply;
@@ -32,8 +32,8 @@ pub enum ReceiveError {
     Failed,
 }
 
-impl From<Ambiguous> for ReceiveError {
-    fn from(_: Ambiguous) -> Self {
+impl From<AmbiguousFraming> for ReceiveError {
+    fn from(_: AmbiguousFraming) -> Self {
         Self::Ambiguous
     }
 }

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Number of requests in a window.
 const WINDOW_REQUESTS: u32 = 500;
@@ -38,7 +39,7 @@ impl Peers {
             self.unsuspected.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let found = self.window.lock().unwrap_or_else(PoisonError::into_inner).note(peer, &self.unsuspected);
+        let found = self.window.lock().note(peer, &self.unsuspected);
         if let Some(proxy) = found
             && !self.has_warned.swap(true, Ordering::Relaxed)
         {

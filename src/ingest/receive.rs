@@ -14,7 +14,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use time::OffsetDateTime;
 
-use crate::http::body::Body;
+use crate::http::body::ReceivedBody;
 use crate::http::budget::Reservation;
 use crate::http::network::Network;
 use crate::http::panics::caught;
@@ -88,7 +88,7 @@ async fn process(
     let network = Network::from(client);
     endpoint.throttle(method, network).map_err(ReceiveError::RateLimited)?;
 
-    // 5. Body; a scheme that does not read it is checked first.
+    // 5. ReceivedBody; a scheme that does not read it is checked first.
     let verifier = source.verifier();
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
@@ -109,7 +109,7 @@ async fn process(
         }
     }
     let reservation = service.budget.reservation(network);
-    let Body { bytes: body, memory } =
+    let ReceivedBody { bytes: body, memory } =
         body::read_accounted(payload, announced_length, service.max_body_bytes, reservation).await?;
     let deadline = Instant::now() + COMMIT_TIMEOUT;
     incoming.received_at = (service.clock)();

@@ -15,6 +15,7 @@ use crate::ingest::error::ReceiveError;
 use crate::ingest::webhooks::Mount;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{Cause, Request, Verifier};
+use crate::request_id;
 use crate::store::{NewRejection, RejectionKind};
 use crate::verification::{IncomingRequest, OwnedRequest, RejectionReason, Source, Sources};
 
@@ -115,10 +116,10 @@ async fn is_carried(
     }
     let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());
     let Ok(turn) = timeout(TURN_TIMEOUT, sources.rewrite_turn()).await else { return false };
-    let judged = web::block(move || {
+    let judged = web::block(request_id::for_thread(move || {
         let _turn = turn;
         request.with(&body, |request| is_candidate(&verifier, request))
-    });
+    }));
     judged.await.unwrap_or(false)
 }
 

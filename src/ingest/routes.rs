@@ -7,6 +7,7 @@ use actix_web::web;
 
 use crate::ingest::receive::receive;
 use crate::ingest::webhooks::{Mount, Webhooks};
+use crate::request_id::RequestId;
 
 /// Mounts an endpoint for each source.
 pub fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>) {
@@ -22,7 +23,8 @@ pub fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>) {
         let mount = Rc::new(Mount { endpoint: Arc::clone(endpoint), webhooks: Arc::clone(webhooks) });
         for pattern in patterns {
             let mount = mount.clone();
-            let handler = move |request, payload| receive(mount.clone(), request, payload);
+            let handler =
+                move |request, payload| RequestId::next().scope(receive(mount.clone(), request, payload));
             config.service(web::resource(pattern).to(handler));
         }
     }

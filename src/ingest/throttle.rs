@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock, Reference};
@@ -13,6 +12,7 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use governor::{Quota, RateLimiter};
+use parking_lot::Mutex;
 
 use crate::config::Rate;
 use crate::http::network::Network;
@@ -65,7 +65,7 @@ impl<C: Clock> Throttle<C> {
     /// Removes the clients whose buckets are full again.
     fn sweep(&self) {
         let now = self.limiter.clock().now();
-        let mut last = self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_sweep.lock();
         if last.is_none_or(|last| Duration::from(now.duration_since(last)) >= SWEEP_INTERVAL) {
             *last = Some(now);
             self.limiter.retain_recent();
@@ -101,7 +101,7 @@ impl StateStore for Buckets {
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.own.lock();
         if let Some(state) = own.get_mut(key) {
             let (outcome, next) = measure(Some(*state))?;
             *state = next;
@@ -113,7 +113,7 @@ impl StateStore for Buckets {
             return Ok(outcome);
         }
         drop(own);
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.shared.lock();
         let place = (self.hasher.hash_one(key) % SHARED_BUCKETS as u64) as usize;
         let (outcome, next) = measure(shared[place])?;
         shared[place] = Some(next);
@@ -123,15 +123,15 @@ impl StateStore for Buckets {
 
 impl ShrinkableKeyedStateStore<Network> for Buckets {
     fn retain_recent(&self, drop_below: Nanos) {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, state| *state > drop_below);
+        self.own.lock().retain(|_, state| *state > drop_below);
     }
 
     fn shrink_to_fit(&self) {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).shrink_to_fit();
+        self.own.lock().shrink_to_fit();
     }
 
     fn len(&self) -> usize {
-        self.own.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.own.lock().len()
     }
 
     fn is_empty(&self) -> bool {

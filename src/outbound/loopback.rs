@@ -65,12 +65,12 @@ pub fn run<F: Future>(future: F) -> F::Output {
 }
 
 /// A listener that handles each connection on its own thread, and records the peers.
-pub struct Listening {
+pub struct LoopbackListener {
     pub address: SocketAddr,
     came: Receiver<SocketAddr>,
 }
 
-impl Listening {
+impl LoopbackListener {
     pub fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1:0".parse().unwrap(), serve)
     }

@@ -18,11 +18,10 @@ mod roots;
 mod tests;
 mod vetting;
 
-pub use client::{Client, MAX_RESPONSE_BYTES, RequestError, Response};
-pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, MAX_DELIVERY_RESPONSE_BYTES};
-pub use event_stream::{EventStream, MAX_EVENT_BYTES, ServerEvent, StreamAnswer, StreamError};
-pub use github_meta::{GithubAddresses, ListError, Refreshed};
+pub use client::{Client, RequestError, Response};
+pub use delivery::{DeliveryClient, DeliveryResponse};
+pub use event_stream::{EventStream, ServerEvent, StreamAnswer};
+pub use github_meta::GithubAddresses;
 pub use hop::{as_variable, remove_hop_fields};
-pub use reach::{Reach, VetError, vet_url};
+pub use reach::{Reach, vet_url};
 pub use roots::system_roots;
-pub use vetting::ForbiddenAddress;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use super::loopback::{Listening, read_bytes, run};
+use super::loopback::{LoopbackListener, read_bytes, run};
 use super::reach::{Reach, VetError, vet_url_by};
 use super::resolve::Resolver;
 use super::{DeliveryClient, DeliveryResponse, RequestError};
@@ -177,11 +177,11 @@ fn ok(mut stream: std::net::TcpStream) {
 }
 
 /// Closes immediately: the connection is counted, and a TLS handshake fails.
-fn listener() -> Listening {
-    Listening::start(drop)
+fn listener() -> LoopbackListener {
+    LoopbackListener::start(drop)
 }
 
-fn at(form: &str, listener: &Listening) -> String {
+fn at(form: &str, listener: &LoopbackListener) -> String {
     form.replace("PORT", &listener.address.port().to_string())
 }
 
@@ -225,7 +225,7 @@ fn ipv6_loopback_is_unreachable() {
     };
     let address = free.local_addr().unwrap();
     drop(free);
-    let listener = Listening::at(address, drop);
+    let listener = LoopbackListener::at(address, drop);
     for form in ["http://[::1]:PORT/", "http://[0:0::0:1]:PORT/", "http://[::0.0.0.1]:PORT/"] {
         let url = at(form, &listener);
         let _ = post(&url, Reach::Anywhere, nobody());
@@ -265,7 +265,7 @@ fn url_without_a_valid_host_is_rejected() {
 
 #[test]
 fn allowed_network_is_reachable_by_address_and_name() {
-    let listener = Listening::start(ok);
+    let listener = LoopbackListener::start(ok);
     let reach = public(&["127.0.0.1/32"]);
     for form in ["http://127.0.0.1:PORT/", "http://[::ffff:127.0.0.1]:PORT/", "http://app.example:PORT/"] {
         let url = at(form, &listener);
@@ -294,7 +294,7 @@ const OPENED: &str = "127.0.0.2";
 
 #[test]
 fn name_that_changes_after_vetting_is_rejected() {
-    let victim = Listening::start(ok);
+    let victim = LoopbackListener::start(ok);
     let url = at("http://rebind.example:PORT/", &victim);
     let (resolver, asked) = changing(&[&[OPENED], &["127.0.0.1"]]);
     let reach = public(&["127.0.0.2/32"]);
@@ -308,8 +308,8 @@ fn name_that_changes_after_vetting_is_rejected() {
 #[test]
 fn connection_uses_the_vetted_address() {
     // Both have the same port, so that only the name decides.
-    let victim = Listening::start(ok);
-    let other = Listening::at(SocketAddr::new(OPENED.parse().unwrap(), victim.address.port()), ok);
+    let victim = LoopbackListener::start(ok);
+    let other = LoopbackListener::at(SocketAddr::new(OPENED.parse().unwrap(), victim.address.port()), ok);
     let url = at("http://rebind.example:PORT/", &victim);
     let (resolver, asked) = changing(&[&[OPENED], &["127.0.0.1"], &[OPENED], &["127.0.0.1", OPENED]]);
     let client = DeliveryClient::with(public(&["127.0.0.2/32"]), resolver);

@@ -1,6 +1,8 @@
 //! The built-in recipes, one compiled-in file each under `recipes/`, and the recipes of the user.
 
-use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::sync::{LazyLock, OnceLock};
+
+use parking_lot::RwLock;
 
 use super::aliases::alias;
 use super::file::RecipeError;
@@ -120,7 +122,7 @@ pub fn recipe(name: &str) -> Option<&'static Recipe> {
 }
 
 fn exactly(name: &str) -> Option<&'static Recipe> {
-    let added = ADDED.read().unwrap_or_else(PoisonError::into_inner);
+    let added = ADDED.read();
     let own = added.iter().find(|recipe| recipe.name() == name).copied();
     drop(added);
     own.or_else(|| place_of(name).map(at))
@@ -137,13 +139,13 @@ fn place_of(name: &str) -> Option<usize> {
 
 /// The user's own recipes.
 pub fn added_recipes() -> Vec<&'static Recipe> {
-    ADDED.read().unwrap_or_else(PoisonError::into_inner).clone()
+    ADDED.read().clone()
 }
 
 /// Adds a user's recipe for the rest of the process, or replaces the one with the same name.
 pub(super) fn add(recipe: Recipe) -> &'static Recipe {
     let recipe: &'static Recipe = Box::leak(Box::new(recipe));
-    let mut added = ADDED.write().unwrap_or_else(PoisonError::into_inner);
+    let mut added = ADDED.write();
     added.retain(|present| present.name() != recipe.name());
     added.push(recipe);
     recipe

@@ -13,7 +13,7 @@ use crate::store::error::OpenError;
 use crate::store::files::modes::create_private;
 
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
-pub type Pooled = r2d2::PooledConnection<SqliteConnectionManager>;
+pub type PooledConnection = r2d2::PooledConnection<SqliteConnectionManager>;
 
 /// Oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -38,7 +38,7 @@ pub fn check_sqlite_version() -> Result<(), OpenError> {
 }
 
 /// Opens the one connection that writes, as a pool of size one whose connection is held for life.
-pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, Pooled), OpenError> {
+pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, PooledConnection), OpenError> {
     let access = flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
     let problem = |verb: &str, error: &dyn Display| {
         OpenError(format!("cannot {verb} the database {}: {error}", path.display()))

@@ -5,6 +5,7 @@
 //! acknowledged before they are synced to disk.
 
 mod checkpoint;
+mod clock;
 mod confirmation;
 mod connection;
 mod continuity;
@@ -43,49 +44,41 @@ mod wal_size;
 mod walk;
 mod writer;
 
-pub use confirmation::settlements::Settlements;
+pub use clock::Clock;
 pub use confirmation::{
     ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
 };
 pub use delivery::dead::DeadLetterCount;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
-pub use delivery::expire::{DiscardRequest, FinishedDelivery, FinishedPage};
+pub use delivery::expire::DiscardRequest;
 pub use delivery::outcome::{AttemptRecord, Disposition};
 pub use delivery::read::{DeliveryFilter, MAX_DELIVERY_WAIT, StoredAttempt, StoredDelivery};
-pub use delivery::signal::DueSignal;
 pub use delivery::state::{AttemptOutcome, DeliveryState};
 pub use error::{IngestError, OpenError, Unavailable};
 pub use files::free_bytes;
 pub use files::modes::loose_modes;
 pub use handle::cleanup::Cleanup;
 pub use handle::delivery_queue::DeliveryQueue;
-pub use handle::ingest::Ingest;
-pub use handle::listener_registry::ListenerRegistry;
-pub use handle::reads::Reads;
-pub use handle::settings::ServiceSettings;
 pub use handle::store::Store;
-pub use handle::target_registry::TargetRegistry;
 pub use instances::Instances;
-pub use integrity::{IntegrityReport, verify};
+pub use integrity::verify;
 pub use listener::{
     DeliveryAcknowledgement, LATE_MESSAGE_TIMEOUT, ListenerAnswer, ListenerError, ListenerSession,
     MAX_LISTENERS, StoredListener,
 };
 pub use message::content::{MessageContent, UnreadableReason};
 pub use message::expire::{
-    ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetainedSince, RetentionRule,
-    SourceSelection, Yielding,
+    ExpiryCandidate, ExpirySelection, RetainedSince, RetentionRule, SourceSelection, YieldingTargets,
 };
 pub use message::filter::{Direction, MessageFilter};
 pub use message::insert::{LARGE_BYTES, Receipt};
 pub use message::new::{ConfirmationRequest, Identity, NewMessage};
-pub use message::read::{MessagePage, MessageRow, ReplayEstimate, StoredMessage, query_without_content};
+pub use message::read::{MessageRow, StoredMessage, query_without_content};
 pub use offline::{IdleTarget, idle_targets_offline, is_in_use, secret_offline, write_setting_offline};
 pub use open::Consent;
 pub use options::StoreOptions;
-pub use quarantine::intake::QuarantineStats;
 pub use quarantine::read::{
-    CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
+    RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 pub use quarantine::rejection::{NewRejection, RejectionKind};
 pub use replay::count::ReplayScope;
@@ -93,7 +86,6 @@ pub use replay::{NewReplay, ReplayState, ReplayStep, StoredReplay};
 pub use seal::key::key_problem;
 pub use setting::Sealing;
 pub use shared::BatchObserver;
-pub use space::RoomHolder;
 pub use stats::Stats;
 pub use target::expire::InactiveTarget;
 pub use target::read::TargetNumbers;

@@ -2,11 +2,12 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use scheduled_thread_pool::ScheduledThreadPool;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -70,7 +71,7 @@ impl Store {
         let path = absolute(&options.path)?;
         files::make_room_to_open(&path);
         let lock = Arc::new(take_lock(&path)?);
-        let past = Past::examine(&path, &lock, consent.loss)?;
+        let past = LastRun::examine(&path, &lock, consent.loss)?;
         let key =
             DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
@@ -139,12 +140,12 @@ fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
 }
 
 /// State after the last run.
-struct Past {
+struct LastRun {
     mark: Option<Mark>,
     is_loss: bool,
 }
 
-impl Past {
+impl LastRun {
     /// Checks the files before SQLite opens the database, which would already apply a foreign WAL.
     fn examine(path: &Path, lock: &InstanceLock, accepts_loss: bool) -> Result<Self, OpenError> {
         let mark = lock.mark();
@@ -213,7 +214,7 @@ impl Past {
 impl Core {
     fn start(
         &self,
-        connection: connection::Pooled,
+        connection: connection::PooledConnection,
         marker: Marker,
         jobs: Receiver<Job>,
         checkpoint: bool,
@@ -265,9 +266,7 @@ impl Core {
             spawn("writer", self.shared.clone(), move || writer.run(&jobs))
                 .map_err(|error| problem(&error))?,
         );
-        if let Ok(mut running) = self.threads.lock() {
-            *running = threads;
-        }
+        *self.threads.lock() = threads;
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! State shared by the store's threads: whether it accepts messages, and its metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use crate::store::confirmation::settlements::SettledMessages;
@@ -265,12 +266,12 @@ impl SharedState {
 
     /// Takes the checkpoint lock; `None` while a checkpoint is running.
     pub fn checkpoint_alone(&self) -> Option<MutexGuard<'_, ()>> {
-        self.checkpointing.try_lock().ok()
+        self.checkpointing.try_lock()
     }
 
     /// Waits until no checkpoint is running, and blocks others.
     pub fn wait_for_checkpoint(&self) -> MutexGuard<'_, ()> {
-        self.checkpointing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.checkpointing.lock()
     }
 
     /// Like [`Self::wait_for_checkpoint`], for at most `limit`.

@@ -6,7 +6,7 @@ use time::{OffsetDateTime, UtcOffset};
 /// Years beyond 9999 are written as 9999.
 ///
 /// ```
-/// use creel::store::timestamp::to_text;
+/// use creel::testing::timestamp::to_text;
 /// assert_eq!(to_text(time::OffsetDateTime::UNIX_EPOCH), "1970-01-01T00:00:00.000000Z");
 /// ```
 pub fn to_text(at: OffsetDateTime) -> String {

@@ -3,10 +3,11 @@
 //! verifies again. The state survives a restart.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use crate::providers::{Cause, Headers, Verifier};
@@ -119,7 +120,7 @@ impl SourceHealth {
         {
             return None;
         }
-        let mut last = self.last_warning.lock().ok()?;
+        let mut last = self.last_warning.lock();
         if last.is_some_and(|last| now < last + PAUSE_BETWEEN_WARNINGS) {
             return None;
         }

@@ -27,7 +27,7 @@ impl Redaction {
     }
 
     /// Returns the header fields as a JSON object: name to value, or to an array of values for a
-    /// repeated field. Fields of the same name must be adjacent. Omits hop-by-hop fields.
+    /// repeated field. RedactionFields of the same name must be adjacent. Omits hop-by-hop fields.
     pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
         let mut json = Vec::with_capacity(
             fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,
@@ -141,7 +141,7 @@ fn write_string(json: &mut Vec<u8>, text: &str) {
 mod tests {
     use super::*;
 
-    type Fields = &'static [(&'static str, &'static [u8])];
+    type RedactionFields = &'static [(&'static str, &'static [u8])];
 
     fn redaction() -> Redaction {
         Redaction::new(&["x-token".to_owned()], &["key".to_owned()])
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn headers_become_an_object_with_repeats_as_arrays() {
-        let rows: [(Fields, &str); 5] = [
+        let rows: [(RedactionFields, &str); 5] = [
             (&[], "{}"),
             (&[("a", b"1"), ("b", b"2")], r#"{"a":"1","b":"2"}"#),
             (&[("a", b"1"), ("a", b"2"), ("b", b"3")], r#"{"a":["1","2"],"b":"3"}"#),
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn fields_of_the_connection_are_omitted() {
-        let rows: [(Fields, &str); 4] = [
+        let rows: [(RedactionFields, &str); 4] = [
             (&[("connection", b"Upgrade, HTTP2-Settings"), ("upgrade", b"h2c")], "{}"),
             (
                 &[("a", b"1"), ("connection", b"close"), ("connection", b" \t,keep-alive"), ("b", b"2")],

@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -145,7 +146,7 @@ impl Source {
 
     /// The rules with the keys that hold now.
     pub fn verifier(&self) -> Arc<Verifier> {
-        let learned = self.learned.as_ref().map(|lock| lock.read().unwrap_or_else(PoisonError::into_inner));
+        let learned = self.learned.as_ref().map(|lock| lock.read());
         let current = learned.as_ref().and_then(|learned| learned.as_ref());
         Arc::clone(current.unwrap_or(&self.verifier))
     }
@@ -192,7 +193,7 @@ impl Source {
     /// Uses this verifier from now on.
     pub fn use_verifier(&self, verifier: Verifier) {
         if let Some(lock) = &self.learned {
-            *lock.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(verifier));
+            *lock.write() = Some(Arc::new(verifier));
         }
     }
 

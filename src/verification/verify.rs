@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::providers::{KeyRequest, Verifier};
+use crate::request_id;
 use crate::store::Unavailable;
 use crate::verification::examine::{ExamineError, OwnedRequest, Proof, VerificationOutcome, examine};
 use crate::verification::fetches::{self, ProviderUnreachable};
@@ -109,12 +110,12 @@ async fn examine_where_it_fits(
     }
     let (sources, fetches) = (Arc::clone(sources), Arc::clone(&source.fetches));
     let (request, body) = (OwnedRequest::from(&request), body.clone());
-    let examined = spawn_blocking(move || {
+    let examined = spawn_blocking(request_id::for_thread(move || {
         // The turn ends with the work, which continues after the request is dropped.
         let _turn = turn;
         let lookups = Lookups::new(&fetches, &sources);
         let outcome = request.examine(&rules, &body, proof, &lookups, room);
         (outcome, lookups.used())
-    });
+    }));
     Ok(timeout_at(deadline.into(), examined).await??)
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use creel::app::{App, Listeners};
-use creel::config::Config;
+use creel::testing::Config;
+use creel::testing::{App, Listeners};
 use creel::testing::{KeyRequest, KeyResponse, Roots};
 use rusqlite::{Connection, OptionalExtension};
 use time::OffsetDateTime;
@@ -144,7 +144,7 @@ fn start(mounted: &[Mounted], variables: BTreeMap<String, String>) -> SocketAddr
             let listeners = Listeners::bind(&config).unwrap();
             let app = App::build(config, listeners, clock).await.unwrap();
             for (source, all) in known {
-                app.know_only(&source, all);
+                app.preload_only(&source, all);
             }
             app.trust(Roots::from_pem(&certificates));
             sender.send(app.address()).unwrap();

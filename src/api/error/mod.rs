@@ -13,9 +13,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::attempts::{self, NotJudged};
+use crate::http::attempts::{self, UncheckedToken};
 use crate::http::body::BodyError;
-use crate::http::framing::Ambiguous;
+use crate::http::framing::AmbiguousFraming;
 use crate::store::{IngestError, Unavailable};
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -300,11 +300,11 @@ impl From<Unavailable> for ApiError {
     }
 }
 
-impl From<NotJudged> for ApiError {
-    fn from(why: NotJudged) -> Self {
+impl From<UncheckedToken> for ApiError {
+    fn from(why: UncheckedToken) -> Self {
         match why {
-            NotJudged::TooManyAttempts => Self::TooManyAttempts,
-            NotJudged::Unavailable(why) => Self::Unavailable(why),
+            UncheckedToken::TooManyAttempts => Self::TooManyAttempts,
+            UncheckedToken::Unavailable(why) => Self::Unavailable(why),
         }
     }
 }
@@ -315,8 +315,8 @@ impl From<BodyError> for ApiError {
     }
 }
 
-impl From<Ambiguous> for ApiError {
-    fn from(_: Ambiguous) -> Self {
+impl From<AmbiguousFraming> for ApiError {
+    fn from(_: AmbiguousFraming) -> Self {
         Self::Ambiguous
     }
 }

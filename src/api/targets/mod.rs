@@ -19,6 +19,7 @@ use crate::config;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::json::Literal;
+use crate::request_id;
 use crate::store::{self, DeliveryRate, Pattern, TargetError};
 
 /// A destination of messages.
@@ -216,16 +217,16 @@ pub async fn remove(
 /// wait.
 pub fn drop_pending(service: &web::Data<Service>, target: i64) {
     let service = service.clone();
-    rt::spawn(async move {
+    rt::spawn(request_id::for_task(async move {
         match service.store.delivery_queue().drop_pending_of_removed(target, (service.clock)()).await {
             Ok(0) => {}
-            Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
-            Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
+            Ok(1) => log::info!("target={target}: removed, 1 pending delivery dropped"),
+            Ok(dropped) => log::info!("target={target}: removed, {dropped} pending deliveries dropped"),
             Err(why) => {
-                log::warn!("pending deliveries of removed target {target} go with the next clean-up: {why}");
+                log::warn!("target={target}: removed; the next cleanup drops its pending deliveries: {why}");
             }
         }
-    });
+    }));
 }
 
 async fn set_state(

@@ -29,7 +29,7 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
     TargetDraft { kind, origin, settings, secrets: (origin == Origin::Api).then_some(secrets) }
 }
 
-impl Setup {
+impl CleanupSetup {
     pub async fn target(&self, kind: TargetKind, origin: Origin) -> i64 {
         self.number.set(self.number.get() + 1);
         let name = format!("target-{}", self.number.get());
@@ -74,7 +74,7 @@ impl Setup {
 }
 
 /// Runs the cleaner after `later`.
-async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
+async fn run_at(cleaner: &mut Cleaner, setup: &CleanupSetup, later: Duration) -> CleanupOutcome {
     cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
@@ -83,7 +83,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn message_stays_until_its_delivery_is_delivered() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(300 * DAY).await;
         let deliveries =
@@ -104,7 +104,7 @@ fn message_stays_until_its_delivery_is_delivered() {
 #[test]
 fn retained_message_is_checked_again_after_restart() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(300 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
@@ -118,7 +118,7 @@ fn retained_message_is_checked_again_after_restart() {
 #[test]
 fn message_expires_by_retention_of_its_source() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let mut cleaner = cleaner(
             Retention::For(DAY),
@@ -142,7 +142,7 @@ fn message_expires_by_retention_of_its_source() {
 #[test]
 fn dead_delivery_retains_its_message_for_a_replay() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;
@@ -165,7 +165,7 @@ fn dead_delivery_retains_its_message_for_a_replay() {
 fn dead_letters_of_young_messages_expire_unless_off() {
     run(async {
         for (dead, is_left) in [(Retention::For(30 * DAY), false), (Retention::Keep, true)] {
-            let setup = Setup::new();
+            let setup = CleanupSetup::new();
             let target = setup.http().await;
             let message = setup.keep_one(3 * DAY).await;
             let delivery = setup.deliver(message, target, NOW).await;
@@ -183,7 +183,7 @@ fn dead_letters_of_young_messages_expire_unless_off() {
 #[test]
 fn delivered_ones_are_deleted_with_attempts_before_message() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(DAY).await;
         let (delivered, pending) =
@@ -204,7 +204,7 @@ fn delivered_ones_are_deleted_with_attempts_before_message() {
 #[test]
 fn replay_during_deletion_retains_the_message() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
@@ -220,7 +220,7 @@ fn replay_during_deletion_retains_the_message() {
 #[test]
 fn message_with_many_deliveries_is_deleted_in_short_steps() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         let deliveries = setup
@@ -264,7 +264,7 @@ fn asked_about(age: Duration, id: &str) -> NewMessage {
     NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
 }
 
-pub async fn settle(setup: &Setup, message: i64, settlement: Settlement, at: OffsetDateTime) {
+pub async fn settle(setup: &CleanupSetup, message: i64, settlement: Settlement, at: OffsetDateTime) {
     let asked = ConfirmationOutcome {
         message,
         tries: 1,
@@ -278,7 +278,7 @@ pub async fn settle(setup: &Setup, message: i64, settlement: Settlement, at: Off
 #[test]
 fn message_awaiting_confirmation_stays_until_it_is_settled() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep_message(asked_about(9 * DAY, "one")).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
@@ -294,7 +294,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
 #[test]
 fn unconfirmed_messages_are_deleted_after_a_day() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         for id in ["refused", "awaiting", "confirmed"] {
             setup.keep_message(asked_about(Duration::ZERO, id)).await;
         }
@@ -311,7 +311,7 @@ fn unconfirmed_messages_are_deleted_after_a_day() {
 #[test]
 fn clock_jump_also_pauses_deletion_of_deliveries() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.http().await;
         let message = setup.keep_one(DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;

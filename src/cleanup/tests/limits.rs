@@ -6,7 +6,7 @@ use crate::store::{DeliveryState, Disposition, NewRejection, Origin, RejectionKi
 const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
 
-impl Setup {
+impl CleanupSetup {
     /// Stores large messages and returns their ids.
     pub async fn keep_large(&self, count: usize) -> Vec<i64> {
         let body = format!("\"{}\"", "x".repeat(BODY));
@@ -35,14 +35,14 @@ impl Setup {
     }
 }
 
-async fn limited() -> (Setup, Cleaner) {
-    (Setup::new(), cleaner(Retention::Keep, &[], Some(LIMIT)))
+async fn limited() -> (CleanupSetup, Cleaner) {
+    (CleanupSetup::new(), cleaner(Retention::Keep, &[], Some(LIMIT)))
 }
 
 #[test]
 fn released_message_is_retained_from_its_release() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let now = OffsetDateTime::now_utc();
         let rejection = NewRejection {
             received_at: now - 10 * DAY,
@@ -140,7 +140,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
 #[test]
 fn replay_is_accepted_while_messages_are_rejected() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], Some(LIMIT));
         let ids = setup.keep_large(250).await;
@@ -157,7 +157,7 @@ fn replay_is_accepted_while_messages_are_rejected() {
 #[test]
 fn space_used_by_other_data_does_not_reject_messages() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let mut cleaner = cleaner(Retention::Keep, &[], Some(50_000));
         setup.keep_large(3).await;
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -170,7 +170,7 @@ fn space_used_by_other_data_does_not_reject_messages() {
 #[test]
 fn write_above_the_limit_is_detected() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.store.cleanup().limit_size(LIMIT);
         setup.keep_large(100).await;
         let noticed =
@@ -211,7 +211,7 @@ fn size_limit_deletes_no_message_too_many() {
     ];
     for (name, limit, sizes) in shapes {
         run(async {
-            let setup = Setup::new();
+            let setup = CleanupSetup::new();
             for size in &sizes {
                 let body = format!("\"{}\"", "x".repeat(*size));
                 setup.keep("acme", Duration::ZERO, &body).await;

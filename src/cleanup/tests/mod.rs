@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
+use super::cleaner::CleanupOutcome;
 use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
@@ -26,13 +27,13 @@ mod yielding;
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 const DAY: Duration = Duration::from_secs(86_400);
 
-struct Setup {
+struct CleanupSetup {
     _directory: TempDir,
     store: Store,
     number: std::cell::Cell<u64>,
 }
 
-impl Setup {
+impl CleanupSetup {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("creel.db");
@@ -120,7 +121,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
 #[test]
 fn messages_past_retention_are_deleted() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep("acme", 7 * DAY + Duration::from_micros(1), "1").await;
         setup.keep("acme", 7 * DAY, "2").await;
         setup.keep("acme", Duration::ZERO, "3").await;
@@ -135,7 +136,7 @@ fn messages_past_retention_are_deleted() {
 #[test]
 fn source_retention_overrides_the_default() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         for source in ["short", "kept", "other"] {
             setup.keep(source, 2 * DAY, "1").await;
             setup.keep(source, 30 * DAY, "1").await;
@@ -152,7 +153,7 @@ fn source_retention_overrides_the_default() {
 #[test]
 fn message_that_expires_later_is_deleted_in_a_later_run() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         for hour in 0..5 {
             setup.keep("acme", Duration::from_secs(3_600 * hour), "1").await;
@@ -170,7 +171,7 @@ fn message_that_expires_later_is_deleted_in_a_later_run() {
 #[test]
 fn key_of_deleted_message_is_retained_for_a_week() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep_with_id("acme", 2 * DAY, "1", "the id").await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -186,7 +187,7 @@ fn key_of_deleted_message_is_retained_for_a_week() {
 #[test]
 fn message_with_unmerged_key_is_not_deleted() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let message = setup.keep_one(DAY).await;
         let step =
             setup.store.cleanup().delete_messages(vec![message], store::RetentionRule::default()).await;
@@ -198,7 +199,7 @@ fn message_with_unmerged_key_is_not_deleted() {
 #[test]
 fn size_limit_deletes_oldest_and_returns_space() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let body = format!("\"{}\"", "x".repeat(20_000));
         for _ in 0..500 {
             setup.keep("acme", Duration::ZERO, &body).await;
@@ -219,7 +220,7 @@ fn size_limit_deletes_oldest_and_returns_space() {
 #[test]
 fn clock_jump_stops_deletion_until_confirmed() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep("acme", Duration::ZERO, "1").await;
         let mut cleaner = cleaner(Retention::For(7 * DAY), &[], None);
         let later = NOW + 3_650 * DAY;
@@ -236,7 +237,7 @@ fn clock_jump_stops_deletion_until_confirmed() {
 #[test]
 fn restart_does_not_end_the_pause_after_a_jump() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep("acme", Duration::ZERO, "1").await;
         let policy = || policy(Retention::For(7 * DAY));
         let later = NOW + 3_650 * DAY;
@@ -251,7 +252,7 @@ fn restart_does_not_end_the_pause_after_a_jump() {
 #[test]
 fn messages_are_deleted_during_ingest() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         for _ in 0..50 {
             setup.keep("acme", 30 * DAY, "1").await;
         }
@@ -280,7 +281,7 @@ fn messages_are_deleted_during_ingest() {
 #[test]
 fn clock_set_back_over_restart_ignores_old_confirmation() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         setup.keep("acme", 30 * DAY, "1").await;
         let keep = Retention::For(60 * DAY);
         cleaner(keep, &[], None).run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();

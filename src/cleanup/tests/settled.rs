@@ -12,7 +12,7 @@ fn body() -> String {
     format!("\"{}\"", "x".repeat(BODY_BYTES))
 }
 
-impl Setup {
+impl CleanupSetup {
     async fn keep_awaiting(&self, count: usize) -> Vec<i64> {
         let mut ids = Vec::new();
         for _ in 0..count {
@@ -35,7 +35,7 @@ fn limited() -> Cleaner {
     cleaner(Retention::Keep, &[], Some(LIMIT))
 }
 
-async fn make_room(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> usize {
+async fn make_room(cleaner: &mut Cleaner, setup: &CleanupSetup, later: Duration) -> usize {
     cleaner.make_room(&setup.store.cleanup(), NOW + later, later).await.unwrap().messages
 }
 
@@ -43,7 +43,7 @@ async fn make_room(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> usi
 fn settled_messages_make_room_before_newer_ones() {
     for settlement in [Settlement::Confirmed, Settlement::Refused] {
         run(async {
-            let (setup, mut cleaner) = (Setup::new(), limited());
+            let (setup, mut cleaner) = (CleanupSetup::new(), limited());
             cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             let awaiting = setup.keep_awaiting(250).await;
             assert_eq!(make_room(&mut cleaner, &setup, Duration::ZERO).await, 0);
@@ -65,7 +65,7 @@ fn settled_messages_make_room_before_newer_ones() {
 #[test]
 fn message_asked_about_again_stays() {
     run(async {
-        let (setup, mut cleaner) = (Setup::new(), limited());
+        let (setup, mut cleaner) = (CleanupSetup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let awaiting = setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
@@ -79,7 +79,7 @@ fn message_asked_about_again_stays() {
 #[test]
 fn settled_message_makes_room_after_restart() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let awaiting = setup.keep_awaiting(250).await;
         limited().run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         for id in &awaiting {
@@ -97,7 +97,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
     let set_back = 5 * MINUTE;
     for (retention, limit) in [(Retention::For(DAY), None), (Retention::Keep, Some(LIMIT))] {
         run(async {
-            let setup = Setup::new();
+            let setup = CleanupSetup::new();
             let target = setup.target(TargetKind::Http, Origin::Api).await;
             let mut cleaner = cleaner(retention, &[], limit);
             let old = NewMessage { received_at: NOW - 300 * DAY, ..message("acme", DAY, &body(), "old") };
@@ -120,7 +120,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
 #[test]
 fn failed_deletion_is_retried_in_the_next_run() {
     run(async {
-        let (setup, mut cleaner) = (Setup::new(), limited());
+        let (setup, mut cleaner) = (CleanupSetup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let ids = setup.keep_large(250).await;
         test_support::change(
@@ -138,7 +138,7 @@ fn failed_deletion_is_retried_in_the_next_run() {
 #[test]
 fn rejected_message_wakes_the_cleanup() {
     run(async {
-        let (setup, mut cleaner) = (Setup::new(), limited());
+        let (setup, mut cleaner) = (CleanupSetup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;

@@ -5,7 +5,7 @@ use crate::store::{
     DeliveryState, Disposition, MessageFilter, NewReplay, Origin, ReplayStep, TargetKind, TargetState,
 };
 
-impl Setup {
+impl CleanupSetup {
     async fn set_state(&self, target: i64, state: TargetState, reason: Option<&str>, at: OffsetDateTime) {
         let reason = reason.map(str::to_owned);
         self.store.target_registry().set_target_state(target, state, reason, at).await.unwrap();
@@ -17,7 +17,7 @@ impl Setup {
     }
 }
 
-async fn run_at(cleaner: &mut Cleaner, setup: &Setup, later: Duration) -> CleanupOutcome {
+async fn run_at(cleaner: &mut Cleaner, setup: &CleanupSetup, later: Duration) -> CleanupOutcome {
     cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
 
@@ -36,7 +36,7 @@ fn deliveries_to_inactive_target_become_dead_after_a_week() {
             (TargetState::Removed, None, "the target was removed at 2026-11-22T12:00:00Z"),
         ];
         for (state, reason, says) in rows {
-            let setup = Setup::new();
+            let setup = CleanupSetup::new();
             // The removal of a target made through the API drops its deliveries.
             let target = setup.target(TargetKind::Http, Origin::Environment).await;
             let (first, second) =
@@ -57,7 +57,7 @@ fn deliveries_to_inactive_target_become_dead_after_a_week() {
 #[test]
 fn old_deliveries_to_active_target_stay_pending() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
         let delivery = setup.deliver(message, target, NOW - 20 * DAY).await;
@@ -72,7 +72,7 @@ fn old_deliveries_to_active_target_stay_pending() {
 #[test]
 fn many_pending_deliveries_are_discarded_in_one_run() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
         setup.store.delivery_queue().deliver_again(message, vec![target; 5_000], NOW).await.unwrap().unwrap();
@@ -85,7 +85,7 @@ fn many_pending_deliveries_are_discarded_in_one_run() {
 #[test]
 fn removed_target_is_deleted_after_its_last_delivery() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let used = setup.target(TargetKind::Http, Origin::Api).await;
         let unused = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(Duration::ZERO).await;
@@ -108,7 +108,7 @@ fn removed_target_is_deleted_after_its_last_delivery() {
 #[test]
 fn replay_target_is_removed_after_an_idle_day() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.target(TargetKind::Http, Origin::Replay).await;
         let message = setup.keep_one(Duration::ZERO).await;
         let state = async || setup.store.reads().target(target).await.unwrap().unwrap().state;
@@ -146,7 +146,7 @@ fn replay_target_is_removed_after_an_idle_day() {
 #[test]
 fn abandoned_listener_retains_nothing_and_is_removed_after_a_month() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let opened = setup
             .store
             .listener_registry()
@@ -169,7 +169,7 @@ fn abandoned_listener_retains_nothing_and_is_removed_after_a_month() {
 #[test]
 fn finished_replays_are_deleted_after_a_month() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         for _ in 0..2 {
             let replay = NewReplay { filter: MessageFilter::default(), target: None, rate: 1, through: None };
             setup.store.delivery_queue().create_replay(replay, NOW).await.unwrap();

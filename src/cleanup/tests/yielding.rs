@@ -7,7 +7,7 @@ const LIMIT: u64 = 4_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-impl Setup {
+impl CleanupSetup {
     async fn listener(&self, is_connected: bool) -> i64 {
         self.listener_to("laptop", Vec::new(), is_connected).await
     }
@@ -77,7 +77,7 @@ fn expendable_targets_yield_and_others_do_not() {
             ("undeclared", true),
         ];
         for (what, yields) in rows {
-            let setup = Setup::new();
+            let setup = CleanupSetup::new();
             let undeclared = TargetState::Removed;
             let target = match what {
                 "active" => setup.in_state(TargetState::Active, Origin::Api, NOW).await,
@@ -116,7 +116,7 @@ fn expendable_targets_yield_and_others_do_not() {
 #[test]
 fn absent_listener_yields_before_other_expendable_targets() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let disabled = setup.in_state(TargetState::Disabled, Origin::Api, NOW).await;
         let first = setup.keep_one(DAY).await;
         let delivery = setup.deliver(first, disabled, NOW).await;
@@ -129,7 +129,7 @@ fn absent_listener_yields_before_other_expendable_targets() {
 #[test]
 fn message_of_an_active_target_does_not_yield_with_a_listener() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let active = setup.target(TargetKind::Http, Origin::Api).await;
         let listener = setup.listener(false).await;
         assert!(setup.is_full_with(&[active, listener]).await);
@@ -141,7 +141,7 @@ fn message_of_an_active_target_does_not_yield_with_a_listener() {
 #[test]
 fn steady_sender_is_accepted_despite_absent_listeners() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         for number in 0..20 {
             setup.listener_to(&format!("laptop-{number}"), vec![Pattern::new("*")], false).await;
         }
@@ -179,7 +179,7 @@ fn steady_sender_is_accepted_despite_absent_listeners() {
 #[test]
 fn absent_targets_keep_old_messages_until_disk_is_short() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let paused = setup.in_state(TargetState::Paused, Origin::Api, NOW).await;
         let undeclared = setup.target(TargetKind::Http, Origin::Environment).await;
         let away = setup.listener_to("away", Vec::new(), false).await;
@@ -216,7 +216,7 @@ fn absent_targets_keep_old_messages_until_disk_is_short() {
 #[test]
 fn removed_target_drops_its_pending_deliveries() {
     run(async {
-        let setup = Setup::new();
+        let setup = CleanupSetup::new();
         let target = setup.target(TargetKind::Http, Origin::Api).await;
         let message = setup.keep_one(10 * DAY).await;
         let delivery = setup.deliver(message, target, NOW).await;

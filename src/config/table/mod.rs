@@ -7,7 +7,7 @@ mod targets;
 mod variable;
 
 use super::noun::Noun;
-pub use variable::{Absent, Variable};
+pub use variable::{AbsentValue, Variable};
 
 /// Prefix of all variables of creel.
 pub const PREFIX: &str = "CREEL_";

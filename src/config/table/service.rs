@@ -1,6 +1,6 @@
 //! Rows of the service and of sources.
 
-use super::variable::{Absent, Variable};
+use super::variable::{AbsentValue, Variable};
 
 const NEW_SECRET: &str = "<paste the output of `creel secret`>";
 
@@ -8,7 +8,7 @@ const NEW_SECRET: &str = "<paste the output of `creel secret`>";
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_LISTEN",
-        absent: Absent::Default("127.0.0.1:8080"),
+        absent: AbsentValue::Default("127.0.0.1:8080"),
         unit: "address:port",
         secret: false,
         doc: "address for webhooks; port 0 picks a free one (image: `0.0.0.0:8080`)",
@@ -16,7 +16,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_ADMIN_LISTEN",
-        absent: Absent::Means("on `CREEL_LISTEN`"),
+        absent: AbsentValue::Means("on `CREEL_LISTEN`"),
         unit: "address:port",
         secret: false,
         doc: "separate address for API and metrics; `/metrics` needs no token there",
@@ -24,7 +24,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_ADMIN_TOKEN",
-        absent: Absent::Means("generated at the first start, shown once"),
+        absent: AbsentValue::Means("generated at the first start, shown once"),
         unit: "16 or more visible ASCII characters",
         secret: true,
         doc: "token for the admin API and `/metrics`; without it, `creel token` makes a new one",
@@ -32,7 +32,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_READ_TOKEN",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "16 or more visible ASCII characters",
         secret: true,
         doc: "read-only token: lists, message heads (`creel tail`) and `/metrics`, but no message content",
@@ -40,7 +40,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_LISTENER_TOKEN",
-        absent: Absent::Means("none; only the admin token can listen"),
+        absent: AbsentValue::Means("none; only the admin token can listen"),
         unit: "16 or more visible ASCII characters",
         secret: true,
         doc: "token for `creel listen`: opens listeners, which receive complete messages, and nothing else",
@@ -48,7 +48,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_DATABASE",
-        absent: Absent::Default("data/creel.db"),
+        absent: AbsentValue::Default("data/creel.db"),
         unit: "path",
         secret: false,
         doc: "the database file (image: `/data/creel.db`); a missing directory is created",
@@ -56,7 +56,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_KEY",
-        absent: Absent::Means("a key file next to the database, created at the first start"),
+        absent: AbsentValue::Means("a key file next to the database, created at the first start"),
         unit: "32 or more characters",
         secret: true,
         doc: "encrypts the secrets in the database; they are lost without it",
@@ -64,7 +64,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_PUBLIC_URL",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "http(s) URL",
         secret: false,
         doc: "public URL of this service, for printed endpoints and schemes that sign the URL",
@@ -72,7 +72,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TRUSTED_PROXIES",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "list of CIDRs or addresses",
         secret: false,
         doc: "proxies whose `X-Forwarded-For` is trusted",
@@ -80,7 +80,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_RETENTION",
-        absent: Absent::Default("7d"),
+        absent: AbsentValue::Default("7d"),
         unit: "duration, or `off`",
         secret: false,
         doc: "age at which messages are deleted; `off` never deletes by age",
@@ -88,7 +88,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_ATTEMPT_RETENTION",
-        absent: Absent::Default("7d"),
+        absent: AbsentValue::Default("7d"),
         unit: "duration, or `off`",
         secret: false,
         doc: "age at which deliveries and attempts of delivered messages are deleted",
@@ -96,7 +96,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_DEAD_RETENTION",
-        absent: Absent::Default("30d"),
+        absent: AbsentValue::Default("30d"),
         unit: "duration, or `off`",
         secret: false,
         doc: "age at which dead letters are deleted",
@@ -104,7 +104,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_QUARANTINE_SIZE",
-        absent: Absent::Default("256MiB"),
+        absent: AbsentValue::Default("256MiB"),
         unit: "size",
         secret: false,
         doc: "limit on the rejected requests in the database, at most a quarter of the free disk; divided fairly between sources and client networks",
@@ -112,7 +112,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_QUARANTINE_RETENTION",
-        absent: Absent::Default("7d"),
+        absent: AbsentValue::Default("7d"),
         unit: "duration",
         secret: false,
         doc: "age at which rejected requests that may be genuine are deleted; others are deleted after a day",
@@ -120,7 +120,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_CLEANUP_INTERVAL",
-        absent: Absent::Default("1m"),
+        absent: AbsentValue::Default("1m"),
         unit: "duration",
         secret: false,
         doc: "interval of the cleanup",
@@ -128,7 +128,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_MAX_DATABASE_SIZE",
-        absent: Absent::Means("no limit"),
+        absent: AbsentValue::Means("no limit"),
         unit: "size",
         secret: false,
         doc: "above this size the oldest finished messages are deleted",
@@ -136,7 +136,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_MIN_FREE",
-        absent: Absent::Default("256MiB"),
+        absent: AbsentValue::Default("256MiB"),
         unit: "size",
         secret: false,
         doc: "minimum free disk space; below it messages get 503",
@@ -144,7 +144,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_MAX_BODY",
-        absent: Absent::Default("25MiB"),
+        absent: AbsentValue::Default("25MiB"),
         unit: "size",
         secret: false,
         doc: "largest body of a message (GitHub sends up to 25 MB); larger ones get 413",
@@ -152,7 +152,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_BODY_BUDGET",
-        absent: Absent::Default("64MiB"),
+        absent: AbsentValue::Default("64MiB"),
         unit: "size",
         secret: false,
         doc: "memory for all bodies in flight; above it messages get 503",
@@ -160,7 +160,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_CHECKPOINT",
-        absent: Absent::Default("on"),
+        absent: AbsentValue::Default("on"),
         unit: "`on` or `off`",
         secret: false,
         doc: "`off` if Litestream controls checkpoints",
@@ -168,7 +168,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_LOG",
-        absent: Absent::Default("info"),
+        absent: AbsentValue::Default("info"),
         unit: "`off`, `error`, `warn`, `info`, `debug`, `trace`, or `module=level` with commas between",
         secret: false,
         doc: "log level on stderr",
@@ -176,7 +176,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_LOG_FORMAT",
-        absent: Absent::Default("text"),
+        absent: AbsentValue::Default("text"),
         unit: "`text` or `json`",
         secret: false,
         doc: "format of log lines",
@@ -184,7 +184,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_RECIPES",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "path",
         secret: false,
         doc: "file with your own recipes, in the format of `docs/recipes.md`",
@@ -192,7 +192,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_EVENTS",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "list of names of `A-Z a-z 0-9 _ . -`",
         secret: false,
         doc: "events that your own app may emit",
@@ -200,7 +200,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_ALLOW_IPS",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "list of CIDRs or addresses",
         secret: false,
         doc: "private addresses that targets made through the API may reach; targets from the environment may reach any address",
@@ -208,7 +208,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_GITHUB_META_URL",
-        absent: Absent::Default("https://api.github.com/meta"),
+        absent: AbsentValue::Default("https://api.github.com/meta"),
         unit: "http(s) URL",
         secret: false,
         doc: "URL of GitHub's address list (`_ALLOW_IPS=github`)",
@@ -216,7 +216,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_PROVIDER",
-        absent: Absent::Means("the name, if it is a provider's"),
+        absent: AbsentValue::Means("the name, if it is a provider's"),
         unit: "name of a provider",
         secret: false,
         doc: "provider whose rules apply; `CREEL_SOURCE_GITHUB_SECRET` alone is a complete source",
@@ -224,7 +224,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_PATH",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "16 or more of `A-Z a-z 0-9 _ -`",
         secret: true,
         doc: "random last part of the source's URL; `creel secret` makes one",
@@ -232,7 +232,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_URL",
-        absent: Absent::Means("`CREEL_PUBLIC_URL` and the request's path and query"),
+        absent: AbsentValue::Means("`CREEL_PUBLIC_URL` and the request's path and query"),
         unit: "http(s) URL",
         secret: false,
         doc: "URL as registered at the provider, for schemes that sign it; if it has no query, the request's is appended",
@@ -240,7 +240,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_ALLOW_IPS",
-        absent: Absent::Means("every address"),
+        absent: AbsentValue::Means("every address"),
         unit: "list of CIDRs or addresses",
         secret: false,
         doc: "addresses that may send; `github` stands for GitHub's published list (provider `github` only)",
@@ -248,7 +248,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_METHODS",
-        absent: Absent::Means("provider's, otherwise `POST`"),
+        absent: AbsentValue::Means("provider's, otherwise `POST`"),
         unit: "list of `GET`, `POST`, `PUT`, `PATCH` and `DELETE`",
         secret: false,
         doc: "accepted methods; others get 405",
@@ -256,7 +256,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_PROBE",
-        absent: Absent::Means("`no`: 405"),
+        absent: AbsentValue::Means("`no`: 405"),
         unit: "`yes` or `no`",
         secret: false,
         doc: "replies 200 to HEAD and GET without storing anything, with a separate limit of `_RATE`, for senders and load balancers that check a URL (generic providers only)",
@@ -264,7 +264,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_RATE",
-        absent: Absent::Means("no limit; `5/s` if only confirmation verifies the sender"),
+        absent: AbsentValue::Means("no limit; `5/s` if only confirmation verifies the sender"),
         unit: "count per `s`, `m` or `h`",
         secret: false,
         doc: "limit for each client address, such as `50/s`; above it requests get 429",
@@ -272,7 +272,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_DEDUPE",
-        absent: Absent::Means("no duplicates are dropped"),
+        absent: AbsentValue::Means("no duplicates are dropped"),
         unit: "duration",
         secret: false,
         doc: "window in which duplicates are dropped, for senders without a delivery id (compares method, query and body)",
@@ -280,7 +280,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_CONFIRM_URL",
-        absent: Absent::Means("provider's, otherwise no confirmation"),
+        absent: AbsentValue::Means("provider's, otherwise no confirmation"),
         unit: "http(s) URL with values of the message in path or query",
         secret: false,
         doc: "API that confirms a message before it is delivered; `{query:id}`, `{header:X-Id}`, `{json:/data/id}` and `{form:id}` are replaced by values of the message",
@@ -288,7 +288,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_CONFIRM_EXPECT",
-        absent: Absent::Means("provider's, otherwise `2xx`"),
+        absent: AbsentValue::Means("provider's, otherwise `2xx`"),
         unit: "`2xx` or a status from 200 to 299, then conditions `/json/pointer=value`",
         secret: false,
         doc: "response that confirms a message; after another response the request is repeated for three days, then the message is rejected",
@@ -296,7 +296,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_CONFIRM_TOKEN",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "visible ASCII characters",
         secret: true,
         doc: "sent to `_CONFIRM_URL` as `Authorization: Bearer`",
@@ -304,7 +304,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_RETENTION",
-        absent: Absent::Means("`CREEL_RETENTION`"),
+        absent: AbsentValue::Means("`CREEL_RETENTION`"),
         unit: "duration, or `off`",
         secret: false,
         doc: "age at which this source's messages are deleted",
@@ -312,7 +312,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_TOLERANCE",
-        absent: Absent::Means("provider's, otherwise `5m`"),
+        absent: AbsentValue::Means("provider's, otherwise `5m`"),
         unit: "duration",
         secret: false,
         doc: "largest accepted difference between a signed timestamp and the clock",
@@ -320,7 +320,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_REPLY_STATUS",
-        absent: Absent::Means("provider's"),
+        absent: AbsentValue::Means("provider's"),
         unit: "200 to 299",
         secret: false,
         doc: "status of the reply to a stored message",
@@ -328,7 +328,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_REPLY_BODY",
-        absent: Absent::Means("provider's"),
+        absent: AbsentValue::Means("provider's"),
         unit: "text, may be empty",
         secret: false,
         doc: "body of the reply to a stored message",

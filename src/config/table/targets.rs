@@ -1,12 +1,12 @@
 //! Rows of targets.
 
-use super::variable::{Absent, Variable};
+use super::variable::{AbsentValue, Variable};
 
 /// In the order of the documentation.
 pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_TARGET_<NAME>_URL",
-        absent: Absent::Means("`_EXEC` is set instead"),
+        absent: AbsentValue::Means("`_EXEC` is set instead"),
         unit: "http(s) URL",
         secret: true,
         doc: "URL that receives messages by POST, also a private address; enough for a complete target",
@@ -14,7 +14,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_EXEC",
-        absent: Absent::Means("`_URL` is set instead"),
+        absent: AbsentValue::Means("`_URL` is set instead"),
         unit: "program and arguments",
         secret: false,
         doc: "command that reads the body from stdin and metadata from `HOOK_…` variables; split like a shell line, but run without a \
@@ -23,7 +23,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_EVENTS",
-        absent: Absent::Default("*"),
+        absent: AbsentValue::Default("*"),
         unit: "list of events; `*` stands for any characters",
         secret: false,
         doc: "events to deliver, such as `github.push billing.*`; one without `*` must be in `CREEL_EVENTS` or start with a source's name and a dot",
@@ -31,7 +31,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_FILTER",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "list of conditions, or a JSON array of them",
         secret: false,
         doc: "conditions on the payload, all of which must hold; `/place=value`, `/place=one|other`, `/place` (present), `!/place` (absent); \
@@ -41,7 +41,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_OWNER",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "text",
         secret: false,
         doc: "delivers only events that the app emits for this owner, never a received message",
@@ -49,7 +49,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_SECRET",
-        absent: Absent::Means("not signed"),
+        absent: AbsentValue::Means("not signed"),
         unit: "`whsec_` and base64 (`creel secret --whsec`), or any text",
         secret: true,
         doc: "signs deliveries to `_URL` as Standard Webhooks defines (`webhook-signature`); verifying libraries need the `whsec_` form, \
@@ -58,7 +58,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_HEADERS",
-        absent: Absent::Means("none"),
+        absent: AbsentValue::Means("none"),
         unit: "JSON object of texts",
         secret: true,
         doc: "additional headers of requests to `_URL`",
@@ -66,7 +66,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_CONTENT_TYPE",
-        absent: Absent::Means("as received; JSON for events of the app"),
+        absent: AbsentValue::Means("as received; JSON for events of the app"),
         unit: "`json` or `form`",
         secret: false,
         doc: "format that bodies are converted to for `_URL`",
@@ -74,7 +74,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_CONCURRENCY",
-        absent: Absent::Default("8"),
+        absent: AbsentValue::Default("8"),
         unit: "1 to 1000",
         secret: false,
         doc: "largest number of simultaneous deliveries (1 with `_ORDER=strict`)",
@@ -82,7 +82,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_ORDER",
-        absent: Absent::Default("any"),
+        absent: AbsentValue::Default("any"),
         unit: "`any` or `strict`",
         secret: false,
         doc: "`strict` starts a delivery after the previous one succeeded or became a dead letter; with `any`, a failing delivery does not delay others",
@@ -90,7 +90,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_RATE",
-        absent: Absent::Means("no limit"),
+        absent: AbsentValue::Means("no limit"),
         unit: "count per `s`, `m` or `h`",
         secret: false,
         doc: "largest delivery rate, such as `50/s`",
@@ -98,7 +98,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_TIMEOUT",
-        absent: Absent::Default("30s"),
+        absent: AbsentValue::Default("30s"),
         unit: "duration up to 15m",
         secret: false,
         doc: "timeout of each attempt",

@@ -5,20 +5,23 @@
 pub struct Variable {
     /// The complete name; a source's or target's starts with the pattern of its `Noun`.
     pub name: &'static str,
-    pub absent: Absent,
+    pub absent: AbsentValue,
     /// Format of the value, for the documentation.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub unit: &'static str,
     /// Whether the value is never printed.
     pub secret: bool,
     /// Markdown, one or two sentences without a full stop at the end.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub doc: &'static str,
     /// A value for `.env.example`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub example: &'static str,
 }
 
 /// Behaviour of a variable that is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum AbsentValue {
     /// The text that is parsed instead.
     Default(&'static str),
     /// A description of the behaviour.

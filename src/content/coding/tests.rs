@@ -92,8 +92,8 @@ fn members_are_limited() {
 
 #[test]
 fn memory_is_requested_before_use() {
-    struct Counted(usize, usize);
-    impl DecodeBudget for Counted {
+    struct ChunkCount(usize, usize);
+    impl DecodeBudget for ChunkCount {
         fn max_bytes(&self) -> usize {
             usize::MAX
         }
@@ -104,10 +104,10 @@ fn memory_is_requested_before_use() {
         }
     }
     let body = gzip(&vec![b'x'; 600_000]);
-    let mut enough = Counted(1 << 20, 0);
+    let mut enough = ChunkCount(1 << 20, 0);
     let decoded = decode(&body, &[Coding::Gzip], &mut enough).unwrap();
     assert!((decoded.len()..=1 << 20).contains(&enough.1) && decoded.capacity() <= enough.1);
-    assert_eq!(decode(&body, &[Coding::Gzip], &mut Counted(500_000, 0)), Err(CodingProblem::NoRoom));
+    assert_eq!(decode(&body, &[Coding::Gzip], &mut ChunkCount(500_000, 0)), Err(CodingProblem::NoRoom));
 }
 
 #[test]

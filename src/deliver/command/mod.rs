@@ -12,10 +12,10 @@ mod output;
 use std::os::unix::process::ExitStatusExt as _;
 use std::pin::{Pin, pin};
 use std::process::ExitStatus;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Fuse, FusedFuture as _, FutureExt as _};
+use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
@@ -53,7 +53,7 @@ pub async fn run(
     let output = Mutex::new(CommandOutput::default());
     let ended = follow(&mut group, attempt, &output).await;
     let status = group.reap().await;
-    let excerpt = output.into_inner().unwrap_or_else(PoisonError::into_inner).excerpt();
+    let excerpt = output.into_inner().excerpt();
     match ended {
         CommandExit::ByItself => AttemptResult { excerpt, ..judge(status) },
         CommandExit::TimedOut => {

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use rustix::process::{Pid, WaitOptions, getpid, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,10 +22,10 @@ static COMMANDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Starts a command and registers its id, to distinguish it from orphans.
 pub fn start(command: &mut Command) -> io::Result<Child> {
-    let _starting = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+    let _starting = STARTING.read();
     let child = command.spawn()?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
-    COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).extend(id.filter(|_| is_first_process()));
+    COMMANDS.lock().extend(id.filter(|_| is_first_process()));
     Ok(child)
 }
 
@@ -52,8 +52,8 @@ fn is_first_process() -> bool {
 
 /// Returns false while a command is being started.
 fn look() -> bool {
-    let Ok(_none_is_starting) = STARTING.try_write() else { return false };
-    let mut commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(_none_is_starting) = STARTING.try_write() else { return false };
+    let mut commands = COMMANDS.lock();
     let children = children();
     commands.retain(|command| children.iter().any(|child| child.id.as_raw_pid() == *command));
     for child in children {

@@ -1,8 +1,8 @@
 //! Output of a command: read to its end, so that the command never blocks, and stored in part.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Limit on the size of an excerpt.
@@ -71,7 +71,7 @@ pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<CommandO
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; READ_AT_ONCE];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
-        output.lock().unwrap_or_else(PoisonError::into_inner).add(&buffer[..read]);
+        output.lock().add(&buffer[..read]);
     }
 }
 

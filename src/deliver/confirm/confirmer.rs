@@ -1,29 +1,23 @@
 //! Sends due confirmation requests, with one lane per source.
 
 use futures_util::future::{join, join_all};
-use time::OffsetDateTime;
 
 use super::lane::ConfirmationLane;
 use super::source::ConfirmationSource;
 use crate::outbound::Client;
-use crate::store::DeliveryQueue;
+use crate::store::{Clock, DeliveryQueue};
 
 /// Sends due confirmation requests.
 #[derive(Debug)]
 pub struct Confirmer {
     store: DeliveryQueue,
-    clock: fn() -> OffsetDateTime,
+    clock: Clock,
     lanes: Vec<ConfirmationLane>,
     client: Client,
 }
 
 impl Confirmer {
-    pub fn new(
-        store: DeliveryQueue,
-        clock: fn() -> OffsetDateTime,
-        client: Client,
-        sources: Vec<ConfirmationSource>,
-    ) -> Self {
+    pub fn new(store: DeliveryQueue, clock: Clock, client: Client, sources: Vec<ConfirmationSource>) -> Self {
         let lane = |source: ConfirmationSource| {
             ConfirmationLane::new(source.name.clone(), Some(source), &store, &client)
         };
@@ -32,7 +26,8 @@ impl Confirmer {
 
     /// Sends all due requests, and returns the next due time. After an error of the store, the
     /// affected requests stay due.
-    pub async fn run_once(&mut self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    #[cfg(test)]
+    pub async fn run_once(&mut self, now: time::OffsetDateTime) -> Option<time::OffsetDateTime> {
         self.take_up_what_is_left().await;
         let steps = join_all(self.lanes.iter().map(|lane| lane.run_once(now))).await;
         steps.into_iter().filter_map(|step| step.unwrap_or(None)).min()
@@ -54,7 +49,7 @@ impl Confirmer {
     /// Adds lanes for sources no longer confirmed or configured: their messages must expire too.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
-            log::warn!("which messages await their confirmation cannot be read: {why}");
+            log::warn!("cannot read the sources with unconfirmed messages: {why}");
             Vec::new()
         });
         for name in awaiting {

@@ -2,12 +2,13 @@
 //! login.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
@@ -19,7 +20,7 @@ use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{
     ByteLimit, CodingProblem, ConfirmResult, FetchRequest, Headers, Login, Question, charset, codings, decode,
 };
-use crate::store::{DeliveryQueue, DueConfirmation, Settlement, Unavailable};
+use crate::store::{Clock, DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
 /// Concurrent requests per source.
 const CONCURRENCY: usize = 4;
@@ -82,12 +83,15 @@ impl ConfirmationLane {
     }
 
     /// Runs until the process exits.
-    pub async fn run(&self, clock: fn() -> OffsetDateTime) {
+    pub async fn run(&self, clock: Clock) {
         loop {
             let pause = match self.run_once(clock()).await {
                 Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),
                 Err(why) => {
-                    log::warn!("source {}: confirmation stops for a moment: {why}", self.name);
+                    log::warn!(
+                        "source={}: confirmation pauses for {PAUSE_AFTER_TROUBLE:?}: {why}",
+                        self.name
+                    );
                     Some(PAUSE_AFTER_TROUBLE)
                 }
             };
@@ -122,10 +126,15 @@ impl ConfirmationLane {
         let asked = asked(&due, answer, now, random_jitter());
         match asked.settlement {
             Settlement::Refused => {
-                log::info!("source {}: message {} is refused: {}", self.name, due.message, asked.reason);
+                log::info!(
+                    "source={} message={}: not confirmed, rejected: {}",
+                    self.name,
+                    due.message,
+                    asked.reason
+                );
             }
             Settlement::Confirmed | Settlement::Again { .. } => {
-                log::debug!("source {}: message {}: {}", self.name, due.message, asked.reason);
+                log::debug!("source={} message={}: {}", self.name, due.message, asked.reason);
             }
         }
         self.store.settle_confirmation(asked, now).await
@@ -227,12 +236,12 @@ impl ConfirmationLane {
     }
 
     fn complain(&self, words: &str) {
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complained = self.complained.lock();
         if complained.is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS) {
             return;
         }
         *complained = Some(Instant::now());
-        log::warn!("source {}: its messages cannot be confirmed now: {words}", self.name);
+        log::warn!("source={}: its messages cannot be confirmed now: {words}", self.name);
     }
 
     /// Returns the login, if the API requires one.

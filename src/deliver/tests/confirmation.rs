@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use super::super::confirm::{ConfirmationSource, Confirmer};
-use super::server::Reply;
+use super::server::ScriptedReply;
 use super::*;
 use crate::config::Config;
 use crate::outbound::Client;
@@ -82,7 +82,7 @@ pub(super) async fn ask_through(confirmer: &mut Confirmer, pauses: &[i64]) {
 
 #[test]
 fn message_is_delivered_only_after_confirmation() {
-    let api = Server::start(|_| Reply::With(200, "", r#"{"status":"paid"}"#));
+    let api = Server::start(|_| ScriptedReply::With(200, "", r#"{"status":"paid"}"#));
     with_store(async |store| {
         let id = keep(&store, payment("a/b c")).await;
         assert_eq!(state_of_message(&store, id).await.as_deref(), Some("awaiting"));
@@ -106,7 +106,7 @@ fn message_is_delivered_only_after_confirmation() {
 fn answer_in_utf_16_confirms() {
     // ASCII characters in UTF-16 are pairs of bytes that are valid UTF-8.
     let api = Server::start(|_| {
-        Reply::With(
+        ScriptedReply::With(
             200,
             "content-type: application/json; charset=utf-16be\r\n",
             "\0{\0\"\0s\0t\0a\0t\0u\0s\0\"\0:\0\"\0p\0a\0i\0d\0\"\0}",
@@ -123,7 +123,7 @@ fn answer_in_utf_16_confirms() {
 #[test]
 fn compressed_answer_confirms() {
     let body: &[u8] = Box::leak(gzip(br#"{"status":"paid"}"#).into_boxed_slice());
-    let api = Server::start(|_| Reply::Bytes(200, "content-encoding: gzip\r\n", body));
+    let api = Server::start(|_| ScriptedReply::Bytes(200, "content-encoding: gzip\r\n", body));
     with_store(async |store| {
         let id = keep(&store, payment("one")).await;
         confirmer(&store, pay(&api)).run_once(clock()).await;
@@ -142,7 +142,7 @@ fn unreadable_answer_is_retried_with_reason() {
         ("content-encoding: gzip\r\n", bomb, "its body is larger than 1 MiB when decompressed"),
     ];
     for (headers, body, reason) in rows {
-        let api = Server::start(move |_| Reply::Bytes(200, headers, body));
+        let api = Server::start(move |_| ScriptedReply::Bytes(200, headers, body));
         with_store(async |store| {
             let id = keep(&store, payment("one")).await;
             confirmer(&store, pay(&api)).run_once(clock()).await;
@@ -165,8 +165,8 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 fn late_payment_is_confirmed_later() {
     let times = AtomicUsize::new(0);
     let api = Server::start(move |_| match times.fetch_add(1, Ordering::Relaxed) {
-        0 => Reply::With(200, "", r#"{"status":"open"}"#),
-        _ => Reply::With(200, "", r#"{"status":"paid"}"#),
+        0 => ScriptedReply::With(200, "", r#"{"status":"open"}"#),
+        _ => ScriptedReply::With(200, "", r#"{"status":"paid"}"#),
     });
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
@@ -188,7 +188,7 @@ fn late_payment_is_confirmed_later() {
 
 #[test]
 fn unknown_message_is_rejected_after_three_attempts() {
-    let api = Server::start(|_| Reply::Status(404));
+    let api = Server::start(|_| ScriptedReply::Status(404));
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
         ask_through(&mut confirmer(&store, pay(&api)), &PAUSES_SECONDS).await;
@@ -205,15 +205,15 @@ fn unknown_message_is_rejected_after_three_attempts() {
 #[test]
 fn other_answers_are_retried_for_three_days() {
     let large: &'static str = Box::leak("x".repeat((1 << 20) + 1).into_boxed_str());
-    let replies: [(Reply, &str); 8] = [
-        (Reply::With(200, "", r#"{"status":"open"}"#), "answered 200, but"),
-        (Reply::With(200, "", "<html>"), "answered 200, but not with JSON"),
-        (Reply::With(302, "location: /hooks/paid\r\n", ""), "answered 302"),
-        (Reply::Status(401), "answered 401"),
-        (Reply::Status(403), "answered 403"),
-        (Reply::Status(500), "answered 500"),
-        (Reply::With(200, "", large), "larger than 1048576 bytes"),
-        (Reply::Reset, "exchange failed"),
+    let replies: [(ScriptedReply, &str); 8] = [
+        (ScriptedReply::With(200, "", r#"{"status":"open"}"#), "answered 200, but"),
+        (ScriptedReply::With(200, "", "<html>"), "answered 200, but not with JSON"),
+        (ScriptedReply::With(302, "location: /hooks/paid\r\n", ""), "answered 302"),
+        (ScriptedReply::Status(401), "answered 401"),
+        (ScriptedReply::Status(403), "answered 403"),
+        (ScriptedReply::Status(500), "answered 500"),
+        (ScriptedReply::With(200, "", large), "larger than 1048576 bytes"),
+        (ScriptedReply::Reset, "exchange failed"),
     ];
     for (reply, reason) in replies {
         let answer = reply.clone();
@@ -241,7 +241,7 @@ fn unreachable_api_is_retried_after_restart() {
         ("CREEL_SOURCE_PAY_PROVIDER", "none"),
         ("CREEL_SOURCE_PAY_CONFIRM_URL", "http://127.0.0.1:1/{query:id}"),
     ]);
-    let api = Server::start(|_| Reply::With(200, "", r#"{"status":"paid"}"#));
+    let api = Server::start(|_| ScriptedReply::With(200, "", r#"{"status":"paid"}"#));
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
         let next = confirmer(&store, nobody).run_once(clock()).await.unwrap();
@@ -263,7 +263,7 @@ fn pause_requested_by_api_is_respected() {
         (429, "", 4.5..6.0),
         (500, "retry-after: 3600\r\n", 4.5..6.0),
     ] {
-        let api = Server::start(move |_| Reply::With(status, header, ""));
+        let api = Server::start(move |_| ScriptedReply::With(status, header, ""));
         with_store(async |store| {
             keep(&store, payment("abc")).await;
             let began = clock();
@@ -276,7 +276,7 @@ fn pause_requested_by_api_is_respected() {
 
 #[test]
 fn unaskable_message_is_rejected_without_request() {
-    let api = Server::start(|_| Reply::Status(200));
+    let api = Server::start(|_| ScriptedReply::Status(200));
     with_store(async |store| {
         let question = Question::Unaskable("query field id is missing".to_owned());
         let id = keep(&store, about("pay", &question)).await;
@@ -340,9 +340,9 @@ fn slow_api_gets_few_requests_and_delays_no_others() {
     let held = Arc::clone(&gate);
     let slow = Server::start(move |_| {
         held.pass();
-        Reply::With(200, "", r#"{"status":"paid"}"#)
+        ScriptedReply::With(200, "", r#"{"status":"paid"}"#)
     });
-    let quick = Server::start(|_| Reply::Status(200));
+    let quick = Server::start(|_| ScriptedReply::Status(200));
     let mut sources_of_both = pay(&slow);
     sources_of_both.extend(sources(&[
         ("CREEL_SOURCE_SHOP_PROVIDER", "none"),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::lane::MemoryPressure;
 use super::super::replays;
 use super::lanes::lane;
-use super::server::{Asked, Reply};
+use super::server::{RecordedRequest, ScriptedReply};
 use super::*;
 use crate::store::test_support;
 use crate::store::{
@@ -37,7 +37,7 @@ fn retries_run_despite_concurrent_messages() {
         let first: std::sync::Mutex<std::collections::HashSet<Vec<u8>>> = Default::default();
         let server = Server::start(move |asked| {
             let fails = asked.body.starts_with(b"\"a") && first.lock().unwrap().insert(asked.body.clone());
-            Reply::Status(if fails { 404 } else { 200 })
+            ScriptedReply::Status(if fails { 404 } else { 200 })
         });
         for number in 0..40 {
             let wanted = vec![Pattern::new(&format!("t{number}.x"))];
@@ -63,7 +63,7 @@ fn retries_run_despite_concurrent_messages() {
 #[test]
 fn orphan_at_head_does_not_block_strict_queue() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict).await;
         let gone = keep(&store, message("github.push", "1")).await;
@@ -89,7 +89,7 @@ fn orphan_at_head_does_not_block_strict_queue() {
 #[test]
 fn formerly_strict_queue_skips_failing_head() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Hang);
+        let server = Server::start(|_| ScriptedReply::Hang);
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict.clone()).await;
         store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
@@ -129,7 +129,7 @@ fn formerly_strict_queue_skips_failing_head() {
 #[test]
 fn target_without_readable_secrets_gets_no_messages() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
         test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
         // Any change of a target causes a new read.
@@ -157,7 +157,7 @@ fn shutdown_completes_with_locked_database() {
         let mut running = tokio::task::spawn_local(run(store.clone(), stopping));
         let server = Server::start(|_| {
             std::thread::sleep(Duration::from_millis(500));
-            Reply::Status(200)
+            ScriptedReply::Status(200)
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
@@ -179,7 +179,7 @@ fn resident() -> usize {
 #[test]
 fn bodies_in_all_lanes_are_bounded() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Hang);
+        let server = Server::start(|_| ScriptedReply::Hang);
         for number in 0..40 {
             create(&store, settings(&format!("t{number}"), &server.url)).await;
         }
@@ -212,7 +212,7 @@ fn lane_loads_one_message_under_memory_pressure() {
 #[test]
 fn new_delivery_starts_immediately_after_clock_rollback() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
         let id = keep(&store, message("github.push", "1")).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
@@ -226,7 +226,7 @@ fn new_delivery_starts_immediately_after_clock_rollback() {
 #[test]
 fn replay_does_not_delay_messages() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         for number in 0..20 {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
             store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
@@ -263,7 +263,7 @@ fn echoed_secret_is_not_stored() {
     with_engine(|store| async move {
         let server = Server::start(|asked| {
             let shown = format!("500: {:?}", asked.headers);
-            Reply::With(500, "", Box::leak(shown.into_boxed_str()))
+            ScriptedReply::With(500, "", Box::leak(shown.into_boxed_str()))
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "1")).await;
@@ -276,7 +276,8 @@ fn echoed_secret_is_not_stored() {
 #[test]
 fn new_credential_is_never_sent_to_old_url() {
     with_engine(|store| async move {
-        let (a, b) = (Server::start(|_| Reply::Status(200)), Server::start(|_| Reply::Status(200)));
+        let (a, b) =
+            (Server::start(|_| ScriptedReply::Status(200)), Server::start(|_| ScriptedReply::Status(200)));
         let quiet = TargetSettings { events: vec![Pattern::new("none.x")], ..settings("t0", &a.url) };
         let first = create(&store, quiet.clone()).await;
         for number in 1..150 {
@@ -306,7 +307,7 @@ fn new_credential_is_never_sent_to_old_url() {
             tokio::time::sleep(Duration::from_millis(120)).await;
         }
         let got = |server: &Server, credential: &str| {
-            let is_wrong = |credential: &str, asked: &Asked| {
+            let is_wrong = |credential: &str, asked: &RecordedRequest| {
                 asked.headers.get("x-credential").is_some_and(|given| given == credential)
             };
             server.asked().iter().filter(|asked| is_wrong(credential, asked)).count()
@@ -319,7 +320,7 @@ fn new_credential_is_never_sent_to_old_url() {
 #[test]
 fn replay_to_current_targets_excludes_conflicts() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         create(&store, settings("app", &server.url)).await;
         for body in ["1", "2"] {
             let new = NewMessage {
@@ -353,9 +354,9 @@ fn late_410_from_old_url_keeps_target_active() {
     with_engine(|store| async move {
         let old = Server::start(|_| {
             std::thread::sleep(SECOND);
-            Reply::Status(410)
+            ScriptedReply::Status(410)
         });
-        let new = Server::start(|_| Reply::Status(200));
+        let new = Server::start(|_| ScriptedReply::Status(200));
         let target = create(&store, settings("app", &old.url)).await;
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -7,7 +7,7 @@ use super::super::confirm::ConfirmationSource;
 use super::confirmation::{
     PAUSES_SECONDS, ask_through, confirmation, confirmer, sources, values, with_store,
 };
-use super::server::{Asked, Reply};
+use super::server::{RecordedRequest, ScriptedReply};
 use super::*;
 use crate::store::{ConfirmationRequest, ConfirmationState};
 
@@ -28,13 +28,13 @@ impl Paypal {
             if asked.target.ends_with("/v1/oauth2/token") {
                 let number = given.fetch_add(1, Ordering::Relaxed) + 1;
                 let text = format!(r#"{{"access_token":"token-{number}","expires_in":{seconds}}}"#);
-                return Reply::With(200, "", Box::leak(text.into_boxed_str()));
+                return ScriptedReply::With(200, "", Box::leak(text.into_boxed_str()));
             }
             let number: usize =
                 asked.headers["authorization"].trim_start_matches("Bearer token-").parse().unwrap();
             match number > taken.load(Ordering::Relaxed) {
-                true => Reply::With(200, "", r#"{"verification_status":"SUCCESS"}"#),
-                false => Reply::Status(401),
+                true => ScriptedReply::With(200, "", r#"{"verification_status":"SUCCESS"}"#),
+                false => ScriptedReply::Status(401),
             }
         });
         Self { server, issued, ended }
@@ -50,7 +50,7 @@ impl Paypal {
         ])
     }
 
-    fn asked_at(&self, path: &str) -> Vec<Asked> {
+    fn asked_at(&self, path: &str) -> Vec<RecordedRequest> {
         self.server.asked().into_iter().filter(|asked| asked.target.ends_with(path)).collect()
     }
 }
@@ -131,8 +131,8 @@ fn expired_login_is_not_used() {
 #[test]
 fn third_paypal_failure_rejects_the_message() {
     let api = Server::start(|asked| match asked.target.ends_with(VERIFY) {
-        true => Reply::With(200, "", r#"{"verification_status":"FAILURE"}"#),
-        false => Reply::With(200, "", r#"{"access_token":"t","expires_in":31668}"#),
+        true => ScriptedReply::With(200, "", r#"{"verification_status":"FAILURE"}"#),
+        false => ScriptedReply::With(200, "", r#"{"access_token":"t","expires_in":31668}"#),
     });
     let paypal = Paypal { server: api, issued: Arc::default(), ended: Arc::default() };
     with_store(async |store| {
@@ -149,7 +149,7 @@ fn third_paypal_failure_rejects_the_message() {
 fn failed_login_does_not_count_as_answer() {
     for (status, body, reason) in [(401, "", "its login answered 401"), (200, "{}", "its login answered 200")]
     {
-        let api = Server::start(move |_| Reply::With(status, "", body));
+        let api = Server::start(move |_| ScriptedReply::With(status, "", body));
         let paypal = Paypal { server: api, issued: Arc::default(), ended: Arc::default() };
         with_store(async |store| {
             let id = keep(&store, posted("{}")).await;

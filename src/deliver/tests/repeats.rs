@@ -1,7 +1,7 @@
 //! Repeated messages that need confirmation, and other bodies with the same ids.
 
 use super::confirmation::{ask_through, confirmation, confirmer, sources, values, with_store};
-use super::server::Reply;
+use super::server::ScriptedReply;
 use super::*;
 use crate::deliver::confirm::ConfirmationSource;
 use crate::store::{ConfirmationRequest, ConfirmationState, IngestError, RetentionRule, Unavailable};
@@ -12,8 +12,8 @@ const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
 /// The API has an object for every question that begins with `paid`.
 fn api() -> Server {
     Server::start(|asked| match asked.target.contains("/paid") {
-        true => Reply::Status(200),
-        false => Reply::Status(404),
+        true => ScriptedReply::Status(200),
+        false => ScriptedReply::Status(404),
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// One request as received.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RecordedRequest {
     pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
@@ -17,7 +17,7 @@ pub struct Asked {
 
 /// The reply to a request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum ScriptedReply {
     Status(u16),
     With(u16, &'static str, &'static str),
     Bytes(u16, &'static str, &'static [u8]),
@@ -25,18 +25,18 @@ pub enum Reply {
     Reset,
 }
 
-type Rule = dyn Fn(&Asked) -> Reply + Send + Sync;
+type Rule = dyn Fn(&RecordedRequest) -> ScriptedReply + Send + Sync;
 
 pub struct Server {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl Server {
-    pub fn start(rule: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn start(rule: impl Fn(&RecordedRequest) -> ScriptedReply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
         let (rule, remembered): (Arc<Rule>, _) = (Arc::new(rule), asked.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -47,26 +47,26 @@ impl Server {
         Self { url, asked }
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<Asked>>) {
+fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<RecordedRequest>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     while let Some(asked) = read(&mut reader) {
         let reply = rule(&asked);
         remembered.lock().unwrap().push(asked);
         let (status, headers, body) = match reply {
-            Reply::Status(status) => (status, "", &b""[..]),
-            Reply::With(status, headers, body) => (status, headers, body.as_bytes()),
-            Reply::Bytes(status, headers, body) => (status, headers, body),
-            Reply::Hang => {
+            ScriptedReply::Status(status) => (status, "", &b""[..]),
+            ScriptedReply::With(status, headers, body) => (status, headers, body.as_bytes()),
+            ScriptedReply::Bytes(status, headers, body) => (status, headers, body),
+            ScriptedReply::Hang => {
                 thread::sleep(Duration::from_secs(60));
                 return;
             }
-            Reply::Reset => return,
+            ScriptedReply::Reset => return,
         };
         let length = body.len();
         let text = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n");
@@ -76,7 +76,7 @@ fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<Asked>>) {
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+fn read(reader: &mut BufReader<TcpStream>) -> Option<RecordedRequest> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;
@@ -92,5 +92,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
     let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Asked { target, headers, body })
+    Some(RecordedRequest { target, headers, body })
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use standardwebhooks::Webhook;
 
-use super::server::{Asked, Reply};
+use super::server::{RecordedRequest, ScriptedReply};
 use super::*;
 use crate::store::{ContentType, LARGE_BYTES, TargetState};
 
@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn delivery_has_exact_body_provider_headers_and_signature() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::With(200, "", "thank you"));
+        let server = Server::start(|_| ScriptedReply::With(200, "", "thank you"));
         create(&store, settings("app", &server.url)).await;
         let body = "{ \"name\":\"Zo\u{eb}\",\n \"n\": 1e400 }";
         let id =
@@ -52,7 +52,7 @@ fn delivery_has_exact_body_provider_headers_and_signature() {
 #[test]
 fn emitted_event_is_sent_as_json_or_form() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(204));
+        let server = Server::start(|_| ScriptedReply::Status(204));
         create(&store, settings("json", &format!("{}/json", server.url))).await;
         let form = TargetSettings {
             content_type: Some(ContentType::Form),
@@ -64,8 +64,9 @@ fn emitted_event_is_sent_as_json_or_form() {
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
         let mut asked = server.asked();
         asked.sort_by_key(|one| one.target.clone());
-        let of =
-            |one: &Asked| (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap());
+        let of = |one: &RecordedRequest| {
+            (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap())
+        };
         let form = "id=7&items=%5B1%2C2%5D&who=Zo%C3%AB+%26+co";
         assert_eq!(of(&asked[0]).0, "application/x-www-form-urlencoded");
         let mut fields: Vec<String> = of(&asked[0]).1.split('&').map(str::to_owned).collect();
@@ -86,7 +87,7 @@ fn waiting_large_form_is_signed_late_and_overtaken() {
             if asked.body.len() > LARGE_BYTES {
                 std::thread::sleep(SECOND * 2);
             }
-            Reply::Status(204)
+            ScriptedReply::Status(204)
         });
         let form = TargetSettings {
             content_type: Some(ContentType::Form),
@@ -104,7 +105,7 @@ fn waiting_large_form_is_signed_late_and_overtaken() {
         let asked = server.asked();
         let is_large: Vec<bool> = asked.iter().map(|one| one.body.len() > LARGE_BYTES).collect();
         assert_eq!(is_large, [false, false, true, true]);
-        let signed_at = |one: &Asked| one.headers["webhook-timestamp"].parse::<i64>().unwrap();
+        let signed_at = |one: &RecordedRequest| one.headers["webhook-timestamp"].parse::<i64>().unwrap();
         assert!(signed_at(&asked[3]) - signed_at(&asked[2]) >= 1, "signed after the first was delivered");
     });
 }
@@ -114,10 +115,10 @@ fn failing_target_is_retried_until_it_answers() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
-            0 => Reply::Reset,
-            1 => Reply::With(500, "", "no"),
-            2 => Reply::With(302, "location: http://169.254.169.254/\r\n", ""),
-            _ => Reply::Status(200),
+            0 => ScriptedReply::Reset,
+            1 => ScriptedReply::With(500, "", "no"),
+            2 => ScriptedReply::With(302, "location: http://169.254.169.254/\r\n", ""),
+            _ => ScriptedReply::Status(200),
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "{}")).await;
@@ -140,7 +141,7 @@ fn failing_target_is_retried_until_it_answers() {
 #[test]
 fn failing_delivery_is_dead_after_twelve_attempts() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(400));
+        let server = Server::start(|_| ScriptedReply::Status(400));
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "{}")).await;
         for tries in 1..=12 {
@@ -158,8 +159,8 @@ fn pause_requested_by_target_is_respected() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
         let server = Server::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
-            0 => Reply::With(503, "retry-after: 3600\r\n", ""),
-            _ => Reply::Status(200),
+            0 => ScriptedReply::With(503, "retry-after: 3600\r\n", ""),
+            _ => ScriptedReply::Status(200),
         });
         create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "{}")).await;
@@ -174,7 +175,7 @@ fn pause_requested_by_target_is_respected() {
 #[test]
 fn target_answering_410_is_disabled_with_pending_deliveries() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(410));
+        let server = Server::start(|_| ScriptedReply::Status(410));
         let id = create(&store, settings("app", &server.url)).await;
         keep(&store, message("github.push", "{}")).await;
         let deadline = Instant::now() + LIMIT;
@@ -186,7 +187,7 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
         pass(&store, SECOND * 1_000).await;
         // Once another target has received a message, this one would have received a request as
         // well.
-        let well = Server::start(|_| Reply::Status(200));
+        let well = Server::start(|_| ScriptedReply::Status(200));
         create(&store, settings("well", &well.url)).await;
         keep(&store, message("github.push", "{}")).await;
         until(&store, "the other target has received it", |_| !well.asked().is_empty()).await;
@@ -207,9 +208,9 @@ fn strict_target_keeps_order_despite_failure() {
         let server = Server::start(move |asked| {
             let is_second = asked.body == b"2";
             if is_second && tries.fetch_add(1, Ordering::SeqCst) < 2 {
-                Reply::Status(500)
+                ScriptedReply::Status(500)
             } else {
-                Reply::Status(200)
+                ScriptedReply::Status(200)
             }
         });
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
@@ -231,8 +232,9 @@ fn strict_target_keeps_order_despite_failure() {
 #[test]
 fn failing_message_does_not_block_others() {
     with_engine(|store| async move {
-        let server =
-            Server::start(|asked| if asked.body == b"1" { Reply::Status(500) } else { Reply::Status(200) });
+        let server = Server::start(|asked| {
+            if asked.body == b"1" { ScriptedReply::Status(500) } else { ScriptedReply::Status(200) }
+        });
         let serial = TargetSettings { concurrency: 1, ..settings("app", &server.url) };
         create(&store, serial).await;
         for number in 1..=4 {
@@ -251,8 +253,9 @@ fn open_breaker_uses_no_attempts_and_permits_one_probe() {
     with_engine(|store| async move {
         let is_well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let answers = is_well.clone();
-        let server =
-            Server::start(move |_| Reply::Status(if answers.load(Ordering::SeqCst) { 200 } else { 503 }));
+        let server = Server::start(move |_| {
+            ScriptedReply::Status(if answers.load(Ordering::SeqCst) { 200 } else { 503 })
+        });
         create(&store, TargetSettings { concurrency: 1, ..settings("app", &server.url) }).await;
         for number in 1..=20 {
             keep(&store, message("github.push", &number.to_string())).await;
@@ -273,7 +276,7 @@ fn open_breaker_uses_no_attempts_and_permits_one_probe() {
 #[test]
 fn delivery_to_unavailable_target_is_dead_after_a_week() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(503));
+        let server = Server::start(|_| ScriptedReply::Status(503));
         create(&store, TargetSettings { concurrency: 1, ..settings("app", &server.url) }).await;
         for number in 1..=20 {
             keep(&store, message("github.push", &number.to_string())).await;
@@ -295,7 +298,7 @@ fn deliveries_in_flight_stay_within_target_limit() {
             MOST.fetch_max(NOW.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
             NOW.fetch_sub(1, Ordering::SeqCst);
-            Reply::Status(200)
+            ScriptedReply::Status(200)
         });
         let id = create(&store, TargetSettings { concurrency: 3, ..settings("app", &server.url) }).await;
         store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
@@ -312,7 +315,8 @@ fn deliveries_in_flight_stay_within_target_limit() {
 #[test]
 fn hanging_target_does_not_delay_others() {
     with_engine(|store| async move {
-        let (hanging, well) = (Server::start(|_| Reply::Hang), Server::start(|_| Reply::Status(200)));
+        let (hanging, well) =
+            (Server::start(|_| ScriptedReply::Hang), Server::start(|_| ScriptedReply::Status(200)));
         let hangs = TargetSettings { timeout: Duration::from_secs(1), ..settings("hangs", &hanging.url) };
         let hanging_id = create(&store, hangs).await;
         create(&store, settings("well", &well.url)).await;
@@ -338,7 +342,7 @@ fn hanging_target_does_not_delay_others() {
 #[test]
 fn paused_target_gets_all_deliveries_after_resume() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         let id = create(&store, settings("app", &server.url)).await;
         store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         for number in 1..=10 {
@@ -354,7 +358,7 @@ fn paused_target_gets_all_deliveries_after_resume() {
 #[test]
 fn delivery_rate_is_respected() {
     with_engine(|store| async move {
-        let server = Server::start(|_| Reply::Status(200));
+        let server = Server::start(|_| ScriptedReply::Status(200));
         let rate = crate::store::DeliveryRate { count: 50, per: Duration::from_secs(1) };
         create(&store, TargetSettings { rate: Some(rate), ..settings("app", &server.url) }).await;
         let began = Instant::now();

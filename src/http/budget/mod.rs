@@ -6,9 +6,10 @@
 //! are dropped, see `shortage`; if none may be dropped, the younger ones give way to the oldest.
 
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -62,10 +63,6 @@ impl Budget {
     pub fn max_decoded_bytes(&self) -> usize {
         self.total_bytes / 4
     }
-
-    fn lock(&self) -> MutexGuard<'_, InFlight> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Bytes reserved for one body, released on drop.
@@ -86,7 +83,7 @@ impl Reservation {
     /// If the budget, or the client's share of it, is used up.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
-        self.grow(&mut budget.lock(), bytes).map_err(|_| BudgetExhausted)
+        self.grow(&mut budget.in_flight.lock(), bytes).map_err(|_| BudgetExhausted)
     }
 
     /// Like `grow_to`, but waits briefly, and drops bodies that are too slow.
@@ -116,7 +113,7 @@ impl Reservation {
     /// Returns true if the room is reserved, false if the body may wait for it.
     fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
-        let mut in_flight = budget.lock();
+        let mut in_flight = budget.in_flight.lock();
         let short = match self.grow(&mut in_flight, bytes) {
             Ok(()) => return Ok(true),
             Err(short) => short,
@@ -164,7 +161,7 @@ impl Reservation {
 
     fn wait_no_longer(&mut self) {
         let Some(id) = self.id else { return };
-        let mut in_flight = self.budget.lock();
+        let mut in_flight = self.budget.in_flight.lock();
         let Some(body) = in_flight.bodies.get_mut(&id) else { return };
         let is_waiting = std::mem::take(&mut body.wanted) > 0;
         if std::mem::take(&mut body.is_displaced) || is_waiting {
@@ -225,7 +222,7 @@ impl Reservation {
     pub fn watch(&mut self) {
         if self.dropped.is_none() {
             let budget = Arc::clone(&self.budget);
-            let mut in_flight = budget.lock();
+            let mut in_flight = budget.in_flight.lock();
             let id = self.register(&mut in_flight);
             let dropped = Arc::new(Notify::new());
             if let Some(body) = in_flight.bodies.get_mut(&id) {
@@ -240,7 +237,7 @@ impl Reservation {
     pub fn arrived(&self, bytes: usize) {
         if self.dropped.is_some()
             && let Some(id) = self.id
-            && let Some(body) = self.budget.lock().bodies.get_mut(&id)
+            && let Some(body) = self.budget.in_flight.lock().bodies.get_mut(&id)
         {
             body.pace.arrived(bytes, Instant::now());
         }
@@ -258,7 +255,7 @@ impl Reservation {
     pub fn complete(&mut self) {
         if self.dropped.take().is_some()
             && let Some(id) = self.id
-            && let Some(body) = self.budget.lock().bodies.get_mut(&id)
+            && let Some(body) = self.budget.in_flight.lock().bodies.get_mut(&id)
         {
             body.dropped = None;
         }
@@ -270,7 +267,7 @@ impl Drop for Reservation {
         if self.bytes == 0 && self.id.is_none() {
             return;
         }
-        let mut in_flight = self.budget.lock();
+        let mut in_flight = self.budget.in_flight.lock();
         let body = self.id.and_then(|id| in_flight.bodies.remove(&id));
         in_flight.waiting -= usize::from(body.is_some_and(|body| body.wanted > 0));
         in_flight.bytes -= self.bytes;

@@ -33,7 +33,7 @@ pub struct Demand {
 
 /// A body that may be dropped.
 #[derive(Clone, Copy, Debug)]
-struct Droppable {
+struct DroppableBody {
     id: u64,
     client: Network,
     bytes: usize,
@@ -48,7 +48,7 @@ struct Crowd {
     /// Also those that cannot be dropped.
     bodies: usize,
     /// The slowest last.
-    droppable: Vec<Droppable>,
+    droppable: Vec<DroppableBody>,
 }
 
 impl InFlight {
@@ -77,7 +77,7 @@ impl InFlight {
     }
 
     /// Drops those that hold the most first.
-    fn drop_some(&mut self, mut bodies: Vec<Droppable>, coming: &mut usize, needed_bytes: usize) {
+    fn drop_some(&mut self, mut bodies: Vec<DroppableBody>, coming: &mut usize, needed_bytes: usize) {
         bodies.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then(a.progress.total_cmp(&b.progress)));
         for body in bodies {
             // Dropping a body also frees the room for its copies.
@@ -97,8 +97,8 @@ impl InFlight {
     }
 
     /// Other bodies that hold something and are too slow for it.
-    fn slow(&self, demand: Demand, now: Instant) -> Vec<Droppable> {
-        let of_client = |body: &Droppable| !demand.is_of_share || body.client == demand.client;
+    fn slow(&self, demand: Demand, now: Instant) -> Vec<DroppableBody> {
+        let of_client = |body: &DroppableBody| !demand.is_of_share || body.client == demand.client;
         let measured = self.bodies.iter().filter(|(id, _)| **id != demand.id).filter_map(|(id, body)| {
             let progress = body.pace.progress(body.bytes, now)?;
             body.droppable(*id, progress)
@@ -158,8 +158,8 @@ impl InFlight {
 }
 
 impl BodyInFlight {
-    fn droppable(&self, id: u64, progress: f64) -> Option<Droppable> {
+    fn droppable(&self, id: u64, progress: f64) -> Option<DroppableBody> {
         let may_be_dropped = self.bytes > 0 && self.wanted == 0 && self.dropped.is_some() && !self.is_dropped;
-        may_be_dropped.then_some(Droppable { id, client: self.client, bytes: self.bytes, progress })
+        may_be_dropped.then_some(DroppableBody { id, client: self.client, bytes: self.bytes, progress })
     }
 }

@@ -54,7 +54,7 @@ fn dropped_reservation_is_released() {
         let mut reservation = budget.reservation(CLIENT);
         assert_eq!(reservation.grow_to(100), Ok(()));
     }
-    let in_flight = budget.lock();
+    let in_flight = budget.in_flight.lock();
     assert_eq!(in_flight.bytes, 0);
     assert!(in_flight.of_clients.is_empty() && in_flight.bodies.is_empty());
 }

@@ -94,7 +94,7 @@ type NextClosing = (usize, bool, Reverse<Worth>, usize);
 
 /// The connections of one client network.
 #[derive(Debug, Default)]
-struct NetworkGroup {
+struct ConnectionGroup {
     open: usize,
     is_proxy: bool,
     /// Ordered so that the last is closed first.
@@ -104,14 +104,17 @@ struct NetworkGroup {
 /// Chooses at most `surplus` connections. Networks with up to `fair` connections count alike.
 pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) -> Choice {
     let mut of_networks: HashMap<Network, usize> = HashMap::new();
-    let mut groups: Vec<NetworkGroup> = Vec::new();
+    let mut groups: Vec<ConnectionGroup> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
         let place = match candidate.network {
             Some(network) => *of_networks.entry(network).or_insert(groups.len()),
             None => groups.len(),
         };
         if place == groups.len() {
-            groups.push(NetworkGroup { is_proxy: candidate.network.is_none(), ..NetworkGroup::default() });
+            groups.push(ConnectionGroup {
+                is_proxy: candidate.network.is_none(),
+                ..ConnectionGroup::default()
+            });
         }
         groups[place].open += 1;
         if let Some(class) = candidate.class {
@@ -139,7 +142,7 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
     Choice { connections, largest }
 }
 
-impl NetworkGroup {
+impl ConnectionGroup {
     /// How soon the next connection of this group is closed.
     fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
         // Otherwise a network with only fresh connections would cause those of others to be closed.

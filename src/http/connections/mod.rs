@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use parking_lot::{Mutex, MutexGuard};
 use prometheus::{IntCounterVec, IntGauge};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -131,7 +132,7 @@ impl Connections {
         };
         let entry =
             Arc::new(ConnectionEntry { progress: Mutex::new(progress), peer, ..ConnectionEntry::default() });
-        lock(&self.entries).insert(id, Arc::clone(&entry));
+        self.entries.lock().insert(id, Arc::clone(&entry));
         self.gauge.inc();
         self.open.fetch_add(1, Ordering::Relaxed);
         if self.is_short() {
@@ -159,8 +160,8 @@ impl Connections {
             progress.state == RegistryState::Idle
                 && now.saturating_duration_since(progress.since) < newcomer_age
         };
-        for entry in lock(&self.entries).values() {
-            if !is_newcomer(&lock(&entry.progress)) {
+        for entry in self.entries.lock().values() {
+            if !is_newcomer(&entry.progress.lock()) {
                 Link(Arc::clone(entry)).close_when_idle();
             }
         }
@@ -188,7 +189,7 @@ impl Connections {
 
     /// Closes the connections above the target, as far as they may be closed.
     fn make_room(&self, now: Instant) {
-        let entries: Vec<Arc<ConnectionEntry>> = lock(&self.entries).values().cloned().collect();
+        let entries: Vec<Arc<ConnectionEntry>> = self.entries.lock().values().cloned().collect();
         let is_closing = |entry: &&Arc<ConnectionEntry>| entry.is_closing.load(Ordering::Relaxed);
         let closing = entries.iter().filter(is_closing).count();
         let surplus = entries.len().saturating_sub(closing + self.target());
@@ -223,7 +224,7 @@ impl Connections {
 
 impl ConnectionEntry {
     fn candidate(&self, now: Instant) -> ClosingCandidate {
-        let progress = lock(&self.progress);
+        let progress = self.progress.lock();
         let idle_for = now.saturating_duration_since(progress.since);
         let may_be_closed = self.holds.load(Ordering::Relaxed) == 0;
         let class = match progress.state {
@@ -339,7 +340,7 @@ impl Link {
     }
 
     fn progress(&self) -> MutexGuard<'_, ConnectionProgress> {
-        lock(&self.0.progress)
+        self.0.progress.lock()
     }
 }
 
@@ -351,7 +352,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        lock(&self.connections.entries).remove(&self.id);
+        self.connections.entries.lock().remove(&self.id);
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
         self.connections.gauge.dec();
     }
@@ -384,10 +385,6 @@ impl ConnectionProgress {
         self.since = Instant::now();
         self.bytes = 0;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

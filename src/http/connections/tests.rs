@@ -185,7 +185,7 @@ fn closed_connection_is_notified_and_place_is_released() {
     assert!(all.iter().all(|one| one.link.stay_open(context).is_ok()));
     assert!(!connections.is_short());
     drop(all);
-    assert_eq!((connections.open.load(Ordering::Relaxed), lock(&connections.entries).len()), (0, 0));
+    assert_eq!((connections.open.load(Ordering::Relaxed), connections.entries.lock().len()), (0, 0));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
-use super::reach::{Reach, UnreachableName, Vetted};
+use super::reach::{Reach, UnreachableName, VettingResolver};
 use super::resolve::Resolver;
 use super::vetting::ForbiddenAddress;
 
@@ -140,7 +140,7 @@ impl Client {
         let client = self.inner.get(is_https, |builder| {
             // Lookups do not run on the runtime's threads: ingest has few, and a dead name server
             // would block them all.
-            builder.dns_resolver(Vetted { reach: Reach::Anywhere, resolver: Resolver::system() })
+            builder.dns_resolver(VettingResolver { reach: Reach::Anywhere, resolver: Resolver::system() })
         })?;
         Ok(client.request(method, url).headers(header_map(headers)?))
     }

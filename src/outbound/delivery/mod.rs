@@ -9,7 +9,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::client::{Clients, RequestError, describe, parse_method, with_body};
-use super::reach::{Reach, Vetted};
+use super::reach::{Reach, VettingResolver};
 use super::resolve::Resolver;
 
 /// Limit on the bytes of a response body that are read; the connection of a longer one is closed.
@@ -43,7 +43,7 @@ pub struct DeliveryClient {
 
 #[derive(Debug)]
 struct Inner {
-    vetted: Vetted,
+    vetted: VettingResolver,
     clients: Clients,
 }
 
@@ -64,7 +64,7 @@ impl DeliveryClient {
     }
 
     pub(super) fn with(reach: Reach, resolver: Resolver) -> Self {
-        let vetted = Vetted { reach, resolver };
+        let vetted = VettingResolver { reach, resolver };
         Self { inner: Arc::new(Inner { vetted, clients: Clients::default() }) }
     }
 

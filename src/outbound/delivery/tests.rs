@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::outbound::loopback::{Listening, PATIENCE, read_bytes, run};
+use crate::outbound::loopback::{LoopbackListener, PATIENCE, read_bytes, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(10);
@@ -20,10 +20,10 @@ fn post(url: &str, timeout: Duration) -> Result<DeliveryResponse, RequestError> 
 }
 
 /// Sends the reply to every request of every connection, and returns the requests.
-fn answering(reply: &str) -> (Listening, Receiver<Vec<u8>>) {
+fn answering(reply: &str) -> (LoopbackListener, Receiver<Vec<u8>>) {
     let (sender, requests) = channel();
     let (reply, sender) = (reply.to_owned(), Mutex::new(sender));
-    let server = Listening::start(move |mut stream| {
+    let server = LoopbackListener::start(move |mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         loop {
             let request = read_bytes(&mut reader);
@@ -39,8 +39,8 @@ fn answering(reply: &str) -> (Listening, Receiver<Vec<u8>>) {
 }
 
 /// Reads one request, sends the beginning of a reply, and continues with `go_on`.
-fn beginning(reply: &'static str, go_on: impl Fn(TcpStream) + Send + Sync + 'static) -> Listening {
-    Listening::start(move |mut stream| {
+fn beginning(reply: &'static str, go_on: impl Fn(TcpStream) + Send + Sync + 'static) -> LoopbackListener {
+    LoopbackListener::start(move |mut stream| {
         read_bytes(&mut BufReader::new(stream.try_clone().unwrap()));
         // The client may have closed.
         let _ = stream.write_all(reply.as_bytes());
@@ -132,7 +132,7 @@ fn error_status_is_a_response_with_retry_after() {
 
 #[test]
 fn redirect_is_returned_and_not_followed() {
-    let elsewhere = Listening::start(hold);
+    let elsewhere = LoopbackListener::start(hold);
     let locations = [
         "http://169.254.169.254/latest/meta-data/",
         "http://[fd00:ec2::254]/",
@@ -261,7 +261,8 @@ fn connection_errors_differ_and_omit_the_url() {
     let invalid = post(&format!("{}?token=hush", garbage.url()), LONG).unwrap_err();
     assert!(matches!(invalid, RequestError::Exchange(_)), "{invalid}");
 
-    let plain = Listening::start(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
+    let plain =
+        LoopbackListener::start(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
     let no_tls = post(&plain.url().replace("http:", "https:"), LONG).unwrap_err();
     assert!(matches!(no_tls, RequestError::Connect(_)), "{no_tls}");
 
@@ -275,7 +276,7 @@ fn sent_request_is_never_repeated_automatically() {
     // Answers the first request of a connection, and closes after it has read the second.
     let (sender, requests) = channel();
     let sender = Mutex::new(sender);
-    let server = Listening::start(move |mut stream| {
+    let server = LoopbackListener::start(move |mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         for reply in ["HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ""] {
             if !read_bytes(&mut reader).is_empty() {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use proptest::prelude::*;
 
 use super::*;
-use crate::outbound::loopback::{Listening, PATIENCE, read_bytes, reply, run};
+use crate::outbound::loopback::{LoopbackListener, PATIENCE, read_bytes, reply, run};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
@@ -68,8 +68,8 @@ fn endless_event_is_an_error() {
 }
 
 /// A server that writes these parts and then keeps the connection open.
-fn serve(parts: &'static [&'static str]) -> Listening {
-    Listening::start(move |mut stream: TcpStream| {
+fn serve(parts: &'static [&'static str]) -> LoopbackListener {
+    LoopbackListener::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         for part in parts {
             let _ = stream.write_all(part.as_bytes());
@@ -107,7 +107,7 @@ fn server_without_answer_is_detected() {
 
 #[test]
 fn end_of_stream_is_not_an_event() {
-    let server = Listening::start(|mut stream: TcpStream| {
+    let server = LoopbackListener::start(|mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         let _ = stream.write_all(format!("{HEAD}data: one\n\ndata: cut").as_bytes());
     });
@@ -123,7 +123,7 @@ fn end_of_stream_is_not_an_event() {
 #[test]
 fn other_status_is_returned_with_its_body() {
     let refusal = reply("401 Unauthorized", "", "{\"detail\":\"no\"}");
-    let server = Listening::start(move |mut stream: TcpStream| {
+    let server = LoopbackListener::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         let _ = stream.write_all(&refusal);
     });

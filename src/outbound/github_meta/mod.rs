@@ -5,10 +5,11 @@
 //! would reject every webhook.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Client, Response};
@@ -59,7 +60,7 @@ struct Validator {
 
 /// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refreshed {
+pub enum RefreshOutcome {
     /// A new list, which should be stored with [`GithubAddresses::to_cache`].
     Updated,
     /// The current list equals the published one.
@@ -86,7 +87,7 @@ struct Meta {
 
 /// The cached form: the meta API's own format, with an added validator.
 #[derive(Serialize, Deserialize)]
-struct Cached {
+struct CachedList {
     hooks: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     validator: Option<Validator>,
@@ -112,7 +113,7 @@ impl GithubAddresses {
     /// # Errors
     /// If the text is not such a list.
     pub fn from_cache(text: &str) -> Result<Self, ListError> {
-        let cached: Cached = serde_json::from_str(text)?;
+        let cached: CachedList = serde_json::from_str(text)?;
         Ok(Self::with(List { networks: networks(&cached.hooks)?, validator: cached.validator }))
     }
 
@@ -125,7 +126,7 @@ impl GithubAddresses {
     pub fn to_cache(&self) -> String {
         let list = self.current();
         let hooks = list.networks.iter().map(ToString::to_string).collect();
-        let cached = Cached { hooks, validator: list.validator };
+        let cached = CachedList { hooks, validator: list.validator };
         serde_json::to_string(&cached).expect("strings serialise")
     }
 
@@ -134,7 +135,7 @@ impl GithubAddresses {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
+        let list = self.list.read();
         list.networks.iter().any(|network| network.contains(&address))
     }
 
@@ -151,7 +152,7 @@ impl GithubAddresses {
     ///
     /// # Errors
     /// If there is no response, or an invalid one; the text is for the log.
-    pub async fn refresh(&self, client: &Client, url: &str) -> Result<Refreshed, String> {
+    pub async fn refresh(&self, client: &Client, url: &str) -> Result<RefreshOutcome, String> {
         let mut headers = vec![("accept".to_owned(), "application/vnd.github+json".to_owned())];
         let validator = self.current().validator.filter(|validator| validator.url == url);
         if let Some(validator) = &validator {
@@ -160,18 +161,18 @@ impl GithubAddresses {
         let response = client.request("GET", url, &headers, Vec::new(), REQUEST_TIMEOUT).await;
         let response = response.map_err(|error| error.to_string())?;
         match response.status {
-            304 if validator.is_some() => Ok(Refreshed::Unchanged),
+            304 if validator.is_some() => Ok(RefreshOutcome::Unchanged),
             200 => self.replace(&response, url),
             status => Err(format!("the answer has status {status}")),
         }
     }
 
-    fn replace(&self, response: &Response, url: &str) -> Result<Refreshed, String> {
+    fn replace(&self, response: &Response, url: &str) -> Result<RefreshOutcome, String> {
         let networks = Self::parse(&response.body).map_err(|error| error.to_string())?;
         let validator =
             response.header("etag").map(|etag| Validator { url: url.to_owned(), etag: etag.to_owned() });
-        *self.list.write().unwrap_or_else(PoisonError::into_inner) = List { networks, validator };
-        Ok(Refreshed::Updated)
+        *self.list.write() = List { networks, validator };
+        Ok(RefreshOutcome::Updated)
     }
 
     /// Refreshes immediately and then every hour, sooner after a failure; never returns. `persist`
@@ -183,7 +184,7 @@ impl GithubAddresses {
                 Ok(refreshed) => {
                     failures = 0;
                     log::debug!("GitHub's address list is fresh: {refreshed:?}");
-                    if refreshed == Refreshed::Updated {
+                    if refreshed == RefreshOutcome::Updated {
                         persist(self.to_cache()).await;
                     }
                 }
@@ -197,7 +198,7 @@ impl GithubAddresses {
     }
 
     fn current(&self) -> List {
-        self.list.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.list.read().clone()
     }
 }
 

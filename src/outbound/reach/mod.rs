@@ -66,12 +66,12 @@ async fn addresses(
 /// A resolver for the HTTP client that returns only allowed addresses, which are the only ones it
 /// connects to.
 #[derive(Clone, Debug)]
-pub(super) struct Vetted {
+pub(super) struct VettingResolver {
     pub reach: Reach,
     pub resolver: Resolver,
 }
 
-impl Resolve for Vetted {
+impl Resolve for VettingResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let Self { reach, resolver } = self.clone();
         Box::pin(async move {

@@ -7,10 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 /// Limit on concurrent lookups; the next name is queued.
@@ -85,7 +86,7 @@ impl Resolver {
 
     fn ask(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {
         let (sender, receiver) = oneshot::channel();
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         if let Some(waiting) = state.waiting.get_mut(name) {
             // Otherwise cancelled lookups of a dead name would accumulate.
             waiting.retain(|sender| !sender.is_closed());
@@ -115,10 +116,6 @@ impl Resolver {
 }
 
 impl SharedLookups {
-    fn lock(&self) -> MutexGuard<'_, LookupState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn work(&self) {
         while let Some(name) = self.next() {
             let answer = match (self.lookup)(&name) {
@@ -126,7 +123,7 @@ impl SharedLookups {
                 Ok(addresses) => Ok(addresses.into()),
                 Err(error) => Err(LookupError::new(&error.to_string())),
             };
-            let waiting = self.lock().waiting.remove(&name).unwrap_or_default();
+            let waiting = self.state.lock().waiting.remove(&name).unwrap_or_default();
             // The receiver may have been dropped.
             waiting.into_iter().for_each(|sender| drop(sender.send(answer.clone())));
         }
@@ -134,12 +131,11 @@ impl SharedLookups {
 
     /// Returns the next name with a receiver; `None` after the idle timeout.
     fn next(&self) -> Option<String> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.queue.is_empty() {
                 state.resting += 1;
-                let rested = self.work.wait_timeout_while(state, LINGER, |state| state.queue.is_empty());
-                state = rested.unwrap_or_else(PoisonError::into_inner).0;
+                self.work.wait_while_for(&mut state, |state| state.queue.is_empty(), LINGER);
                 state.resting -= 1;
             }
             let Some(name) = state.queue.pop_front() else {

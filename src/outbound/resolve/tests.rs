@@ -32,9 +32,9 @@ fn told() -> (Resolver, Receiver<String>, Sender<()>) {
     let (go, gone) = channel::<()>();
     let (asked, gone) = (Mutex::new(asked), Mutex::new(gone));
     let resolver = Resolver::new(move |name| {
-        asked.lock().unwrap().send(name.to_owned()).unwrap();
+        asked.lock().send(name.to_owned()).unwrap();
         // An error means that the test is over.
-        let _ = gone.lock().unwrap().recv();
+        let _ = gone.lock().recv();
         Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
     });
     (resolver, names, go)
@@ -65,8 +65,8 @@ fn dead_name_takes_one_thread_and_does_not_block_others() {
     let (started, is_dead) = (Mutex::new(alive.0), alive.1);
     let resolver = Resolver::new(move |name| {
         if name == "dead" {
-            started.lock().unwrap().send(()).unwrap();
-            let _ = hold.lock().unwrap().recv();
+            started.lock().send(()).unwrap();
+            let _ = hold.lock().recv();
         }
         Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
     });
@@ -89,7 +89,7 @@ fn threads_are_limited_and_cancelled_lookups_skipped() {
     }
     drop(resolver.ask("impatient"));
     let patient = resolver.ask("patient");
-    assert_eq!(resolver.shared.lock().threads, MAX_THREADS);
+    assert_eq!(resolver.shared.state.lock().threads, MAX_THREADS);
     assert!(names.try_recv().is_err(), "no thread is left");
 
     go.send(()).unwrap();
@@ -97,5 +97,5 @@ fn threads_are_limited_and_cancelled_lookups_skipped() {
     drop(go);
     assert!(run(patient).unwrap().is_ok());
     waiting.into_iter().for_each(|answer| assert!(run(answer).unwrap().is_ok()));
-    assert!(resolver.shared.lock().waiting.is_empty());
+    assert!(resolver.shared.state.lock().waiting.is_empty());
 }

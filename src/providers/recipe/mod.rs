@@ -140,6 +140,7 @@ impl Recipe {
         self.group
     }
 
+    #[cfg(test)]
     pub const fn facts(&self) -> &Facts {
         &self.facts
     }

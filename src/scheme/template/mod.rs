@@ -94,16 +94,6 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Literal(text) if is_wanted(text)))
     }
 
-    /// Whether it reads a part of the body.
-    pub fn reads_body(&self) -> bool {
-        let reads = |part: &Part| match part {
-            Part::Body | Part::DecodedBody | Part::BodyAs(_) | Part::Payload | Part::SortedForm => true,
-            Part::Place(place) => place.is_in_body(),
-            _ => false,
-        };
-        self.parts().any(reads)
-    }
-
     /// The places that it reads.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.parts().filter_map(Part::place)

@@ -116,8 +116,8 @@ impl Checkpointer {
         self.files.database_stays(before, content_bytes(&self.connection));
         drop(alone);
         match copied {
-            Ok(Synced::Yes) => self.ask_for_reset(is_requested),
-            Ok(Synced::No(error)) => {
+            Ok(SyncOutcome::Yes) => self.ask_for_reset(is_requested),
+            Ok(SyncOutcome::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
             }
             Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
@@ -130,7 +130,7 @@ impl Checkpointer {
         }
     }
 
-    fn copy(&self) -> rusqlite::Result<Synced> {
+    fn copy(&self) -> rusqlite::Result<SyncOutcome> {
         for _ in 0..CATCH_UPS {
             let commits = self.shared.commits_written();
             let CheckpointProgress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
@@ -140,7 +140,7 @@ impl Checkpointer {
                 self.last_progress.set((frames, copied));
             }
             if let Err(error) = self.files.sync_database() {
-                return Ok(Synced::No(error));
+                return Ok(SyncOutcome::No(error));
             }
             // Readers may hold frames back: then another checkpoint has no effect.
             let is_held_back = copied < frames;
@@ -152,7 +152,7 @@ impl Checkpointer {
                 break;
             }
         }
-        Ok(Synced::Yes)
+        Ok(SyncOutcome::Yes)
     }
 
     fn ask_for_reset(&self, is_requested: bool) {
@@ -166,7 +166,7 @@ impl Checkpointer {
 }
 
 /// Whether the copied pages are synced.
-enum Synced {
+enum SyncOutcome {
     Yes,
     No(std::io::Error),
 }

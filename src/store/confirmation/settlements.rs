@@ -2,7 +2,7 @@
 //! delivery that finishes later, so nothing else returns it to cleanup. In memory only: after a
 //! start, cleanup walks all messages.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// Limit on stored ids (512 KiB). Above it, cleanup walks all messages instead.
 const MAX_IDS: usize = 65_536;
@@ -21,7 +21,7 @@ pub struct Settlements {
 impl SettledMessages {
     /// Adds `message` after the commit that settled its confirmation.
     pub fn add(&self, message: i64) {
-        let mut settlements = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut settlements = self.0.lock();
         if settlements.is_incomplete {
             return;
         }
@@ -33,7 +33,7 @@ impl SettledMessages {
     }
 
     pub fn take(&self) -> Settlements {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 

@@ -77,19 +77,19 @@ fn check_with(
     inspect(&path, mark.as_ref())?.map_or(Ok(()), |loss| Err(OpenError(loss.to_string())))
 }
 
-struct Seen {
+struct FileFinding {
     finding: Option<LossFinding>,
     /// Whether the database exists without any commit in a WAL.
     is_without_wal: bool,
 }
 
-impl Seen {
+impl FileFinding {
     fn loss(self, path: &Path, mark: Option<&Mark>) -> Option<Loss> {
         self.finding.map(|finding| Loss { path: path.to_owned(), finding, mark: mark.copied() })
     }
 }
 
-fn look(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
+fn look(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
     let seen = look_once(path, mark)?;
     if seen.finding.is_none() || !seen.is_without_wal || !has_journal(path) {
         return Ok(seen);
@@ -100,7 +100,7 @@ fn look(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
     look_once(path, mark)
 }
 
-fn look_once(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
+fn look_once(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
     let problem = |path: &Path, error: std::io::Error| {
         OpenError(format!("cannot read {}: {error}{}", path.display(), owner_advice(&error)))
     };
@@ -120,7 +120,7 @@ fn look_once(path: &Path, mark: Option<&Mark>) -> Result<Seen, OpenError> {
     if finding.is_none() && is_ours && wal.is_some() && mark.is_none() && sound::is_damaged_by_wal(path) {
         finding = Some(LossFinding::ForeignWal);
     }
-    Ok(Seen { finding, is_without_wal: is_ours && wal.is_none() })
+    Ok(FileFinding { finding, is_without_wal: is_ours && wal.is_none() })
 }
 
 fn warn_of_deleted(path: &Path, mark: Option<&Mark>) {

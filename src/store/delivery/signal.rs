@@ -1,8 +1,8 @@
 //! Signal from the writer to the delivery engine that targets have new work.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Set of targets with new work, for the delivery engine. It holds only target ids, so that it
@@ -15,7 +15,7 @@ pub struct DueSignal {
 
 impl DueSignal {
     pub fn add(&self, targets: impl IntoIterator<Item = i64>) {
-        let mut waiting = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.targets.lock();
         let before = waiting.len();
         waiting.extend(targets);
         let is_news = waiting.len() > before;
@@ -31,6 +31,6 @@ impl DueSignal {
     }
 
     pub fn take(&self) -> BTreeSet<i64> {
-        std::mem::take(&mut *self.targets.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.targets.lock())
     }
 }

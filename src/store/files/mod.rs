@@ -10,8 +10,9 @@ use std::io::Write as _;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::store::error::OpenError;
 use crate::store::files::modes::create_private;
@@ -235,9 +236,8 @@ impl Files {
     /// Releases the ballast after a write failed for lack of space, so that cleanup can write.
     pub fn note_full(&self) {
         self.disk_full.store(true, Ordering::Release);
-        if let Ok(ballast) = self.ballast.lock()
-            && std::fs::remove_file(&*ballast).is_ok()
-        {
+        let is_released = std::fs::remove_file(&*self.ballast.lock()).is_ok();
+        if is_released {
             log::warn!("the disk is full: released {} MiB of ballast for the clean-up", BALLAST_BYTES >> 20);
         }
     }
@@ -257,7 +257,7 @@ impl Files {
 
     /// Writes the ballast if it fits above the low-water mark.
     pub fn lay_ballast(&self) {
-        let Ok(path) = self.ballast.lock() else { return };
+        let path = self.ballast.lock();
         let is_there = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);
         if self.min_free_bytes == 0
             || is_there

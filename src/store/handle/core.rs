@@ -1,14 +1,16 @@
 //! Access to the writer and to the readers, shared by all handles.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::request_id;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::files::lock::InstanceLock;
@@ -107,7 +109,7 @@ impl Core {
             damage::take().into_iter().for_each(|what| shared.note_damage(what));
             result
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or(Err(Unavailable::Refused))
+        tokio::task::spawn_blocking(request_id::for_thread(read)).await.unwrap_or(Err(Unavailable::Refused))
     }
 
     /// Writes a change. Messages are matched against the new table before the answer, even if the

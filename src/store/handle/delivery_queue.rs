@@ -190,7 +190,7 @@ impl DeliveryQueue {
     async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
-                log::error!("message {id} is confirmed, but damaged: it is not delivered");
+                log::error!("message={id}: confirmed, but damaged, so it is not delivered");
                 Ok(None)
             }
             message => message,

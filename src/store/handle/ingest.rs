@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use crate::json::OFFLOAD_BYTES_MIN;
+use crate::request_id;
 use crate::store::error::{IngestError, Unavailable};
 use crate::store::handle::core::Core;
-use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
+use crate::store::message::insert::{InsertOutcome, PreparedMessage, Receipt};
 use crate::store::message::new::NewMessage;
 use crate::store::quarantine::intake::OfferOutcome;
 use crate::store::quarantine::rejection::NewRejection;
@@ -56,7 +58,7 @@ impl Ingest {
 
     async fn keep_prepared(
         &self,
-        message: Prepared,
+        message: PreparedMessage,
         memory: Option<Memory>,
         deadline: Instant,
     ) -> Result<Receipt, IngestError> {
@@ -66,7 +68,7 @@ impl Ingest {
 
     fn enqueue(
         &self,
-        message: Prepared,
+        message: PreparedMessage,
         memory: Option<Memory>,
         deadline: Instant,
     ) -> Result<KeepAnswer, Unavailable> {
@@ -93,14 +95,16 @@ impl Ingest {
     }
 
     /// Matches the message to targets. Reading a large payload inline would delay other requests.
-    async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<Prepared, Unavailable> {
+    async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<PreparedMessage, Unavailable> {
         let subscriptions = self.core.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
         let sealer = self.core.sealer.clone();
         if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
-            return Ok(Prepared::new(message, &subscriptions, &sealer));
+            return Ok(PreparedMessage::new(message, &subscriptions, &sealer));
         }
-        let prepared = tokio::task::spawn_blocking(move || Prepared::new(message, &subscriptions, &sealer));
+        let prepared = spawn_blocking(request_id::for_thread(move || {
+            PreparedMessage::new(message, &subscriptions, &sealer)
+        }));
         match tokio::time::timeout_at(deadline.into(), prepared).await {
             Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
             Err(_) => Err(Unavailable::Deadline),

@@ -7,7 +7,6 @@ use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
-use crate::store::handle::reads::Reads;
 use crate::store::listener::{
     self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerError, ListenerSession,
 };
@@ -29,10 +28,6 @@ pub struct ListenerRegistry {
 }
 
 impl ListenerRegistry {
-    pub fn reads(&self) -> Reads {
-        Reads { core: self.core.clone() }
-    }
-
     /// Creates the listener, or changes the subscription of an existing one. With `since` (a stored
     /// timestamp), a new one also gets the messages received from then on, after
     /// [`Self::fill_listener`].

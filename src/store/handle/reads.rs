@@ -21,7 +21,7 @@ use crate::store::quarantine::rejection::SEALED_AS;
 use crate::store::replay::count::{self, ReplayScope};
 use crate::store::replay::{self, StoredReplay};
 use crate::store::target::read::TargetNumbers;
-use crate::store::target::secrets::{Unopened, open_secrets};
+use crate::store::target::secrets::{UnopenedSecrets, open_secrets};
 use crate::store::target::settings::{StoredTarget, TargetKind, TargetSecrets};
 use crate::store::{message, quarantine, target};
 
@@ -102,11 +102,6 @@ impl Reads {
         at: Option<i64>,
     ) -> Result<BTreeMap<i64, Vec<i64>>, Unavailable> {
         self.core.read(move |connection| dead::targets_of(connection, &messages, at)).await
-    }
-
-    /// Counts the dead letters.
-    pub async fn dead_letter_count(&self) -> Result<i64, Unavailable> {
-        self.core.read(dead::count).await
     }
 
     /// Returns the metrics of targets and dead letters.
@@ -261,7 +256,7 @@ impl Reads {
     /// Also if they were sealed under another key.
     pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
         let sealed = self.core.read(move |connection| target::read::sealed_secrets(connection, id)).await?;
-        open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|Unopened| Unavailable::Refused)
+        open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|UnopenedSecrets| Unavailable::Refused)
     }
 
     /// Counts the changes of targets, so that followers notice each one.

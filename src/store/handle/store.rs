@@ -1,6 +1,5 @@
 //! The handle to the whole store: its health, its shutdown, and the handles for each role.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,7 +24,8 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn path(&self) -> &Path {
+    #[cfg(test)]
+    pub fn path(&self) -> &std::path::Path {
         &self.core.path
     }
 
@@ -109,8 +109,7 @@ impl Store {
         self.core.is_closing.store(true, Ordering::Release);
         self.core.shared.wake_checkpointer();
         let _ = self.core.send(Job::Close);
-        let threads =
-            self.core.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        let threads = std::mem::take(&mut *self.core.threads.lock());
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         if tokio::time::timeout(limit, joined).await.is_err() {

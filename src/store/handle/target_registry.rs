@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
-use crate::store::handle::reads::Reads;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
 use crate::store::target::settings::{
     StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
@@ -22,10 +21,6 @@ pub struct TargetRegistry {
 }
 
 impl TargetRegistry {
-    pub fn reads(&self) -> Reads {
-        Reads { core: self.core.clone() }
-    }
-
     /// Updates the targets of the environment to the current declarations; returns their ids in
     /// that order.
     pub async fn declare_targets(
@@ -50,6 +45,7 @@ impl TargetRegistry {
             .await?
     }
 
+    #[cfg(test)]
     pub async fn update_target(
         &self,
         id: i64,
@@ -100,6 +96,7 @@ impl TargetRegistry {
             .await?
     }
 
+    #[cfg(test)]
     pub async fn set_target_secrets(
         &self,
         id: i64,

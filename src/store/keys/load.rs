@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use crate::store::damage;
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, MessageKey, first_16};
-use crate::store::keys::recent::Recent;
+use crate::store::keys::recent::RecentKeys;
 
 const TABLE: &str = "delivery_keys";
 
@@ -22,9 +22,9 @@ impl KeyIndex {
         )?;
         let merged_through = merged_through.unwrap_or(0);
         let mut keys = Self {
-            newest: Recent::default(),
+            newest: RecentKeys::default(),
             staged: Vec::new(),
-            merging: Recent::default(),
+            merging: RecentKeys::default(),
             merge: None,
             filters: BTreeMap::new(),
             generation: generation.unwrap_or(1),

@@ -18,7 +18,7 @@ use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
-use crate::store::keys::recent::Recent;
+use crate::store::keys::recent::RecentKeys;
 
 /// Keys per generation, and keys collected in memory before a merge.
 const KEYS_PER_GENERATION: usize = 32_768;
@@ -44,10 +44,10 @@ struct Merge {
 
 #[derive(Debug)]
 pub struct KeyIndex {
-    newest: Recent,
+    newest: RecentKeys,
     /// Keys of the open transaction.
     staged: Vec<(MessageKey, i64)>,
-    merging: Recent,
+    merging: RecentKeys,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
     /// Current generation, and its number of keys.
@@ -236,7 +236,7 @@ impl KeyIndex {
         if merge.entries.is_empty() {
             self.generation_keys += self.merging.len();
             self.merged_through = merge.through;
-            self.merging = Recent::default();
+            self.merging = RecentKeys::default();
         } else {
             self.merge = Some(merge);
         }

@@ -11,12 +11,12 @@ const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 /// A table of keys. Nearly every key has one message; further ones of conflicts are stored
 /// separately.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub struct RecentKeys {
     first: HashMap<MessageKey, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
     more: BTreeMap<(MessageKey, i64), BodyDigest>,
 }
 
-impl Recent {
+impl RecentKeys {
     pub fn len(&self) -> usize {
         self.first.len() + self.more.len()
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn key_finds_its_message_and_conflicts() {
-        let mut recent = Recent::default();
+        let mut recent = RecentKeys::default();
         assert_eq!(recent.find(key("a"), ONE), KeyMatch::Nothing);
         recent.insert(key("a"), 1, ONE);
         recent.insert(key("a"), 5, TWO);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn removed_key_is_not_found_and_others_are() {
-        let mut recent = Recent::default();
+        let mut recent = RecentKeys::default();
         recent.insert(key("a"), 1, ONE);
         recent.insert(key("a"), 5, TWO);
         recent.remove(key("a"), 5);
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn entries_come_sorted() {
-        let mut recent = Recent::default();
+        let mut recent = RecentKeys::default();
         (0..1_000).for_each(|number| recent.insert(key(&number.to_string()), number, ONE));
         let sorted = recent.sorted();
         assert_eq!(sorted.len(), 1_000);

@@ -33,7 +33,12 @@ pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) 
     let stored = connection
         .prepare_cached("SELECT event, headers, payload, body FROM messages WHERE id = ?1")?
         .query_row([of], |row| {
-            Ok(Stored { event: row.get(0)?, headers: row.get(1)?, payload: row.get(2)?, body: row.get(3)? })
+            Ok(StoredForm {
+                event: row.get(0)?,
+                headers: row.get(1)?,
+                payload: row.get(2)?,
+                body: row.get(3)?,
+            })
         })
         .optional()?;
     let Some(stored) = stored.filter(|stored| stored.event == message.event) else { return Ok(false) };
@@ -48,14 +53,14 @@ pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) 
     })
 }
 
-struct Stored {
+struct StoredForm {
     event: String,
     headers: String,
     payload: Option<String>,
     body: Option<Vec<u8>>,
 }
 
-impl Stored {
+impl StoredForm {
     fn form(&self) -> Form<'_> {
         let payload = self.payload.as_deref();
         let bytes = self.body.as_deref().or(payload.map(str::as_bytes));

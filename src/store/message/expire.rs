@@ -66,13 +66,13 @@ pub struct RetentionRule {
     /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at
     /// this time or later. `None`: dead letters keep no message.
     pub by_dead_since: Option<String>,
-    pub yielding: Yielding,
+    pub yielding: YieldingTargets,
 }
 
 /// Targets whose pending deliveries keep no message, because the database is above its limit or the
 /// disk nearly full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Yielding {
+pub enum YieldingTargets {
     #[default]
     NoTargets,
     /// Removed targets, and listeners that are not connected.
@@ -82,7 +82,7 @@ pub enum Yielding {
     Expendable { paused_before: String },
 }
 
-impl Yielding {
+impl YieldingTargets {
     fn parameters(&self) -> (u8, Option<&str>) {
         match self {
             Self::NoTargets => (0, None),

@@ -9,7 +9,7 @@ use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 use crate::store::message::content::MessageContent;
 use crate::store::message::event_forms::is_other_form_of;
 use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
-use crate::store::message::original::{self, Relatives, Standing};
+use crate::store::message::original::{self, Relatives, TrustLevel};
 use crate::store::message::repeat::{self, Repeat};
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
@@ -62,7 +62,7 @@ pub enum InsertOutcome {
 
 /// A message, with all values that can be computed outside the writer's thread.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedMessage {
     message: NewMessage,
     received_at: String,
     remote_ip: String,
@@ -78,7 +78,7 @@ pub struct Prepared {
     is_released: bool,
 }
 
-impl Prepared {
+impl PreparedMessage {
     pub fn new(message: NewMessage, subscriptions: &Subscriptions, sealer: &Sealer) -> Self {
         let targets = match message.asking {
             Some(_) => Vec::new(),
@@ -236,7 +236,7 @@ impl Prepared {
         &self,
         connection: &Connection,
         sealer: &Sealer,
-        standing: Standing,
+        standing: TrustLevel,
         of: i64,
     ) -> rusqlite::Result<Repeat> {
         let Some(sealed) = &self.sealed_request else { return Ok(Repeat::None) };

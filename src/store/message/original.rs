@@ -17,7 +17,7 @@ const MAX_LOOKED_AT: usize = 256;
 
 /// The trust in a stored message, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum TrustLevel {
     Awaiting,
     Refused,
     Believed,
@@ -29,7 +29,7 @@ pub struct Relatives {
     /// Among trusted messages only.
     pub believed: KeyMatch,
     /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
-    pub unconfirmed: Vec<(Standing, i64)>,
+    pub unconfirmed: Vec<(TrustLevel, i64)>,
     /// Whether the key of the message must be stored.
     pub is_key_kept: bool,
 }
@@ -55,7 +55,7 @@ pub fn relatives(
     match known {
         KeyMatch::Nothing => return Ok(Relatives::NONE),
         KeyMatch::Same(id) | KeyMatch::Other(id) => {
-            if Some(id) != except && standing(connection, id)? == Standing::Believed {
+            if Some(id) != except && standing(connection, id)? == TrustLevel::Believed {
                 return Ok(Relatives::of(known));
             }
         }
@@ -75,7 +75,7 @@ pub fn relatives(
     for (at, id) in same.into_iter().chain(other).take(MAX_LOOKED_AT).enumerate() {
         let is_same = at < same_count;
         match standing(connection, id)? {
-            Standing::Believed => {
+            TrustLevel::Believed => {
                 found.believed = if is_same { KeyMatch::Same(id) } else { KeyMatch::Other(id) };
                 break;
             }
@@ -93,15 +93,15 @@ pub fn relatives(
 }
 
 /// The key of a rejected message is deleted with its row, so a deleted message was trusted.
-fn standing(connection: &Connection, id: i64) -> rusqlite::Result<Standing> {
+fn standing(connection: &Connection, id: i64) -> rusqlite::Result<TrustLevel> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
     Ok(match confirmation.flatten().as_deref() {
-        Some("awaiting") => Standing::Awaiting,
-        Some("refused") => Standing::Refused,
-        Some(_) | None => Standing::Believed,
+        Some("awaiting") => TrustLevel::Awaiting,
+        Some("refused") => TrustLevel::Refused,
+        Some(_) | None => TrustLevel::Believed,
     })
 }
 

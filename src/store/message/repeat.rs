@@ -3,7 +3,7 @@
 use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, params};
 
 use crate::store::message::new::{Identity, NewMessage};
-use crate::store::message::original::Standing;
+use crate::store::message::original::TrustLevel;
 use crate::store::seal::sealer::Sealer;
 use crate::store::{confirmation, timestamp};
 
@@ -36,14 +36,14 @@ pub fn repeat_unconfirmed(
     sealer: &Sealer,
     message: &NewMessage,
     sealed_request: &str,
-    standing: Standing,
+    standing: TrustLevel,
     of: i64,
 ) -> rusqlite::Result<Repeat> {
     let Some(asking) = &message.asking else { return Ok(Repeat::None) };
     if !is_within_window(connection, message, of)? || !has_same_content(connection, message, of)? {
         return Ok(Repeat::None);
     }
-    if standing == Standing::Awaiting {
+    if standing == TrustLevel::Awaiting {
         let asked = confirmation::sealed_request(connection, of)?;
         let asked = asked.and_then(|sealed| sealer.open(confirmation::SEALED_AS, &sealed).ok());
         let is_same = asked.as_deref() == Some(asking.request.as_bytes());

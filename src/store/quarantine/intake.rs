@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::store::quarantine::drops::Drops;
@@ -95,7 +95,7 @@ impl Intake {
         if rejection.kind == RejectionKind::Noise {
             rejection.body = rejection.body.filter(|body| body.len() <= MAX_NOISE_BODY_BYTES);
         }
-        let Ok(mut queue) = self.queue.lock() else { return OfferOutcome::Full(rejection) };
+        let mut queue = self.queue.lock();
         if !queue.has_room_for(&rejection) {
             return OfferOutcome::Full(rejection);
         }
@@ -112,7 +112,7 @@ impl Intake {
             return None;
         }
         let network = rejection.network();
-        let mut queue = self.queue.lock().ok()?;
+        let mut queue = self.queue.lock();
         let of_network = queue.waiting_by_network.get(&network).copied().unwrap_or_default();
         if queue.waiting >= MAX_WAITING || of_network >= MAX_WAITING_OF_NETWORK {
             return None;
@@ -124,18 +124,17 @@ impl Intake {
 
     /// Returns the next one to write: candidates first, in order of arrival.
     pub fn take(&self) -> Option<NewRejection> {
-        self.queue.lock().ok()?.take()
+        self.queue.lock().take()
     }
 
     /// Returns unwritten rejections to the front of the queue.
     pub fn put_back(&self, rejections: impl DoubleEndedIterator<Item = NewRejection>) {
-        if let Ok(mut queue) = self.queue.lock() {
-            rejections.rev().for_each(|rejection| queue.push_front(rejection));
-        }
+        let mut queue = self.queue.lock();
+        rejections.rev().for_each(|rejection| queue.push_front(rejection));
     }
 
     pub fn is_empty(&self) -> bool {
-        self.queue.lock().map_or(true, |queue| queue.is_empty())
+        self.queue.lock().is_empty()
     }
 
     pub fn count_dropped(&self, rejection: &NewRejection) {
@@ -145,34 +144,29 @@ impl Intake {
     pub fn count(&self, source: &std::sync::Arc<str>, cause: Cow<'static, str>, kind: RejectionKind) {
         let number = if kind == RejectionKind::Candidate { &self.numbers[2] } else { &self.numbers[3] };
         number.fetch_add(1, Ordering::Relaxed);
-        if let Ok(mut drops) = self.drops.lock() {
-            drops.count(source, cause, kind);
-        }
+        self.drops.lock().count(source, cause, kind);
     }
 
     pub fn has_drops(&self) -> bool {
-        self.drops.lock().is_ok_and(|drops| !drops.is_empty())
+        !self.drops.lock().is_empty()
     }
 
     pub fn take_drops(&self) -> Drops {
-        self.drops.lock().map(|mut drops| std::mem::take(&mut *drops)).unwrap_or_default()
+        std::mem::take(&mut *self.drops.lock())
     }
 
     pub fn put_back_drops(&self, drops: Drops) {
-        if let Ok(mut newer) = self.drops.lock() {
-            newer.append(drops);
-        }
+        self.drops.lock().append(drops);
     }
 
     /// Adds networks that have verified with a source.
     pub fn learn_senders(&self, new: impl Iterator<Item = Sender>) {
-        if let Ok(mut senders) = self.senders.lock() {
-            new.for_each(|sender| senders.learn(sender));
-        }
+        let mut senders = self.senders.lock();
+        new.for_each(|sender| senders.learn(sender));
     }
 
     pub fn with_senders_behind(&self, count: usize, read: impl FnOnce(&[Sender]) -> usize) -> usize {
-        self.senders.lock().map_or(0, |senders| read(senders.behind(count)))
+        read(self.senders.lock().behind(count))
     }
 
     pub fn limit_bytes(&self, max_bytes: u64) {
@@ -197,7 +191,7 @@ impl Intake {
 
 impl Drop for WaitingForRoom<'_> {
     fn drop(&mut self) {
-        let Ok(mut queue) = self.intake.queue.lock() else { return };
+        let mut queue = self.intake.queue.lock();
         queue.waiting -= 1;
         if let Some(of_network) = queue.waiting_by_network.get_mut(&self.network) {
             *of_network -= 1;
@@ -318,7 +312,7 @@ mod tests {
         assert_eq!((wait("198.51.100.2").len(), wait("203.0.113.1").len()), (0, 256));
         drop(second);
         assert!(intake.wait_for_room(&noise("192.0.2.1", 1)).is_none(), "noise never waits");
-        let queue = intake.queue.lock().unwrap();
+        let queue = intake.queue.lock();
         assert!(queue.waiting == 0 && queue.waiting_by_network.is_empty());
     }
 

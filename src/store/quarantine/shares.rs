@@ -13,9 +13,9 @@ const STRANGERS_SHARE: u64 = 4;
 /// Bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
-    strangers: NetworkGroup,
+    strangers: GroupShare,
     /// Networks that have verified with the source before.
-    senders: NetworkGroup,
+    senders: GroupShare,
     known: BTreeSet<Sender>,
 }
 
@@ -60,7 +60,7 @@ impl Shares {
         }
     }
 
-    fn group(&mut self, source: &str, network: ClientNetwork) -> &mut NetworkGroup {
+    fn group(&mut self, source: &str, network: ClientNetwork) -> &mut GroupShare {
         let is_sender = !self.known.is_empty() && self.known.contains(&(source.to_owned(), network));
         if is_sender { &mut self.senders } else { &mut self.strangers }
     }
@@ -68,7 +68,7 @@ impl Shares {
 
 /// Bytes of unknown networks, or of known senders.
 #[derive(Debug, Default)]
-struct NetworkGroup {
+struct GroupShare {
     sources: BTreeMap<String, SourceShare>,
     total: u64,
 }
@@ -84,7 +84,7 @@ struct SourceShare {
     ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 
-impl NetworkGroup {
+impl GroupShare {
     fn total(&self) -> u64 {
         self.total
     }

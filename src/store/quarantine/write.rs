@@ -25,7 +25,7 @@ const ROWS_PER_STEP: usize = 64;
 const BYTES_PER_STEP: u64 = 4 << 20;
 /// Rows deleted by a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
+pub struct DeletionCount {
     pub rows: usize,
     pub bytes: u64,
 }
@@ -198,10 +198,10 @@ impl Quarantine {
         connection: &Connection,
         intake: &Intake,
         bytes: u64,
-    ) -> rusqlite::Result<Deleted> {
+    ) -> rusqlite::Result<DeletionCount> {
         let books = self.books(connection)?;
         books.learn_senders(intake);
-        let mut deleted = Deleted::default();
+        let mut deleted = DeletionCount::default();
         while deleted.bytes < bytes.min(BYTES_PER_STEP) && deleted.rows < ROWS_PER_STEP {
             let Some(evicted) = books.evict(connection, intake)? else { break };
             deleted.rows += 1;

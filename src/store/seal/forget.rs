@@ -14,7 +14,7 @@ const CONFIRMATION_REASON: &str = "its confirmation request was sealed under a l
 
 /// Summary of the discarded values.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct ForgottenSecrets {
     /// Names of targets created through the API.
     targets: Vec<String>,
     /// Sources that must learn their secret again.
@@ -24,7 +24,7 @@ pub struct Forgotten {
     confirmations: usize,
 }
 
-impl fmt::Display for Forgotten {
+impl fmt::Display for ForgottenSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         if !self.targets.is_empty() {
@@ -56,10 +56,10 @@ impl fmt::Display for Forgotten {
 }
 
 /// Drops all sealed values in one transaction, and starts with this key.
-pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqlite::Result<Forgotten> {
+pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqlite::Result<ForgottenSecrets> {
     const LEARNED: &str = "learned_secret:";
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let mut forgotten = Forgotten::default();
+    let mut forgotten = ForgottenSecrets::default();
     for name in texts(&transaction, "DELETE FROM settings WHERE sealed = 1 RETURNING name", &[])? {
         match name.strip_prefix(LEARNED) {
             Some(source) => forgotten.learned.push(source.to_owned()),

@@ -27,7 +27,7 @@ pub struct Sealer {
 /// A sealed value that does not open: sealed under another key or name, or changed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed value does not open with this key")]
-pub struct Unsealable;
+pub struct UnsealError;
 
 impl Sealer {
     /// Derives the key from any secret text or bytes.
@@ -53,11 +53,11 @@ impl Sealer {
     }
 
     /// Opens a value sealed for the same name.
-    pub fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, Unsealable> {
-        let mut bytes = STANDARD.decode(sealed).map_err(|_| Unsealable)?;
-        let (nonce, ciphertext) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(Unsealable)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable)?;
-        let plain = self.key.open_in_place(nonce, Aad::from(name), ciphertext).map_err(|_| Unsealable)?;
+    pub fn open(&self, name: &str, sealed: &str) -> Result<Vec<u8>, UnsealError> {
+        let mut bytes = STANDARD.decode(sealed).map_err(|_| UnsealError)?;
+        let (nonce, ciphertext) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(UnsealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
+        let plain = self.key.open_in_place(nonce, Aad::from(name), ciphertext).map_err(|_| UnsealError)?;
         Ok(plain.to_vec())
     }
 }
@@ -77,13 +77,13 @@ impl Sealer {
     /// Returns the key that opens `key_check`. Earlier versions included surrounding white space in
     /// the key: such values open with the same text, and with the key with or without trailing
     /// white space.
-    pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, Unsealable> {
+    pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, UnsealError> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
         let texts = [without_surroundings(secret), secret.trim_ascii_end()];
         let candidates = texts.iter().flat_map(|text| ends.iter().map(move |end| [text, *end].concat()));
         let candidates = std::iter::once(secret.to_vec()).chain(candidates);
         let mut sealers = candidates.map(|candidate| Self::new(&candidate));
-        sealers.find(|sealer| sealer.open(KEY_CHECK, key_check).is_ok()).ok_or(Unsealable)
+        sealers.find(|sealer| sealer.open(KEY_CHECK, key_check).is_ok()).ok_or(UnsealError)
     }
 }
 
@@ -144,8 +144,8 @@ mod tests {
         let sealed = sealer.seal("inbox_path", b"secret path");
         assert!(!sealed.contains("secret"));
         assert_eq!(sealer.open("inbox_path", &sealed), Ok(b"secret path".to_vec()));
-        assert_eq!(sealer.open("other_name", &sealed), Err(Unsealable));
-        assert_eq!(Sealer::new(b"another key").open("inbox_path", &sealed), Err(Unsealable));
+        assert_eq!(sealer.open("other_name", &sealed), Err(UnsealError));
+        assert_eq!(Sealer::new(b"another key").open("inbox_path", &sealed), Err(UnsealError));
     }
 
     #[test]
@@ -154,9 +154,9 @@ mod tests {
         let sealed = sealer.seal("name", b"value");
         let mut bytes = STANDARD.decode(&sealed).unwrap();
         bytes[NONCE_LEN] ^= 1;
-        assert_eq!(sealer.open("name", &STANDARD.encode(bytes)), Err(Unsealable));
-        assert_eq!(sealer.open("name", "AAAA"), Err(Unsealable));
-        assert_eq!(sealer.open("name", "not base64!"), Err(Unsealable));
+        assert_eq!(sealer.open("name", &STANDARD.encode(bytes)), Err(UnsealError));
+        assert_eq!(sealer.open("name", "AAAA"), Err(UnsealError));
+        assert_eq!(sealer.open("name", "not base64!"), Err(UnsealError));
     }
 
     #[test]

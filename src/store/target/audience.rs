@@ -1,7 +1,8 @@
 //! Current subscriptions for matching messages, updated with each commit to the table of targets.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::store::target::subscription::Subscriptions;
@@ -17,12 +18,12 @@ impl Audience {
     }
 
     pub fn current(&self) -> Arc<Subscriptions> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.read().clone()
     }
 
     /// Called in commit order, only by the writer's thread.
     pub fn replace(&self, subscriptions: Arc<Subscriptions>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = subscriptions;
+        *self.current.write() = subscriptions;
         self.changes.send_modify(|number| *number += 1);
     }
 

@@ -12,10 +12,10 @@ pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
 }
 
 /// Sealed under another key, or changed.
-pub struct Unopened;
+pub struct UnopenedSecrets;
 
-pub fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, Unopened> {
+pub fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, UnopenedSecrets> {
     let Some(sealed) = sealed else { return Ok(TargetSecrets::default()) };
-    let plain = sealer.open(SEALED_AS, sealed).map_err(|_| Unopened)?;
-    serde_json::from_slice(&plain).map_err(|_| Unopened)
+    let plain = sealer.open(SEALED_AS, sealed).map_err(|_| UnopenedSecrets)?;
+    serde_json::from_slice(&plain).map_err(|_| UnopenedSecrets)
 }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rusqlite::Connection;
 use time::OffsetDateTime;
 
+use super::integrity::IntegrityReport;
 use super::*;
 use crate::store::message;
 use crate::store::tests::setup::{Setup, message, options, soon, with_id};

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::KeyIndex;
-use crate::store::message::insert::{InsertOutcome, Prepared};
+use crate::store::message::insert::{InsertOutcome, PreparedMessage};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 
@@ -23,7 +23,7 @@ pub enum Job {
 }
 
 pub struct Keep {
-    pub message: Box<Prepared>,
+    pub message: Box<PreparedMessage>,
     pub deadline: Instant,
     pub reply: oneshot::Sender<Result<InsertOutcome, Unavailable>>,
     pub _memory: Option<Memory>,

@@ -17,14 +17,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use time::OffsetDateTime;
-
-use crate::store::connection::Pooled;
+use crate::store::clock::Clock;
+use crate::store::connection::PooledConnection;
 use crate::store::continuity::marker::Marker;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::KeyIndex;
-use crate::store::message::insert::{InsertOutcome, Prepared, Receipt};
+use crate::store::message::insert::{InsertOutcome, PreparedMessage, Receipt};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
@@ -47,7 +46,7 @@ thread_local! {
     static WAL_FRAMES: Cell<i32> = const { Cell::new(0) };
 }
 pub struct Writer {
-    pub connection: Pooled,
+    pub connection: PooledConnection,
     pub keys: KeyIndex,
     pub quarantine: Quarantine,
     pub intake: Arc<Intake>,
@@ -57,7 +56,7 @@ pub struct Writer {
     /// Rows that the connection had changed when the transaction began.
     pub changes_before: u64,
     pub shared: Arc<SharedState>,
-    pub clock: fn() -> OffsetDateTime,
+    pub clock: Clock,
     /// Earliest time for the next blocking checkpoint after a reader blocked the last one.
     pub next_stop: Instant,
     /// Earliest time for the next check of the used space.
@@ -267,7 +266,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<InsertOutcome> {
+    fn keep(&mut self, message: &mut PreparedMessage, now: &str) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }

@@ -7,9 +7,10 @@ mod limit;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
@@ -64,7 +65,7 @@ struct PendingCall {
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        self.fetches.calls().under_way.remove(&self.what);
+        self.fetches.calls.lock().under_way.remove(&self.what);
     }
 }
 
@@ -75,25 +76,21 @@ impl Fetches {
 
     /// Returns the cached answer.
     pub fn get(&self, wanted: &KeyRequest) -> KeyResponse {
-        self.cache.read().unwrap_or_else(PoisonError::into_inner).get(wanted, Instant::now())
+        self.cache.read().get(wanted, Instant::now())
     }
 
     /// Whether the provider may have another answer by now.
     pub fn may_be_outdated(&self, wanted: &KeyRequest) -> bool {
-        self.cache.read().unwrap_or_else(PoisonError::into_inner).may_be_outdated(wanted, Instant::now())
+        self.cache.read().may_be_outdated(wanted, Instant::now())
     }
 
     /// Stores the provider's complete list: any key outside it is unknown to the provider.
-    pub fn put_all_there_is(&self, all: Vec<(KeyRequest, KeyResponse)>) {
+    pub fn preload(&self, all: Vec<(KeyRequest, KeyResponse)>) {
         self.change(|cache| cache.complete(all, Instant::now()));
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Cache) -> T) -> T {
-        change(&mut self.cache.write().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        change(&mut self.cache.write())
     }
 }
 
@@ -146,7 +143,7 @@ fn ask_for(
     asker: IpAddr,
 ) -> CallState {
     let now = Instant::now();
-    let mut calls = fetches.calls();
+    let mut calls = fetches.calls.lock();
     if let Some(answer) = calls.under_way.get(&what) {
         return CallState::UnderWay(answer.clone());
     }
@@ -187,7 +184,7 @@ pub fn has_proven(
         return;
     }
     let due = fetches.change(|cache| cache.proved(used, Instant::now()));
-    let mut calls = fetches.calls();
+    let mut calls = fetches.calls.lock();
     calls.limit.sent(sender);
     for what in due {
         if !calls.under_way.contains_key(&what) {

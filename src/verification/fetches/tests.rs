@@ -53,27 +53,27 @@ impl Provider {
         Self { address, asked }
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> FetchSource {
         source("fusionauth", &[("base_url", &format!("http://{}", self.address))])
     }
 }
 
-struct Source {
+struct FetchSource {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
 }
 
-fn source(provider: &str, values: &[(&str, &str)]) -> Source {
+fn source(provider: &str, values: &[(&str, &str)]) -> FetchSource {
     let mut settings = Settings::default();
     for (name, value) in values {
         settings.values.insert((*name).to_owned(), vec![Secret::new(*value)]);
     }
     let verifier = Verifier::bind(recipe(provider).unwrap(), &settings).unwrap();
-    Source { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
+    FetchSource { fetches: Arc::new(Fetches::new("acme".into())), verifier: Arc::new(verifier) }
 }
 
 async fn fetch(
-    source: &Source,
+    source: &FetchSource,
     client: &Client,
     wanted: &KeyRequest,
     asker: IpAddr,
@@ -100,7 +100,7 @@ async fn requests_for_same_key_share_one_call() {
     assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Unknown);
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
-    assert!(source.fetches.calls().under_way.is_empty());
+    assert!(source.fetches.calls.lock().under_way.is_empty());
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn impossible_request_does_not_count_towards_limit() {
         "no credentials"
     );
     for source in [&plaid, &ebay] {
-        let mut calls = source.fetches.calls();
+        let mut calls = source.fetches.calls.lock();
         assert!(calls.under_way.is_empty());
         assert_eq!((0..100).filter(|_| calls.limit.take(SENDER, Instant::now())).count(), 6);
     }

@@ -42,9 +42,9 @@ fn read_with(room: DecodingRoom, body: &[u8], headers: &[(&str, &str)]) -> Resul
 }
 
 /// The payload and whether it is the body itself, or the reason why the body is unreadable.
-type Read = Result<(String, bool), UnreadableReason>;
+type ReadOutcome = Result<(String, bool), UnreadableReason>;
 
-fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
+fn read(body: &[u8], headers: &[(&str, &str)]) -> ReadOutcome {
     match read_with(room(), body, headers).unwrap().0 {
         MessageContent::Json(body) => Ok((String::from_utf8(body.to_vec()).unwrap(), true)),
         MessageContent::Decoded { payload, .. } => Ok((payload, false)),
@@ -52,7 +52,7 @@ fn read(body: &[u8], headers: &[(&str, &str)]) -> Read {
     }
 }
 
-fn decoded(text: &str) -> Read {
+fn decoded(text: &str) -> ReadOutcome {
     Ok((text.to_owned(), false))
 }
 
@@ -102,7 +102,7 @@ fn form_is_decoded_and_keeps_its_bytes() {
         assert_eq!(read, decoded(r#"{"a":"1","b":"x y"}"#), "{content_type}");
     }
     assert_eq!(read(b"1", &[("content-type", FORM_TYPE)]), decoded(r#"{"1":""}"#));
-    let rows: [(&[u8], &str, Read); 9] = [
+    let rows: [(&[u8], &str, ReadOutcome); 9] = [
         (b"n=%E9", "iso-8859-1", decoded("{\"n\":\"é\"}")),
         (b"n=\xe9", "windows-1252", decoded("{\"n\":\"é\"}")),
         (b"n=%83e", "shift_jis", decoded("{\"n\":\"テ\"}")),
@@ -126,7 +126,7 @@ fn json_in_another_charset_is_read_or_flagged() {
         mark.iter().copied().chain(text).collect()
     };
     let json = decoded("{\"a\":\"é\"}");
-    let rows: [(Vec<u8>, &str, Read); 8] = [
+    let rows: [(Vec<u8>, &str, ReadOutcome); 8] = [
         (utf16(b"\xff\xfe"), "application/json", json.clone()),
         (utf16(b""), "application/json; charset=utf-16", json.clone()),
         (utf16(b""), "application/json; charset=utf-16le", json.clone()),
@@ -168,7 +168,7 @@ fn compressed_body_is_read_decompressed() {
     assert_eq!(read(&gzip(b"n=%E9"), &form), decoded("{\"n\":\"é\"}"));
 }
 
-type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)], UnreadableReason);
+type UnreadableRow<'a> = (&'a [u8], &'a [(&'a str, &'a str)], UnreadableReason);
 
 #[test]
 fn unreadable_body_has_reason() {
@@ -178,7 +178,7 @@ fn unreadable_body_has_reason() {
     let form = ("content-type", FORM_TYPE);
     let coding = |name: &'static str| ("content-encoding", name);
     use UnreadableReason::*;
-    let rows: [Row<'_>; 13] = [
+    let rows: [UnreadableRow<'_>; 13] = [
         (b"", &[], Empty),
         (b"", &[form], Empty),
         (b"", &[coding("gzip")], Empty),

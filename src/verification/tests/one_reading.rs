@@ -39,13 +39,13 @@ fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
     Rules { verifier: Arc::new(Verifier::bind(recipe(provider).unwrap(), &settings).unwrap()), asker: None }
 }
 
-struct Seen {
+struct Observation {
     /// `None`: the message cannot be confirmed.
     asked: Option<String>,
     content: MessageContent,
 }
 
-fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Cause> {
+fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Observation, Cause> {
     let mut fields: Vec<(&str, &[u8])> =
         headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
     fields.sort_by_key(|(name, _)| *name);
@@ -66,7 +66,7 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Seen, Ca
                 Some(Question::Values(values)) => values.into_values().next(),
                 Some(Question::Unaskable(_)) | None => None,
             };
-            Ok(Seen { asked, content: examined.content })
+            Ok(Observation { asked, content: examined.content })
         }
         Ok(VerificationOutcome::Rejected(reason)) => Err(reason.cause),
         other => panic!("{other:?}"),
@@ -178,11 +178,11 @@ proptest! {
 }
 
 /// A source, headers and a body.
-type Row<'a> = (&'a Rules, &'a [(&'a str, &'a str)], Vec<u8>);
+type RuleRow<'a> = (&'a Rules, &'a [(&'a str, &'a str)], Vec<u8>);
 
 #[test]
 fn genuine_values_are_confirmed() {
-    let rows: [Row<'_>; 6] = [
+    let rows: [RuleRow<'_>; 6] = [
         (&BY_FORM, &[("content-type", FORM)], b"id=A".to_vec()),
         (&BY_FORM, &[("content-type", FORM), ("content-encoding", "gzip")], gzip(b"", b"id=A")),
         (

@@ -17,7 +17,7 @@ const OTHER: &str = r#"{"ref":"other"}"#;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request whose signature is that of `SIGNED`.
-struct Sent<'a> {
+struct SignedRequest<'a> {
     method: &'a str,
     query: String,
     headers: Vec<(&'a str, &'a str)>,
@@ -28,16 +28,16 @@ fn field(name: &str, value: &str) -> String {
     form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
-fn post<'a>(content_type: &'a str, body: &str) -> Sent<'a> {
+fn post<'a>(content_type: &'a str, body: &str) -> SignedRequest<'a> {
     let headers = vec![("content-type", content_type)];
-    Sent { method: "POST", query: String::new(), headers, body: body.to_owned() }
+    SignedRequest { method: "POST", query: String::new(), headers, body: body.to_owned() }
 }
 
-fn get(query: &str) -> Sent<'static> {
-    Sent { method: "GET", query: query.to_owned(), headers: Vec::new(), body: String::new() }
+fn get(query: &str) -> SignedRequest<'static> {
+    SignedRequest { method: "GET", query: query.to_owned(), headers: Vec::new(), body: String::new() }
 }
 
-impl Sent<'_> {
+impl SignedRequest<'_> {
     fn content(&self) -> Result<MessageContent, Cause> {
         let secret = Secret::new("the secret");
         let settings =
@@ -129,10 +129,10 @@ fn other_json_is_never_read_with_the_signature() {
         get(&both(&signed, &other)),
         get(&both(&other, &signed)),
         get(&both(&signed, &escaped_name)),
-        Sent { body: OTHER.to_owned(), ..get(&signed) },
-        Sent { body: SIGNED.to_owned(), ..get(&other) },
-        Sent { headers: vec![("content-type", FORM)], ..get(&signed) },
-        Sent { headers: vec![("content-encoding", "gzip")], ..get(&signed) },
+        SignedRequest { body: OTHER.to_owned(), ..get(&signed) },
+        SignedRequest { body: SIGNED.to_owned(), ..get(&other) },
+        SignedRequest { headers: vec![("content-type", FORM)], ..get(&signed) },
+        SignedRequest { headers: vec![("content-encoding", "gzip")], ..get(&signed) },
         post("application/x-www-form-urlencoded; charset=iso-8859-1", &signed),
         post("application/x-www-form-urlencoded; charset=utf-16", &signed),
         headers("content-encoding", "gzip"),

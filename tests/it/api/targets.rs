@@ -405,7 +405,7 @@ fn target_with_forgotten_secret_is_not_resumed() {
 
     let app = before.start();
     let advice = format!("POST /api/v1/targets/{id}/secret");
-    let line = app.process.log.wait_for("target app: disabled since", LIMIT).unwrap();
+    let line = app.process.log.wait_for("target=app: disabled since", LIMIT).unwrap();
     assert!(line.contains(&advice) && !line.contains("creel targets resume"), "{line}");
     let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
     let report = here.run(&["check"]).succeeded();

@@ -2,6 +2,7 @@
 
 mod circles;
 mod imports;
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use imports::Crate;
 
 /// A module and the modules that it may use.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     (
         "app",
@@ -22,13 +23,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "ingest",
             "outbound",
             "providers",
+            "request_id",
             "store",
             "verification",
         ],
     ),
-    ("api", &["config", "http", "json", "outbound", "providers", "store", "verification"]),
-    ("ingest", &["config", "http", "json", "providers", "store", "verification"]),
-    ("verification", &["config", "json", "outbound", "providers", "store"]),
+    ("api", &["config", "http", "json", "outbound", "providers", "request_id", "store", "verification"]),
+    ("ingest", &["config", "http", "json", "providers", "request_id", "store", "verification"]),
+    ("verification", &["config", "json", "outbound", "providers", "request_id", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
     ("deliver", &["config", "json", "outbound", "providers", "store"]),
     ("cleanup", &["config", "store"]),
@@ -36,9 +38,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("providers", &["content", "json", "scheme"]),
     ("scheme", &["content", "json"]),
     ("content", &["json"]),
-    ("store", &["json"]),
+    ("store", &["json", "request_id"]),
     ("outbound", &["json"]),
     ("json", &[]),
+    ("request_id", &[]),
 ];
 
 /// A word that only some modules may use.

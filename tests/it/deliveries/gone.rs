@@ -12,12 +12,14 @@ fn target_that_answers_410_is_disabled_until_resumed() {
     push(&app, "first", "{}");
     let line = app.process.log.wait_for("is disabled", SOON).unwrap();
     assert!(line.contains(" WARN ") && line.contains("creel targets resume app"), "{line}");
-    assert!(!app.log().contains("the next one is at"), "{}", app.log());
+    assert!(!app.log().contains("next attempt at"), "{}", app.log());
+    let line = app.process.log.wait_for("stays pending", SOON).unwrap();
+    assert!(line.contains("target=app message=1 delivery=1: answered 410 Gone"), "{line}");
     push(&app, "second", "{}");
     assert_eq!(app.metric("creel_targets{state=\"disabled\"}"), 1.0);
     assert_eq!(app.metric("creel_target_disabled{target=\"app\"}"), 1.0);
     let app = app.restart();
-    app.process.log.wait_for("target app: disabled since", SOON).unwrap();
+    app.process.log.wait_for("target=app: disabled since", SOON).unwrap();
     let here = delivering_to(&target).beside(&app).set("CREEL_LISTEN", app.address.to_string());
     let report = here.run(&["check"]).succeeded();
     assert!(
@@ -43,10 +45,10 @@ fn gone_target_is_active_after_url_change() {
     push(&app, "first", "{}");
     app.process.log.wait_for("is disabled", SOON).unwrap();
     let app = app.restart();
-    app.process.log.wait_for("target app: disabled since", SOON).unwrap();
+    app.process.log.wait_for("target=app: disabled since", SOON).unwrap();
     target.answers(200);
     let app = app.stop().set("CREEL_TARGET_APP_URL", target.url("/new-hooks")).start();
-    let line = app.process.log.wait_for("target app: active again", SOON).unwrap();
+    let line = app.process.log.wait_for("target=app: active again", SOON).unwrap();
     assert!(line.contains("CREEL_TARGET_APP_URL has another URL"), "{line}");
     eventually_delivered(&app, 1);
     assert!(!app.log().contains("disabled since"), "{}", app.log());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Request, TestApp, sign};
+use crate::harness::{ADMIN_TOKEN, Request, TestApp, sign};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const PATH: &str = "random-path-part-of-github-1";
@@ -10,6 +10,16 @@ const PATH: &str = "random-path-part-of-github-1";
 #[track_caller]
 fn line_with(app: &TestApp, needle: &str) -> String {
     app.process.log.wait_for(needle, LIMIT).unwrap_or_else(|log| panic!("no {needle:?} in the log:\n{log}"))
+}
+
+/// Returns the `request_id` of a text line.
+#[track_caller]
+fn request_id(line: &str) -> &str {
+    let (_, id) = line.rsplit_once(" request_id=").unwrap_or_else(|| panic!("no request_id: {line}"));
+    let (process, number) = id.split_once('-').unwrap();
+    assert!(process.len() == 4 && process.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+    assert!(number.parse::<u64>().is_ok(), "{line}");
+    id
 }
 
 #[test]
@@ -24,8 +34,10 @@ fn request_is_one_text_line_without_random_path() {
         assert!(line.contains(field), "{field} is missing: {line}");
     }
     assert!(!app.log().contains(PATH));
+    let first = request_id(&line).to_owned();
     assert_eq!(app.send(&issue.body("{}")).status, 403);
     let line = line_with(&app, "POST /webhooks/github 403 ");
+    assert_ne!(request_id(&line), first);
     assert!(line.contains("cause=signature_mismatch") && line.contains("ip=127.0.0.1"), "{line}");
 }
 
@@ -48,6 +60,21 @@ fn request_is_one_json_object() {
         Some(1)
     );
     assert_eq!(of_requests[1]["cause"], "signature_mismatch");
+    let ids = [&of_requests[0]["request_id"], &of_requests[1]["request_id"]];
+    assert!(ids[0].is_string() && ids[1].is_string() && ids[0] != ids[1], "{log}");
+    assert!(lines[0]["request_id"].is_null(), "no request: {}", lines[0]);
+}
+
+#[test]
+fn api_response_has_request_id_of_its_log_line() {
+    let app = TestApp::github().start();
+    for (token, status) in [(ADMIN_TOKEN, 200), ("wrong-token-of-the-tests-0123456789", 401)] {
+        let request = Request::get("/api/v1/messages").header("Authorization", format!("Bearer {token}"));
+        let reply = app.send(&request);
+        assert_eq!(reply.status, status);
+        let line = line_with(&app, &format!("GET /api/v1/messages {status} "));
+        assert_eq!(reply.header("X-Request-Id"), Some(request_id(&line)));
+    }
 }
 
 #[test]
@@ -72,6 +99,10 @@ fn untrusted_proxy_is_warned_about_once() {
     }
     let line = line_with(&app, "nearly all requests come from 127.0.0.1");
     assert!(line.contains(" WARN ") && line.contains("CREEL_TRUSTED_PROXIES=127.0.0.1"), "{line}");
+    // The warning is written during a request, whose own line follows.
+    let id = request_id(&line);
+    let is_of_request = |line: &str| line.contains("POST /webhooks/github 403 ") && request_id(line) == id;
+    assert!(app.log().lines().any(is_of_request), "{line}");
     assert_eq!(app.log().matches("nearly all requests").count(), 1);
     let trusting = app.stop().set("CREEL_TRUSTED_PROXIES", "127.0.0.1").start();
     let mut connection = trusting.connect();

@@ -147,7 +147,7 @@ fn unknown_id_is_rejected_with_reason() {
     let is_settled: bool = inbox.database().value("SELECT settled_at IS NOT NULL FROM confirmations");
     assert!(is_settled);
     // The log is written asynchronously.
-    let told = || inbox.log().contains("is refused: answered 404, 3 times");
+    let told = || inbox.log().contains("not confirmed, rejected: answered 404, 3 times");
     eventually("the log reports the rejection", SOON, told);
     shop.assert_nothing_was_processed(&inbox);
 }

@@ -109,7 +109,7 @@ fn network_with_many_waiting_bodies_gives_way() {
         let crowd = futures_util::future::join_all((0..100).map(|_| wait(9)));
         let newcomer = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            assert_eq!(budget.lock().waiting, MAX_WAITING);
+            assert_eq!(budget.in_flight.lock().waiting, MAX_WAITING);
             let began = Instant::now();
             let mut newcomer = budget.reservation(CLIENT);
             assert_eq!(newcomer.make_room(SMALL + 1).await, Err(BudgetExhausted));
@@ -117,7 +117,7 @@ fn network_with_many_waiting_bodies_gives_way() {
         };
         let (crowd, ()) = tokio::join!(crowd, newcomer);
         assert!(crowd.iter().all(|(outcome, _)| *outcome == Err(BudgetExhausted)));
-        assert_eq!(budget.lock().waiting, 0);
+        assert_eq!(budget.in_flight.lock().waiting, 0);
     });
 }
 

@@ -4,7 +4,7 @@ use crate::scheme::public_key::PublicAlgorithm::{
     self, EcdsaP256Sha1, EcdsaP256Sha256, Ed25519, Es256, Es512, RsaSha1, RsaSha256,
 };
 
-pub struct Sent {
+pub struct SentMessage {
     pub provider: &'static str,
     pub algorithm: PublicAlgorithm,
     pub key: &'static str,
@@ -31,8 +31,8 @@ utlZK5F9hchHUhvjD+5s4Sz0mma2rxrxBYMhK8SIdQrM8Gj5IHz88QJZCyDdtNcw
 uGuG1XqOnl/jr8gn/dAsvf4xjLT01g==
 -----END CERTIFICATE-----";
 
-pub const SENT: [Sent; 13] = [
-    Sent {
+pub const SENT: [SentMessage; 13] = [
+    SentMessage {
         provider: "telnyx",
         algorithm: Ed25519,
         key: "mlqL9IxFFZ0svuKTDCHkrnc8foRJi4UzL5S7yVUmW4Q=",
@@ -40,7 +40,7 @@ pub const SENT: [Sent; 13] = [
         \":{\"amount\":1250,\"name\":\"Zoë\"}}",
         signature: "oclKlUiDlxxlhJHStffsSHS7rIgTQas1gJPiv8TR15ovDRW8CFb0vfXhIQbCuhfYjiTxbi1szsXGjY7qEh19AQ==",
     },
-    Sent {
+    SentMessage {
         provider: "discord",
         algorithm: Ed25519,
         key: "9878cb793922533d67a12b4deef6c11586f7cc4bdc66afd57a9e306eb31c2aef",
@@ -48,7 +48,7 @@ pub const SENT: [Sent; 13] = [
         \":{\"amount\":1250,\"name\":\"Zoë\"}}",
         signature: "7js4dYwBbQEAxJcElx27ObEefcprfOWMgNQCRK3IP5B9LQ3u/a4rIaWyAA4/oUYYngzEefp1NYK4EGre7mnXDQ==",
     },
-    Sent {
+    SentMessage {
         provider: "sendgrid",
         algorithm: EcdsaP256Sha256,
         key: "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+\
@@ -62,7 +62,7 @@ pub const SENT: [Sent; 13] = [
         MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtE\
         ZtM=",
     },
-    Sent {
+    SentMessage {
         provider: "ebay",
         algorithm: EcdsaP256Sha1,
         key: "-----BEGIN PUBLIC KEY-----MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEypkO1FfhUQEgvnOffMJhc/SfGgHqDB\
@@ -74,7 +74,7 @@ pub const SENT: [Sent; 13] = [
         MEQCIFnujR8NM0U/K3LJFOwM1vias6wjES/piktFGuIyUfqbAiBMNOjB/B3wzs81zsOphzcyYjudSntpB4YW7bk/38su\
         rg==",
     },
-    Sent {
+    SentMessage {
         provider: "travis-ci",
         algorithm: RsaSha1,
         key: r"-----BEGIN PUBLIC KEY-----
@@ -95,7 +95,7 @@ QQIDAQAB
         bOoSv9k6sLqWaKobvA9Jp7JfVTTNDXJp0LNop8SkNpa1eK6Iw9TJsp2KkFc3gaVQW4z44cB7A0pqr1p959uDjc1dKUTU\
         ujZZa9THCFpoMeRX8jw75x5HjD/RUL0e1q+06Qj5DRJDPcdqmDN9Qcg2pAuISeljQA==",
     },
-    Sent {
+    SentMessage {
         provider: "wise",
         algorithm: RsaSha256,
         key: r"-----BEGIN PUBLIC KEY-----
@@ -116,7 +116,7 @@ fQIDAQAB
         6ruW3He0dQ6j/fnX5j7zZXkUZ+Z0Usz7R5DlIptj6/CwTqjbjFaSuUdejX3DTQi9gOnqAsw58QiT0xF/qpBWVaAIBsp3\
         TSMeWDpW5W5Q/YPgQUsIPcbhq5tvJb3euyY9s7Yd46ZjtGmZl5hXvbX3wjIPWtToBA==",
     },
-    Sent {
+    SentMessage {
         provider: "kick",
         algorithm: RsaSha256,
         key: r"-----BEGIN PUBLIC KEY-----
@@ -137,7 +137,7 @@ ywIDAQAB
         DYajroIzbHfGceW/O5mOmaWjch5soorTWVbmv370M7bZ9CaIs8vLX8EAI6hmoLXduabrN2YT/VoSnjK6puqRENajcbMV\
         mTOrlnt5SjQMl6CjqDIn1iXz/v6P9zptR2dleZ8HNPH4pkSgFhRijhVojDawBQGbrA==",
     },
-    Sent {
+    SentMessage {
         provider: "fusionauth",
         algorithm: RsaSha256,
         key: "{\"kty\": \"RSA\", \"alg\": \"RS256\", \"use\": \"sig\", \"kid\": \"kid-a\", \"n\": \"r5-P5S\
@@ -154,7 +154,7 @@ ywIDAQAB
         Vy6zd77H9pIkVlop7r72iq7Sieh5uSpingEfG5jAvnGp1JAAVDnR0g4DKhNTxmnOkb6Jh/Q44ciMu8RiBHyG8wVVwgI/\
         7cqzYW4LzzXOfMQCZIBwQ587KiDTcSeT/j+zlTHXHVkyafVKd4qg07RtHvurRdsy0A==",
     },
-    Sent {
+    SentMessage {
         provider: "plaid",
         algorithm: Es256,
         key: "{\"kty\": \"EC\", \"alg\": \"ES256\", \"use\": \"sig\", \"kid\": \"kid-a\", \"crv\": \"P-256\
@@ -166,7 +166,7 @@ ywIDAQAB
         ODZmYWIxYWE1In0",
         signature: "8doyeBAbnrePW3NinmKpR370zU3xPj49f91kjZ6mqRWeKi+lqoaBTLoK1IKBKXqOUmYeAKBwtAbFqR38+jtf6w==",
     },
-    Sent {
+    SentMessage {
         provider: "truelayer",
         algorithm: Es512,
         key: "{\"kty\": \"EC\", \"alg\": \"ES512\", \"kid\": \"tl-a\", \"crv\": \"P-521\", \"x\": \"ADlID0\
@@ -184,7 +184,7 @@ ywIDAQAB
         AObGNnkbN/drZMj9iPMf6DGmhPK7WRQlUxozLqwbhTwF6jwKSKFaJRB9OahQCWe1ztf/AKMfCsl/PFxyaSzQlt7kAU2d\
         2OfOBQg2l8rAsOPU9JFqAQQaX+kcx95/CmfVs6cU7L0w8InOPRlMwDpjJvAU/n9DhR1wzi/DJ/CyWicZ3DWh",
     },
-    Sent {
+    SentMessage {
         provider: "paypal",
         algorithm: RsaSha256,
         key: r"-----BEGIN CERTIFICATE-----
@@ -212,7 +212,7 @@ IVrlVZG+pPeiUA==
         LmyjJrMkqit+t5YctunouH0UmLNkzh73v4vAdMV/SMwh+YZNL2tFnqEQtxWkEhYiNJRo9cWjMcDYTA67yXm4m30bg/R3\
         Sh0qy0JDwsqhogwf3szdTgy+AcEzD2uAH6dygQSf61bOEpNqWuJonNITfSYr+MinYQ==",
     },
-    Sent {
+    SentMessage {
         provider: "aws-sns",
         algorithm: RsaSha256,
         key: AWS_SNS_KEY,
@@ -225,7 +225,7 @@ IVrlVZG+pPeiUA==
         exeCubmhIavai7HicznyydIYpmEsHFStwey/0liLap47227/UMn0cPBCFhAnepwqZjgNBZEhEC9O23R2X5mTdjapxU4o\
         m3t8/KU9g9HVnGGCOSCNySOTEP4PzSclJms/adr7EcUzwhV73RRvKjBlO9U/EqevSA==",
     },
-    Sent {
+    SentMessage {
         provider: "aws-sns",
         algorithm: RsaSha1,
         key: AWS_SNS_KEY,

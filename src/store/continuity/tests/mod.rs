@@ -40,12 +40,12 @@ pub fn crash(setup: &Setup) -> Setup {
 
 /// State of a crash after `10` messages, of which 5 existed at an earlier clean stop. `old` has the
 /// file from then.
-pub struct Crashed {
+pub struct CrashImage {
     pub image: Setup,
     pub old: tempfile::TempDir,
 }
 
-pub fn crashed() -> Crashed {
+pub fn crashed() -> CrashImage {
     let setup = Setup::new();
     let store = setup.open();
     keep(&setup, &store, 0..5);
@@ -54,7 +54,7 @@ pub fn crashed() -> Crashed {
     copy(&setup.path(), &old.path().join(NAME));
     let store = setup.open();
     keep(&setup, &store, 5..10);
-    Crashed { image: crash(&setup), old }
+    CrashImage { image: crash(&setup), old }
 }
 
 pub fn open(setup: &Setup) -> Result<Store, OpenError> {
@@ -141,7 +141,7 @@ fn crash_after_crash_starts_normally() {
 
 #[test]
 fn older_copy_with_crash_wal_is_rejected() {
-    let Crashed { image, old } = crashed();
+    let CrashImage { image, old } = crashed();
     copy(&old.path().join(NAME), &image.path());
     assert_refused(&image, "does not belong to");
     std::fs::remove_file(beside_lock(&image)).unwrap();
@@ -182,7 +182,7 @@ fn vacuumed_copy_with_crash_wal_is_rejected() {
 #[test]
 fn missing_or_truncated_wal_is_rejected() {
     for bytes in [None, Some(0), Some(31), Some(5_000), Some(40_000)] {
-        let Crashed { image, .. } = crashed();
+        let CrashImage { image, .. } = crashed();
         match bytes {
             None => std::fs::remove_file(wal(&image)).unwrap(),
             Some(bytes) => File::options().write(true).open(wal(&image)).unwrap().set_len(bytes).unwrap(),
@@ -237,7 +237,7 @@ fn copy_of_another_history_is_rejected() {
 
 #[test]
 fn missing_database_with_wal_is_rejected() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     std::fs::write(image.path(), "").unwrap();
     assert_refused(&image, "is missing or empty");
     std::fs::remove_file(image.path()).unwrap();
@@ -259,7 +259,7 @@ fn emptied_database_after_clean_stop_is_rejected() {
 
 #[test]
 fn recovery_by_another_program_is_accepted() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell
         .execute_batch("SELECT count(*) FROM messages; UPDATE messages SET event = 'seen' WHERE id = 3")
@@ -271,7 +271,7 @@ fn recovery_by_another_program_is_accepted() {
 
 #[test]
 fn crash_of_another_writer_is_accepted() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     let shell = Connection::open(image.path()).unwrap();
     shell.execute_batch("PRAGMA wal_checkpoint(RESTART); DELETE FROM messages WHERE id = 3").unwrap();
     let again = crash(&image);
@@ -296,14 +296,14 @@ fn copy_since_last_checkpoint_restores_newest_state() {
 
 #[test]
 fn lock_without_a_mark_starts_normally() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     std::fs::write(beside_lock(&image), "12345").unwrap();
     assert_starts(&image, 10);
 }
 
 #[test]
 fn accepted_loss_moves_the_foreign_wal_aside() {
-    let Crashed { image, old } = crashed();
+    let CrashImage { image, old } = crashed();
     copy(&old.path().join(NAME), &image.path());
     let foreign = std::fs::read(wal(&image)).unwrap();
     let store = accept(&image);
@@ -318,7 +318,7 @@ fn accepted_loss_moves_the_foreign_wal_aside() {
 
 #[test]
 fn accepted_loss_of_missing_wal_applies_once() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     std::fs::remove_file(wal(&image)).unwrap();
     let store = accept(&image);
     assert_eq!(image.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 11 }));

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::*;
 use crate::store::continuity::tests::{
-    Crashed, NAME, accept, assert_refused, assert_starts, beside_lock, copy, crash, crashed, keep, open, wal,
+    CrashImage, NAME, accept, assert_refused, assert_starts, beside_lock, copy, crash, crashed, keep, open,
+    wal,
 };
 use crate::store::handle::store::Store;
 use crate::store::integrity::verify;
@@ -133,9 +134,9 @@ fn rollback_journal_is_applied() {
     assert_starts(&setup, 4);
 }
 
-/// Crashed, with `old` made by VACUUM while the WAL was in use: its counter matches, its pages do
+/// CrashImage, with `old` made by VACUUM while the WAL was in use: its counter matches, its pages do
 /// not.
-fn vacuumed() -> Crashed {
+fn vacuumed() -> CrashImage {
     let setup = Setup::new();
     let keep = |store: &Store, ids: std::ops::Range<u32>| {
         for id in ids {
@@ -156,13 +157,13 @@ fn vacuumed() -> Crashed {
     let shell = Connection::open(setup.path()).unwrap();
     shell.execute("VACUUM INTO ?1", [target.to_str()]).unwrap();
     keep(&store, 45..50);
-    Crashed { image: crash(&setup), old }
+    CrashImage { image: crash(&setup), old }
 }
 
 #[test]
 fn vacuumed_copy_without_mark_is_rejected() {
     for lock in [None, Some("12345")] {
-        let Crashed { image, old } = vacuumed();
+        let CrashImage { image, old } = vacuumed();
         copy(&old.path().join(NAME), &image.path());
         match lock {
             None => remove_lock(&image),
@@ -177,14 +178,14 @@ fn vacuumed_copy_without_mark_is_rejected() {
         image.close(store);
         assert_starts(&image, 26);
     }
-    let Crashed { image, .. } = vacuumed();
+    let CrashImage { image, .. } = vacuumed();
     remove_lock(&image);
     assert_starts(&image, 31);
 }
 
 #[test]
 fn mixture_made_by_another_program_is_damaged() {
-    let Crashed { image, old } = vacuumed();
+    let CrashImage { image, old } = vacuumed();
     copy(&old.path().join(NAME), &image.path());
     let shell = Connection::open(image.path()).unwrap();
     let _ = shell.execute_batch("SELECT count(*) FROM messages");
@@ -205,7 +206,7 @@ fn flip_page(path: &Path, page: u64) {
 
 #[test]
 fn wal_stays_in_place_if_copy_is_damaged() {
-    let Crashed { image, old } = vacuumed();
+    let CrashImage { image, old } = vacuumed();
     copy(&old.path().join(NAME), &image.path());
     let pages = std::fs::metadata(image.path()).unwrap().len() / 4_096;
     flip_page(&image.path(), pages - 1);
@@ -217,7 +218,7 @@ fn wal_stays_in_place_if_copy_is_damaged() {
 
 #[test]
 fn wal_moved_aside_is_reported() {
-    let Crashed { image, .. } = crashed();
+    let CrashImage { image, .. } = crashed();
     let aside = image.directory.path().join("creel.db-wal.aside-1");
     std::fs::rename(wal(&image), &aside).unwrap();
     let OpenError(said) = open(&image).unwrap_err();

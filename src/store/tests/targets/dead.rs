@@ -51,7 +51,7 @@ fn dead_delivery_is_settled_by_its_replay() {
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
     let second = world.again(target);
     assert_eq!(world.states(), ["replayed", "pending"]);
-    assert_eq!(world.wait(world.store.reads().dead_letter_count()).unwrap(), 0);
+    assert_eq!(world.wait(world.store.reads().target_numbers()).unwrap().dead_letters, 0);
     let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
     world.finish(second, Disposition::Dead);
