@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use creel::store::{DeliveryOrdering, DueQuery, Store, TargetState, timestamp};
+use creel::store::{DeliveryOrdering, DueQuery, Store, TargetState, Timestamp};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -70,7 +70,7 @@ async fn claim(store: &Store, target: i64) -> Outcome<f64> {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(OffsetDateTime::now_utc()),
+            now: Timestamp::from(OffsetDateTime::now_utc()),
             held: Vec::new(),
             limit: 8,
             bytes: 1 << 20,

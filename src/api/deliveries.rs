@@ -209,9 +209,9 @@ impl From<store::StoredDelivery> for Delivery {
             target: delivery.target_name,
             state: delivery.state.into(),
             attempts: delivery.attempts,
-            created_at: delivery.created_at,
-            due_at: is_pending.then_some(delivery.due_at),
-            finished_at: delivery.finished_at,
+            created_at: delivery.created_at.to_string(),
+            due_at: is_pending.then(|| delivery.due_at.to_string()),
+            finished_at: delivery.finished_at.map(|at| at.to_string()),
             outcome: delivery.outcome,
             replay_id: delivery.replay,
             replayed_by: delivery.replayed_by,
@@ -223,7 +223,7 @@ impl From<store::StoredAttempt> for Attempt {
     fn from(attempt: store::StoredAttempt) -> Self {
         Self {
             number: attempt.number,
-            began_at: attempt.began_at,
+            began_at: attempt.began_at.to_string(),
             took_ms: attempt.took_ms,
             outcome: attempt.outcome.into(),
             status: attempt.status,

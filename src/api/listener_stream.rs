@@ -17,7 +17,7 @@ use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::store::{
     DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
-    Unavailable,
+    Timestamp, Unavailable,
 };
 
 /// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
@@ -26,8 +26,6 @@ const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MAX_IN_FLIGHT: usize = 64;
 /// Size of one database read. Events that a slow client has not read stay in memory.
 const PAGE_BYTES: usize = 512 << 10;
-/// After any due time: a listener receives all pending deliveries when it connects.
-const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
 /// A delivery as a listener receives it: the data of a `message` event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -202,7 +200,8 @@ impl ListenerStream {
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
-            now: END_OF_TIME.to_owned(),
+            // A listener receives all pending deliveries when it connects.
+            now: Timestamp::MAX,
             held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,

@@ -56,9 +56,9 @@ impl From<store::StoredListener> for Listener {
             target_id: target.id,
             events: target.settings.events.iter().map(ToString::to_string).collect(),
             connected: target.state == TargetState::Active,
-            since: target.state_since,
+            since: target.state_since.to_string(),
             pending: stored.pending,
-            created_at: target.created_at,
+            created_at: target.created_at.to_string(),
         }
     }
 }

@@ -336,7 +336,7 @@ impl From<store::MessageRow> for MessageHead {
     fn from(head: store::MessageRow) -> Self {
         Self {
             id: head.id,
-            received_at: head.received_at,
+            received_at: head.received_at.to_string(),
             source: head.source,
             event: head.event,
             owner: head.owner,
@@ -350,10 +350,10 @@ impl From<store::MessageRow> for MessageHead {
             unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
-            released_at: head.released_at,
+            released_at: head.released_at.map(|at| at.to_string()),
             conflict_of: head.conflict_of,
             duplicates: head.duplicates,
-            last_duplicate_at: head.last_duplicate_at,
+            last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
             confirmation: head.confirmation,
         }
     }
@@ -365,8 +365,8 @@ impl From<store::StoredConfirmation> for Confirmation {
         Self {
             state: stored.state.into(),
             tries: stored.tries,
-            due_at: is_awaited.then_some(stored.due_at),
-            settled_at: stored.settled_at,
+            due_at: is_awaited.then(|| stored.due_at.to_string()),
+            settled_at: stored.settled_at.map(|at| at.to_string()),
             reason: stored.reason,
         }
     }

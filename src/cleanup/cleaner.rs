@@ -9,7 +9,7 @@ use super::clock::ClockGuard;
 use super::drops::DeliveryDropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
-use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, Yielding, timestamp};
+use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Timestamp, Unavailable, Yielding};
 
 /// Pause after a deletion step, as a multiple of its duration, so that ingest is barely delayed.
 const PAUSE_FACTOR: u32 = 4;
@@ -68,7 +68,7 @@ pub struct Cleaner {
     pub(super) guard: ClockGuard,
     /// End of the scan for each group of sources: older messages are deleted or retained by a
     /// reference.
-    pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
+    pub(super) looked_at: HashMap<(usize, RetainedSince), Timestamp>,
     /// The newest scanned message. Retained messages up to here are released later, see
     /// `finished_seen`.
     pub(super) looked_through: i64,
@@ -79,15 +79,15 @@ pub struct Cleaner {
     /// Scanned messages whose confirmation is settled, which must be checked for their age.
     pub(super) settled: Vec<i64>,
     /// End of the scan for finished deliveries past their own retention.
-    pub(super) attempts_at: String,
-    pub(super) dead_at: String,
+    pub(super) attempts_at: Timestamp,
+    pub(super) dead_at: Timestamp,
     pub(super) size_walk: SizeWalk,
     pub(super) is_out_of_room: bool,
     pub(super) drops_for_size: DeliveryDropReport,
     pub(super) drops_for_disk: DeliveryDropReport,
     /// The kind of targets that yield old messages in this run, and those targets.
     pub(super) old_yielding: Yielding,
-    pub(super) absent: BTreeSet<(i64, String)>,
+    pub(super) absent: BTreeSet<(i64, Timestamp)>,
     /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<i64, Duration>,
     pub(super) whole_look: Option<Duration>,
@@ -108,8 +108,8 @@ impl Cleaner {
             finished_seen: None,
             finished_looked_at: None,
             settled: Vec::new(),
-            attempts_at: String::new(),
-            dead_at: String::new(),
+            attempts_at: Timestamp::MIN,
+            dead_at: Timestamp::MIN,
             size_walk: SizeWalk::default(),
             is_out_of_room: false,
             drops_for_size: DeliveryDropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
@@ -180,8 +180,8 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - REPLAYS_KEPT);
-        while past_damage(self.step(store.delete_replays(before.clone())).await)? > 0 {}
+        let before = Timestamp::from(now - REPLAYS_KEPT);
+        while past_damage(self.step(store.delete_replays(before)).await)? > 0 {}
         if let Some(kept) = self.policy.keys_kept() {
             while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
         }
@@ -218,8 +218,8 @@ impl Cleaner {
     /// Restarts all scans from the beginning, as after a start.
     pub(super) fn look_at_everything(&mut self) {
         self.looked_at.clear();
-        self.attempts_at.clear();
-        self.dead_at.clear();
+        self.attempts_at = Timestamp::MIN;
+        self.dead_at = Timestamp::MIN;
         self.size_walk = SizeWalk::default();
     }
 

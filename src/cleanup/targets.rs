@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
 use crate::store::{
-    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
+    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Timestamp, Unavailable,
 };
 
 /// Idle time after which a replay's target is removed.
@@ -36,7 +36,7 @@ impl Cleaner {
                 self.step(store.retire_replay_target(target, now)).await?;
             }
         }
-        let before = timestamp::to_text(now - LISTENER_KEPT);
+        let before = Timestamp::from(now - LISTENER_KEPT);
         let is_abandoned = |target: &InactiveTarget| {
             target.kind == TargetKind::Listener
                 && target.state == TargetState::Paused
@@ -54,7 +54,7 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - MAX_DELIVERY_WAIT);
+        let before = Timestamp::from(now - MAX_DELIVERY_WAIT);
         let targets = self.step(store.inactive_targets()).await?;
         let removed = targets
             .iter()
@@ -69,7 +69,7 @@ impl Cleaner {
             next = behind;
         }
         for target in unused {
-            self.step(store.delete_removed_target(target, before.clone())).await?;
+            self.step(store.delete_removed_target(target, before)).await?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
     AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
-    TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
+    TargetKind, TargetSecrets, TargetState, Timestamp, Unavailable,
 };
 
 /// Bodies in all lanes above which a lane loads its next message only when it is empty.
@@ -47,7 +47,7 @@ enum TargetRefresh {
 
 struct FinishedAttempt {
     target: i64,
-    created_at: String,
+    created_at: Timestamp,
     /// URL of the attempt; empty for commands.
     url: String,
     verdict: AttemptVerdict,
@@ -233,7 +233,7 @@ impl Engine {
         if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
         }
-        self.give_up_old(target, &created_at);
+        self.give_up_old(target, created_at);
         let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
@@ -284,7 +284,7 @@ impl Engine {
             EngineEvent::Recorded(all) => {
                 for DeliveryOutcome { target, record, is_damaged } in all {
                     let due = match &record.next {
-                        Disposition::Again { at, .. } => timestamp::from_text(at),
+                        Disposition::Again { at, .. } => Some(at.to_time()),
                         Disposition::Delivered | Disposition::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
@@ -362,10 +362,10 @@ impl Engine {
 
     /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
     /// deliveries to use all of theirs.
-    fn give_up_old(&mut self, target: i64, created_at: &str) {
-        let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
+    fn give_up_old(&mut self, target: i64, created_at: Timestamp) {
+        let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
-        let is_old = created_at < before.as_str() && lane.target.state_since < before;
+        let is_old = created_at < before && lane.target.state_since < before;
         if !is_old || !self.discarding.insert(target) {
             return;
         }
@@ -373,7 +373,7 @@ impl Engine {
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";
-            while let Ok(waiting) = store.waiting_deliveries(target, before.clone()).await
+            while let Ok(waiting) = store.waiting_deliveries(target, before).await
                 && !waiting.is_empty()
                 && ending::end(&store, waiting.clone(), why, clock)
                     .await

@@ -14,7 +14,7 @@ use super::attempt::AttemptVerdict;
 use super::breaker::{Breaker, Permit};
 use super::route::Route;
 use crate::store::{
-    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
+    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, Timestamp,
 };
 
 /// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
@@ -188,7 +188,7 @@ impl Lane {
         Some(DueQuery {
             target: self.target.id,
             ordering: self.target.settings.ordering,
-            now: timestamp::to_text(now),
+            now: Timestamp::from(now),
             held: self.under_way.iter().copied().chain(known).collect(),
             limit: if memory == MemoryPressure::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
@@ -204,7 +204,7 @@ impl Lane {
         };
         self.may_have_more |= page.is_full;
         // The page lacks outcomes that were recorded while it was read.
-        let next = page.next_due.as_deref().and_then(timestamp::from_text);
+        let next = page.next_due.map(Timestamp::to_time);
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
         self.orphans.extend(page.orphans);

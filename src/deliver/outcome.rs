@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::schedule;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery, StoredTarget,
-    timestamp,
+    Timestamp,
 };
 
 pub fn next(
@@ -22,11 +22,11 @@ pub fn next(
         AttemptVerdict::Delivered => return Disposition::Delivered,
         AttemptVerdict::Final => return Disposition::Dead,
         // The target is disabled: the delivery is due as soon as the target is resumed.
-        AttemptVerdict::Gone => return Disposition::Again { at: timestamp::to_text(now), ordering },
+        AttemptVerdict::Gone => return Disposition::Again { at: Timestamp::from(now), ordering },
         AttemptVerdict::Failed { retry_after, .. } => retry_after,
     };
     match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
-        Some(pause) => Disposition::Again { at: timestamp::to_text(now + pause), ordering },
+        Some(pause) => Disposition::Again { at: Timestamp::from(now + pause), ordering },
         None => Disposition::Dead,
     }
 }
@@ -42,7 +42,7 @@ pub fn record(
     AttemptRecord {
         delivery: delivery.id,
         number,
-        began_at: timestamp::to_text(began_at),
+        began_at: Timestamp::from(began_at),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome: match attempted.verdict {
             AttemptVerdict::Delivered => AttemptOutcome::Delivered,

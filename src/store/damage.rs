@@ -6,7 +6,10 @@
 
 use std::cell::RefCell;
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::types::FromSql;
+use rusqlite::{Error, ErrorCode, Row, RowIndex};
+
+use crate::store::timestamp::Timestamp;
 
 /// Remedy, for errors and logs.
 pub const ADVICE: &str = "stop the service, run `creel verify` to see what is damaged, and restore a backup or save what can still be read";
@@ -53,6 +56,29 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
         }
         Err(error) => Err(error),
     }
+}
+
+/// Reads a time, or an optional one. A damaged one, such as after a manual edit, is noted and
+/// becomes the latest time, so that the row stays available and does not expire.
+pub fn time<T: FromSql + From<Timestamp>>(
+    place: &str,
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<T> {
+    Ok(skip(place, row.get(column))?.unwrap_or_else(|| Timestamp::MAX.into()))
+}
+
+/// Collects the readable rows, and notes the others. A damaged page stays an error: SQLite cannot
+/// continue after it.
+pub fn readable<T>(place: &str, rows: impl Iterator<Item = rusqlite::Result<T>>) -> rusqlite::Result<Vec<T>> {
+    let mut found = Vec::new();
+    for row in rows {
+        match row {
+            Err(error) if is_damage(&error) && error.sqlite_error().is_none() => note(place, &error),
+            row => found.push(row?),
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the advice for an error message at start; empty if it does not apply.

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::store::random;
+use crate::store::timestamp::Timestamp;
 
 const ID_CHARACTERS: usize = 12;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -28,7 +29,7 @@ impl Instances {
 }
 
 /// Starts another instance for new messages. Instances without a stored message are removed.
-pub fn begin(connection: &Connection, now: &str) -> rusqlite::Result<()> {
+pub fn begin(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM instances WHERE first_message < (
            SELECT max(first_message) FROM instances
@@ -79,10 +80,10 @@ mod tests {
     #[test]
     fn messages_keep_their_instance_id() {
         let connection = database();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         insert(&connection, 3);
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         insert(&connection, 1);
         let after = Instances::read(&connection).unwrap();
         for message in 1..=3 {
@@ -95,9 +96,9 @@ mod tests {
     fn instance_without_messages_is_replaced() {
         let connection = database();
         insert(&connection, 2);
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let after = Instances::read(&connection).unwrap();
         assert_eq!((before.0.len(), after.0.len()), (1, 1));
         assert_ne!(before, after);
@@ -107,12 +108,12 @@ mod tests {
     fn instances_without_stored_messages_are_removed() {
         let connection = database();
         for _ in 0..4 {
-            begin(&connection, "now").unwrap();
+            begin(&connection, Timestamp::MIN).unwrap();
             insert(&connection, 2);
         }
         connection.execute("DELETE FROM messages WHERE id < 4", []).unwrap();
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let after = Instances::read(&connection).unwrap();
         let first: Vec<i64> = after.0.iter().map(|(first, _)| *first).collect();
         assert_eq!(first, [3, 5, 7, 9]);

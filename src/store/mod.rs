@@ -38,7 +38,7 @@ pub mod test_support;
 #[cfg(test)]
 mod tests;
 mod text_enum;
-pub mod timestamp;
+mod timestamp;
 mod wal_size;
 mod walk;
 mod writer;
@@ -102,5 +102,6 @@ pub use target::settings::{
     TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState,
 };
 pub use target::subscription::{EMITTED, Filter, Pattern, PayloadCondition};
+pub use timestamp::Timestamp;
 pub use walk::{StepResult, TimePosition};
 pub use writer::job::Memory;

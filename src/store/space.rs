@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::STEP_TIME;
 use crate::store::writer::job::Database;
 use crate::store::{checkpoint, damage};
@@ -47,7 +48,7 @@ const FIRM: &str =
 
 /// Whether any message is retained regardless of size: by a pending delivery, or until its
 /// confirmation.
-pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::Result<bool> {
+pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
             "SELECT EXISTS (SELECT 1 FROM targets WHERE {FIRM} AND EXISTS
@@ -68,7 +69,7 @@ pub struct RoomHolder {
 
 /// Returns the targets with the most pending deliveries, without expendable ones, and the sources
 /// whose messages await confirmation. Runs on a reader.
-pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::Result<Vec<RoomHolder>> {
+pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
         .prepare_cached(&format!(
             "SELECT name, state, pending FROM (

@@ -21,7 +21,7 @@ use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::service::Service;
 use crate::store::{
     IngestError, NewMessage, Receipt, RejectionFilter, RejectionKind, RejectionPosition, RejectionRow,
-    Unavailable,
+    Timestamp, Unavailable,
 };
 use crate::verification::{Proof, Sources};
 
@@ -177,7 +177,7 @@ async fn handle(
             let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
             let count = counts.iter().map(|one| one.count).sum();
             match request.confirm {
-                Some(confirmed) if confirmed == count => RejectionPosition::default(),
+                Some(confirmed) if confirmed == count => RejectionPosition::START,
                 Some(confirmed) => return Err(ApiError::CountChanged { confirmed, count }),
                 None => {
                     let by_cause = counts.into_iter().map(|one| (one.cause, one.count)).collect();
@@ -327,7 +327,8 @@ async fn write(
 
 fn selected_by(filter: RejectionFilter) -> SelectedRejections {
     let RejectionFilter { source, cause, since, until, kind: _ } = filter;
-    SelectedRejections { source, cause, since, until }
+    let text = |at: Timestamp| at.to_string();
+    SelectedRejections { source, cause, since: since.map(text), until: until.map(text) }
 }
 
 /// Encodes a position and its tag. `walk`: the confirmed action, filter and end. Only a cursor from
@@ -350,7 +351,10 @@ fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, ApiError> 
     let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| foreign())?;
     hmac::verify(cursor_key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
-    Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
+    Ok(RejectionPosition {
+        received_at: at.try_into().map_err(|_| foreign())?,
+        id: id.parse().map_err(|_| foreign())?,
+    })
 }
 
 /// Generated at first use, so a restart ends all walks.

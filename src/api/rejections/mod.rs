@@ -247,7 +247,7 @@ impl RejectionHead {
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
             id: head.id,
-            received_at: head.received_at,
+            received_at: head.received_at.to_string(),
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
             explanation: cause.map_or(explanation::UNKNOWN, explanation::of),

@@ -136,7 +136,7 @@ impl Replay {
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {
             id: replay.id,
-            created_at: replay.created_at,
+            created_at: replay.created_at.to_string(),
             filter,
             target_id: replay.target,
             rate: replay.rate,
@@ -145,7 +145,7 @@ impl Replay {
             through: replay.through,
             messages: replay.messages,
             deliveries: replay.deliveries,
-            updated_at: replay.updated_at,
+            updated_at: replay.updated_at.to_string(),
         }
     }
 }
@@ -153,6 +153,7 @@ impl Replay {
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
         let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
-        Self { ids, since, until, source, event, owner, text, dead }
+        let shown = |at: store::Timestamp| at.to_string();
+        Self { ids, since: since.map(shown), until: until.map(shown), source, event, owner, text, dead }
     }
 }

@@ -291,7 +291,11 @@ async fn details(
     Ok(TargetDetails {
         target: Target::of(target, role),
         header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
-        secrets: secrets.secrets.into_iter().map(|secret| TargetSecret { until: secret.until }).collect(),
+        secrets: secrets
+            .secrets
+            .into_iter()
+            .map(|secret| TargetSecret { until: secret.until.map(|at| at.to_string()) })
+            .collect(),
     })
 }
 
@@ -333,7 +337,7 @@ impl Target {
             kind: target.kind.into(),
             origin: target.origin.into(),
             state: target.state.into(),
-            state_since: target.state_since,
+            state_since: target.state_since.to_string(),
             state_reason: target.state_reason,
             owner: settings.owner,
             events: settings.events.iter().map(Pattern::to_string).collect(),
@@ -344,8 +348,8 @@ impl Target {
             order: settings.ordering.into(),
             rate: settings.rate.map(DeliveryRate::to_text),
             timeout_seconds: settings.timeout.as_secs(),
-            created_at: target.created_at,
-            updated_at: target.updated_at,
+            created_at: target.created_at.to_string(),
+            updated_at: target.updated_at.to_string(),
         }
     }
 }

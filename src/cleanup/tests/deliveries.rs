@@ -45,7 +45,7 @@ impl Setup {
         let record = AttemptRecord {
             delivery,
             number: 1,
-            began_at: timestamp::to_text(at),
+            began_at: Timestamp::from(at),
             took_ms: 5,
             outcome: if next == Disposition::Delivered {
                 AttemptOutcome::Delivered
@@ -189,7 +189,7 @@ fn delivered_ones_are_deleted_with_attempts_before_message() {
         let (delivered, pending) =
             (setup.deliver(message, target, NOW).await, setup.deliver(message, target, NOW).await);
         setup.attempt(delivered, Disposition::Delivered, NOW).await;
-        let again = Disposition::Again { at: timestamp::to_text(NOW), ordering: DeliveryOrdering::Any };
+        let again = Disposition::Again { at: Timestamp::from(NOW), ordering: DeliveryOrdering::Any };
         setup.attempt(pending, again, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.deliveries, 0);
@@ -235,7 +235,7 @@ fn message_with_many_deliveries_is_deleted_in_short_steps() {
                 (1..=3).map(|number| AttemptRecord {
                     delivery: *delivery,
                     number,
-                    began_at: timestamp::to_text(NOW),
+                    began_at: Timestamp::from(NOW),
                     took_ms: 1,
                     outcome: AttemptOutcome::Delivered,
                     status: None,

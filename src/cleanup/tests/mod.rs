@@ -14,7 +14,7 @@ use super::*;
 use crate::config::Retention;
 use crate::store::{
     self, ConfirmationRequest, Identity, IngestError, MessageContent, NewMessage, Receipt, StepResult, Store,
-    StoreOptions, Unavailable, timestamp,
+    StoreOptions, Timestamp, Unavailable,
 };
 
 mod deliveries;
@@ -226,7 +226,7 @@ fn clock_jump_stops_deletion_until_confirmed() {
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(60)).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);
-        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
+        store::write_setting_offline(setup.store.path(), CONFIRMED, Timestamp::from(later).as_str(), later)
             .unwrap();
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(61)).await.unwrap();
         assert_eq!(outcome.messages, 1);
@@ -286,7 +286,8 @@ fn clock_set_back_over_restart_ignores_old_confirmation() {
         cleaner(keep, &[], None).run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let earlier = NOW - 2 * DAY;
         let old = NOW - 20 * DAY;
-        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
+        store::write_setting_offline(setup.store.path(), CONFIRMED, Timestamp::from(old).as_str(), old)
+            .unwrap();
         let policy = policy(Retention::For(DAY));
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, earlier, Duration::ZERO);
         let outcome = restarted.run_once(&setup.store.cleanup(), earlier, Duration::ZERO).await.unwrap();

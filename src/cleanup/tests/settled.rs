@@ -69,7 +69,7 @@ fn message_asked_about_again_stays() {
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let awaiting = setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
-        settle(&setup, awaiting[0], Settlement::Again { at: timestamp::to_text(NOW + MINUTE) }, NOW).await;
+        settle(&setup, awaiting[0], Settlement::Again { at: Timestamp::from(NOW + MINUTE) }, NOW).await;
         assert_eq!(setup.store.cleanup().take_settlements().messages, [0_i64; 0]);
         settle(&setup, awaiting[0], Settlement::Confirmed, NOW + MINUTE).await;
         assert_eq!(make_room(&mut cleaner, &setup, 2 * MINUTE).await, 1);

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn message(body: &[u8]) -> StoredMessage {
     let head = MessageRow {
         id: 7,
-        received_at: "2026-11-22T14:31:00.000000Z".to_owned(),
+        received_at: "2026-11-22T14:31:00.000000Z".try_into().unwrap(),
         source: "github".to_owned(),
         event: "github.issues.opened".to_owned(),
         owner: None,

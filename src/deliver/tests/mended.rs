@@ -10,7 +10,7 @@ use super::*;
 use crate::store::test_support;
 use crate::store::{
     AttemptOutcome, AttemptRecord, Disposition, DueQuery, MessageFilter, NewReplay, ReplayStep,
-    RetentionRule, TargetState, timestamp,
+    RetentionRule, TargetState, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ fn retries_run_despite_concurrent_messages() {
         }
         tokio::time::sleep(SECOND * 12).await;
         let left = all(&store).await.into_iter().filter(|one| one.state == DeliveryState::Pending);
-        let left: Vec<(i64, u32, String)> = left.map(|one| (one.id, one.attempts, one.due_at)).collect();
+        let left: Vec<(i64, u32, Timestamp)> = left.map(|one| (one.id, one.attempts, one.due_at)).collect();
         println!("r1: {} of 40 retries forgotten", left.len());
         assert!(left.is_empty(), "12 s later, due after 5 s: {left:?}");
     });
@@ -99,14 +99,14 @@ fn formerly_strict_queue_skips_failing_head() {
         let record = AttemptRecord {
             delivery: head,
             number: 11,
-            began_at: timestamp::to_text(clock()),
+            began_at: Timestamp::from(clock()),
             took_ms: 1,
             outcome: AttemptOutcome::Failed,
             status: Some(500),
             error: None,
             excerpt: None,
             next: Disposition::Again {
-                at: timestamp::to_text(clock() + SECOND * 86_400),
+                at: Timestamp::from(clock() + SECOND * 86_400),
                 ordering: DeliveryOrdering::Strict,
             },
         };
@@ -116,7 +116,7 @@ fn formerly_strict_queue_skips_failing_head() {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(clock()),
+            now: Timestamp::from(clock()),
             held: Vec::new(),
             limit: 8,
             bytes: 1 << 20,

@@ -87,7 +87,7 @@ fn rejected_message_is_queried_once_a_minute() {
     with_store(async |store| {
         let id = refused(&store, &api, "forged", "{}").await;
         let settled = confirmation(&store, id).await.settled_at.unwrap();
-        let settled = crate::store::timestamp::from_text(&settled).unwrap();
+        let settled = settled.to_time();
         let again = NewMessage { received_at: settled, ..payment("forged", "{}") };
         for _ in 0..3 {
             assert_eq!(kept(&store, again.clone()).await, Ok(Receipt::Duplicate { of: id }));

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::store::message::read::StoredMessage;
 use crate::store::target::settings::DeliveryOrdering;
+use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
 /// Query for the due deliveries of a target.
@@ -15,8 +16,7 @@ use crate::store::{damage, message};
 pub struct DueQuery {
     pub target: i64,
     pub ordering: DeliveryOrdering,
-    /// In the stored format of timestamps.
-    pub now: String,
+    pub now: Timestamp,
     /// Deliveries already in flight.
     pub held: Vec<i64>,
     pub limit: usize,
@@ -29,7 +29,7 @@ pub struct DueQuery {
 pub struct DueDelivery {
     pub id: i64,
     pub attempts: u32,
-    pub created_at: String,
+    pub created_at: Timestamp,
     pub replay: Option<i64>,
     pub message: Arc<StoredMessage>,
 }
@@ -43,7 +43,7 @@ pub struct DuePage {
     /// Unreadable deliveries, and those with an unreadable message.
     pub damaged: Vec<i64>,
     /// Time of the next delivery that is not due yet; `None` without one, or if more are due now.
-    pub next_due: Option<String>,
+    pub next_due: Option<Timestamp>,
     /// Whether more may be due now.
     pub is_full: bool,
 }
@@ -53,9 +53,9 @@ struct DueRow {
     id: i64,
     message: i64,
     attempts: u32,
-    created_at: String,
-    due_at: String,
-    not_before: Option<String>,
+    created_at: Timestamp,
+    due_at: Timestamp,
+    not_before: Option<Timestamp>,
     replay: Option<i64>,
 }
 
@@ -67,9 +67,10 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
         id: row.get(0)?,
         message: row.get(1)?,
         attempts: row.get(2)?,
-        created_at: row.get(3)?,
-        due_at: row.get(4)?,
-        not_before: row.get(5)?,
+        created_at: damage::time("deliveries", row, 3)?,
+        // With a damaged time it is due now.
+        due_at: damage::skip("deliveries", row.get(4))?.unwrap_or(Timestamp::MIN),
+        not_before: damage::skip("deliveries", row.get(5))?.flatten(),
         replay: row.get(6)?,
     })
 }
@@ -113,11 +114,11 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
     let mut page = DuePage::default();
     let mut bytes = 0;
     for row in due_rows(connection, query, &mut page)? {
-        let is_put_off = row.not_before.as_ref().is_some_and(|at| *at > query.now);
+        let is_put_off = row.not_before.is_some_and(|at| at > query.now);
         let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
         // A delivery without an attempt is due even if the clock was ahead when it was created.
         if due_at > query.now && (row.attempts > 0 || is_put_off) {
-            page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
+            page.next_due = Some(page.next_due.map_or(due_at, |next| next.min(due_at)));
             // A delivery postponed in strict order precedes others, even when the order is no
             // longer strict.
             if is_put_off && !is_strict {

@@ -6,7 +6,8 @@ use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::STATE_AT_DEATH;
 use crate::store::delivery::state::DeliveryState;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::timestamp::Timestamp;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// By the time of completion.
@@ -25,9 +26,6 @@ pub const MESSAGES_FINISHED: Walk = Walk {
     id: "id",
     and: "",
 };
-
-/// Sorts after any timestamp as text: the character after the digits.
-pub const END_OF_TIME: &str = ":";
 
 /// A finished delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,31 +48,25 @@ pub struct FinishedPage {
 /// a reader.
 pub fn finished(
     connection: &Connection,
-    after: &TimePosition,
-    before: &str,
+    after: TimePosition,
+    before: Timestamp,
 ) -> rusqlite::Result<FinishedPage> {
-    let rows = FINISHED.page(connection, after, before, |row| {
-        let position = TimePosition { at: row.get(1)?, id: row.get(0)? };
-        let (message, state, has_attempts) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok((position.clone(), FinishedDelivery { id: position.id, message, state, has_attempts }))
+    let (deliveries, next) = FINISHED.page(connection, after, before, |row, TimePosition { id, .. }| {
+        Ok(FinishedDelivery { id, message: row.get(2)?, state: row.get(3)?, has_attempts: row.get(4)? })
     })?;
-    let next = next_of(&rows, |(position, _)| position.clone());
-    Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
+    Ok(FinishedPage { deliveries, next })
 }
 
 /// Returns one page of messages up to `through` with a delivery that finished after `after`; an id
 /// may repeat. Runs on a reader.
 pub fn messages_finished(
     connection: &Connection,
-    after: &TimePosition,
+    after: TimePosition,
     through: i64,
 ) -> rusqlite::Result<(Vec<i64>, Option<TimePosition>)> {
-    let rows = MESSAGES_FINISHED.page(connection, after, END_OF_TIME, |row| {
-        Ok((TimePosition { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
-    })?;
-    let next = next_of(&rows, |(position, _)| position.clone());
-    let mut messages: Vec<i64> =
-        rows.into_iter().map(|(_, message)| message).filter(|id| *id <= through).collect();
+    let (mut messages, next) =
+        MESSAGES_FINISHED.page(connection, after, Timestamp::MAX, |row, _| row.get::<_, i64>(2))?;
+    messages.retain(|id| *id <= through);
     messages.sort_unstable();
     messages.dedup();
     Ok((messages, next))
@@ -104,7 +96,7 @@ pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result
 
 /// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
 /// reader.
-pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::Result<Vec<i64>> {
+pub fn waiting(connection: &Connection, target: i64, before: Timestamp) -> rusqlite::Result<Vec<i64>> {
     connection
         .prepare_cached(
             "SELECT id FROM deliveries
@@ -121,7 +113,7 @@ pub struct DiscardRequest {
     pub deliveries: Vec<i64>,
     /// Only if their target has been inactive since before this: a target that has become active
     /// keeps them.
-    pub inactive_since: Option<String>,
+    pub inactive_since: Option<Timestamp>,
     pub why: String,
 }
 
@@ -129,7 +121,7 @@ pub struct DiscardRequest {
 pub fn discard(
     database: &mut Database<'_>,
     request: &DiscardRequest,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(&request.deliveries, |id| {

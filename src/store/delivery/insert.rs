@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead;
+use crate::store::timestamp::Timestamp;
 
 /// Inserts one delivery in the writer's transaction; returns its id, or `None` if the target must
 /// not have the message. The caller has chosen the target, possibly on a user's request: this check
@@ -12,7 +13,7 @@ pub fn insert(
     message: i64,
     target: i64,
     replay: Option<i64>,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
     let made = connection
         .prepare_cached(
@@ -32,7 +33,7 @@ pub fn insert_again(
     message: i64,
     target: i64,
     replay: Option<i64>,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
     let id = insert(connection, message, target, replay, now)?;
     if id.is_some() {

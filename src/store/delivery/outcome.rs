@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::store::delivery::dead::{self, STATE_AT_DEATH};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::target::settings::DeliveryOrdering;
+use crate::store::timestamp::Timestamp;
 
 /// Record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct AttemptRecord {
     pub delivery: i64,
     /// From 1 on.
     pub number: u32,
-    pub began_at: String,
+    pub began_at: Timestamp,
     pub took_ms: u64,
     pub outcome: AttemptOutcome,
     /// HTTP status or exit code.
@@ -28,7 +29,7 @@ pub enum Disposition {
     Delivered,
     /// Retried at that time; in a strict queue at the same position.
     Again {
-        at: String,
+        at: Timestamp,
         ordering: DeliveryOrdering,
     },
     Dead,
@@ -46,7 +47,7 @@ impl AttemptRecord {
 }
 
 /// Writes the outcomes. A delivery that is no longer pending stays unchanged.
-pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> rusqlite::Result<()> {
+pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp) -> rusqlite::Result<()> {
     for record in records {
         // A delivery can be deleted with its message while an attempt is in flight.
         let is_stored = connection

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::store::damage;
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+use crate::store::timestamp::Timestamp;
 
 /// One row of `deliveries`, with the names it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +19,10 @@ pub struct StoredDelivery {
     pub target_name: String,
     pub state: DeliveryState,
     pub attempts: u32,
-    pub created_at: String,
+    pub created_at: Timestamp,
     /// Time of the next attempt, while it is pending.
-    pub due_at: String,
-    pub finished_at: Option<String>,
+    pub due_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
     pub outcome: Option<String>,
     pub replay: Option<i64>,
     /// The newest delivery of the same message to the same target, if the state is `Replayed`.
@@ -56,9 +58,9 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
         target_name: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
         state: row.get(5)?,
         attempts: row.get(6)?,
-        created_at: row.get(7)?,
-        due_at: row.get(8)?,
-        finished_at: row.get(9)?,
+        created_at: damage::time("deliveries", row, 7)?,
+        due_at: damage::time("deliveries", row, 8)?,
+        finished_at: damage::time("deliveries", row, 9)?,
         outcome: row.get(10)?,
         replay: row.get(11)?,
         replayed_by: row.get(12)?,
@@ -130,7 +132,7 @@ pub fn page(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAttempt {
     pub number: u32,
-    pub began_at: String,
+    pub began_at: Timestamp,
     pub took_ms: i64,
     pub outcome: AttemptOutcome,
     pub status: Option<i64>,
@@ -148,7 +150,7 @@ pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<
         .query_map([delivery], |row| {
             Ok(StoredAttempt {
                 number: row.get(0)?,
-                began_at: row.get(1)?,
+                began_at: damage::time("attempts", row, 1)?,
                 took_ms: row.get(2)?,
                 outcome: row.get(3)?,
                 status: row.get(4)?,

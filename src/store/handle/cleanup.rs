@@ -18,8 +18,9 @@ use crate::store::message::expire::{
 };
 use crate::store::space::{self, RoomHolder};
 use crate::store::target::expire::InactiveTarget;
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::{StepResult, TimePosition};
-use crate::store::{delivery, keys, message, quarantine, replay, target, timestamp};
+use crate::store::{delivery, keys, message, quarantine, replay, target};
 
 /// Pages of expired rows, and short writes that delete them.
 #[derive(Clone, Debug)]
@@ -81,9 +82,9 @@ impl Cleanup {
     pub async fn refused_messages(
         &self,
         after: TimePosition,
-        before: String,
+        before: Timestamp,
     ) -> Result<RefusedPage, Unavailable> {
-        self.core.read(move |connection| message::expire::refused(connection, &after, &before)).await
+        self.core.read(move |connection| message::expire::refused(connection, after, before)).await
     }
 
     /// Deletes some of `ids` with their deliveries, in one short step.
@@ -99,9 +100,9 @@ impl Cleanup {
     pub async fn finished_deliveries(
         &self,
         after: TimePosition,
-        before: String,
+        before: Timestamp,
     ) -> Result<FinishedPage, Unavailable> {
-        self.core.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
+        self.core.read(move |connection| delivery::expire::finished(connection, after, before)).await
     }
 
     /// Returns one page of messages up to `through` with a delivery that finished after `after`,
@@ -112,7 +113,7 @@ impl Cleanup {
         through: i64,
     ) -> Result<(Vec<i64>, Option<TimePosition>), Unavailable> {
         self.core
-            .read(move |connection| delivery::expire::messages_finished(connection, &after, through))
+            .read(move |connection| delivery::expire::messages_finished(connection, after, through))
             .await
     }
 
@@ -139,27 +140,31 @@ impl Cleanup {
 
     /// Returns the targets that retain the most messages regardless of size, except targets paused
     /// before `paused_before`.
-    pub async fn room_holders(&self, paused_before: String) -> Result<Vec<RoomHolder>, Unavailable> {
-        self.core.read(move |connection| space::room_holders(connection, &paused_before)).await
+    pub async fn room_holders(&self, paused_before: Timestamp) -> Result<Vec<RoomHolder>, Unavailable> {
+        self.core.read(move |connection| space::room_holders(connection, paused_before)).await
     }
 
     /// Removes an idle target that was created for a replay; true if it was removed.
     pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_replay_target(database.connection, target, &now),
+                move |database| target::expire::retire_replay_target(database.connection, target, now),
                 |is_retired| *is_retired,
             )
             .await
     }
 
     /// Removes listeners without a connection since `before`; returns their number.
-    pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
-        let now = timestamp::to_text(now);
+    pub async fn retire_listeners(
+        &self,
+        before: Timestamp,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_listeners(database.connection, &before, &now),
+                move |database| target::expire::retire_listeners(database.connection, before, now),
                 |retired| *retired > 0,
             )
             .await
@@ -171,15 +176,15 @@ impl Cleanup {
     }
 
     /// Deletes the row of a target removed before `before`; true if it was deleted.
-    pub async fn delete_removed_target(&self, target: i64, before: String) -> Result<bool, Unavailable> {
+    pub async fn delete_removed_target(&self, target: i64, before: Timestamp) -> Result<bool, Unavailable> {
         self.core
-            .write(move |database| target::expire::delete_removed(database.connection, target, &before))
+            .write(move |database| target::expire::delete_removed(database.connection, target, before))
             .await
     }
 
     /// Deletes some replays that finished before `before`; returns their number.
-    pub async fn delete_replays(&self, before: String) -> Result<usize, Unavailable> {
-        self.core.write(move |database| replay::expire::delete_replays(database.connection, &before)).await
+    pub async fn delete_replays(&self, before: Timestamp) -> Result<usize, Unavailable> {
+        self.core.write(move |database| replay::expire::delete_replays(database.connection, before)).await
     }
 
     /// Returns the used and the free bytes of the file.
@@ -194,8 +199,8 @@ impl Cleanup {
     }
 
     /// Whether any message is retained regardless of size, see [`Self::room_holders`].
-    pub async fn is_room_held(&self, paused_before: String) -> Result<bool, Unavailable> {
-        self.core.read(move |connection| space::is_room_held(connection, &paused_before)).await
+    pub async fn is_room_held(&self, paused_before: Timestamp) -> Result<bool, Unavailable> {
+        self.core.read(move |connection| space::is_room_held(connection, paused_before)).await
     }
 
     /// Sets the used bytes above which [`Self::beyond_size_limit`] resolves.
@@ -231,8 +236,8 @@ impl Cleanup {
 
     /// Drops some keys last extended before `cut_off`; true when done.
     pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
-        let cut_off = timestamp::to_text(cut_off);
-        self.core.write(move |database| keys::expire::forget_keys(database, &cut_off)).await
+        let cut_off = Timestamp::from(cut_off);
+        self.core.write(move |database| keys::expire::forget_keys(database, cut_off)).await
     }
 
     /// Deletes some old rejections; returns their number, 0 when done.

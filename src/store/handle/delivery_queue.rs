@@ -16,9 +16,10 @@ use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
 use crate::store::message::read::StoredMessage;
 use crate::store::replay::{self, NewReplay, ReplayStep};
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
-use crate::store::{message, target, timestamp};
+use crate::store::{message, target};
 
 /// Pause between pages of dropped deliveries, so that incoming messages are written.
 const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
@@ -49,10 +50,10 @@ impl DeliveryQueue {
         records: Arc<Vec<AttemptRecord>>,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let written = records.clone();
         self.core
-            .write(move |database| delivery::outcome::record(database.connection, &written, &now))
+            .write(move |database| delivery::outcome::record(database.connection, &written, now))
             .await?;
         let count = |next: fn(&Disposition) -> bool| {
             records.iter().filter(|record| next(&record.next)).count() as u64
@@ -88,7 +89,7 @@ impl DeliveryQueue {
         targets: Vec<i64>,
         now: OffsetDateTime,
     ) -> Result<Option<Vec<i64>>, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let (signalled, shared) = (targets.clone(), self.core.shared.clone());
         let work = move |database: &mut Database<'_>| {
             // Cleanup may have deleted it first.
@@ -96,7 +97,7 @@ impl DeliveryQueue {
                 return Ok(None);
             }
             let insert = |target: &i64| {
-                delivery::insert::insert_again(database.connection, message, *target, None, &now)
+                delivery::insert::insert_again(database.connection, message, *target, None, now)
             };
             let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
             Ok(Some(made.into_iter().flatten().collect()))
@@ -121,15 +122,15 @@ impl DeliveryQueue {
         now: OffsetDateTime,
         limit: usize,
     ) -> Result<(Vec<DueConfirmation>, Option<OffsetDateTime>), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let (found, next) =
-            self.core.read(move |connection| confirmation::due(connection, &source, &now, limit)).await?;
+            self.core.read(move |connection| confirmation::due(connection, &source, now, limit)).await?;
         let open = |(due, sealed): (DueConfirmation, Option<String>)| {
             let plain =
                 sealed.and_then(|sealed| self.core.sealer.open(confirmation::SEALED_AS, &sealed).ok());
             DueConfirmation { request: plain.and_then(|plain| String::from_utf8(plain).ok()), ..due }
         };
-        let next = next.as_deref().and_then(timestamp::from_text);
+        let next = next.map(Timestamp::to_time);
         Ok((found.into_iter().map(open).collect(), next))
     }
 
@@ -139,7 +140,7 @@ impl DeliveryQueue {
         asked: ConfirmationOutcome,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let mut targets = Vec::new();
         let id = asked.message;
         if asked.settlement == Settlement::Confirmed
@@ -153,10 +154,10 @@ impl DeliveryQueue {
         }
         let signalled = targets.clone();
         let shared = self.core.shared.clone();
-        let settled_at = now.clone();
+        let settled_at = now;
         let is_final = !matches!(asked.settlement, Settlement::Again { .. });
         let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, database.keys, &asked, &targets, &settled_at)
+            confirmation::settle(database.connection, database.keys, &asked, &targets, settled_at)
         };
         let committed = move |is_changed: &bool| {
             if is_final && *is_changed {
@@ -168,7 +169,7 @@ impl DeliveryQueue {
             // The row of the message cannot be written, which must not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
-                    .write(move |database| confirmation::give_up_damaged(database.connection, id, &now))
+                    .write(move |database| confirmation::give_up_damaged(database.connection, id, now))
                     .await
             }
             settled => settled.map(drop),
@@ -178,10 +179,10 @@ impl DeliveryQueue {
     /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
     /// stored.
     pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
         let ask = move |database: &mut Database<'_>| {
-            confirmation::ask_refused_again(database.connection, message, &now)
+            confirmation::ask_refused_again(database.connection, message, now)
         };
         self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
@@ -199,9 +200,9 @@ impl DeliveryQueue {
 
     /// Creates a replay, which runs in steps; returns its id.
     pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
-        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, &now);
+        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, now);
         self.core.write_then(insert, move |_| shared.replays.notify_one()).await
     }
 
@@ -212,17 +213,17 @@ impl DeliveryQueue {
 
     /// Cancels a replay; true if it was running.
     pub async fn cancel_replay(&self, id: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| replay::cancel(database.connection, id, &now)).await
+        let now = Timestamp::from(now);
+        self.core.write(move |database| replay::cancel(database.connection, id, now)).await
     }
 
     /// Writes a step; false if the replay was cancelled or has advanced.
     pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let targets: Vec<i64> =
             step.messages.iter().flat_map(|(_, targets)| targets.iter().copied()).collect();
         let shared = self.core.shared.clone();
-        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, &now);
+        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, now);
         self.core.write_then(work, move |_| shared.work_committed(targets)).await
     }
 
@@ -234,16 +235,16 @@ impl DeliveryQueue {
         reason: &'static str,
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let disable = move |database: &mut Database<'_>| {
-            target::change::disable(database.connection, id, &url, reason, &now)
+            target::change::disable(database.connection, id, &url, reason, now)
         };
         self.core.change_targets_where(disable, |disabled| *disabled).await
     }
 
     /// Returns one page of a target's pending deliveries older than `before`.
-    pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
-        self.core.read(move |connection| delivery::expire::waiting(connection, target, &before)).await
+    pub async fn waiting_deliveries(&self, target: i64, before: Timestamp) -> Result<Vec<i64>, Unavailable> {
+        self.core.read(move |connection| delivery::expire::waiting(connection, target, before)).await
     }
 
     /// Discards some deliveries in one short step.
@@ -252,8 +253,8 @@ impl DeliveryQueue {
         request: DiscardRequest,
         now: OffsetDateTime,
     ) -> Result<StepResult, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| delivery::expire::discard(database, &request, &now)).await
+        let now = Timestamp::from(now);
+        self.core.write(move |database| delivery::expire::discard(database, &request, now)).await
     }
 
     /// Drops the pending deliveries of a removed target in short steps; returns their number.
@@ -264,13 +265,12 @@ impl DeliveryQueue {
     ) -> Result<usize, Unavailable> {
         let request = |deliveries| DiscardRequest {
             deliveries,
-            inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
+            inactive_since: Some(Timestamp::MAX),
             why: "the target was removed".to_owned(),
         };
         let mut dropped = 0;
         loop {
-            let mut pending =
-                self.waiting_deliveries(target, delivery::expire::END_OF_TIME.to_owned()).await?;
+            let mut pending = self.waiting_deliveries(target, Timestamp::MAX).await?;
             let before = dropped;
             while !pending.is_empty() {
                 let step = self.discard_some(request(pending.clone()), now).await?;

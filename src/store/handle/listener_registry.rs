@@ -13,7 +13,7 @@ use crate::store::listener::{
 };
 use crate::store::target::settings::StoredTarget;
 use crate::store::target::subscription::Pattern;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 /// Limit on messages examined in one step.
 const PAGE: usize = 500;
@@ -33,21 +33,19 @@ impl ListenerRegistry {
         Reads { core: self.core.clone() }
     }
 
-    /// Creates the listener, or changes the subscription of an existing one. With `since` (a stored
-    /// timestamp), a new one also gets the messages received from then on, after
+    /// Creates the listener, or changes the subscription of an existing one. With `since`, a
+    /// new one also gets the messages received from then on, after
     /// [`Self::fill_listener`].
     pub async fn open_listener(
         &self,
         name: String,
         events: Vec<Pattern>,
-        since: Option<String>,
+        since: Option<Timestamp>,
         now: OffsetDateTime,
     ) -> Result<ListenerSession, ListenerError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| {
-                listener::open(database.connection, &name, events, since.as_deref(), &now)
-            })
+            .change_targets(move |database| listener::open(database.connection, &name, events, since, now))
             .await?
     }
 
@@ -85,7 +83,7 @@ impl ListenerRegistry {
         behind: Option<i64>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let asked_for = self
             .core
             .read(move |connection| {
@@ -105,10 +103,10 @@ impl ListenerRegistry {
             self.rest(began, written).await;
             while !messages.is_empty() {
                 let (began, written) = (Instant::now(), self.messages_written());
-                let (page, now) = (messages.clone(), now.clone());
+                let (page, now) = (messages.clone(), now);
                 let step = self
                     .core
-                    .write(move |database| listener::fill(database.connection, target, &page, &now))
+                    .write(move |database| listener::fill(database.connection, target, &page, now))
                     .await?;
                 added += step.added;
                 messages.drain(..step.taken.min(messages.len()));
@@ -153,8 +151,8 @@ impl ListenerRegistry {
 
     /// Pauses all listeners at start, when none can be connected.
     pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| listener::pause_all(database.connection, &now)).await
+        let now = Timestamp::from(now);
+        self.core.write(move |database| listener::pause_all(database.connection, now)).await
     }
 
     /// Sets whether a program is connected. Pending deliveries without a connection expire after a
@@ -165,10 +163,10 @@ impl ListenerRegistry {
         is_connected: bool,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
             .change_targets(move |database| {
-                listener::set_connected(database.connection, target, is_connected, &now)
+                listener::set_connected(database.connection, target, is_connected, now)
             })
             .await
     }

@@ -12,7 +12,7 @@ use crate::store::target::settings::{
     StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
 };
 use crate::store::target::{self, declare};
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
 /// Creates and changes targets. Messages are matched against the new state after each change.
@@ -33,19 +33,19 @@ impl TargetRegistry {
         declared: Vec<TargetDraft>,
         now: OffsetDateTime,
     ) -> Result<Vec<i64>, TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| declare::declare(database.connection, &declared, &now))
+            .change_targets(move |database| declare::declare(database.connection, &declared, now))
             .await?
     }
 
     /// Creates a target; returns its id.
     pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
             .change_targets(move |database| {
-                target::change::insert(database.connection, &new, sealed.as_deref(), &now)
+                target::change::insert(database.connection, &new, sealed.as_deref(), now)
             })
             .await?
     }
@@ -56,9 +56,9 @@ impl TargetRegistry {
         settings: TargetSettings,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
+            .change_targets(move |database| target::change::update(database.connection, id, &settings, now))
             .await?
     }
 
@@ -70,7 +70,7 @@ impl TargetRegistry {
         change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
         now: OffsetDateTime,
     ) -> Result<StoredTarget, TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
             .change_targets(move |database| {
@@ -86,12 +86,12 @@ impl TargetRegistry {
                 };
                 let (mut settings, mut secrets) = (target.settings, before.clone());
                 change(&mut settings, &mut secrets);
-                if let Err(refused) = target::change::update(connection, id, &settings, &now)? {
+                if let Err(refused) = target::change::update(connection, id, &settings, now)? {
                     return Ok(Err(refused));
                 }
                 if secrets != before {
                     let sealed = seal_secrets(&sealer, &secrets);
-                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, &now)? {
+                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, now)? {
                         return Ok(Err(refused));
                     }
                 }
@@ -106,10 +106,10 @@ impl TargetRegistry {
         secrets: &TargetSecrets,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), timestamp::to_text(now));
+        let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), Timestamp::from(now));
         self.core
             .change_targets(move |database| {
-                target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
+                target::change::set_sealed_secrets(database.connection, id, &sealed, now)
             })
             .await?
     }
@@ -121,9 +121,9 @@ impl TargetRegistry {
         url: String,
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let activate = move |database: &mut Database<'_>| {
-            target::gone_url::activate_if_moved(database.connection, id, &url, &now)
+            target::gone_url::activate_if_moved(database.connection, id, &url, now)
         };
         self.core.change_targets_where(activate, |activated| *activated).await
     }
@@ -137,7 +137,7 @@ impl TargetRegistry {
         reason: Option<String>,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
             .change_targets(move |database| {
@@ -151,7 +151,7 @@ impl TargetRegistry {
                 {
                     return Ok(Err(TargetError::SecretsLost(id)));
                 }
-                target::change::set_state(connection, id, state, reason.as_deref(), &now)
+                target::change::set_state(connection, id, state, reason.as_deref(), now)
             })
             .await?
     }

@@ -3,6 +3,7 @@
 
 use rusqlite::params;
 
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
 /// Requests a merge of the keys in memory, up to the message `through`; true once they are merged.
@@ -18,7 +19,7 @@ pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
 }
 
 /// Deletes keys of generations last extended before `cut_off`; true when done.
-pub fn forget_keys(database: &mut Database<'_>, cut_off: &str) -> rusqlite::Result<bool> {
+pub fn forget_keys(database: &mut Database<'_>, cut_off: Timestamp) -> rusqlite::Result<bool> {
     let generation: Option<i64> = database.connection.query_row(
         "SELECT min(generation) FROM key_generations WHERE newest_at < ?1 AND generation <> ?2",
         params![cut_off, database.keys.generation()],

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
 use crate::store::keys::recent::Recent;
+use crate::store::timestamp::Timestamp;
 
 /// Keys per generation, and keys collected in memory before a merge.
 const KEYS_PER_GENERATION: usize = 32_768;
@@ -189,7 +190,7 @@ impl KeyIndex {
 
     /// Writes one slice of the merge in the writer's transaction; the last one also writes the
     /// mark. `merge_committed` removes the entries from memory.
-    pub fn write_slice(&mut self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
+    pub fn write_slice(&mut self, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let Some(merge) = &mut self.merge else { return Ok(()) };
         let slice = KEYS_PER_SLICE.max(self.newest.len() / 16);
         let mut insert = connection.prepare_cached(

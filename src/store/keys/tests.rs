@@ -22,7 +22,7 @@ fn merge_requested_in_transaction_excludes_its_keys() {
     keys.roll_back();
     keys.start_merge();
     assert!(keys.is_merging());
-    keys.write_slice(&connection, "now").unwrap();
+    keys.write_slice(&connection, Timestamp::MIN).unwrap();
     keys.merge_committed();
     assert_eq!(keys.find(&connection, undone, digest).unwrap(), KeyMatch::Nothing);
     assert_eq!(keys.find(&connection, kept, digest).unwrap(), KeyMatch::Same(1));

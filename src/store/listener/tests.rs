@@ -17,7 +17,7 @@ use crate::store::handle::store::Store;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
 use crate::store::options::StoreOptions;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -43,7 +43,7 @@ fn patterns(events: &[&str]) -> Vec<Pattern> {
 }
 
 async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> ListenerSession {
-    let since = since.map(timestamp::to_text);
+    let since = since.map(Timestamp::from);
     store.listener_registry().open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap()
 }
 
@@ -72,7 +72,7 @@ async fn pending(store: &Store, target: i64) -> Vec<i64> {
     let query = DueQuery {
         target,
         ordering: DeliveryOrdering::Any,
-        now: "9999".to_owned(),
+        now: Timestamp::MAX,
         held: Vec::new(),
         limit: 1_000,
         bytes: usize::MAX,
@@ -261,8 +261,8 @@ fn messages_of_one_time_are_paged_by_index() {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
         let target = store.reads().target(opened.target).await.unwrap().unwrap();
         let (mut from, mut found) =
-            (FillPosition::new(timestamp::to_text(now() - Duration::DAY), None), Vec::new());
-        let at = timestamp::to_text(now() - Duration::HOUR);
+            (FillPosition::new(Timestamp::from(now() - Duration::DAY), None), Vec::new());
+        let at = Timestamp::from(now() - Duration::HOUR);
         for _ in 0..25 {
             keep(&store, "github.push", Duration::HOUR, None).await;
         }

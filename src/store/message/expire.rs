@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::damage;
 use crate::store::message::original;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::timestamp::Timestamp;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// By the time of their arrival.
@@ -55,7 +56,7 @@ pub struct ExpirySelection {
     /// Starts after this message in the order of time.
     pub after: TimePosition,
     /// Received or released before this.
-    pub before: String,
+    pub before: Timestamp,
     pub sources: SourceSelection,
     pub keeping: RetentionRule,
 }
@@ -65,7 +66,7 @@ pub struct ExpirySelection {
 pub struct RetentionRule {
     /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at
     /// this time or later. `None`: dead letters keep no message.
-    pub by_dead_since: Option<String>,
+    pub by_dead_since: Option<Timestamp>,
     pub yielding: Yielding,
 }
 
@@ -79,15 +80,15 @@ pub enum Yielding {
     Absent,
     /// These, all other listeners, targets of replays, disabled targets, and those that were paused
     /// before this time.
-    Expendable { paused_before: String },
+    Expendable { paused_before: Timestamp },
 }
 
 impl Yielding {
-    fn parameters(&self) -> (u8, Option<&str>) {
+    fn parameters(&self) -> (u8, Option<Timestamp>) {
         match self {
             Self::NoTargets => (0, None),
             Self::Absent => (1, None),
-            Self::Expendable { paused_before } => (2, Some(paused_before)),
+            Self::Expendable { paused_before } => (2, Some(*paused_before)),
         }
     }
 }
@@ -145,9 +146,8 @@ fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlit
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row only fails when it is read by itself.
-    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
-    let rows = since.walk().page(connection, after, before, read)?;
-    let mut page = ExpiryPage { next: next_of(&rows, TimePosition::clone), ..ExpiryPage::default() };
+    let (rows, next) = since.walk().page(connection, *after, *before, |_, position| Ok(position))?;
+    let mut page = ExpiryPage { next, ..ExpiryPage::default() };
     for TimePosition { id, .. } in rows {
         page.looked_through = page.looked_through.max(id);
         let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
@@ -226,7 +226,7 @@ pub struct ExpiryCandidate {
     pub id: i64,
     pub source: String,
     /// The time of its arrival, or of its release from quarantine.
-    pub retained_since: String,
+    pub retained_since: Timestamp,
 }
 
 /// Returns those of `ids` that nothing keeps. Runs on a reader.
@@ -240,8 +240,10 @@ pub fn candidates(
         if !is_free(connection, *id, keeping)? {
             continue;
         }
-        let read =
-            |row: &Row<'_>| Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
+        let read = |row: &Row<'_>| {
+            let retained_since = damage::time("messages", row, 1)?;
+            Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since })
+        };
         let candidate = connection
             .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
             .query_row([id], read)
@@ -253,13 +255,13 @@ pub fn candidates(
 
 /// Selects a page of messages that were rejected before `before`, after the position `after`. Runs
 /// on a reader.
-pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> rusqlite::Result<RefusedPage> {
-    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
-    let rows = REFUSED.page(connection, after, before, read)?;
-    Ok(RefusedPage {
-        next: next_of(&rows, TimePosition::clone),
-        ids: rows.iter().map(|row| row.id).collect(),
-    })
+pub fn refused(
+    connection: &Connection,
+    after: TimePosition,
+    before: Timestamp,
+) -> rusqlite::Result<RefusedPage> {
+    let (ids, next) = REFUSED.page(connection, after, before, |_, position| Ok(position.id))?;
+    Ok(RefusedPage { ids, next })
 }
 
 /// A page of rejected messages.

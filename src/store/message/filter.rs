@@ -4,6 +4,7 @@ use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Serialize};
 
 use crate::store::target::subscription::Pattern;
+use crate::store::timestamp::Timestamp;
 
 /// Which messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,10 +14,10 @@ pub struct MessageFilter {
     pub ids: Vec<i64>,
     /// Received at this time or later, as timestamps are written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
+    pub since: Option<Timestamp>,
     /// Received before this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
+    pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// A pattern.

@@ -13,7 +13,8 @@ use crate::store::message::original::{self, Relatives, Standing};
 use crate::store::message::repeat::{self, Repeat};
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
-use crate::store::{confirmation, delivery, quarantine, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{confirmation, delivery, quarantine};
 
 /// Larger messages are written in a transaction of their own, and give up their memory as soon as
 /// SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value and the
@@ -64,7 +65,7 @@ pub enum InsertOutcome {
 #[derive(Debug)]
 pub struct Prepared {
     message: NewMessage,
-    received_at: String,
+    received_at: Timestamp,
     remote_ip: String,
     key: Option<MessageKey>,
     /// Who gets it, if it is new and need not be confirmed.
@@ -102,7 +103,7 @@ impl Prepared {
             Identity::None => None,
         };
         Self {
-            received_at: timestamp::to_text(message.received_at),
+            received_at: Timestamp::from(message.received_at),
             remote_ip: message.remote_ip.to_string(),
             key,
             targets,
@@ -177,7 +178,7 @@ impl Prepared {
         connection: &Connection,
         keys: &mut KeyIndex,
         sealer: &Sealer,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<InsertOutcome> {
         let Some(rejection) = self.rejection else {
             return self.keep_message(connection, keys, sealer, now);
@@ -194,7 +195,7 @@ impl Prepared {
         connection: &Connection,
         keys: &mut KeyIndex,
         sealer: &Sealer,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<InsertOutcome> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let relatives = match self.key {
@@ -249,10 +250,10 @@ impl Prepared {
         connection: &Connection,
         id: i64,
         conflict_of: Option<i64>,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<()> {
         if let Some(request) = &self.sealed_request {
-            confirmation::insert(connection, id, &self.message.source, request, &self.received_at)?;
+            confirmation::insert(connection, id, &self.message.source, request, self.received_at)?;
         }
         if conflict_of.is_none() {
             for target in &self.targets {
@@ -266,7 +267,7 @@ impl Prepared {
         &mut self,
         connection: &Connection,
         conflict_of: Option<i64>,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<i64> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
@@ -289,7 +290,7 @@ impl Prepared {
             repeat::check_row(connection, of)?;
             self.release();
         }
-        confirmation::count_duplicate(connection, of, &self.received_at)?;
+        confirmation::count_duplicate(connection, of, self.received_at)?;
         Ok(InsertOutcome::Stored(Receipt::Duplicate { of }))
     }
 
@@ -302,7 +303,7 @@ impl Prepared {
         &self,
         statement: &mut Statement<'_>,
         conflict_of: Option<i64>,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<()> {
         let message = &self.message;
         let delivery_id = match &message.identity {

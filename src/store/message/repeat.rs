@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, params};
 
+use crate::store::confirmation;
 use crate::store::message::new::{Identity, NewMessage};
 use crate::store::message::original::Standing;
 use crate::store::seal::sealer::Sealer;
-use crate::store::{confirmation, timestamp};
+use crate::store::timestamp::Timestamp;
 
 /// Content is read in slices of this size when a row is checked.
 const CHECKED_SLICE_BYTES: usize = 64 << 10;
@@ -76,7 +77,7 @@ fn has_same_content(connection: &Connection, message: &NewMessage, of: i64) -> r
 /// id.
 pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
     let Identity::Content { window } = message.identity else { return Ok(true) };
-    let since = timestamp::to_text(message.received_at - window);
+    let since = Timestamp::from(message.received_at - window);
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
         .query_row(params![of, since], |row| row.get(0))

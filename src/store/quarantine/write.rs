@@ -11,7 +11,7 @@ use crate::store::quarantine::drops::{Drops, RejectionDropReport, SpaceLimit};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind, SEALED_AS};
 use crate::store::seal::sealer::Sealer;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 /// Retention of noise: a day, so that the list shows current noise.
 pub const NOISE_RETENTION: Duration = Duration::hours(24);
@@ -102,7 +102,7 @@ impl Quarantine {
         now: OffsetDateTime,
     ) -> rusqlite::Result<()> {
         self.drops_in_transaction = intake.take_drops();
-        self.drops_in_transaction.write(connection, &timestamp::to_text(now))
+        self.drops_in_transaction.write(connection, Timestamp::from(now))
     }
 
     /// Sets the limit that a report of drops names.
@@ -167,19 +167,19 @@ impl Quarantine {
         now: OffsetDateTime,
         retention: Duration,
     ) -> rusqlite::Result<usize> {
-        let before = |age: Duration| timestamp::to_text(now - age);
+        let before = |age: Duration| Timestamp::from(now - age);
         let noise_before = before(retention.min(NOISE_RETENTION));
         let books = self.books(connection)?;
         let mut ids = old(
             connection,
             "SELECT id, bytes FROM rejections WHERE received_at < ?1 ORDER BY received_at LIMIT ?2",
-            &before(retention),
+            before(retention),
         )?;
         if ids.is_empty() {
             ids = old(
                 connection,
                 "SELECT id, bytes FROM rejections WHERE candidate = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2",
-                &noise_before,
+                noise_before,
             )?;
         }
         for id in &ids {
@@ -227,7 +227,7 @@ pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
 }
 
 /// Returns the ids for one step.
-fn old(connection: &Connection, sql: &str, before: &str) -> rusqlite::Result<Vec<i64>> {
+fn old(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<i64>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before, ROWS_PER_STEP])?;
     let (mut ids, mut bytes) = (Vec::new(), 0);
@@ -255,7 +255,7 @@ fn insert(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .insert(params![
-            timestamp::to_text(rejection.received_at),
+            Timestamp::from(rejection.received_at),
             &*rejection.source,
             rejection.cause,
             rejection.kind == RejectionKind::Candidate,

@@ -5,9 +5,11 @@ pub mod expire;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::store::damage;
 use crate::store::delivery::{self, dead};
 use crate::store::message::filter::MessageFilter;
 use crate::store::text_enum::words;
+use crate::store::timestamp::Timestamp;
 
 words!(
     /// State of a replay.
@@ -30,7 +32,7 @@ pub struct NewReplay {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReplay {
     pub id: i64,
-    pub created_at: String,
+    pub created_at: Timestamp,
     pub filter: MessageFilter,
     pub target: Option<i64>,
     pub rate: u32,
@@ -39,7 +41,7 @@ pub struct StoredReplay {
     pub through: i64,
     pub messages: i64,
     pub deliveries: i64,
-    pub updated_at: String,
+    pub updated_at: Timestamp,
 }
 
 /// One step of a replay: the targets of each message.
@@ -63,7 +65,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
     let filter: String = row.get(2)?;
     Ok(StoredReplay {
         id: row.get(0)?,
-        created_at: row.get(1)?,
+        created_at: damage::time("replays", row, 1)?,
         filter: serde_json::from_str(&filter).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
         })?,
@@ -74,11 +76,11 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
         through: row.get(7)?,
         messages: row.get(8)?,
         deliveries: row.get(9)?,
-        updated_at: row.get(10)?,
+        updated_at: damage::time("replays", row, 10)?,
     })
 }
 
-pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlite::Result<i64> {
+pub fn insert(connection: &Connection, replay: &NewReplay, now: Timestamp) -> rusqlite::Result<i64> {
     let filter = serde_json::to_string(&replay.filter).unwrap_or_default();
     connection
         .prepare_cached(
@@ -105,7 +107,7 @@ pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
 }
 
 /// Cancels a replay; true if it was running.
-pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+pub fn cancel(connection: &Connection, id: i64, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE replays SET state = 'cancelled', updated_at = ?2 WHERE id = ?1 AND state = 'running'",
@@ -115,7 +117,7 @@ pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<b
 }
 
 /// Writes a step; false if the replay was cancelled or has advanced.
-pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
+pub fn step(connection: &Connection, step: &ReplayStep, now: Timestamp) -> rusqlite::Result<bool> {
     let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
     let changed = connection
         .prepare_cached(

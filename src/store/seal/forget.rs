@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::seal::sealer::Sealer;
 use crate::store::setting::{self, KEY_CHECK, Sealing};
+use crate::store::timestamp::Timestamp;
 
 /// Reason shown for a disabled target.
 const TARGET_REASON: &str =
@@ -56,7 +57,7 @@ impl fmt::Display for Forgotten {
 }
 
 /// Drops all sealed values in one transaction, and starts with this key.
-pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqlite::Result<Forgotten> {
+pub fn forget(connection: &mut Connection, sealer: &Sealer, now: Timestamp) -> rusqlite::Result<Forgotten> {
     const LEARNED: &str = "learned_secret:";
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut forgotten = Forgotten::default();
@@ -138,7 +139,7 @@ mod tests {
                    ('gone', 'http', 'api', 'removed', '', '[]', 'https://gone.example', 'sealed', 4, 'any', 30, '', '');
                  INSERT INTO rejections (received_at, source, cause, candidate, remote_ip, network, bytes, method, headers,
                    sealed_credentials)
-                 VALUES ('', 'github', 'signature_mismatch', 1, '', '', 2048, 'POST', '{}', x'00');
+                 VALUES ('2026-11-22T14:31:00.000000Z', 'github', 'signature_mismatch', 1, '', '', 2048, 'POST', '{}', x'00');
                  UPDATE messages SET confirmation = 'awaiting';
                  INSERT INTO confirmations (message_id, source, state, due_at, sealed_request)
                  VALUES (1, 'github', 'awaiting', '', 'sealed')",

@@ -6,6 +6,7 @@ use crate::store::target::gone_url;
 use crate::store::target::read::one;
 use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
 use crate::store::target::subscription::Pattern;
+use crate::store::timestamp::Timestamp;
 
 fn events_text(settings: &TargetSettings) -> String {
     let events: Vec<&str> = settings.events.iter().map(Pattern::as_str).collect();
@@ -29,7 +30,7 @@ pub fn insert(
     connection: &Connection,
     target: &TargetDraft,
     sealed: Option<&str>,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<i64, TargetError>> {
     let settings = &target.settings;
     if name_is_taken(connection, &settings.name, 0)? {
@@ -65,7 +66,7 @@ pub fn update(
     connection: &Connection,
     id: i64,
     settings: &TargetSettings,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     if name_is_taken(connection, &settings.name, id)? {
         return Ok(Err(TargetError::NameTaken));
@@ -101,7 +102,7 @@ pub fn set_sealed_secrets(
     connection: &Connection,
     id: i64,
     sealed: &str,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
@@ -118,7 +119,7 @@ pub fn set_state(
     id: i64,
     state: TargetState,
     reason: Option<&str>,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
@@ -137,7 +138,7 @@ pub fn disable(
     id: i64,
     url: &str,
     reason: &str,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(

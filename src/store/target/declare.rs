@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
+use crate::store::timestamp::Timestamp;
 
 /// Updates the targets of the environment; returns their ids in the order of `declared`. `Err`: the
 /// name is used by another target, and nothing is changed.
@@ -15,7 +16,7 @@ use crate::store::target::settings::{TargetDraft, TargetError};
 pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<Vec<i64>, TargetError>> {
     for target in declared {
         if has_other(connection, &target.settings.name)? {
@@ -55,7 +56,7 @@ fn has_other(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
         .query_row([name], |row| row.get(0))
 }
 
-fn remove_others(connection: &Connection, declared: &[TargetDraft], now: &str) -> rusqlite::Result<()> {
+fn remove_others(connection: &Connection, declared: &[TargetDraft], now: Timestamp) -> rusqlite::Result<()> {
     let kept =
         declared.iter().map(|target| json!({"name": target.settings.name, "owner": target.settings.owner}));
     let kept = serde_json::Value::from_iter(kept).to_string();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::store::damage;
 use crate::store::target::settings::{DeliveryRate, StoredTarget, TargetSettings, TargetState};
 use crate::store::target::subscription::{Filter, Pattern, Subscription, Subscriptions};
 
@@ -24,7 +25,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
         kind: row.get("kind")?,
         origin: row.get("origin")?,
         state: row.get("state")?,
-        state_since: row.get("state_since")?,
+        state_since: damage::time("targets", row, "state_since")?,
         state_reason: row.get("state_reason")?,
         settings: TargetSettings {
             name: row.get("name")?,
@@ -38,8 +39,8 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
             rate: rate.as_deref().and_then(DeliveryRate::from_text),
             timeout: Duration::from_secs(row.get("timeout_seconds")?),
         },
-        created_at: row.get("created_at")?,
-        updated_at: row.get("updated_at")?,
+        created_at: damage::time("targets", row, "created_at")?,
+        updated_at: damage::time("targets", row, "updated_at")?,
     })
 }
 

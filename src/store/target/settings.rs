@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::error::Unavailable;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
+use crate::store::timestamp::Timestamp;
 
 words!(
     /// Kind of a target.
@@ -96,11 +97,11 @@ pub struct StoredTarget {
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
-    pub state_since: String,
+    pub state_since: Timestamp,
     pub state_reason: Option<String>,
     pub settings: TargetSettings,
-    pub created_at: String,
-    pub updated_at: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl StoredTarget {
@@ -124,8 +125,7 @@ pub struct TargetSecrets {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSecret {
     pub secret: String,
-    /// In the stored format of timestamps.
-    pub until: Option<String>,
+    pub until: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for TargetSecrets {

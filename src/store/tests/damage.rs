@@ -222,3 +222,14 @@ fn damage_at_start_names_what_to_do() {
     let error = Store::open(&options(&setup.path())).unwrap_err();
     assert!(error.0.contains("creel verify"), "{error}");
 }
+
+#[test]
+fn edited_time_keeps_its_row_readable() {
+    let setup = filled(3);
+    setup.query::<i64>("UPDATE messages SET received_at = datetime('now') WHERE id = 2 RETURNING id");
+    let store = setup.open();
+    assert_eq!(list(&setup, &store, Direction::NewestFirst), [3, 2, 1]);
+    assert!(store.is_damaged());
+    let edited = one(&setup, &store, 2).unwrap().unwrap();
+    assert_eq!(edited.head.received_at, Timestamp::MAX);
+}

@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 
 use crate::store::connection::Pooled;
 use crate::store::continuity::marker::Marker;
+use crate::store::damage;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::KeyIndex;
@@ -29,9 +30,9 @@ use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
 use crate::store::shared::SharedState;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, refuse_released};
 use crate::store::writer::trouble::Trouble;
-use crate::store::{damage, timestamp};
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
@@ -246,10 +247,10 @@ impl Writer {
 
     fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<JobOutcome>, Trouble> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let now = timestamp::to_text((self.clock)());
+        let now = Timestamp::from((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(JobOutcome::Insert),
+                Job::Keep(keep) => self.keep(&mut keep.message, now).map(JobOutcome::Insert),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -267,7 +268,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &mut Prepared, now: &str) -> rusqlite::Result<InsertOutcome> {
+    fn keep(&mut self, message: &mut Prepared, now: Timestamp) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }
@@ -331,8 +332,8 @@ impl Writer {
         if !self.keys.is_merging() {
             return Ok(());
         }
-        let now = timestamp::to_text((self.clock)());
-        self.keys.write_slice(&self.connection, &now).map_err(|error| self.slice_failed(&error))
+        let now = Timestamp::from((self.clock)());
+        self.keys.write_slice(&self.connection, now).map_err(|error| self.slice_failed(&error))
     }
 
     fn after_batch(&mut self) {

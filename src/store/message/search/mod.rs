@@ -7,12 +7,11 @@
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
 use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
 /// A range of time with at most this number of messages is read from the index as a whole.
 const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
-/// Sorts after every timestamp: the character that follows the digits.
-const END_OF_TIME: &str = ":";
 
 /// A bounded search in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -108,11 +107,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn bounds_of_time(&self) -> (&str, &str) {
-        (
-            self.filter.since.as_deref().unwrap_or_default(),
-            self.filter.until.as_deref().unwrap_or(END_OF_TIME),
-        )
+    fn bounds_of_time(&self) -> (Timestamp, Timestamp) {
+        (self.filter.since.unwrap_or(Timestamp::MIN), self.filter.until.unwrap_or(Timestamp::MAX))
     }
 
     /// The id with which the search begins, if it begins with the nearest one.
@@ -162,13 +158,13 @@ impl<'a> Search<'a> {
             Direction::NewestFirst => (NEAREST_DOWN, LAST_OF_TIME),
             Direction::OldestFirst => (NEAREST_UP, FIRST_OF_TIME),
         };
-        let nearest: Option<(i64, String)> = connection
+        let nearest: Option<(i64, Timestamp)> = connection
             .prepare_cached(nearest)?
             .query_row(params![self.above, self.below], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match nearest {
             None => Ok(None),
-            Some((id, at)) if (since..until).contains(&at.as_str()) => Ok(Some(id)),
+            Some((id, at)) if (since..until).contains(&at) => Ok(Some(id)),
             Some(_) => connection
                 .prepare_cached(first)?
                 .query_row(params![since, until, self.above, self.below], |row| row.get(0)),

@@ -6,8 +6,9 @@ use super::*;
 use crate::store::replay::count::{ReplayScope, count_step};
 use crate::store::{message, schema};
 
-fn at(minute: i64) -> String {
-    format!("2026-11-22T{:02}:{:02}:00.000000Z", minute / 60, minute % 60)
+fn at(minute: i64) -> Timestamp {
+    Timestamp::try_from(format!("2026-11-22T{:02}:{:02}:00.000000Z", minute / 60, minute % 60).as_str())
+        .unwrap()
 }
 
 /// Messages received at these minutes, with ids from 1 on.
@@ -46,9 +47,8 @@ fn expected(connection: &Connection, filter: &MessageFilter, direction: Directio
             "SELECT id FROM messages WHERE received_at >= ?1 AND received_at < ?2 AND source = coalesce(?3, source) ORDER BY id",
         )
         .unwrap();
-    let (since, until) = (filter.since.clone().unwrap_or_default(), filter.until.clone());
-    let rows = statement
-        .query_map(params![since, until.unwrap_or(END_OF_TIME.to_owned()), filter.source], |row| row.get(0));
+    let (since, until) = (filter.since.unwrap_or(Timestamp::MIN), filter.until.unwrap_or(Timestamp::MAX));
+    let rows = statement.query_map(params![since, until, filter.source], |row| row.get(0));
     let mut ids: Vec<i64> = rows.unwrap().map(Result::unwrap).collect();
     if direction == Direction::NewestFirst {
         ids.reverse();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::timestamp::Timestamp;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
 };
@@ -20,7 +21,7 @@ impl World {
         let record = AttemptRecord {
             delivery,
             number: 1,
-            began_at: timestamp::to_text(now()),
+            began_at: Timestamp::from(now()),
             took_ms: 1,
             outcome: AttemptOutcome::Failed,
             status: Some(500),

@@ -17,11 +17,11 @@ use super::setup::{self, with_id};
 use crate::store::error::IngestError;
 use crate::store::handle::store::Store;
 use crate::store::options::StoreOptions;
+use crate::store::timestamp::Timestamp;
 use crate::store::{
     ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
     MessageContent, NewMessage, Origin, Pattern, Receipt, StoredSecret, StoredTarget, TargetDraft,
     TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason,
-    timestamp,
 };
 
 /// No targets.
@@ -105,7 +105,7 @@ impl World {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(now()),
+            now: Timestamp::from(now()),
             held: Vec::new(),
             limit: 100,
             bytes: 1 << 20,
