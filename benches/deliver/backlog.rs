@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use creel::store::{DeliveryOrdering, DueQuery, Store, TargetState, Timestamp};
+use creel::store::{DeliveryOrdering, DueQuery, Store, TargetId, TargetState, Timestamp};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -64,7 +64,7 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
 }
 
 /// Median of many claims, in microseconds.
-async fn claim(store: &Store, target: i64) -> Outcome<f64> {
+async fn claim(store: &Store, target: TargetId) -> Outcome<f64> {
     let mut took = Vec::with_capacity(CLAIMS);
     for _ in 0..CLAIMS {
         let query = DueQuery {

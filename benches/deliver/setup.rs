@@ -8,7 +8,7 @@ use bytes::Bytes;
 use creel::deliver::{DeliverySettings, DeliveryThread};
 use creel::store::{
     DeliveryOrdering, Identity, MessageContent, NewMessage, Origin, Pattern, Store, StoreOptions,
-    StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings,
+    StoredSecret, TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
 };
 use ring::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -43,7 +43,7 @@ pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
     Ok(DeliveryThread::start(store.delivery_queue(), OffsetDateTime::now_utc, settings)?)
 }
 
-pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<i64> {
+pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<TargetId> {
     let settings = TargetSettings {
         name: name.to_owned(),
         owner: None,

@@ -9,7 +9,9 @@ use super::clock::ClockGuard;
 use super::drops::DeliveryDropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
-use crate::store::{Cleanup, RetainedSince, StepResult, TimePosition, Timestamp, Unavailable, Yielding};
+use crate::store::{
+    Cleanup, MessageId, RetainedSince, StepResult, TargetId, TimePosition, Timestamp, Unavailable, Yielding,
+};
 
 /// Pause after a deletion step, as a multiple of its duration, so that ingest is barely delayed.
 const PAUSE_FACTOR: u32 = 4;
@@ -71,13 +73,13 @@ pub struct Cleaner {
     pub(super) looked_at: HashMap<(usize, RetainedSince), Timestamp>,
     /// The newest scanned message. Retained messages up to here are released later, see
     /// `finished_seen`.
-    pub(super) looked_through: i64,
+    pub(super) looked_through: MessageId,
     /// End of the scan of finished deliveries for messages that they retained.
     pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that scan, to detect a clock that was set back.
     pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
     /// Scanned messages whose confirmation is settled, which must be checked for their age.
-    pub(super) settled: Vec<i64>,
+    pub(super) settled: Vec<MessageId>,
     /// End of the scan for finished deliveries past their own retention.
     pub(super) attempts_at: Timestamp,
     pub(super) dead_at: Timestamp,
@@ -87,9 +89,9 @@ pub struct Cleaner {
     pub(super) drops_for_disk: DeliveryDropReport,
     /// The kind of targets that yield old messages in this run, and those targets.
     pub(super) old_yielding: Yielding,
-    pub(super) absent: BTreeSet<(i64, Timestamp)>,
+    pub(super) absent: BTreeSet<(TargetId, Timestamp)>,
     /// Start of the idle time of each target that was created for a replay.
-    pub(super) idle_since: HashMap<i64, Duration>,
+    pub(super) idle_since: HashMap<TargetId, Duration>,
     pub(super) whole_look: Option<Duration>,
     pub(super) confirmed: Option<String>,
     pub(super) was_paused: bool,
@@ -104,7 +106,7 @@ impl Cleaner {
             pace,
             guard: ClockGuard::new(now, uptime),
             looked_at: HashMap::new(),
-            looked_through: 0,
+            looked_through: MessageId::START,
             finished_seen: None,
             finished_looked_at: None,
             settled: Vec::new(),
@@ -238,10 +240,10 @@ impl Cleaner {
     }
 
     /// Runs as many steps as `ids` needs. Returns the number of changed rows.
-    pub(super) async fn in_steps(
+    pub(super) async fn in_steps<Id: Copy>(
         &self,
-        mut ids: Vec<i64>,
-        step: impl AsyncFn(Vec<i64>) -> Result<StepResult, Unavailable>,
+        mut ids: Vec<Id>,
+        step: impl AsyncFn(Vec<Id>) -> Result<StepResult, Unavailable>,
     ) -> Result<usize, Unavailable> {
         let mut changed = 0;
         let mut most = usize::MAX;

@@ -5,8 +5,8 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome};
 use crate::config::Retention;
 use crate::store::{
-    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, TargetKind, TargetState,
-    TimePosition, Timestamp, Unavailable,
+    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, MessageId, TargetKind,
+    TargetState, TimePosition, Timestamp, Unavailable,
 };
 
 impl Cleaner {
@@ -81,7 +81,7 @@ impl Cleaner {
                 let ids = dead.iter().map(|delivery| delivery.id).collect();
                 outcome.deliveries += self.in_steps(ids, async |ids| store.delete_dead(ids).await).await?;
                 // They may have been the last deliveries that retained their messages.
-                let mut messages: Vec<i64> = dead.iter().map(|delivery| delivery.message).collect();
+                let mut messages: Vec<MessageId> = dead.iter().map(|delivery| delivery.message).collect();
                 messages.sort_unstable();
                 messages.dedup();
                 outcome.messages += self.delete_if_old(store, messages, now).await?;

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
 use crate::store::{
-    Cleanup, ExpirySelection, InactiveTarget, RetainedSince, RetentionRule, TargetKind, TargetState,
-    TimePosition, Timestamp, Unavailable, Yielding,
+    Cleanup, ExpirySelection, InactiveTarget, MessageId, RetainedSince, RetentionRule, TargetKind,
+    TargetState, TimePosition, Timestamp, Unavailable, Yielding,
 };
 
 /// Retention of a message that its provider does not confirm, so that an operator can inspect it.
@@ -89,7 +89,7 @@ impl Cleaner {
         let seen = TimePosition::before(Timestamp::from(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
         // The first run has skipped no messages.
-        let mut next = self.finished_seen.take().filter(|_| through > 0);
+        let mut next = self.finished_seen.take().filter(|_| through > MessageId::START);
         while let Some(after) = next {
             // If this fails, the next run starts here.
             self.finished_seen = Some(after);
@@ -114,7 +114,8 @@ impl Cleaner {
             self.look_at_everything();
         }
         let through = self.passed_through();
-        let mut passed: Vec<i64> = new.messages.into_iter().filter(|message| *message <= through).collect();
+        let mut passed: Vec<MessageId> =
+            new.messages.into_iter().filter(|message| *message <= through).collect();
         self.size_walk.pass(&passed);
         self.settled.append(&mut passed);
         while !self.settled.is_empty() {
@@ -143,7 +144,7 @@ impl Cleaner {
     }
 
     /// Returns the newest skipped message.
-    fn passed_through(&self) -> i64 {
+    fn passed_through(&self) -> MessageId {
         self.looked_through.max(self.size_walk.walked())
     }
 
@@ -151,7 +152,7 @@ impl Cleaner {
     pub(super) async fn delete_if_old(
         &self,
         store: &Cleanup,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         if ids.is_empty() {
@@ -184,7 +185,7 @@ impl Cleaner {
     pub(super) async fn delete(
         &self,
         store: &Cleanup,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: &RetentionRule,
     ) -> Result<usize, Unavailable> {
         let Some(newest) = ids.iter().copied().max() else { return Ok(0) };

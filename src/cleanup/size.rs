@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::size_walk::LEVELS;
 use crate::store::{
-    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Timestamp, Unavailable, Yielding,
+    Cleanup, InactiveTarget, MessageId, Origin, RetentionRule, TargetKind, TargetState, Timestamp,
+    Unavailable, Yielding,
 };
 
 /// Share of the limit that must be free before messages are accepted again after rejections for
@@ -149,7 +150,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         level: usize,
-        ids: &[i64],
+        ids: &[MessageId],
         keeping: &RetentionRule,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
@@ -178,7 +179,7 @@ impl Cleaner {
         store: &Cleanup,
         level: usize,
         keeping: &RetentionRule,
-    ) -> Result<Option<Vec<i64>>, Unavailable> {
+    ) -> Result<Option<Vec<MessageId>>, Unavailable> {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {
             let page =

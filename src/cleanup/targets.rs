@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
 use crate::store::{
-    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Timestamp, Unavailable,
+    Cleanup, DeliveryId, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetId, TargetKind, TargetState,
+    Timestamp, Unavailable,
 };
 
 /// Idle time after which a replay's target is removed.
@@ -28,7 +29,7 @@ impl Cleaner {
         let is_idle = |target: &&InactiveTarget| {
             target.origin == Origin::Replay && target.state != TargetState::Removed && !target.is_busy
         };
-        let idle: BTreeSet<i64> = targets.iter().filter(is_idle).map(|target| target.id).collect();
+        let idle: BTreeSet<TargetId> = targets.iter().filter(is_idle).map(|target| target.id).collect();
         self.idle_since.retain(|target, _| idle.contains(target));
         for target in idle {
             let since = *self.idle_since.entry(target).or_insert(uptime);
@@ -59,8 +60,8 @@ impl Cleaner {
         let removed = targets
             .iter()
             .filter(|target| target.state == TargetState::Removed && target.state_since < before);
-        let mut unused: BTreeSet<i64> = removed.map(|target| target.id).collect();
-        let mut next = Some(0);
+        let mut unused: BTreeSet<TargetId> = removed.map(|target| target.id).collect();
+        let mut next = Some(DeliveryId::START);
         while let Some(after) = next.filter(|_| !unused.is_empty()) {
             let (in_use, behind) = self.step(store.targets_in_use(after)).await?;
             for target in in_use {

@@ -18,8 +18,8 @@ use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT, StoredTarget,
-    TargetKind, TargetSecrets, TargetState, Timestamp, Unavailable,
+    AttemptRecord, DeliveryId, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT,
+    StoredTarget, TargetId, TargetKind, TargetSecrets, TargetState, Timestamp, Unavailable,
 };
 
 /// Bodies in all lanes above which a lane loads its next message only when it is empty.
@@ -46,7 +46,7 @@ enum TargetRefresh {
 }
 
 struct FinishedAttempt {
-    target: i64,
+    target: TargetId,
     created_at: Timestamp,
     /// URL of the attempt; empty for commands.
     url: String,
@@ -61,10 +61,10 @@ pub struct Engine {
     /// `msg_<instance id>_`
     instances: Arc<Instances>,
     uptime: Uptime,
-    lanes: BTreeMap<i64, Lane>,
+    lanes: BTreeMap<TargetId, Lane>,
     bodies: Bodies,
     reading_targets: TargetRefresh,
-    discarding: HashSet<i64>,
+    discarding: HashSet<TargetId>,
     attempts: JoinSet<FinishedAttempt>,
     events: mpsc::UnboundedSender<EngineEvent>,
     outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
@@ -128,7 +128,7 @@ impl Engine {
         }
     }
 
-    fn mark(&mut self, targets: impl IntoIterator<Item = i64>) {
+    fn mark(&mut self, targets: impl IntoIterator<Item = TargetId>) {
         for id in targets {
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.look_again();
@@ -143,7 +143,7 @@ impl Engine {
         let uptime = (self.uptime)();
         let mut sleep = Duration::MAX;
         let mut bytes = self.bodies.bytes();
-        let ids: Vec<i64> = self.lanes.keys().copied().collect();
+        let ids: Vec<TargetId> = self.lanes.keys().copied().collect();
         for id in ids {
             while let Some(lane) = self.lanes.get_mut(&id) {
                 match lane.turn(uptime) {
@@ -187,7 +187,7 @@ impl Engine {
     /// `place`: what the attempt holds until it ends.
     fn begin(
         &mut self,
-        target: i64,
+        target: TargetId,
         delivery: DueDelivery,
         route: Route,
         place: Option<OwnedSemaphorePermit>,
@@ -239,7 +239,7 @@ impl Engine {
 
     /// Disables a target that answered 410. Its lane pauses until the table of targets shows the
     /// change.
-    fn disable(&self, target: i64, url: String) {
+    fn disable(&self, target: TargetId, url: String) {
         let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
@@ -297,7 +297,7 @@ impl Engine {
     }
 
     /// Ends deliveries without an attempt. The lane skips them until it is notified of the end.
-    fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
+    fn discard(&self, target: TargetId, deliveries: Vec<DeliveryId>, why: &'static str) {
         if deliveries.is_empty() {
             return;
         }
@@ -334,7 +334,7 @@ impl Engine {
 
     /// Updates the lanes to match the table of targets.
     fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
-        let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
+        let known: HashSet<TargetId> = targets.iter().map(|(target, _)| target.id).collect();
         // Listeners fetch their deliveries themselves.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
         {
@@ -362,7 +362,7 @@ impl Engine {
 
     /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
     /// deliveries to use all of theirs.
-    fn give_up_old(&mut self, target: i64, created_at: Timestamp) {
+    fn give_up_old(&mut self, target: TargetId, created_at: Timestamp) {
         let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before && lane.target.state_since < before;

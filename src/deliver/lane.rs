@@ -14,7 +14,8 @@ use super::attempt::AttemptVerdict;
 use super::breaker::{Breaker, Permit};
 use super::route::Route;
 use crate::store::{
-    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, Timestamp,
+    DeliveryId, DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState,
+    Timestamp,
 };
 
 /// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
@@ -52,14 +53,14 @@ pub struct Lane {
     ready: VecDeque<DueDelivery>,
     /// Started deliveries whose outcome is not stored yet. After a crash, at most these are
     /// repeated.
-    under_way: HashSet<i64>,
+    under_way: HashSet<DeliveryId>,
     /// Number of those that the target has not answered yet.
     unanswered: usize,
     /// Pending deliveries without a message, until they are ended.
-    orphans: Vec<i64>,
+    orphans: Vec<DeliveryId>,
     /// Deliveries that cannot be read or written. They are skipped until the next start, so that
     /// none is delivered repeatedly.
-    pub damaged: Vec<i64>,
+    pub damaged: Vec<DeliveryId>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
@@ -312,7 +313,7 @@ impl Lane {
     }
 
     /// Frees the place of a delivery whose outcome is stored. `due`: time of its retry.
-    pub fn recorded(&mut self, delivery: i64, due: Option<OffsetDateTime>) {
+    pub fn recorded(&mut self, delivery: DeliveryId, due: Option<OffsetDateTime>) {
         self.under_way.remove(&delivery);
         if let Some(due) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));

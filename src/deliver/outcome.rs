@@ -9,7 +9,7 @@ use super::clock::Clock;
 use super::schedule;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery, StoredTarget,
-    Timestamp,
+    TargetId, Timestamp,
 };
 
 pub fn next(
@@ -58,7 +58,7 @@ pub fn record(
 
 /// Disables a target that answered 410, unless its URL has changed meanwhile; returns false if it
 /// is still active.
-pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &str, url: String) -> bool {
+pub async fn disable(store: &DeliveryQueue, clock: Clock, target: TargetId, name: &str, url: String) -> bool {
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {
             log::warn!(

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::event::{DeliveryOutcome, EngineEvent};
-use crate::store::{AttemptRecord, DeliveryQueue, Unavailable};
+use crate::store::{AttemptRecord, DeliveryId, DeliveryQueue, TargetId, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// Pause while the store is unavailable (disk full, file locked); deliveries keep their places.
@@ -23,7 +23,7 @@ pub async fn run(
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
     // The limit on started deliveries of all lanes bounds the batch.
     while outcomes.recv_many(&mut waiting, RECORDS_A_STEP).await > 0 {
-        let (targets, records): (Vec<i64>, Vec<AttemptRecord>) =
+        let (targets, records): (Vec<TargetId>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
         let records = Arc::new(records);
         let damaged = match write(&store, clock, &records).await {
@@ -46,7 +46,7 @@ pub async fn run(
 enum Written {
     All,
     /// All but those of these deliveries.
-    AllBut(Vec<i64>),
+    AllBut(Vec<DeliveryId>),
     /// None: the store has failed permanently.
     Nothing,
 }

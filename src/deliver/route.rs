@@ -12,7 +12,7 @@ use super::http::HttpRoute;
 use super::signature::Signer;
 use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
-use crate::store::{Origin, StoredMessage, StoredTarget, TargetKind, TargetSecrets, Timestamp};
+use crate::store::{Origin, StoredMessage, StoredTarget, TargetId, TargetKind, TargetSecrets, Timestamp};
 
 /// Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Route {
 /// Data for building routes.
 pub struct Routes {
     /// By the id of the target.
-    pub declared: HashMap<i64, config::TargetConfig>,
+    pub declared: HashMap<TargetId, config::TargetConfig>,
     pub environment: CommandEnvironment,
     /// For targets declared by the operator.
     pub anywhere: DeliveryClient,

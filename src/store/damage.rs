@@ -68,19 +68,6 @@ pub fn time<T: FromSql + From<Timestamp>>(
     Ok(skip(place, row.get(column))?.unwrap_or_else(|| Timestamp::MAX.into()))
 }
 
-/// Collects the readable rows, and notes the others. A damaged page stays an error: SQLite cannot
-/// continue after it.
-pub fn readable<T>(place: &str, rows: impl Iterator<Item = rusqlite::Result<T>>) -> rusqlite::Result<Vec<T>> {
-    let mut found = Vec::new();
-    for row in rows {
-        match row {
-            Err(error) if is_damage(&error) && error.sqlite_error().is_none() => note(place, &error),
-            row => found.push(row?),
-        }
-    }
-    Ok(found)
-}
-
 /// Returns the advice for an error message at start; empty if it does not apply.
 pub fn advice(error: &Error) -> String {
     match error {

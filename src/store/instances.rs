@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::id::MessageId;
 use crate::store::random;
 use crate::store::timestamp::Timestamp;
 
@@ -10,7 +11,7 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// All instance ids of a database, by the first message of each.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Instances(Vec<(i64, String)>);
+pub struct Instances(Vec<(MessageId, String)>);
 
 impl Instances {
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -21,7 +22,7 @@ impl Instances {
     }
 
     /// Returns the same id for every delivery of a message, and never that of another message.
-    pub fn webhook_id(&self, message: i64) -> String {
+    pub fn webhook_id(&self, message: MessageId) -> String {
         let after = self.0.partition_point(|(first, _)| *first <= message);
         let id = self.0.get(after.saturating_sub(1)).map_or("", |(_, id)| id);
         format!("msg_{id}_{message}")
@@ -87,9 +88,9 @@ mod tests {
         insert(&connection, 1);
         let after = Instances::read(&connection).unwrap();
         for message in 1..=3 {
-            assert_eq!(after.webhook_id(message), before.webhook_id(message));
+            assert_eq!(after.webhook_id(message.into()), before.webhook_id(message.into()));
         }
-        assert_ne!(after.webhook_id(4), before.webhook_id(4));
+        assert_ne!(after.webhook_id(4.into()), before.webhook_id(4.into()));
     }
 
     #[test]
@@ -115,8 +116,8 @@ mod tests {
         let before = Instances::read(&connection).unwrap();
         begin(&connection, Timestamp::MIN).unwrap();
         let after = Instances::read(&connection).unwrap();
-        let first: Vec<i64> = after.0.iter().map(|(first, _)| *first).collect();
+        let first: Vec<MessageId> = after.0.iter().map(|(first, _)| *first).collect();
         assert_eq!(first, [3, 5, 7, 9]);
-        assert_eq!(after.webhook_id(4), before.webhook_id(4));
+        assert_eq!(after.webhook_id(4.into()), before.webhook_id(4.into()));
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod handle;
 pub mod headers;
+mod id;
 mod instances;
 mod integrity;
 mod keys;
@@ -65,6 +66,7 @@ pub use handle::reads::Reads;
 pub use handle::settings::ServiceSettings;
 pub use handle::store::Store;
 pub use handle::target_registry::TargetRegistry;
+pub use id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
 pub use instances::Instances;
 pub use integrity::{IntegrityReport, verify};
 pub use listener::{

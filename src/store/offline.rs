@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::OpenError;
 use crate::store::files::lock::InstanceLock;
+use crate::store::id::TargetId;
 use crate::store::options::StoreOptions;
 use crate::store::seal::key;
 use crate::store::setting::{self, Sealing};
@@ -18,7 +19,7 @@ use crate::store::{connection, continuity, damage, open, schema};
 /// A target that is paused or disabled, or a listener that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub name: String,
     pub kind: TargetKind,
     pub state: TargetState,

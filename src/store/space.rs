@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::id::MessageId;
 use crate::store::timestamp::Timestamp;
 use crate::store::walk::STEP_TIME;
 use crate::store::writer::job::Database;
@@ -26,7 +27,7 @@ pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u6
 
 /// Returns the bytes of each message with its deliveries and their attempts; 0 for a deleted one.
 /// The lengths are in the headers of the rows: no body is read.
-pub fn message_sizes(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<u64>> {
+pub fn message_sizes(connection: &Connection, ids: &[MessageId]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
     let mut size = |id| statement.query_row([id], |row| row.get(0)).optional();
     ids.iter().map(|id| Ok(damage::skip("messages", size(id))?.flatten().unwrap_or_default())).collect()

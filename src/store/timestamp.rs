@@ -55,8 +55,8 @@ impl Timestamp {
     }
 }
 
-/// Writes digit by digit: a formatter of the `time` crate takes several times as long, and there is
-/// one timestamp for each message and each attempt.
+/// Writes the digits itself instead of using a formatter, because every message, delivery and
+/// attempt needs a timestamp on the writer's path.
 impl From<OffsetDateTime> for Timestamp {
     fn from(at: OffsetDateTime) -> Self {
         let at = at.clamp(MIN_TIME, MAX_TIME).to_offset(UtcOffset::UTC);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_no_timestamp() {
+    fn text_of_another_form_is_rejected() {
         for text in [
             "",
             "yesterday",

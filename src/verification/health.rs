@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 
 use crate::providers::{Cause, Headers, Verifier};
-use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
+use crate::store::{RejectionFilter, RejectionId, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
 /// Candidates without a success between them: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
@@ -156,7 +156,7 @@ fn follow_up(
                 kind: Some(RejectionKind::Candidate),
                 ..RejectionFilter::default()
             };
-            let counts = store.reads().count_rejections(filter, i64::MAX).await.unwrap_or_default();
+            let counts = store.reads().count_rejections(filter, RejectionId::END).await.unwrap_or_default();
             let count: u64 = counts.iter().map(|one| one.count).sum();
             match count {
                 0 => log::info!("source {name} verifies again"),

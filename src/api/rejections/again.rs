@@ -134,10 +134,11 @@ pub async fn release(
 }
 
 async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Released, ApiError> {
-    match service.store.ingest().release(id.0, message, Instant::now() + JUDGED_WITHIN).await {
-        Ok(receipt) => {
-            Ok(Released { message_id: receipt.id(), duplicate: matches!(receipt, Receipt::Duplicate { .. }) })
-        }
+    match service.store.ingest().release(id.0.into(), message, Instant::now() + JUDGED_WITHIN).await {
+        Ok(receipt) => Ok(Released {
+            message_id: receipt.id().get(),
+            duplicate: matches!(receipt, Receipt::Duplicate { .. }),
+        }),
         Err(IngestError::RejectionGone) => Err(gone(id.0)),
         Err(error) => Err(error.into()),
     }

@@ -168,13 +168,13 @@ async fn handle(
     }
     let through = match request.through {
         Some(through) => through,
-        None => service.store.reads().newest_rejection().await?,
+        None => service.store.reads().newest_rejection().await?.get(),
     };
     let walk = format!("{action:?} {filter:?} {through}");
     let after = match &request.cursor {
         Some(cursor) => position_of(cursor, &walk)?,
         None => {
-            let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
+            let counts = service.store.reads().count_rejections(filter.clone(), through.into()).await?;
             let count = counts.iter().map(|one| one.count).sum();
             match request.confirm {
                 Some(confirmed) if confirmed == count => RejectionPosition::START,
@@ -210,7 +210,7 @@ async fn step(
 ) -> Result<(BulkStep, Option<RejectionPosition>), ApiError> {
     let began = Instant::now();
     let heads =
-        service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
+        service.store.reads().next_rejections(filter.clone(), after, through.into(), ROWS_PER_STEP).await?;
     let mut is_last = heads.len() < ROWS_PER_STEP;
     let mut problem = None;
     let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();
@@ -222,7 +222,7 @@ async fn step(
             is_last = false;
             break;
         }
-        match find(service, sources, head.id, action).await {
+        match find(service, sources, head.id.get(), action).await {
             Ok(finding) => findings.push((head, finding)),
             Err(error) => {
                 problem = Some(error);
@@ -247,7 +247,7 @@ async fn find(
     id: i64,
     action: Action,
 ) -> Result<Finding, ApiError> {
-    let stored = match service.store.reads().rejection(id).await {
+    let stored = match service.store.reads().rejection(id.into()).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(Finding::Gone),
         Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
@@ -353,7 +353,7 @@ fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, ApiError> 
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
     Ok(RejectionPosition {
         received_at: at.try_into().map_err(|_| foreign())?,
-        id: id.parse().map_err(|_| foreign())?,
+        id: id.parse::<i64>().map_err(|_| foreign())?.into(),
     })
 }
 

@@ -77,14 +77,14 @@ pub async fn rotate(
     let newest = secret.clone();
     let registry = service.store.target_registry();
     let rotated = registry.change_target(
-        id.0,
+        id.0.into(),
         move |_, secrets| {
             secrets.secrets = rotated(std::mem::take(&mut secrets.secrets), newest, overlap, now);
         },
         now,
     );
     rotated.await.map_err(|refused| told(refused, &target.settings.name))?;
-    let all = service.store.reads().target_secrets(id.0).await?.secrets;
+    let all = service.store.reads().target_secrets(id.0.into()).await?.secrets;
     let secrets =
         all.into_iter().map(|secret| TargetSecret { until: secret.until.map(|at| at.to_string()) }).collect();
     Ok(web::Json(Rotated { secret, secrets }))

@@ -13,8 +13,8 @@ use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
 use crate::store::{
-    self, ConfirmationRequest, Identity, IngestError, MessageContent, NewMessage, Receipt, StepResult, Store,
-    StoreOptions, Timestamp, Unavailable,
+    self, ConfirmationRequest, Identity, IngestError, MessageContent, MessageId, NewMessage, Receipt,
+    StepResult, Store, StoreOptions, Timestamp, Unavailable,
 };
 
 mod deliveries;
@@ -51,7 +51,7 @@ impl Setup {
     }
 
     /// Stores a message and returns its id.
-    async fn keep_one(&self, age: Duration) -> i64 {
+    async fn keep_one(&self, age: Duration) -> MessageId {
         match self.keep("acme", age, "1").await {
             Receipt::New { id } => id,
             other => panic!("{other:?}"),
@@ -66,7 +66,7 @@ impl Setup {
         self.ids_left().await.len()
     }
 
-    async fn ids_left(&self) -> Vec<i64> {
+    async fn ids_left(&self) -> Vec<MessageId> {
         let filter = store::MessageFilter::default();
         let page = self.store.reads().messages(filter, store::Direction::OldestFirst, None, 100_000).await;
         page.unwrap().messages.iter().map(|message| message.id).collect()
@@ -178,7 +178,7 @@ fn key_of_deleted_message_is_retained_for_a_week() {
         cleaner.run_once(&setup.store.cleanup(), NOW + 6 * DAY, 6 * DAY).await.unwrap();
         assert_eq!(
             setup.keep_with_id("acme", Duration::ZERO, "1", "the id").await,
-            Receipt::Duplicate { of: 1 }
+            Receipt::Duplicate { of: 1.into() }
         );
     });
 }
@@ -208,7 +208,7 @@ fn size_limit_deletes_oldest_and_returns_space() {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(4_000_000));
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 200, "{outcome:?}");
-        assert_eq!(setup.ids_left().await.last(), Some(&500));
+        assert_eq!(setup.ids_left().await.last(), Some(&500.into()));
         let (used, free) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
         assert!(used <= 4_000_000 && free <= 2_000_000, "{used} used, {free} free");
         setup.store.close(Duration::from_secs(10)).await;

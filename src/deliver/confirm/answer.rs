@@ -80,7 +80,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-25 08:00:00 UTC);
 
     fn due(tries: u32, unknowns: u32) -> DueConfirmation {
-        DueConfirmation { message: 7, source: "pay".to_owned(), tries, unknowns, request: None }
+        DueConfirmation { message: 7.into(), source: "pay".to_owned(), tries, unknowns, request: None }
     }
 
     fn unknown() -> ConfirmationAnswer {

@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 pub fn lane(ordering: DeliveryOrdering) -> Lane {
     let target = StoredTarget {
-        id: 1,
+        id: 1.into(),
         kind: TargetKind::Http,
         origin: Origin::Api,
         state: TargetState::Active,
@@ -30,7 +30,7 @@ fn orphan_is_not_read_again_before_it_ends() {
     for ordering in [DeliveryOrdering::Any, DeliveryOrdering::Strict] {
         let mut lane = lane(ordering);
         assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some());
-        lane.loaded(Some(DuePage { orphans: vec![7], is_full: true, ..DuePage::default() }));
+        lane.loaded(Some(DuePage { orphans: vec![7.into()], is_full: true, ..DuePage::default() }));
         let next = lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap();
         assert_eq!(next.held, [7]);
         lane.loaded(Some(DuePage::default()));

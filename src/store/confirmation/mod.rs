@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use time::{Duration, OffsetDateTime};
 
+use crate::store::id::{MessageId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::KeyMatch;
 use crate::store::message::original;
@@ -28,7 +29,7 @@ words!(
 /// A message that is due for a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueConfirmation {
-    pub message: i64,
+    pub message: MessageId,
     pub source: String,
     pub tries: u32,
     pub unknowns: u32,
@@ -53,7 +54,7 @@ pub enum Settlement {
 /// One result, to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfirmationOutcome {
-    pub message: i64,
+    pub message: MessageId,
     pub tries: u32,
     pub unknowns: u32,
     pub reason: String,
@@ -72,7 +73,7 @@ pub struct StoredConfirmation {
 
 pub fn insert(
     connection: &Connection,
-    message: i64,
+    message: MessageId,
     source: &str,
     sealed_request: &str,
     now: Timestamp,
@@ -89,7 +90,7 @@ pub fn insert(
 /// Schedules another query about a rejected message that was received again.
 pub fn ask_again(
     connection: &Connection,
-    message: i64,
+    message: MessageId,
     source: &str,
     sealed_request: &str,
     received_at: OffsetDateTime,
@@ -118,7 +119,11 @@ pub fn ask_again(
 
 /// Repeats the stored query about a rejected message. False if the message is not rejected, or has
 /// no query.
-pub fn ask_refused_again(connection: &Connection, message: i64, now: Timestamp) -> rusqlite::Result<bool> {
+pub fn ask_refused_again(
+    connection: &Connection,
+    message: MessageId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(
             "UPDATE confirmations SET state = 'awaiting', tries = 0, unknowns = 0, due_at = ?2, settled_at = NULL
@@ -135,7 +140,7 @@ pub fn ask_refused_again(connection: &Connection, message: i64, now: Timestamp) 
 }
 
 /// Returns the sealed request of an awaiting message.
-pub fn sealed_request(connection: &Connection, message: i64) -> rusqlite::Result<Option<String>> {
+pub fn sealed_request(connection: &Connection, message: MessageId) -> rusqlite::Result<Option<String>> {
     let request = connection
         .prepare_cached(
             "SELECT sealed_request FROM confirmations WHERE message_id = ?1 AND state = 'awaiting'",
@@ -199,7 +204,7 @@ pub fn due(
     Ok((found, None))
 }
 
-pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<StoredConfirmation>> {
+pub fn one(connection: &Connection, message: MessageId) -> rusqlite::Result<Option<StoredConfirmation>> {
     connection
         .prepare_cached(
             "SELECT state, tries, due_at, settled_at, reason FROM confirmations WHERE message_id = ?1",
@@ -217,7 +222,7 @@ pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Sto
 }
 
 /// Stops the queries about a damaged message.
-pub fn give_up_damaged(connection: &Connection, message: i64, now: Timestamp) -> rusqlite::Result<()> {
+pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE confirmations SET state = 'refused', settled_at = ?2, reason = 'the message is damaged', sealed_request = NULL
@@ -233,7 +238,7 @@ pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,
     asked: &ConfirmationOutcome,
-    targets: &[i64],
+    targets: &[TargetId],
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let message = asked.message;
@@ -290,7 +295,7 @@ pub fn settle(
 }
 
 /// Counts a repeat of a message.
-pub fn count_duplicate(connection: &Connection, of: i64, at: Timestamp) -> rusqlite::Result<()> {
+pub fn count_duplicate(connection: &Connection, of: MessageId, at: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::message::read::StoredMessage;
 use crate::store::target::settings::DeliveryOrdering;
 use crate::store::timestamp::Timestamp;
@@ -14,11 +15,11 @@ use crate::store::{damage, message};
 /// Query for the due deliveries of a target.
 #[derive(Clone, Debug)]
 pub struct DueQuery {
-    pub target: i64,
+    pub target: TargetId,
     pub ordering: DeliveryOrdering,
     pub now: Timestamp,
     /// Deliveries already in flight.
-    pub held: Vec<i64>,
+    pub held: Vec<DeliveryId>,
     pub limit: usize,
     /// Byte limit after which no further message is read.
     pub bytes: usize,
@@ -27,10 +28,10 @@ pub struct DueQuery {
 /// A due delivery, with its message.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
-    pub id: i64,
+    pub id: DeliveryId,
     pub attempts: u32,
     pub created_at: Timestamp,
-    pub replay: Option<i64>,
+    pub replay: Option<ReplayId>,
     pub message: Arc<StoredMessage>,
 }
 
@@ -39,9 +40,9 @@ pub struct DueDelivery {
 pub struct DuePage {
     pub deliveries: Vec<DueDelivery>,
     /// Deliveries whose message was deleted.
-    pub orphans: Vec<i64>,
+    pub orphans: Vec<DeliveryId>,
     /// Unreadable deliveries, and those with an unreadable message.
-    pub damaged: Vec<i64>,
+    pub damaged: Vec<DeliveryId>,
     /// Time of the next delivery that is not due yet; `None` without one, or if more are due now.
     pub next_due: Option<Timestamp>,
     /// Whether more may be due now.
@@ -50,13 +51,13 @@ pub struct DuePage {
 
 /// A row of `deliveries` that may be due.
 struct DueRow {
-    id: i64,
-    message: i64,
+    id: DeliveryId,
+    message: MessageId,
     attempts: u32,
     created_at: Timestamp,
     due_at: Timestamp,
     not_before: Option<Timestamp>,
-    replay: Option<i64>,
+    replay: Option<ReplayId>,
 }
 
 const DUE_COLUMNS: &str =
@@ -79,7 +80,7 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
 fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
     let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
     let limit = wanted + query.held.len();
-    let held: HashSet<i64> = query.held.iter().copied().collect();
+    let held: HashSet<DeliveryId> = query.held.iter().copied().collect();
     let sql =
         format!("{DUE_COLUMNS} WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -90,7 +91,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
         return Ok(rows);
     }
     // The index has the ids, so the readable rows are read one by one.
-    let ids: Vec<i64> = connection
+    let ids: Vec<DeliveryId> = connection
         .prepare_cached(
             "SELECT id FROM deliveries INDEXED BY deliveries_due
              WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",

@@ -4,13 +4,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::delivery::dead::{self, STATE_AT_DEATH};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::DeliveryOrdering;
 use crate::store::timestamp::Timestamp;
 
 /// Record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
-    pub delivery: i64,
+    pub delivery: DeliveryId,
     /// From 1 on.
     pub number: u32,
     pub began_at: Timestamp,
@@ -79,7 +80,7 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp
             }
         };
         let finished_at = (state != DeliveryState::Pending).then_some(now);
-        let settled: Option<(i64, i64)> = connection
+        let settled: Option<(MessageId, TargetId)> = connection
             .prepare_cached(&format!(
                 "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {STATE_AT_DEATH} ELSE ?2 END,
                    attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7

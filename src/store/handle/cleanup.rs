@@ -13,6 +13,7 @@ use crate::store::handle::core::Core;
 use crate::store::handle::delivery_queue::DeliveryQueue;
 use crate::store::handle::reads::Reads;
 use crate::store::handle::settings::ServiceSettings;
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::message::expire::{
     ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetentionRule,
 };
@@ -62,7 +63,7 @@ impl Cleanup {
     /// Returns the oldest messages after `after` that nothing retains, regardless of age.
     pub async fn oldest_messages(
         &self,
-        after: i64,
+        after: MessageId,
         limit: usize,
         keeping: RetentionRule,
     ) -> Result<OldestPage, Unavailable> {
@@ -72,7 +73,7 @@ impl Cleanup {
     /// Returns the messages in `ids` that nothing retains.
     pub async fn messages_not_kept(
         &self,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: RetentionRule,
     ) -> Result<Vec<ExpiryCandidate>, Unavailable> {
         self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
@@ -90,7 +91,7 @@ impl Cleanup {
     /// Deletes some of `ids` with their deliveries, in one short step.
     pub async fn delete_messages(
         &self,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: RetentionRule,
     ) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
@@ -110,8 +111,8 @@ impl Cleanup {
     pub async fn messages_finished(
         &self,
         after: TimePosition,
-        through: i64,
-    ) -> Result<(Vec<i64>, Option<TimePosition>), Unavailable> {
+        through: MessageId,
+    ) -> Result<(Vec<MessageId>, Option<TimePosition>), Unavailable> {
         self.core
             .read(move |connection| delivery::expire::messages_finished(connection, after, through))
             .await
@@ -119,12 +120,12 @@ impl Cleanup {
 
     /// Deletes the attempts of some finished deliveries, and the deliveries that succeeded, in one
     /// short step.
-    pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
+    pub async fn delete_finished(&self, ids: Vec<DeliveryId>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
 
     /// Deletes some dead letters in one short step.
-    pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
+    pub async fn delete_dead(&self, ids: Vec<DeliveryId>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_dead(database, &ids)).await
     }
 
@@ -134,7 +135,10 @@ impl Cleanup {
     }
 
     /// Counts the pending deliveries of these messages by target.
-    pub async fn pending_of_messages(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, u64>, Unavailable> {
+    pub async fn pending_of_messages(
+        &self,
+        ids: Vec<MessageId>,
+    ) -> Result<BTreeMap<TargetId, u64>, Unavailable> {
         self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
@@ -145,7 +149,11 @@ impl Cleanup {
     }
 
     /// Removes an idle target that was created for a replay; true if it was removed.
-    pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+    pub async fn retire_replay_target(
+        &self,
+        target: TargetId,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
         self.core
             .change_targets_where(
@@ -171,12 +179,19 @@ impl Cleanup {
     }
 
     /// Returns the targets of a page of deliveries, and the position of the next page.
-    pub async fn targets_in_use(&self, after: i64) -> Result<(Vec<i64>, Option<i64>), Unavailable> {
+    pub async fn targets_in_use(
+        &self,
+        after: DeliveryId,
+    ) -> Result<(Vec<TargetId>, Option<DeliveryId>), Unavailable> {
         self.core.read(move |connection| target::expire::in_use(connection, after)).await
     }
 
     /// Deletes the row of a target removed before `before`; true if it was deleted.
-    pub async fn delete_removed_target(&self, target: i64, before: Timestamp) -> Result<bool, Unavailable> {
+    pub async fn delete_removed_target(
+        &self,
+        target: TargetId,
+        before: Timestamp,
+    ) -> Result<bool, Unavailable> {
         self.core
             .write(move |database| target::expire::delete_removed(database.connection, target, before))
             .await
@@ -194,7 +209,7 @@ impl Cleanup {
 
     /// Returns an upper bound of the bytes of each message and its deliveries; 0 for a deleted
     /// message.
-    pub async fn message_sizes(&self, ids: Vec<i64>) -> Result<Vec<u64>, Unavailable> {
+    pub async fn message_sizes(&self, ids: Vec<MessageId>) -> Result<Vec<u64>, Unavailable> {
         self.core.read(move |connection| space::message_sizes(connection, &ids)).await
     }
 
@@ -230,7 +245,7 @@ impl Cleanup {
     }
 
     /// Writes some of the keys that are only in memory, up to message `through`; true when done.
-    pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
+    pub async fn merge_keys(&self, through: MessageId) -> Result<bool, Unavailable> {
         self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
 

@@ -14,6 +14,7 @@ use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::message::read::StoredMessage;
 use crate::store::replay::{self, NewReplay, ReplayStep};
 use crate::store::timestamp::Timestamp;
@@ -85,10 +86,10 @@ impl DeliveryQueue {
     /// that must not have it. `None` if the message does not exist.
     pub async fn deliver_again(
         &self,
-        message: i64,
-        targets: Vec<i64>,
+        message: MessageId,
+        targets: Vec<TargetId>,
         now: OffsetDateTime,
-    ) -> Result<Option<Vec<i64>>, Unavailable> {
+    ) -> Result<Option<Vec<DeliveryId>>, Unavailable> {
         let now = Timestamp::from(now);
         let (signalled, shared) = (targets.clone(), self.core.shared.clone());
         let work = move |database: &mut Database<'_>| {
@@ -96,10 +97,10 @@ impl DeliveryQueue {
             if !message::read::exists(database.connection, message)? {
                 return Ok(None);
             }
-            let insert = |target: &i64| {
+            let insert = |target: &TargetId| {
                 delivery::insert::insert_again(database.connection, message, *target, None, now)
             };
-            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
+            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<DeliveryId>>>>()?;
             Ok(Some(made.into_iter().flatten().collect()))
         };
         self.core.write_then(work, move |_| shared.work_committed(signalled)).await
@@ -178,7 +179,11 @@ impl DeliveryQueue {
 
     /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
     /// stored.
-    pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+    pub async fn ask_refused_again(
+        &self,
+        message: MessageId,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
         let ask = move |database: &mut Database<'_>| {
@@ -188,7 +193,7 @@ impl DeliveryQueue {
     }
 
     /// Returns the message, unless it is damaged: damaged messages are not delivered.
-    async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+    async fn message_to_deliver(&self, id: MessageId) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
                 log::error!("message {id} is confirmed, but damaged: it is not delivered");
@@ -199,7 +204,7 @@ impl DeliveryQueue {
     }
 
     /// Creates a replay, which runs in steps; returns its id.
-    pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
+    pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<ReplayId, Unavailable> {
         let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
         let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, now);
@@ -212,7 +217,7 @@ impl DeliveryQueue {
     }
 
     /// Cancels a replay; true if it was running.
-    pub async fn cancel_replay(&self, id: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
+    pub async fn cancel_replay(&self, id: ReplayId, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
         self.core.write(move |database| replay::cancel(database.connection, id, now)).await
     }
@@ -220,7 +225,7 @@ impl DeliveryQueue {
     /// Writes a step; false if the replay was cancelled or has advanced.
     pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
-        let targets: Vec<i64> =
+        let targets: Vec<TargetId> =
             step.messages.iter().flat_map(|(_, targets)| targets.iter().copied()).collect();
         let shared = self.core.shared.clone();
         let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, now);
@@ -230,7 +235,7 @@ impl DeliveryQueue {
     /// Disables the target after the endpoint at this URL answered that it is gone.
     pub async fn disable_target(
         &self,
-        id: i64,
+        id: TargetId,
         url: String,
         reason: &'static str,
         now: OffsetDateTime,
@@ -243,7 +248,11 @@ impl DeliveryQueue {
     }
 
     /// Returns one page of a target's pending deliveries older than `before`.
-    pub async fn waiting_deliveries(&self, target: i64, before: Timestamp) -> Result<Vec<i64>, Unavailable> {
+    pub async fn waiting_deliveries(
+        &self,
+        target: TargetId,
+        before: Timestamp,
+    ) -> Result<Vec<DeliveryId>, Unavailable> {
         self.core.read(move |connection| delivery::expire::waiting(connection, target, before)).await
     }
 
@@ -260,7 +269,7 @@ impl DeliveryQueue {
     /// Drops the pending deliveries of a removed target in short steps; returns their number.
     pub async fn drop_pending_of_removed(
         &self,
-        target: i64,
+        target: TargetId,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let request = |deliveries| DiscardRequest {

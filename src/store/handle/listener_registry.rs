@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
+use crate::store::id::{MessageId, TargetId};
 use crate::store::listener::{
     self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerError, ListenerSession,
 };
@@ -54,7 +55,7 @@ impl ListenerRegistry {
     /// created.
     pub async fn fill_listener(
         &self,
-        target: i64,
+        target: TargetId,
         is_last: bool,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -68,8 +69,8 @@ impl ListenerRegistry {
     /// Runs the last search for requested old messages, only among those committed after `message`.
     pub async fn finish_filling(
         &self,
-        target: i64,
-        message: i64,
+        target: TargetId,
+        message: MessageId,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let added = self.fill_behind(target, Some(message), now).await?;
@@ -79,8 +80,8 @@ impl ListenerRegistry {
 
     async fn fill_behind(
         &self,
-        target: i64,
-        behind: Option<i64>,
+        target: TargetId,
+        behind: Option<MessageId>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let now = Timestamp::from(now);
@@ -140,7 +141,7 @@ impl ListenerRegistry {
     /// pending.
     pub async fn acknowledge_deliveries(
         &self,
-        target: i64,
+        target: TargetId,
         acknowledgements: Vec<DeliveryAcknowledgement>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -159,7 +160,7 @@ impl ListenerRegistry {
     /// week, as for any paused target.
     pub async fn set_listener_connected(
         &self,
-        target: i64,
+        target: TargetId,
         is_connected: bool,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {

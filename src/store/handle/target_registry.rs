@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
+use crate::store::id::TargetId;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
 use crate::store::target::settings::{
     StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
@@ -32,7 +33,7 @@ impl TargetRegistry {
         &self,
         declared: Vec<TargetDraft>,
         now: OffsetDateTime,
-    ) -> Result<Vec<i64>, TargetError> {
+    ) -> Result<Vec<TargetId>, TargetError> {
         let now = Timestamp::from(now);
         self.core
             .change_targets(move |database| declare::declare(database.connection, &declared, now))
@@ -40,7 +41,11 @@ impl TargetRegistry {
     }
 
     /// Creates a target; returns its id.
-    pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
+    pub async fn create_target(
+        &self,
+        new: TargetDraft,
+        now: OffsetDateTime,
+    ) -> Result<TargetId, TargetError> {
         let now = Timestamp::from(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
@@ -52,7 +57,7 @@ impl TargetRegistry {
 
     pub async fn update_target(
         &self,
-        id: i64,
+        id: TargetId,
         settings: TargetSettings,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
@@ -66,7 +71,7 @@ impl TargetRegistry {
     /// other.
     pub async fn change_target(
         &self,
-        id: i64,
+        id: TargetId,
         change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
         now: OffsetDateTime,
     ) -> Result<StoredTarget, TargetError> {
@@ -102,7 +107,7 @@ impl TargetRegistry {
 
     pub async fn set_target_secrets(
         &self,
-        id: i64,
+        id: TargetId,
         secrets: &TargetSecrets,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
@@ -117,7 +122,7 @@ impl TargetRegistry {
     /// Activates a declared target that answered 410 at another URL than its current one.
     pub async fn activate_moved_target(
         &self,
-        id: i64,
+        id: TargetId,
         url: String,
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
@@ -132,7 +137,7 @@ impl TargetRegistry {
     /// Also if it is to become active, but its deliveries would be unsigned.
     pub async fn set_target_state(
         &self,
-        id: i64,
+        id: TargetId,
         state: TargetState,
         reason: Option<String>,
         now: OffsetDateTime,

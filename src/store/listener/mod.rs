@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
 use crate::store::error::Unavailable;
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::{
     DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
 };
@@ -38,7 +39,7 @@ pub struct StoredListener {
 /// An open connection to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerSession {
-    pub target: i64,
+    pub target: TargetId,
     pub is_new: bool,
     /// Whether old messages remain to be added.
     pub must_be_filled: bool,
@@ -56,7 +57,7 @@ pub enum ListenerError {
 /// Acknowledgement of a delivery by the program that is connected to a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryAcknowledgement {
-    pub delivery: i64,
+    pub delivery: DeliveryId,
     pub answer: Option<ListenerAnswer>,
 }
 
@@ -72,9 +73,9 @@ pub struct ListenerAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillPosition {
     /// In order of arrival.
-    ByTime { received_at: Timestamp, message: i64 },
+    ByTime { received_at: Timestamp, message: MessageId },
     /// In order of ids after `message`, among messages received since `since`.
-    ById { since: Timestamp, message: i64 },
+    ById { since: Timestamp, message: MessageId },
 }
 
 /// Result of one step of adding old messages.
@@ -88,7 +89,7 @@ pub struct FillStep {
 /// Old messages missing from a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FillPage {
-    pub messages: Vec<i64>,
+    pub messages: Vec<MessageId>,
     /// `None` after the last page.
     pub next: Option<FillPosition>,
 }
@@ -96,14 +97,14 @@ pub struct FillPage {
 impl FillPosition {
     /// Starts with all messages since `since`; with `behind`, only those committed after that
     /// message.
-    pub fn new(since: Timestamp, behind: Option<i64>) -> Self {
+    pub fn new(since: Timestamp, behind: Option<MessageId>) -> Self {
         match behind {
             Some(message) => Self::ById { since, message },
-            None => Self::ByTime { received_at: since, message: 0 },
+            None => Self::ByTime { received_at: since, message: MessageId::START },
         }
     }
 
-    fn behind(&self, received_at: Timestamp, message: i64) -> Self {
+    fn behind(&self, received_at: Timestamp, message: MessageId) -> Self {
         match self {
             Self::ByTime { .. } => Self::ByTime { received_at, message },
             Self::ById { since, .. } => Self::ById { since: *since, message },
@@ -176,7 +177,7 @@ fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
 
 /// Counts the unacknowledged deliveries of a listener. Runs on a reader, because large numbers take
 /// a while.
-pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
+pub fn pending(connection: &Connection, target: TargetId) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
         .query_row([target], |row| row.get(0))
@@ -196,7 +197,7 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
 /// Returns the number of acknowledged deliveries that were pending.
 pub fn acknowledge(
     connection: &Connection,
-    target: i64,
+    target: TargetId,
     acknowledgements: &[DeliveryAcknowledgement],
     now: OffsetDateTime,
 ) -> rusqlite::Result<usize> {
@@ -245,7 +246,7 @@ pub fn pause_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()
 }
 
 /// Returns the time since which messages must still be added.
-pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Option<Timestamp>> {
+pub fn wanted_since(connection: &Connection, target: TargetId) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
         .query_row([target], |row| damage::time("targets", row, 0))
@@ -254,7 +255,7 @@ pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Op
 }
 
 /// Records that all old messages were added.
-pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
+pub fn filled(connection: &Connection, target: TargetId) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE targets SET wanted_since = NULL WHERE id = ?1")?
         .execute([target])
@@ -284,21 +285,22 @@ pub fn missing(
     Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
 }
 
-/// Returns the next messages as (time of arrival, or `None` if it is damaged; id). Order by time takes two queries: SQLite uses
-/// the index for only the first member of a pair, so a single query would scan all messages of one
-/// time for each page.
+/// Returns the next messages as (time of arrival, id); the time is `None` if it is damaged. Order
+/// by time takes two queries: SQLite uses the index for only the first member of a pair, so a
+/// single query would scan all messages of one time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
     limit: usize,
-) -> rusqlite::Result<Vec<(Option<Timestamp>, i64)>> {
-    let read =
-        |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Vec<(Option<Timestamp>, i64)>> {
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement
-                .query_map(values, |row| Ok((damage::skip("messages", row.get(0))?, row.get(1)?)))?;
-            rows.collect()
-        };
+) -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
+    let read = |sql: &str,
+                values: &[&dyn rusqlite::ToSql]|
+     -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let rows =
+            statement.query_map(values, |row| Ok((damage::skip("messages", row.get(0))?, row.get(1)?)))?;
+        rows.collect()
+    };
     match from {
         FillPosition::ById { since, message } => read(POSITIONS_BY_ID, params![since, message, limit]),
         FillPosition::ByTime { received_at, message } => {
@@ -318,7 +320,11 @@ const POSITIONS_LATER: &str =
 
 /// Returns the event of the message if the target may still get it. Unconfirmed and conflicting
 /// messages are not delivered automatically.
-fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite::Result<Option<String>> {
+fn wanted_event(
+    connection: &Connection,
+    target: TargetId,
+    message: MessageId,
+) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached(
             "SELECT event FROM messages
@@ -332,8 +338,8 @@ fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite:
 /// Adds old messages in order, before newer ones, until the step ends.
 pub fn fill(
     connection: &Connection,
-    target: i64,
-    messages: &[i64],
+    target: TargetId,
+    messages: &[MessageId],
     now: Timestamp,
 ) -> rusqlite::Result<FillStep> {
     let began = Instant::now();
@@ -359,7 +365,7 @@ pub fn fill(
 /// Sets whether a program is connected to the listener.
 pub fn set_connected(
     connection: &Connection,
-    target: i64,
+    target: TargetId,
     is_connected: bool,
     now: Timestamp,
 ) -> rusqlite::Result<()> {

@@ -14,6 +14,7 @@ use crate::store::confirmation::{ConfirmationOutcome, Settlement};
 use crate::store::delivery::due::DueQuery;
 use crate::store::delivery::read::DeliveryFilter;
 use crate::store::handle::store::Store;
+use crate::store::id::{MessageId, TargetId};
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
 use crate::store::options::StoreOptions;
@@ -47,7 +48,7 @@ async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDa
     store.listener_registry().open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap()
 }
 
-async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> i64 {
+async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> MessageId {
     let message = NewMessage {
         received_at: now() - age,
         source: "github".into(),
@@ -68,7 +69,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Confirma
 }
 
 /// Returns the pending messages of a listener, in order.
-async fn pending(store: &Store, target: i64) -> Vec<i64> {
+async fn pending(store: &Store, target: TargetId) -> Vec<MessageId> {
     let query = DueQuery {
         target,
         ordering: DeliveryOrdering::Any,
@@ -229,7 +230,7 @@ fn acknowledgement_completes_delivery_once_and_stores_response() {
         keep(&store, "github.push", Duration::ZERO, None).await;
         keep(&store, "github.push", Duration::ZERO, None).await;
         let (all, _) = store.reads().deliveries(DeliveryFilter::default(), None, 9).await.unwrap();
-        let mut own: Vec<i64> =
+        let mut own: Vec<DeliveryId> =
             all.iter().filter(|one| one.target == opened.target).map(|one| one.id).collect();
         own.sort_unstable();
         let answer =

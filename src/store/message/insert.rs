@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql, params};
 
+use crate::store::id::{MessageId, RejectionId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 use crate::store::message::content::MessageContent;
@@ -25,22 +26,22 @@ pub const LARGE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     New {
-        id: i64,
+        id: MessageId,
     },
     /// The same message was stored before; it is only counted.
     Duplicate {
-        of: i64,
+        of: MessageId,
     },
     /// The delivery id was used before with another body; stored as a message of its own.
     Conflict {
-        id: i64,
-        of: i64,
+        id: MessageId,
+        of: MessageId,
     },
 }
 
 impl Receipt {
     /// The message that has the content.
-    pub fn id(self) -> i64 {
+    pub fn id(self) -> MessageId {
         match self {
             Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
         }
@@ -53,7 +54,7 @@ pub enum InsertOutcome {
     Stored(Receipt),
     /// The idempotency key was used before with another body.
     KeyReused {
-        of: i64,
+        of: MessageId,
     },
     /// The source has as many awaiting messages as it may.
     TooManyAwaiting,
@@ -69,10 +70,10 @@ pub struct Prepared {
     remote_ip: String,
     key: Option<MessageKey>,
     /// Who gets it, if it is new and need not be confirmed.
-    targets: Vec<i64>,
+    targets: Vec<TargetId>,
     sealed_request: Option<String>,
     /// The rejection that becomes this message.
-    rejection: Option<i64>,
+    rejection: Option<RejectionId>,
     /// What is known of its key cannot be read.
     is_taken_as_new: bool,
     /// The content was dropped after SQLite copied it: the message can no longer be written.
@@ -117,7 +118,7 @@ impl Prepared {
 
     /// The same, made of what was rejected: in one transaction the message comes and the rejection
     /// goes.
-    pub fn released(self, rejection: i64) -> Self {
+    pub fn released(self, rejection: RejectionId) -> Self {
         Self { rejection: Some(rejection), ..self }
     }
 
@@ -131,12 +132,12 @@ impl Prepared {
     }
 
     /// The rejection that goes when it is kept.
-    pub fn rejection(&self) -> Option<i64> {
+    pub fn rejection(&self) -> Option<RejectionId> {
         self.rejection
     }
 
     /// The targets to be told of new deliveries, if it was new.
-    pub fn targets(&self) -> &[i64] {
+    pub fn targets(&self) -> &[TargetId] {
         &self.targets
     }
 
@@ -238,7 +239,7 @@ impl Prepared {
         connection: &Connection,
         sealer: &Sealer,
         standing: Standing,
-        of: i64,
+        of: MessageId,
     ) -> rusqlite::Result<Repeat> {
         let Some(sealed) = &self.sealed_request else { return Ok(Repeat::None) };
         repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, standing, of)
@@ -248,8 +249,8 @@ impl Prepared {
     fn insert_followers(
         &self,
         connection: &Connection,
-        id: i64,
-        conflict_of: Option<i64>,
+        id: MessageId,
+        conflict_of: Option<MessageId>,
         now: Timestamp,
     ) -> rusqlite::Result<()> {
         if let Some(request) = &self.sealed_request {
@@ -266,9 +267,9 @@ impl Prepared {
     fn insert(
         &mut self,
         connection: &Connection,
-        conflict_of: Option<i64>,
+        conflict_of: Option<MessageId>,
         now: Timestamp,
-    ) -> rusqlite::Result<i64> {
+    ) -> rusqlite::Result<MessageId> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
                not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
@@ -280,12 +281,12 @@ impl Prepared {
             self.release();
         }
         statement.raw_execute()?;
-        Ok(connection.last_insert_rowid())
+        Ok(connection.last_insert_rowid().into())
     }
 
     /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in
     /// that row must be found while the message can still be stored as new.
-    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<InsertOutcome> {
+    fn count_duplicate(&mut self, connection: &Connection, of: MessageId) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;
             self.release();
@@ -302,7 +303,7 @@ impl Prepared {
     fn bind(
         &self,
         statement: &mut Statement<'_>,
-        conflict_of: Option<i64>,
+        conflict_of: Option<MessageId>,
         now: Timestamp,
     ) -> rusqlite::Result<()> {
         let message = &self.message;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use crate::store::damage;
+use crate::store::id::RejectionId;
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
@@ -13,7 +14,7 @@ use crate::store::timestamp::Timestamp;
 /// One row of `rejections` without the large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionRow {
-    pub id: i64,
+    pub id: RejectionId,
     pub received_at: Timestamp,
     pub source: String,
     pub cause: String,
@@ -60,12 +61,12 @@ pub struct CauseCount {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectionPosition {
     pub received_at: Timestamp,
-    pub id: i64,
+    pub id: RejectionId,
 }
 
 impl RejectionPosition {
     /// Position before all rejections.
-    pub const START: Self = Self { received_at: Timestamp::MIN, id: 0 };
+    pub const START: Self = Self { received_at: Timestamp::MIN, id: RejectionId::START };
 }
 
 /// Conditions of the filter, with named parameters.
@@ -105,7 +106,7 @@ impl RejectionFilter {
 pub fn page(
     connection: &Connection,
     filter: &RejectionFilter,
-    from: Option<i64>,
+    from: Option<RejectionId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql =
@@ -114,7 +115,7 @@ pub fn page(
         .prepare_cached(&sql)?
         .query_map(
             named_params! {
-                ":from": from.unwrap_or(i64::MAX), ":source": filter.source, ":cause": filter.cause,
+                ":from": from.unwrap_or(RejectionId::END), ":source": filter.source, ":cause": filter.cause,
                 ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(), ":limit": limit,
             },
             |row| read_head(row, damage::time("rejections", row, 1)?),
@@ -126,7 +127,7 @@ pub fn page(
 pub fn count(
     connection: &Connection,
     filter: &RejectionFilter,
-    through: i64,
+    through: RejectionId,
 ) -> rusqlite::Result<Vec<CauseCount>> {
     let sql = format!(
         "SELECT cause, count(*) FROM rejections WHERE id <= :through AND {MATCHES} GROUP BY cause ORDER BY cause"
@@ -149,7 +150,7 @@ pub fn next_in_order(
     connection: &Connection,
     filter: &RejectionFilter,
     after: RejectionPosition,
-    through: i64,
+    through: RejectionId,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql = format!(
@@ -157,25 +158,29 @@ pub fn next_in_order(
          WHERE (received_at, id) > (:after, :after_id) AND id <= :through AND {MATCHES}
          ORDER BY received_at, id LIMIT :limit"
     );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(
+    connection
+        .prepare_cached(&sql)?
+        .query_map(
         named_params! {
             ":after": after.received_at, ":after_id": after.id, ":through": through, ":source": filter.source,
             ":cause": filter.cause, ":since": filter.since(), ":until": filter.until(),
             ":candidate": filter.candidate(), ":limit": limit,
         },
-        |row| read_head(row, row.get(1)?),
-    )?;
-    damage::readable("rejections", rows)
+        |row| read_head(row, damage::time("rejections", row, 1)?),
+    )?
+        .collect()
 }
 
 /// Returns the id of the newest rejection; 0 without any.
-pub fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+pub fn newest(connection: &Connection) -> rusqlite::Result<RejectionId> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM rejections")?.query_row([], |row| row.get(0))
 }
 
 /// Returns one rejection, and its sealed values.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
+pub fn one(
+    connection: &Connection,
+    id: RejectionId,
+) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
     let sql =
         format!("SELECT {HEAD}, query, headers, body, sealed_credentials FROM rejections WHERE id = ?1");
     connection

@@ -6,6 +6,7 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 use time::{Duration, OffsetDateTime};
 
+use crate::store::id::RejectionId;
 use crate::store::quarantine::books::Books;
 use crate::store::quarantine::drops::{Drops, RejectionDropReport, SpaceLimit};
 use crate::store::quarantine::intake::Intake;
@@ -155,7 +156,7 @@ impl Quarantine {
     }
 
     /// Deletes a rejection that was released as a message.
-    pub fn remove(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    pub fn remove(&mut self, connection: &Connection, id: RejectionId) -> rusqlite::Result<()> {
         self.books(connection)?.delete(connection, id).map(drop)
     }
 
@@ -220,14 +221,14 @@ impl Quarantine {
     }
 }
 
-pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+pub fn exists(connection: &Connection, id: RejectionId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM rejections WHERE id = ?1)")?
         .query_row([id], |row| row.get(0))
 }
 
 /// Returns the ids for one step.
-fn old(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<i64>> {
+fn old(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<RejectionId>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before, ROWS_PER_STEP])?;
     let (mut ids, mut bytes) = (Vec::new(), 0);
@@ -245,7 +246,7 @@ fn insert(
     sealer: &Sealer,
     rejection: &NewRejection,
     share: u64,
-) -> rusqlite::Result<i64> {
+) -> rusqlite::Result<RejectionId> {
     let sealed =
         rejection.credentials.as_ref().map(|plain| sealer.seal(SEALED_AS, plain.as_bytes()).into_bytes());
     connection
@@ -268,4 +269,5 @@ fn insert(
             rejection.body.as_deref(),
             sealed,
         ])
+        .map(RejectionId::from)
 }

@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(targets.len(), 1);
             assert_eq!(targets[0].0.state, TargetState::Disabled);
             assert!(targets[0].1.is_some(), "it opens, and has none");
-            assert_eq!(store.reads().rejection(1).await.unwrap().unwrap().credentials, None);
+            assert_eq!(store.reads().rejection(1.into()).await.unwrap().unwrap().credentials, None);
             assert!(store.delivery_queue().sources_awaiting_confirmation().await.unwrap().is_empty());
         });
         setup.close(store);

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::id::TargetId;
 use crate::store::target::gone_url;
 use crate::store::target::read::one;
 use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
@@ -17,7 +18,7 @@ fn filter_text(settings: &TargetSettings) -> Option<String> {
     settings.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok())
 }
 
-fn name_is_taken(connection: &Connection, name: &str, by_other_than: i64) -> rusqlite::Result<bool> {
+fn name_is_taken(connection: &Connection, name: &str, by_other_than: TargetId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM targets WHERE name = ?1 AND state <> 'removed' AND id <> ?2)",
@@ -31,9 +32,9 @@ pub fn insert(
     target: &TargetDraft,
     sealed: Option<&str>,
     now: Timestamp,
-) -> rusqlite::Result<Result<i64, TargetError>> {
+) -> rusqlite::Result<Result<TargetId, TargetError>> {
     let settings = &target.settings;
-    if name_is_taken(connection, &settings.name, 0)? {
+    if name_is_taken(connection, &settings.name, TargetId::START)? {
         return Ok(Err(TargetError::NameTaken));
     }
     let id = connection
@@ -58,13 +59,13 @@ pub fn insert(
             settings.rate.map(DeliveryRate::to_text),
             settings.timeout.as_secs(),
         ])?;
-    Ok(Ok(id))
+    Ok(Ok(id.into()))
 }
 
 /// Overwrites all settings except the owner.
 pub fn update(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     settings: &TargetSettings,
     now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
@@ -100,7 +101,7 @@ pub fn update(
 
 pub fn set_sealed_secrets(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     sealed: &str,
     now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
@@ -116,7 +117,7 @@ pub fn set_sealed_secrets(
 /// again (`declaration`).
 pub fn set_state(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     state: TargetState,
     reason: Option<&str>,
     now: Timestamp,
@@ -135,7 +136,7 @@ pub fn set_state(
 /// URL.
 pub fn disable(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     url: &str,
     reason: &str,
     now: Timestamp,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
+use crate::store::id::TargetId;
 use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
 use crate::store::timestamp::Timestamp;
@@ -17,7 +18,7 @@ pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
     now: Timestamp,
-) -> rusqlite::Result<Result<Vec<i64>, TargetError>> {
+) -> rusqlite::Result<Result<Vec<TargetId>, TargetError>> {
     for target in declared {
         if has_other(connection, &target.settings.name)? {
             return Ok(Err(TargetError::DeclaredNameTaken(target.settings.name.clone())));
@@ -72,7 +73,7 @@ fn remove_others(connection: &Connection, declared: &[TargetDraft], now: Timesta
 }
 
 /// Returns the newest target of this name and owner, in any state.
-fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<i64>> {
+fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<TargetId>> {
     connection
         .prepare_cached(
             "SELECT id FROM targets WHERE origin = 'environment' AND name = ?1 AND owner IS ?2 ORDER BY id DESC LIMIT 1",

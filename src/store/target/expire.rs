@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::store::damage;
+use crate::store::id::{DeliveryId, TargetId};
 use crate::store::target::settings::{Origin, TargetKind, TargetState};
 use crate::store::timestamp::Timestamp;
 
@@ -12,7 +13,7 @@ const LOOKED_AT_A_PAGE: usize = 20_000;
 /// An inactive target, or one created for a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InactiveTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
@@ -54,7 +55,7 @@ pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>
 }
 
 /// Removes an idle target that was created for a replay; true if it was removed.
-pub fn retire_replay_target(connection: &Connection, id: i64, now: Timestamp) -> rusqlite::Result<bool> {
+pub fn retire_replay_target(connection: &Connection, id: TargetId, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'its replays are over'
@@ -82,8 +83,11 @@ pub fn retire_listeners(
 
 /// Returns the targets of some deliveries after `after`, and the position of the next page. Runs on
 /// a reader.
-pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
-    let (last, looked_at): (Option<i64>, usize) = connection
+pub fn in_use(
+    connection: &Connection,
+    after: DeliveryId,
+) -> rusqlite::Result<(Vec<TargetId>, Option<DeliveryId>)> {
+    let (last, looked_at): (Option<DeliveryId>, usize) = connection
         .prepare_cached(
             "SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
         )?
@@ -96,7 +100,7 @@ pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>
 }
 
 /// Deletes the row of a target removed before `before`; true if it was deleted.
-pub fn delete_removed(connection: &Connection, id: i64, before: Timestamp) -> rusqlite::Result<bool> {
+pub fn delete_removed(connection: &Connection, id: TargetId, before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "DELETE FROM targets WHERE id = ?1 AND state = 'removed' AND state_since < ?2

@@ -4,12 +4,13 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
+use crate::store::id::TargetId;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp::Timestamp;
 
 /// Name of the setting with that URL, stored as a digest: the database does not hold URLs of the
 /// environment.
-fn setting_of_gone_url(id: i64) -> String {
+fn setting_of_gone_url(id: TargetId) -> String {
     format!("gone_url:{id}")
 }
 
@@ -18,7 +19,7 @@ fn digest_of(url: &str) -> String {
 }
 
 /// Stores the URL that answered 410, if the environment declares the target.
-pub fn remember(connection: &Connection, id: i64, url: &str, now: Timestamp) -> rusqlite::Result<()> {
+pub fn remember(connection: &Connection, id: TargetId, url: &str, now: Timestamp) -> rusqlite::Result<()> {
     let is_declared = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM targets WHERE id = ?1 AND origin = 'environment')")?
         .query_row([id], |row| row.get::<_, bool>(0))?;
@@ -32,7 +33,7 @@ pub fn remember(connection: &Connection, id: i64, url: &str, now: Timestamp) -> 
 /// is not disabled, or the URL is the same or unknown.
 pub fn activate_if_moved(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     url: &str,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::store::damage;
+use crate::store::id::TargetId;
 use crate::store::target::settings::{DeliveryRate, StoredTarget, TargetSettings, TargetState};
 use crate::store::target::subscription::{Filter, Pattern, Subscription, Subscriptions};
 
@@ -51,7 +52,7 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredTarget>> {
 }
 
 /// Returns a target in any state.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredTarget>> {
+pub fn one(connection: &Connection, id: TargetId) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
@@ -88,7 +89,7 @@ pub fn states(connection: &Connection) -> rusqlite::Result<Vec<(String, TargetSt
 }
 
 /// The sealed column of a target.
-pub fn sealed_secrets(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+pub fn sealed_secrets(connection: &Connection, id: TargetId) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT sealed_secrets FROM targets WHERE id = ?1")?
         .query_row([id], |row| row.get(0))

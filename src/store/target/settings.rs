@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::store::error::Unavailable;
+use crate::store::id::TargetId;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
 use crate::store::timestamp::Timestamp;
@@ -93,7 +94,7 @@ pub struct TargetDraft {
 /// One row of `targets`, without the sealed values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
@@ -149,7 +150,7 @@ pub enum TargetError {
     Sealed,
     /// Its deliveries would be unsigned. With its id.
     #[error("its secrets were dropped with a lost key")]
-    SecretsLost(i64),
+    SecretsLost(TargetId),
     /// Pending deliveries of one owner would go to another.
     #[error("the owner of a target cannot be changed; make another target")]
     OwnerIsFixed,

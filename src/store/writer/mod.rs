@@ -221,7 +221,7 @@ impl Writer {
                     JobOutcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
                     JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Refused => None,
                 });
-                self.keys.commit(ids.max().unwrap_or(0));
+                self.keys.commit(ids.max().unwrap_or_default());
                 self.keys.merge_committed();
             }
             Err(_) => {
