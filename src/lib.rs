@@ -40,8 +40,8 @@ pub mod testing {
     };
     pub use crate::store::{
         DeliveryOrdering, DueQuery, Identity, MessageContent, NewMessage, Origin, Pattern, Receipt, Store,
-        StoreOptions, StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings, TargetState,
-        timestamp,
+        StoreOptions, StoredSecret, TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
+        TargetState, Timestamp,
     };
 
     pub mod json {

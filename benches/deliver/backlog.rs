@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use creel::testing::{DeliveryOrdering, DueQuery, Store, TargetState, timestamp};
+use creel::testing::{DeliveryOrdering, DueQuery, Store, TargetId, TargetState, Timestamp};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -64,13 +64,13 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
 }
 
 /// Median of many claims, in microseconds.
-async fn claim(store: &Store, target: i64) -> Outcome<f64> {
+async fn claim(store: &Store, target: TargetId) -> Outcome<f64> {
     let mut took = Vec::with_capacity(CLAIMS);
     for _ in 0..CLAIMS {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(OffsetDateTime::now_utc()),
+            now: Timestamp::from(OffsetDateTime::now_utc()),
             held: Vec::new(),
             limit: 8,
             bytes: 1 << 20,

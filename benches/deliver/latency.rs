@@ -96,7 +96,7 @@ async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duratio
             let kept =
                 store.ingest().keep(setup::message(&body), Instant::now() + Duration::from_secs(10)).await;
             if let Ok(Receipt::New { id }) = kept {
-                let _ = sender.send((id, Instant::now(), due.elapsed()));
+                let _ = sender.send((id.get(), Instant::now(), due.elapsed()));
             }
         });
     }

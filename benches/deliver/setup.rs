@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use creel::testing::{
     DeliveryOrdering, Identity, MessageContent, NewMessage, Origin, Pattern, Store, StoreOptions,
-    StoredSecret, TargetDraft, TargetKind, TargetSecrets, TargetSettings,
+    StoredSecret, TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
 };
 use creel::testing::{DeliverySettings, DeliveryThread};
 use ring::digest::{SHA256, digest};
@@ -43,7 +43,7 @@ pub fn deliveries(store: &Store) -> Outcome<DeliveryThread> {
     Ok(DeliveryThread::start(store.delivery_queue(), OffsetDateTime::now_utc, settings)?)
 }
 
-pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<i64> {
+pub async fn target(store: &Store, name: &str, url: &str, concurrency: u32) -> Outcome<TargetId> {
     let settings = TargetSettings {
         name: name.to_owned(),
         owner: None,

@@ -11,7 +11,7 @@ use super::targets;
 use super::words::{AttemptOutcome, DeliveryState};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryFilter};
+use crate::store::{self, DeliveryFilter, DeliveryId, ReplayId};
 
 /// The delivery of one message to one target.
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,10 +131,10 @@ pub async fn list(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        message: query.message,
-        target: targets::id_of(&service, query.target.as_deref()).await?,
+        message: query.message.map(Into::into),
+        target: targets::id_of(&service, query.target.as_deref()).await?.map(Into::into),
         state: query.state.map(Into::into),
-        replay: query.replay,
+        replay: query.replay.map(Into::into),
         is_without_listeners: false,
     };
     page(&service, filter, paging).await
@@ -154,7 +154,7 @@ pub async fn dead_letters(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        target: targets::id_of(&service, query.target.as_deref()).await?,
+        target: targets::id_of(&service, query.target.as_deref()).await?.map(Into::into),
         state: Some(store::DeliveryState::Dead),
         is_without_listeners: true,
         ..DeliveryFilter::default()
@@ -167,8 +167,9 @@ async fn page(
     filter: DeliveryFilter,
     paging: Paging,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
-    Ok(web::Json(Page::new(found, next)))
+    let (found, next) =
+        service.store.reads().deliveries(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    Ok(web::Json(Page::new(found, next.map(DeliveryId::get))))
 }
 
 /// One delivery with its attempts.
@@ -182,7 +183,7 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
     let delivery = stored(&service, id.0).await?;
-    let attempts = service.store.reads().attempts(id.0).await?;
+    let attempts = service.store.reads().attempts(id.0.into()).await?;
     let shown = |attempt: store::StoredAttempt| match role {
         Role::Admin => attempt.into(),
         Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
@@ -192,7 +193,7 @@ pub async fn one(
 }
 
 pub async fn stored(service: &Service, id: i64) -> Result<store::StoredDelivery, ApiError> {
-    let found = service.store.reads().delivery(id).await?;
+    let found = service.store.reads().delivery(id.into()).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
     })
@@ -202,19 +203,19 @@ impl From<store::StoredDelivery> for Delivery {
     fn from(delivery: store::StoredDelivery) -> Self {
         let is_pending = delivery.state == store::DeliveryState::Pending;
         Self {
-            id: delivery.id,
-            message_id: delivery.message,
+            id: delivery.id.get(),
+            message_id: delivery.message.get(),
             event: delivery.event,
-            target_id: delivery.target,
+            target_id: delivery.target.get(),
             target: delivery.target_name,
             state: delivery.state.into(),
             attempts: delivery.attempts,
-            created_at: delivery.created_at,
-            due_at: is_pending.then_some(delivery.due_at),
-            finished_at: delivery.finished_at,
+            created_at: delivery.created_at.to_string(),
+            due_at: is_pending.then(|| delivery.due_at.to_string()),
+            finished_at: delivery.finished_at.map(|at| at.to_string()),
             outcome: delivery.outcome,
-            replay_id: delivery.replay,
-            replayed_by: delivery.replayed_by,
+            replay_id: delivery.replay.map(ReplayId::get),
+            replayed_by: delivery.replayed_by.map(DeliveryId::get),
         }
     }
 }
@@ -223,7 +224,7 @@ impl From<store::StoredAttempt> for Attempt {
     fn from(attempt: store::StoredAttempt) -> Self {
         Self {
             number: attempt.number,
-            began_at: attempt.began_at,
+            began_at: attempt.began_at.to_string(),
             took_ms: attempt.took_ms,
             outcome: attempt.outcome.into(),
             status: attempt.status,

@@ -119,11 +119,11 @@ pub async fn emit(
     };
     match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
         Receipt::Duplicate { of } if is_keyed => {
-            refuse_another_event(&service, of, &event).await?;
-            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
+            refuse_another_event(&service, of.get(), &event).await?;
+            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of.get() }))
         }
         receipt => {
-            let id = receipt.id();
+            let id = receipt.id().get();
             let location = (LOCATION, format!("/api/v1/messages/{id}"));
             Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
         }
@@ -180,7 +180,7 @@ fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
 /// Rejects an event whose key was used with other content; the store compares payloads only.
 async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
     // The message was deleted before its key, so there is nothing to compare with.
-    let Some(before) = service.store.reads().message(of).await? else { return Ok(()) };
+    let Some(before) = service.store.reads().message(of.into()).await? else { return Ok(()) };
     let is_same = before.head.event == event.event && before.head.owner == event.owner;
     if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
 }

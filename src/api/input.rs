@@ -21,7 +21,7 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::http::{body, framing};
 use crate::providers::{charset, json};
-use crate::store::timestamp;
+use crate::store::Timestamp;
 
 /// Limit on request bodies, except for events.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -240,10 +240,10 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
 ///
 /// # Errors
 /// If it is neither, or outside the calendar.
-pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<String, ApiError> {
+pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Timestamp, ApiError> {
     let wrong = |problem| ApiError::InvalidValue { field, problem };
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(timestamp::to_text(at));
+        return Ok(Timestamp::from(at));
     }
     let Ok(ago) = config::duration(text) else {
         let problem =
@@ -251,7 +251,7 @@ pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Stri
         return Err(wrong(problem.to_owned()));
     };
     let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));
-    at.map(timestamp::to_text).ok_or_else(|| wrong("is too long ago".to_owned()))
+    at.map(Timestamp::from).ok_or_else(|| wrong("is too long ago".to_owned()))
 }
 
 /// Validates a string that names an object, an event or an owner.
@@ -336,7 +336,7 @@ mod tests {
             ("-2h", None),
         ];
         for (text, at) in rows {
-            assert_eq!(time("since", text, now).ok().as_deref(), at, "{text}");
+            assert_eq!(time("since", text, now).ok().as_ref().map(Timestamp::as_str), at, "{text}");
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::request_id;
 use crate::store::{
-    DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
-    Unavailable,
+    DeliveryId, DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT,
+    ListenerSession, ReplayId, Timestamp, Unavailable,
 };
 
 /// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
@@ -27,8 +27,6 @@ const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MAX_IN_FLIGHT: usize = 64;
 /// Size of one database read. Events that a slow client has not read stay in memory.
 const PAGE_BYTES: usize = 512 << 10;
-/// After any due time: a listener receives all pending deliveries when it connects.
-const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
 /// A delivery as a listener receives it: the data of a `message` event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,8 +61,8 @@ impl Delivered {
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
         let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
         Some(Self {
-            delivery: due.id,
-            replay: due.replay,
+            delivery: due.id.get(),
+            replay: due.replay.map(ReplayId::get),
             body_base64: is_short.then(|| STANDARD.encode(&message.body)),
             body_url: (!is_short).then(elsewhere),
             message: DeliveredMessage {
@@ -86,7 +84,7 @@ pub struct ListenerStream {
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
     /// Deliveries that cannot be read and perhaps not dropped; this stream skips them.
-    damaged: Vec<i64>,
+    damaged: Vec<DeliveryId>,
 }
 
 enum ListenerStep {
@@ -118,8 +116,8 @@ impl ListenerStream {
         opened: ListenerSession,
         waiting: StreamWait,
     ) -> Self {
-        let stream = service.streams.connect(opened.target);
-        settle(&service, opened.target);
+        let stream = service.streams.connect(opened.target.get());
+        settle(&service, opened.target.get());
         let step = if opened.must_be_filled {
             ListenerStep::Fill(rt::spawn(request_id::for_task(fill(service.clone(), opened))))
         } else {
@@ -203,8 +201,9 @@ impl ListenerStream {
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
-            now: END_OF_TIME.to_owned(),
-            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
+            // A listener receives all pending deliveries when it connects.
+            now: Timestamp::MAX,
+            held: held.into_iter().map(DeliveryId::from).chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,
         };
@@ -214,7 +213,10 @@ impl ListenerStream {
         lost.extend(found.damaged);
         for due in found.deliveries {
             match Delivered::new(&self.name, &due) {
-                Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
+                Some(delivered) => {
+                    let id = due.id.get();
+                    self.page.push_back((id, event("message", Some(id), &delivered)));
+                }
                 None => lost.push(due.id),
             }
         }
@@ -261,8 +263,8 @@ impl Drop for ListenerStream {
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
-        self.service.streams.disconnect(self.opened.target, &self.stream);
-        settle(&self.service, self.opened.target);
+        self.service.streams.disconnect(self.opened.target.get(), &self.stream);
+        settle(&self.service, self.opened.target.get());
     }
 }
 
@@ -298,7 +300,7 @@ fn settle(service: &web::Data<Service>, target: i64) {
             let written = service
                 .store
                 .listener_registry()
-                .set_listener_connected(target, is_connected, (service.clock)())
+                .set_listener_connected(target.into(), is_connected, (service.clock)())
                 .await;
             if let Err(why) = written {
                 log::warn!("target={target}: cannot store whether the listener is connected: {why}");

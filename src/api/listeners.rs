@@ -53,12 +53,12 @@ impl From<store::StoredListener> for Listener {
         let target = stored.target;
         Self {
             name: stored.name,
-            target_id: target.id,
+            target_id: target.id.get(),
             events: target.settings.events.iter().map(ToString::to_string).collect(),
             connected: target.state == TargetState::Active,
-            since: target.state_since,
+            since: target.state_since.to_string(),
             pending: stored.pending,
-            created_at: target.created_at,
+            created_at: target.created_at.to_string(),
         }
     }
 }
@@ -176,8 +176,10 @@ impl Acknowledgement {
             took: Duration::from_millis(answer.took_ms.0),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
-        let acknowledged =
-            |delivery| store::DeliveryAcknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+        let acknowledged = |delivery: i64| store::DeliveryAcknowledgement {
+            delivery: delivery.into(),
+            answer: of.remove(&delivery).map(stored),
+        };
         Ok(deliveries.into_iter().map(acknowledged).collect())
     }
 }
@@ -200,12 +202,12 @@ pub async fn acknowledge(
     body: Body<Acknowledgement>,
 ) -> Result<web::Json<Acknowledged>, ApiError> {
     let acknowledgements = body.0.checked()?;
-    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
+    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery.get()).collect();
     let target = known(&service, &name).await?.id;
     let now = (service.clock)();
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
-    service.streams.acknowledged(target, &deliveries);
+    service.streams.acknowledged(target.get(), &deliveries);
     Ok(web::Json(Acknowledged { acknowledged }))
 }
 
@@ -220,13 +222,13 @@ pub async fn body(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = known(&service, &name).await?.id;
-    let delivery = service.store.reads().delivery(id.0).await?;
+    let delivery = service.store.reads().delivery(id.0.into()).await?;
     let is_pending =
         |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
     let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
     let delivery = delivery.filter(is_pending).ok_or_else(none)?;
     let message = service.store.reads().message(delivery.message).await?;
-    let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
+    let message = message.ok_or_else(|| messages::no_such_message(delivery.message.get()))?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 
@@ -248,8 +250,8 @@ pub async fn remove(
     if let Err(TargetError::Unavailable(why)) = removed {
         return Err(why.into());
     }
-    service.streams.remove(target);
-    targets::drop_pending(&service, target);
+    service.streams.remove(target.get());
+    targets::drop_pending(&service, target.get());
     Ok(HttpResponse::NoContent().finish())
 }
 

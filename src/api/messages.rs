@@ -18,7 +18,7 @@ use super::selection::Selection;
 use super::words::ConfirmationState;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryFilter, Direction};
+use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
 /// Longer payloads are omitted from the details; the body download has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
@@ -172,10 +172,13 @@ pub async fn list(
         role.must_be_admin("searching the content of messages")?;
     }
     let filter = query.selection().filter((service.clock)())?;
-    let found =
-        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let found = service
+        .store
+        .reads()
+        .messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit)
+        .await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
-    Ok(web::Json(Page { items, next_cursor: found.next }))
+    Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
 }
 
 /// One message with its deliveries; for the admin token also with its content.
@@ -189,8 +192,8 @@ pub async fn one(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
     let stored = stored(&service, id).await?;
-    let confirmation = service.store.reads().confirmation(id.0).await?.map(Confirmation::from);
-    let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
+    let confirmation = service.store.reads().confirmation(id.0.into()).await?.map(Confirmation::from);
+    let filter = DeliveryFilter { message: Some(id.0.into()), ..DeliveryFilter::default() };
     let (deliveries, _) = service.store.reads().deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
     let content = match role {
         Role::Admin => Some(MessageContent::of(&stored)?),
@@ -224,8 +227,8 @@ pub async fn confirm(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Confirmation>, ApiError> {
     let head = stored(&service, id).await?.head;
-    let is_asked = service.store.delivery_queue().ask_refused_again(id.0, (service.clock)()).await?;
-    let confirmation = service.store.reads().confirmation(id.0).await?;
+    let is_asked = service.store.delivery_queue().ask_refused_again(id.0.into(), (service.clock)()).await?;
+    let confirmation = service.store.reads().confirmation(id.0.into()).await?;
     match confirmation {
         Some(confirmation) if is_asked => Ok(web::Json(confirmation.into())),
         _ => Err(ApiError::NotChangeable(match head.confirmation.as_deref() {
@@ -259,7 +262,7 @@ pub async fn body(
 }
 
 async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiError> {
-    service.store.reads().message(id.0).await?.ok_or_else(|| no_such_message(id.0))
+    service.store.reads().message(id.0.into()).await?.ok_or_else(|| no_such_message(id.0))
 }
 
 pub fn no_such_message(id: i64) -> ApiError {
@@ -335,8 +338,8 @@ impl MessageHead {
 impl From<store::MessageRow> for MessageHead {
     fn from(head: store::MessageRow) -> Self {
         Self {
-            id: head.id,
-            received_at: head.received_at,
+            id: head.id.get(),
+            received_at: head.received_at.to_string(),
             source: head.source,
             event: head.event,
             owner: head.owner,
@@ -350,10 +353,10 @@ impl From<store::MessageRow> for MessageHead {
             unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
-            released_at: head.released_at,
-            conflict_of: head.conflict_of,
+            released_at: head.released_at.map(|at| at.to_string()),
+            conflict_of: head.conflict_of.map(MessageId::get),
             duplicates: head.duplicates,
-            last_duplicate_at: head.last_duplicate_at,
+            last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
             confirmation: head.confirmation,
         }
     }
@@ -365,8 +368,8 @@ impl From<store::StoredConfirmation> for Confirmation {
         Self {
             state: stored.state.into(),
             tries: stored.tries,
-            due_at: is_awaited.then_some(stored.due_at),
-            settled_at: stored.settled_at,
+            due_at: is_awaited.then(|| stored.due_at.to_string()),
+            settled_at: stored.settled_at.map(|at| at.to_string()),
             reason: stored.reason,
         }
     }

@@ -71,7 +71,7 @@ fn describe(service: &Service, role: Role, source: &verification::Source, number
         methods: source.allow().split(", ").map(str::to_owned).collect(),
         covers_body: verifier.covers_body(),
         waits_for_secret: verifier.waits_for_secret(),
-        last_message_at: numbers.last_message_at,
+        last_message_at: numbers.last_message_at.map(|at| at.to_string()),
         recent_messages: numbers.recent_messages,
         rejections: numbers.rejections,
     }

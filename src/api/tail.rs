@@ -62,7 +62,7 @@ pub async fn stream(
         (Some(last), _) => id(last).ok_or_else(|| {
             ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned())
         })?,
-        (None, None | Some("now")) => service.store.reads().newest_message().await?,
+        (None, None | Some("now")) => service.store.reads().newest_message().await?.get(),
         (None, Some(from)) => id(from).ok_or_else(|| {
             ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
         })?,
@@ -113,15 +113,16 @@ impl MessageStream {
             .service
             .store
             .reads()
-            .messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES)
+            .messages(all, Direction::OldestFirst, Some(self.from.into()), PAGE_MESSAGES)
             .await?;
         self.may_have_more = found.next.is_some();
-        self.from = found.messages.last().map(|head| head.id).max(found.next).unwrap_or(self.from);
+        let last = found.messages.last().map(|head| head.id).max(found.next);
+        self.from = last.map_or(self.from, store::MessageId::get);
         let is_watched = |head: &store::MessageRow| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
         let role = self.role;
         self.page =
-            watched.map(|head| event("message", Some(head.id), &MessageHead::of(head, role))).collect();
+            watched.map(|head| event("message", Some(head.id.get()), &MessageHead::of(head, role))).collect();
         Ok(())
     }
 }

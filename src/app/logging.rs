@@ -15,7 +15,7 @@ use crate::config::LogFormat;
 use crate::http::REQUEST_LOG_TARGET;
 use crate::http::escape::{EscapedText, JsonString, JsonText};
 use crate::request_id::RequestId;
-use crate::store::timestamp;
+use crate::store::Timestamp;
 
 /// A blocked log output must not prevent the process from exiting.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ fn note_urgency(level: Level) {
 /// `2026-11-22T14:31:00.000000Z INFO listening on …`, and the id of the current request.
 fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
-    line.write_all(timestamp::to_text(now).as_bytes())?;
+    line.write_all(Timestamp::from(now).as_str().as_bytes())?;
     write!(line, " {} ", record.level())?;
     fmt::write(&mut EscapedText(LineWriter(line)), *record.args()).map_err(io::Error::other)?;
     if let Some(id) = RequestId::current() {
@@ -92,7 +92,7 @@ fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
 fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(b"{\"time\":\"")?;
-    line.write_all(timestamp::to_text(now).as_bytes())?;
+    line.write_all(Timestamp::from(now).as_str().as_bytes())?;
     write!(line, "\",\"level\":\"{}\",\"target\":{},", record.level(), JsonString(record.target()))?;
     if record.target() == REQUEST_LOG_TARGET {
         write!(line, "{}", record.args())?;

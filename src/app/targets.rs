@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use super::error::StartError;
 use crate::config::{Config, Destination, TargetConfig};
-use crate::store::{Origin, Store, TargetDraft, TargetError, TargetKind, TargetState};
+use crate::store::{Origin, Store, TargetDraft, TargetError, TargetId, TargetKind, TargetState};
 
 /// Takes the targets out of the configuration, each with its id. Targets that are no longer
 /// declared receive no further deliveries.
@@ -16,12 +16,12 @@ pub async fn declare(
     config: &mut Config,
     store: &Store,
     now: OffsetDateTime,
-) -> Result<Vec<(i64, TargetConfig)>, StartError> {
+) -> Result<Vec<(TargetId, TargetConfig)>, StartError> {
     let targets = std::mem::take(&mut config.targets);
     let declared = targets.iter().map(new_target).collect();
     match store.target_registry().declare_targets(declared, now).await {
         Ok(ids) => {
-            let declared: Vec<(i64, TargetConfig)> = ids.into_iter().zip(targets).collect();
+            let declared: Vec<(TargetId, TargetConfig)> = ids.into_iter().zip(targets).collect();
             activate_moved(&declared, store, now).await?;
             Ok(declared)
         }
@@ -37,7 +37,7 @@ pub async fn declare(
 /// Activates targets with a new URL. A target that answered 410 stays disabled over a restart,
 /// until it is declared with another URL.
 async fn activate_moved(
-    declared: &[(i64, TargetConfig)],
+    declared: &[(TargetId, TargetConfig)],
     store: &Store,
     now: OffsetDateTime,
 ) -> Result<(), StartError> {

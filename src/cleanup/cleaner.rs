@@ -10,7 +10,8 @@ use super::drops::DeliveryDropReport;
 use super::policy::Policy;
 use super::size_walk::SizeWalk;
 use crate::store::{
-    Cleanup, RetainedSince, StepResult, TimePosition, Unavailable, YieldingTargets, timestamp,
+    Cleanup, MessageId, RetainedSince, StepResult, TargetId, TimePosition, Timestamp, Unavailable,
+    YieldingTargets,
 };
 
 /// Pause after a deletion step, as a multiple of its duration, so that ingest is barely delayed.
@@ -70,28 +71,28 @@ pub struct Cleaner {
     pub(super) guard: ClockGuard,
     /// End of the scan for each group of sources: older messages are deleted, or retained by a
     /// reference.
-    pub(super) looked_at: HashMap<(usize, RetainedSince), String>,
+    pub(super) looked_at: HashMap<(usize, RetainedSince), Timestamp>,
     /// The newest scanned message. Retained messages up to here are released later, see
     /// `finished_seen`.
-    pub(super) looked_through: i64,
+    pub(super) looked_through: MessageId,
     /// End of the scan of finished deliveries for messages that they retained.
     pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that scan, to detect a clock that was set back.
     pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
     /// Scanned messages whose confirmation is settled, which must be checked for their age.
-    pub(super) settled: Vec<i64>,
+    pub(super) settled: Vec<MessageId>,
     /// End of the scan for finished deliveries past their own retention.
-    pub(super) attempts_at: String,
-    pub(super) dead_at: String,
+    pub(super) attempts_at: Timestamp,
+    pub(super) dead_at: Timestamp,
     pub(super) size_walk: SizeWalk,
     pub(super) is_out_of_room: bool,
     pub(super) drops_for_size: DeliveryDropReport,
     pub(super) drops_for_disk: DeliveryDropReport,
     /// The kind of targets that yield old messages in this run, and those targets.
     pub(super) old_yielding: YieldingTargets,
-    pub(super) absent: BTreeSet<(i64, String)>,
+    pub(super) absent: BTreeSet<(TargetId, Timestamp)>,
     /// Start of the idle time of each target that was created for a replay.
-    pub(super) idle_since: HashMap<i64, Duration>,
+    pub(super) idle_since: HashMap<TargetId, Duration>,
     pub(super) whole_look: Option<Duration>,
     pub(super) confirmed: Option<String>,
     pub(super) was_paused: bool,
@@ -106,12 +107,12 @@ impl Cleaner {
             pace,
             guard: ClockGuard::new(now, uptime),
             looked_at: HashMap::new(),
-            looked_through: 0,
+            looked_through: MessageId::START,
             finished_seen: None,
             finished_looked_at: None,
             settled: Vec::new(),
-            attempts_at: String::new(),
-            dead_at: String::new(),
+            attempts_at: Timestamp::MIN,
+            dead_at: Timestamp::MIN,
             size_walk: SizeWalk::default(),
             is_out_of_room: false,
             drops_for_size: DeliveryDropReport::new("the database is above CREEL_MAX_DATABASE_SIZE"),
@@ -182,8 +183,8 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - REPLAYS_KEPT);
-        while past_damage(self.step(store.delete_replays(before.clone())).await)? > 0 {}
+        let before = Timestamp::from(now - REPLAYS_KEPT);
+        while past_damage(self.step(store.delete_replays(before)).await)? > 0 {}
         if let Some(kept) = self.policy.keys_kept() {
             while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
         }
@@ -220,8 +221,8 @@ impl Cleaner {
     /// Restarts all scans from the beginning, as after a start.
     pub(super) fn look_at_everything(&mut self) {
         self.looked_at.clear();
-        self.attempts_at.clear();
-        self.dead_at.clear();
+        self.attempts_at = Timestamp::MIN;
+        self.dead_at = Timestamp::MIN;
         self.size_walk = SizeWalk::default();
     }
 
@@ -240,10 +241,10 @@ impl Cleaner {
     }
 
     /// Runs as many steps as `ids` needs. Returns the number of changed rows.
-    pub(super) async fn in_steps(
+    pub(super) async fn in_steps<Id: Copy>(
         &self,
-        mut ids: Vec<i64>,
-        step: impl AsyncFn(Vec<i64>) -> Result<StepResult, Unavailable>,
+        mut ids: Vec<Id>,
+        step: impl AsyncFn(Vec<Id>) -> Result<StepResult, Unavailable>,
     ) -> Result<usize, Unavailable> {
         let mut changed = 0;
         let mut most = usize::MAX;

@@ -5,12 +5,9 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome};
 use crate::config::Retention;
 use crate::store::{
-    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, TargetKind, TargetState,
-    TimePosition, Unavailable, timestamp,
+    Cleanup, DeliveryState, DiscardRequest, InactiveTarget, MAX_DELIVERY_WAIT, MessageId, TargetKind,
+    TargetState, TimePosition, Timestamp, Unavailable,
 };
-
-/// A timestamp without its fraction.
-const SECONDS_OF_TIMESTAMP: usize = "2026-11-22T14:31:00".len();
 
 impl Cleaner {
     /// Makes deliveries dead whose target has been inactive for a week or was removed. Returns
@@ -20,7 +17,7 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let a_week_ago = timestamp::to_text(now - MAX_DELIVERY_WAIT);
+        let a_week_ago = Timestamp::from(now - MAX_DELIVERY_WAIT);
         let mut discarded = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
@@ -28,17 +25,16 @@ impl Cleaner {
                 discarded += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
-            let before = a_week_ago.clone();
+            let before = a_week_ago;
             if !target.is_busy || target.state == TargetState::Active || target.state_since >= before {
                 continue;
             }
             let why = why(&target);
             loop {
-                let waiting =
-                    self.step(store.delivery_queue().waiting_deliveries(target.id, before.clone())).await?;
+                let waiting = self.step(store.delivery_queue().waiting_deliveries(target.id, before)).await?;
                 let request = |deliveries| DiscardRequest {
                     deliveries,
-                    inactive_since: Some(before.clone()),
+                    inactive_since: Some(before),
                     why: why.clone(),
                 };
                 let discard = async |ids| store.delivery_queue().discard_some(request(ids), now).await;
@@ -62,10 +58,10 @@ impl Cleaner {
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
         if let Retention::For(age) = self.policy.attempts {
-            let before = timestamp::to_text(now - age);
-            let mut next = Some(TimePosition::before(self.attempts_at.clone()));
+            let before = Timestamp::from(now - age);
+            let mut next = Some(TimePosition::before(self.attempts_at));
             while let Some(after) = next {
-                let page = self.step(store.finished_deliveries(after, before.clone())).await?;
+                let page = self.step(store.finished_deliveries(after, before)).await?;
                 let is_dead = |state| state == DeliveryState::Dead;
                 let ended = page.deliveries.iter().filter(|one| !is_dead(one.state) || one.has_attempts);
                 let ids = ended.map(|delivery| delivery.id).collect();
@@ -76,16 +72,16 @@ impl Cleaner {
             self.attempts_at = before;
         }
         if let Retention::For(age) = self.policy.dead {
-            let before = timestamp::to_text(now - age);
-            let mut next = Some(TimePosition::before(self.dead_at.clone()));
+            let before = Timestamp::from(now - age);
+            let mut next = Some(TimePosition::before(self.dead_at));
             while let Some(after) = next {
-                let page = self.step(store.finished_deliveries(after, before.clone())).await?;
+                let page = self.step(store.finished_deliveries(after, before)).await?;
                 let dead: Vec<_> =
                     page.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
                 let ids = dead.iter().map(|delivery| delivery.id).collect();
                 outcome.deliveries += self.in_steps(ids, async |ids| store.delete_dead(ids).await).await?;
                 // They may have been the last deliveries that retained their messages.
-                let mut messages: Vec<i64> = dead.iter().map(|delivery| delivery.message).collect();
+                let mut messages: Vec<MessageId> = dead.iter().map(|delivery| delivery.message).collect();
                 messages.sort_unstable();
                 messages.dedup();
                 outcome.messages += self.delete_if_old(store, messages, now).await?;
@@ -99,7 +95,7 @@ impl Cleaner {
 
 /// Returns the reason that is shown with the delivery.
 fn why(target: &InactiveTarget) -> String {
-    let since = target.state_since.get(..SECONDS_OF_TIMESTAMP).unwrap_or_default();
+    let since = target.state_since.to_seconds();
     let what = match (target.kind, target.state) {
         (TargetKind::Listener, TargetState::Paused) => format!("no client has been connected since {since}Z"),
         (_, TargetState::Removed) => format!("the target was removed at {since}Z"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::store::{Cleanup, TargetKind, TargetState};
+use crate::store::{Cleanup, TargetId, TargetKind, TargetState};
 
 const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// Limit on the targets that one line names.
@@ -23,13 +23,13 @@ pub struct DeliveryDropReport {
 
 #[derive(Debug, Default)]
 struct UnloggedDrops {
-    dropped: BTreeMap<i64, u64>,
+    dropped: BTreeMap<TargetId, u64>,
     last: Option<Instant>,
 }
 
 impl UnloggedDrops {
     /// Returns targets and counts, largest first, if a line is due, and marks them as logged.
-    fn take_due(&mut self, now: Instant) -> Option<Vec<(i64, u64)>> {
+    fn take_due(&mut self, now: Instant) -> Option<Vec<(TargetId, u64)>> {
         let is_early = self.last.is_some_and(|last| now.duration_since(last) < PAUSE_BETWEEN_REPORTS);
         if self.dropped.is_empty() || is_early {
             return None;
@@ -47,7 +47,7 @@ impl DeliveryDropReport {
         Self { reason, unlogged: Arc::default() }
     }
 
-    pub fn add(&self, dropped: &BTreeMap<i64, u64>) {
+    pub fn add(&self, dropped: &BTreeMap<TargetId, u64>) {
         let mut unlogged = self.unlogged.lock();
         for (target, count) in dropped {
             *unlogged.dropped.entry(*target).or_default() += count;
@@ -55,7 +55,7 @@ impl DeliveryDropReport {
     }
 
     /// Subtracts deliveries that were added but not dropped.
-    pub fn subtract(&self, kept: &BTreeMap<i64, u64>) {
+    pub fn subtract(&self, kept: &BTreeMap<TargetId, u64>) {
         let mut unlogged = self.unlogged.lock();
         for (target, count) in kept {
             if let Some(sum) = unlogged.dropped.get_mut(target) {
@@ -78,7 +78,7 @@ impl DeliveryDropReport {
         self.log(store).await;
     }
 
-    async fn write(&self, store: &Cleanup, dropped: &[(i64, u64)]) {
+    async fn write(&self, store: &Cleanup, dropped: &[(TargetId, u64)]) {
         let total: u64 = dropped.iter().map(|(_, count)| count).sum();
         let (named, others) = dropped.split_at(dropped.len().min(MAX_NAMED));
         let mut parts = Vec::new();
@@ -97,7 +97,7 @@ impl DeliveryDropReport {
     }
 }
 
-async fn describe(store: &Cleanup, target: i64) -> String {
+async fn describe(store: &Cleanup, target: TargetId) -> String {
     match store.reads().target(target).await {
         Ok(Some(one)) => format!("target={} ({})", one.settings.name, state_name(one.kind, one.state)),
         _ => format!("target={target}"),
@@ -122,21 +122,21 @@ mod tests {
         let report = DeliveryDropReport::new("the disk is full");
         let take_due = |now| report.unlogged.lock().take_due(now);
         assert_eq!(take_due(start), None);
-        report.add(&BTreeMap::from([(1, 2), (2, 3)]));
-        assert_eq!(take_due(start), Some(vec![(2, 3), (1, 2)]));
+        report.add(&BTreeMap::from([(1.into(), 2), (2.into(), 3)]));
+        assert_eq!(take_due(start), Some(vec![(2.into(), 3), (1.into(), 2)]));
         for second in 1..60 {
-            report.add(&BTreeMap::from([(1, 2)]));
+            report.add(&BTreeMap::from([(1.into(), 2)]));
             assert_eq!(take_due(start + Duration::from_secs(second)), None);
         }
-        assert_eq!(take_due(start + PAUSE_BETWEEN_REPORTS), Some(vec![(1, 2 * 59)]));
+        assert_eq!(take_due(start + PAUSE_BETWEEN_REPORTS), Some(vec![(1.into(), 2 * 59)]));
         assert_eq!(take_due(start + 2 * PAUSE_BETWEEN_REPORTS), None);
     }
 
     #[test]
     fn kept_deliveries_are_not_reported() {
         let report = DeliveryDropReport::new("the disk is full");
-        report.add(&BTreeMap::from([(1, 2), (2, 3)]));
-        report.subtract(&BTreeMap::from([(1, 2), (2, 1)]));
-        assert_eq!(report.unlogged.lock().take_due(Instant::now()), Some(vec![(2, 2)]));
+        report.add(&BTreeMap::from([(1.into(), 2), (2.into(), 3)]));
+        report.subtract(&BTreeMap::from([(1.into(), 2), (2.into(), 1)]));
+        assert_eq!(report.unlogged.lock().take_due(Instant::now()), Some(vec![(2.into(), 2)]));
     }
 }

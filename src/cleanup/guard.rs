@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
 use super::clock::{ClockGuard, ClockVerdict};
-use crate::store::{Cleanup, Sealing, Unavailable, timestamp};
+use crate::store::{Cleanup, Sealing, Timestamp, Unavailable};
 
 /// A confirmation applies to the current clock: an older one, from another jump, does not count.
 const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
@@ -28,20 +28,20 @@ impl Cleaner {
     ) -> Result<Option<String>, Unavailable> {
         let paused_at = store.settings().setting(PAUSED).await?.filter(|text| !text.is_empty());
         if std::mem::take(&mut self.is_first_run)
-            && let Some(expected) = paused_at.as_deref().and_then(timestamp::from_text)
+            && let Some(expected) = paused_at.as_deref().and_then(time_of)
         {
             // A restart must not turn a wrong clock into a correct one.
             self.guard = ClockGuard::paused(expected, uptime);
         }
         let confirmed = store.settings().setting(CONFIRMED).await?;
         let is_news = confirmed != self.confirmed;
-        let confirmed_at = confirmed.as_deref().and_then(timestamp::from_text);
+        let confirmed_at = confirmed.as_deref().and_then(time_of);
         let is_confirmed = is_news && confirmed_at.is_some_and(|at| (now - at).abs() < MAX_CONFIRMATION_AGE);
         self.confirmed = confirmed;
         if is_confirmed {
             self.guard = ClockGuard::new(now, uptime);
         }
-        let last_seen = store.settings().setting(LAST_SEEN).await?.as_deref().and_then(timestamp::from_text);
+        let last_seen = store.settings().setting(LAST_SEEN).await?.as_deref().and_then(time_of);
         let verdict = self.guard.observe(now, uptime, if is_confirmed { None } else { last_seen });
         let ClockVerdict::Paused(why) = verdict else {
             if std::mem::take(&mut self.was_paused) {
@@ -50,14 +50,22 @@ impl Cleaner {
             if paused_at.is_some() {
                 store.settings().set_setting(PAUSED, "", Sealing::Plain, now).await?;
             }
-            store.settings().set_setting(LAST_SEEN, &timestamp::to_text(now), Sealing::Plain, now).await?;
+            store
+                .settings()
+                .set_setting(LAST_SEEN, Timestamp::from(now).as_str(), Sealing::Plain, now)
+                .await?;
             return Ok(None);
         };
-        let expected = timestamp::to_text(self.guard.expected(uptime));
-        store.settings().set_setting(PAUSED, &expected, Sealing::Plain, now).await?;
+        let expected = Timestamp::from(self.guard.expected(uptime));
+        store.settings().set_setting(PAUSED, expected.as_str(), Sealing::Plain, now).await?;
         if !std::mem::replace(&mut self.was_paused, true) {
             log::warn!("cleanup paused: {why}. If the clock is correct now, run `creel cleanup --confirm`");
         }
         Ok(Some(why))
     }
+}
+
+/// Returns the time that a setting holds; `None` if it was edited.
+fn time_of(setting: &str) -> Option<OffsetDateTime> {
+    Timestamp::try_from(setting).ok().map(Timestamp::to_time)
 }

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
 use crate::store::{
-    Cleanup, ExpirySelection, InactiveTarget, RetainedSince, RetentionRule, TargetKind, TargetState,
-    TimePosition, Unavailable, YieldingTargets, timestamp,
+    Cleanup, ExpirySelection, InactiveTarget, MessageId, RetainedSince, RetentionRule, TargetKind,
+    TargetState, TimePosition, Timestamp, Unavailable, YieldingTargets,
 };
 
 /// Retention of a message that its provider does not confirm, so that an operator can inspect it.
@@ -52,12 +52,12 @@ impl Cleaner {
     ) -> Result<(), Unavailable> {
         let keeping = RetentionRule { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
-            let before = timestamp::to_text(now - age);
+            let before = Timestamp::from(now - age);
             for since in RetainedSince::BOTH {
-                let looked_at = self.looked_at.get(&(group, since)).cloned().unwrap_or_default();
+                let looked_at = self.looked_at.get(&(group, since)).copied().unwrap_or(Timestamp::MIN);
                 let mut next = Some(TimePosition::before(looked_at));
                 while let Some(after) = next {
-                    let (before, sources, keeping) = (before.clone(), sources.clone(), keeping.clone());
+                    let (before, sources, keeping) = (before, sources.clone(), keeping.clone());
                     let selection =
                         ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
@@ -69,7 +69,7 @@ impl Cleaner {
                     outcome.messages += self.delete(store, page.ids, &keeping).await?;
                     next = page.next;
                 }
-                self.looked_at.insert((group, since), before.clone());
+                self.looked_at.insert((group, since), before);
             }
         }
         self.drops_for_disk.log(store).await;
@@ -86,13 +86,13 @@ impl Cleaner {
     ) -> Result<(), Unavailable> {
         self.look_at_settled(store, now, outcome).await?;
         self.rewind_finished(now, uptime);
-        let seen = TimePosition::before(timestamp::to_text(now - COMMIT_TIMEOUT));
+        let seen = TimePosition::before(Timestamp::from(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
-        // The first run skipped no messages.
-        let mut next = self.finished_seen.take().filter(|_| through > 0);
+        // The first run has skipped no messages.
+        let mut next = self.finished_seen.take().filter(|_| through > MessageId::START);
         while let Some(after) = next {
             // If this fails, the next run starts here.
-            self.finished_seen = Some(after.clone());
+            self.finished_seen = Some(after);
             let (messages, behind) = self.step(store.messages_finished(after, through)).await?;
             self.size_walk.pass(&messages);
             outcome.messages += self.delete_if_old(store, messages, now).await?;
@@ -114,7 +114,8 @@ impl Cleaner {
             self.look_at_everything();
         }
         let through = self.passed_through();
-        let mut passed: Vec<i64> = new.messages.into_iter().filter(|message| *message <= through).collect();
+        let mut passed: Vec<MessageId> =
+            new.messages.into_iter().filter(|message| *message <= through).collect();
         self.size_walk.pass(&passed);
         self.settled.append(&mut passed);
         while !self.settled.is_empty() {
@@ -137,15 +138,13 @@ impl Cleaner {
         if !set_back.is_positive() {
             return;
         }
-        if let Some(seen) = &mut self.finished_seen
-            && let Some(at) = timestamp::from_text(&seen.at)
-        {
-            *seen = TimePosition::before(timestamp::to_text(at.saturating_sub(set_back)));
+        if let Some(seen) = &mut self.finished_seen {
+            *seen = TimePosition::before(seen.at.to_time().saturating_sub(set_back).into());
         }
     }
 
     /// Returns the newest skipped message.
-    fn passed_through(&self) -> i64 {
+    fn passed_through(&self) -> MessageId {
         self.looked_through.max(self.size_walk.walked())
     }
 
@@ -153,7 +152,7 @@ impl Cleaner {
     pub(super) async fn delete_if_old(
         &self,
         store: &Cleanup,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         if ids.is_empty() {
@@ -172,10 +171,10 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - REFUSED_KEPT);
-        let mut next = Some(TimePosition::default());
+        let before = Timestamp::from(now - REFUSED_KEPT);
+        let mut next = Some(TimePosition::START);
         while let Some(after) = next {
-            let page = self.step(store.refused_messages(after, before.clone())).await?;
+            let page = self.step(store.refused_messages(after, before)).await?;
             outcome.messages += self.delete(store, page.ids, &self.policy.keeping(now)).await?;
             next = page.next;
         }
@@ -186,7 +185,7 @@ impl Cleaner {
     pub(super) async fn delete(
         &self,
         store: &Cleanup,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: &RetentionRule,
     ) -> Result<usize, Unavailable> {
         let Some(newest) = ids.iter().copied().max() else { return Ok(0) };

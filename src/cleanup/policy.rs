@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::config::{Config, Retention, SourceConfig};
-use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, timestamp};
+use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, Timestamp};
 
 /// Minimum retention of keys: Stripe retries for three days.
 const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
@@ -77,8 +77,8 @@ impl Policy {
     /// Returns which dead deliveries retain their messages now.
     pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
-            Retention::Keep => String::new(),
-            Retention::For(age) => timestamp::to_text(now - age),
+            Retention::Keep => Timestamp::MIN,
+            Retention::For(age) => Timestamp::from(now - age),
         };
         RetentionRule { by_dead_since: Some(since), ..RetentionRule::default() }
     }
@@ -88,7 +88,7 @@ impl Policy {
         let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
         match own.map_or(self.retention, |(_, retention)| *retention) {
             Retention::Keep => false,
-            Retention::For(age) => message.retained_since < timestamp::to_text(now - age),
+            Retention::For(age) => message.retained_since < Timestamp::from(now - age),
         }
     }
 }

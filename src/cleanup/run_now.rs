@@ -9,7 +9,7 @@ use super::clock::uptime;
 use super::guard::CONFIRMED;
 use super::policy::Policy;
 use crate::config::Config;
-use crate::store::{self, OpenError, Store, StoreOptions, timestamp};
+use crate::store::{self, OpenError, Store, StoreOptions, Timestamp};
 
 /// Runs one cleanup immediately. If the service is running, it only stores the confirmation.
 ///
@@ -23,13 +23,13 @@ pub async fn run_now(
 ) -> Result<String, OpenError> {
     if store::is_in_use(&options.path)? {
         if confirm {
-            store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+            store::write_setting_offline(&options.path, CONFIRMED, Timestamp::from(now).as_str(), now)?;
             return Ok("Confirmed: the running service goes on with its next clean-up.".to_owned());
         }
         return Ok("The running service cleans up by itself, every CREEL_CLEANUP_INTERVAL.".to_owned());
     }
     if confirm && options.path.exists() {
-        store::write_setting_offline(&options.path, CONFIRMED, &timestamp::to_text(now), now)?;
+        store::write_setting_offline(&options.path, CONFIRMED, Timestamp::from(now).as_str(), now)?;
     }
     let store = Store::open(options)?;
     store.limit_quarantine(config.quarantine_bytes);

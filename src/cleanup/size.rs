@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use super::cleaner::{Cleaner, CleanupOutcome, CleanupPace};
 use super::size_walk::LEVELS;
 use crate::store::{
-    Cleanup, InactiveTarget, Origin, RetentionRule, TargetKind, TargetState, Unavailable, YieldingTargets,
-    timestamp,
+    Cleanup, InactiveTarget, MessageId, Origin, RetentionRule, TargetKind, TargetState, Timestamp,
+    Unavailable, YieldingTargets,
 };
 
 /// Share of the limit that must be free before messages are accepted again after rejections for
@@ -61,14 +61,14 @@ impl Cleaner {
             bytes: if self.is_out_of_room { limit - margin } else { limit },
             deadline: (self.pace == CleanupPace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
         };
-        let paused_before = timestamp::to_text(now - PAUSED_PROTECTED);
-        let ending = self.reach(store, goal, &paused_before, outcome).await;
+        let paused_before = Timestamp::from(now - PAUSED_PROTECTED);
+        let ending = self.reach(store, goal, paused_before, outcome).await;
         self.drops_for_size.log(store).await;
         let was_out_of_room = self.is_out_of_room;
         self.is_out_of_room = match ending? {
             Ending::Fits => false,
             // If no target holds space, something else does: rejecting messages would not help.
-            Ending::Exhausted => store.is_room_held(paused_before.clone()).await?,
+            Ending::Exhausted => store.is_room_held(paused_before).await?,
             Ending::OutOfTime => {
                 outcome.is_unfinished = true;
                 was_out_of_room
@@ -87,7 +87,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         goal: Goal,
-        paused_before: &str,
+        paused_before: Timestamp,
         outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
         let ending = self.reach_at(store, 0, YieldingTargets::NoTargets, goal, outcome).await?;
@@ -101,7 +101,7 @@ impl Cleaner {
         if ending != Ending::Exhausted {
             return Ok(ending);
         }
-        let expendable = YieldingTargets::Expendable { paused_before: paused_before.to_owned() };
+        let expendable = YieldingTargets::Expendable { paused_before };
         self.reach_at(store, 2, expendable, goal, outcome).await
     }
 
@@ -150,7 +150,7 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         level: usize,
-        ids: &[i64],
+        ids: &[MessageId],
         keeping: &RetentionRule,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
@@ -179,7 +179,7 @@ impl Cleaner {
         store: &Cleanup,
         level: usize,
         keeping: &RetentionRule,
-    ) -> Result<Option<Vec<i64>>, Unavailable> {
+    ) -> Result<Option<Vec<MessageId>>, Unavailable> {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {
             let page =
@@ -212,18 +212,18 @@ fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
 }
 
 /// First level at which the pending deliveries of a target yield; `LEVELS`: never.
-fn level_of(target: &InactiveTarget, paused_before: &str) -> usize {
+fn level_of(target: &InactiveTarget, paused_before: Timestamp) -> usize {
     match (target.state, target.kind, target.origin) {
         (TargetState::Removed, _, _) => 1,
         (state, TargetKind::Listener, _) if state != TargetState::Active => 1,
         (_, TargetKind::Listener, _) | (TargetState::Disabled, _, _) | (_, _, Origin::Replay) => 2,
-        (TargetState::Paused, _, _) if target.state_since.as_str() < paused_before => 2,
+        (TargetState::Paused, _, _) if target.state_since < paused_before => 2,
         _ => LEVELS,
     }
 }
 
 /// Describes the targets that hold the space, for the log.
-async fn holders(store: &Cleanup, paused_before: String) -> Result<String, Unavailable> {
+async fn holders(store: &Cleanup, paused_before: Timestamp) -> Result<String, Unavailable> {
     let holders = store.room_holders(paused_before).await?;
     let named = holders.iter().map(|one| format!("{} for {} ({})", one.pending, one.name, one.state));
     Ok(named.collect::<Vec<_>>().join(", "))

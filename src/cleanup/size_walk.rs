@@ -1,5 +1,6 @@
 //! Progress of the scan for the size limit.
 
+use crate::store::{MessageId, TargetId};
 use std::collections::BTreeSet;
 
 /// Above this number the scan restarts.
@@ -12,25 +13,25 @@ pub const LEVELS: usize = 3;
 pub struct SizeWalk {
     pub levels: [LevelWalk; LEVELS],
     /// Expendable targets at the last start of the levels above the first.
-    expendable: Vec<(i64, usize)>,
+    expendable: Vec<(TargetId, usize)>,
 }
 
 #[derive(Debug, Default)]
 pub struct LevelWalk {
     /// All messages up to here were deleted or retained when they were scanned.
-    pub walked: i64,
+    pub walked: MessageId,
     /// Messages up to `walked` that may be deletable now. A message stays here until its deletion
     /// has succeeded.
-    pub passed: BTreeSet<i64>,
+    pub passed: BTreeSet<MessageId>,
 }
 
 impl SizeWalk {
-    pub fn walked(&self) -> i64 {
-        self.levels.iter().map(|level| level.walked).max().unwrap_or(0)
+    pub fn walked(&self) -> MessageId {
+        self.levels.iter().map(|level| level.walked).max().unwrap_or_default()
     }
 
     /// Adds messages whose delivery ended or whose confirmation is settled.
-    pub fn pass(&mut self, messages: &[i64]) {
+    pub fn pass(&mut self, messages: &[MessageId]) {
         for level in &mut self.levels {
             level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
             if level.passed.len() > MAX_PASSED {
@@ -40,7 +41,7 @@ impl SizeWalk {
     }
 
     /// Removes messages that are deleted or still retained: `pass` adds the latter again.
-    pub fn forget(&mut self, level: usize, messages: &[i64]) {
+    pub fn forget(&mut self, level: usize, messages: &[MessageId]) {
         for message in messages {
             self.levels[level].passed.remove(message);
         }
@@ -48,7 +49,7 @@ impl SizeWalk {
 
     /// Restarts the levels if other targets have become expendable, because their messages were
     /// skipped.
-    pub fn use_expendable(&mut self, expendable: Vec<(i64, usize)>) {
+    pub fn use_expendable(&mut self, expendable: Vec<(TargetId, usize)>) {
         if self.expendable != expendable {
             self.expendable = expendable;
             self.levels[1..].iter_mut().for_each(|level| *level = LevelWalk::default());

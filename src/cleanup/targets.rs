@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use super::cleaner::Cleaner;
 use crate::store::{
-    Cleanup, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetKind, TargetState, Unavailable, timestamp,
+    Cleanup, DeliveryId, InactiveTarget, MAX_DELIVERY_WAIT, Origin, TargetId, TargetKind, TargetState,
+    Timestamp, Unavailable,
 };
 
 /// Idle time after which a replay's target is removed.
@@ -28,7 +29,7 @@ impl Cleaner {
         let is_idle = |target: &&InactiveTarget| {
             target.origin == Origin::Replay && target.state != TargetState::Removed && !target.is_busy
         };
-        let idle: BTreeSet<i64> = targets.iter().filter(is_idle).map(|target| target.id).collect();
+        let idle: BTreeSet<TargetId> = targets.iter().filter(is_idle).map(|target| target.id).collect();
         self.idle_since.retain(|target, _| idle.contains(target));
         for target in idle {
             let since = *self.idle_since.entry(target).or_insert(uptime);
@@ -36,7 +37,7 @@ impl Cleaner {
                 self.step(store.retire_replay_target(target, now)).await?;
             }
         }
-        let before = timestamp::to_text(now - LISTENER_KEPT);
+        let before = Timestamp::from(now - LISTENER_KEPT);
         let is_abandoned = |target: &InactiveTarget| {
             target.kind == TargetKind::Listener
                 && target.state == TargetState::Paused
@@ -54,13 +55,13 @@ impl Cleaner {
         store: &Cleanup,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let before = timestamp::to_text(now - MAX_DELIVERY_WAIT);
+        let before = Timestamp::from(now - MAX_DELIVERY_WAIT);
         let targets = self.step(store.inactive_targets()).await?;
         let removed = targets
             .iter()
             .filter(|target| target.state == TargetState::Removed && target.state_since < before);
-        let mut unused: BTreeSet<i64> = removed.map(|target| target.id).collect();
-        let mut next = Some(0);
+        let mut unused: BTreeSet<TargetId> = removed.map(|target| target.id).collect();
+        let mut next = Some(DeliveryId::START);
         while let Some(after) = next.filter(|_| !unused.is_empty()) {
             let (in_use, behind) = self.step(store.targets_in_use(after)).await?;
             for target in in_use {
@@ -69,7 +70,7 @@ impl Cleaner {
             next = behind;
         }
         for target in unused {
-            self.step(store.delete_removed_target(target, before.clone())).await?;
+            self.step(store.delete_removed_target(target, before)).await?;
         }
         Ok(())
     }

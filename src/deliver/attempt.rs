@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::store::StoredMessage;
+use crate::store::{DeliveryId, StoredMessage};
 
 /// Input of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptRequest<'a> {
     pub message: &'a StoredMessage,
-    pub delivery: i64,
+    pub delivery: DeliveryId,
     /// Starts at 1.
     pub number: u32,
     /// `msg_<instance id>_<message id>`; the same for every attempt.

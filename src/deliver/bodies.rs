@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::store::{DuePage, StoredMessage};
+use crate::store::{DuePage, MessageId, StoredMessage};
 
 /// Interval between counts of the bytes in memory, unless an exact number is required.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Bodies {
-    all: HashMap<i64, Weak<StoredMessage>>,
+    all: HashMap<MessageId, Weak<StoredMessage>>,
     /// The last count, plus the bytes loaded since.
     bytes: usize,
     counted_at: Instant,

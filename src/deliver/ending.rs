@@ -1,6 +1,6 @@
 //! Ends deliveries without an attempt.
 
-use crate::store::{Clock, DeliveryQueue, DiscardRequest, Unavailable};
+use crate::store::{Clock, DeliveryId, DeliveryQueue, DiscardRequest, Unavailable};
 
 /// Ends the deliveries, and returns the number of those with damaged rows. Those stay pending, and
 /// the lane must skip them.
@@ -9,7 +9,7 @@ use crate::store::{Clock, DeliveryQueue, DiscardRequest, Unavailable};
 /// The store is unavailable for writes.
 pub async fn end(
     store: &DeliveryQueue,
-    deliveries: Vec<i64>,
+    deliveries: Vec<DeliveryId>,
     why: &str,
     clock: Clock,
 ) -> Result<usize, Unavailable> {
@@ -30,6 +30,6 @@ pub async fn end(
     Ok(damaged)
 }
 
-fn request(deliveries: Vec<i64>, why: &str) -> DiscardRequest {
+fn request(deliveries: Vec<DeliveryId>, why: &str) -> DiscardRequest {
     DiscardRequest { deliveries, inactive_since: None, why: why.to_owned() }
 }

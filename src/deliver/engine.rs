@@ -18,8 +18,8 @@ use super::lane::{Lane, MemoryPressure, Turn};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
-    AttemptRecord, Clock, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT,
-    StoredTarget, TargetKind, TargetSecrets, TargetState, Unavailable, timestamp,
+    AttemptRecord, Clock, DeliveryId, DeliveryQueue, Disposition, DueDelivery, Instances, MAX_DELIVERY_WAIT,
+    MessageId, StoredTarget, TargetId, TargetKind, TargetSecrets, TargetState, Timestamp, Unavailable,
 };
 
 /// Bodies in all lanes above which a lane loads its next message only when it is empty.
@@ -46,12 +46,12 @@ enum TargetRefresh {
 }
 
 struct FinishedAttempt {
-    target: i64,
-    created_at: String,
+    target: TargetId,
+    created_at: Timestamp,
     /// URL of the attempt; empty for commands.
     url: String,
     verdict: AttemptVerdict,
-    message: i64,
+    message: MessageId,
     record: AttemptRecord,
 }
 
@@ -62,10 +62,10 @@ pub struct Engine {
     /// `msg_<instance id>_`
     instances: Arc<Instances>,
     uptime: Uptime,
-    lanes: BTreeMap<i64, Lane>,
+    lanes: BTreeMap<TargetId, Lane>,
     bodies: Bodies,
     reading_targets: TargetRefresh,
-    discarding: HashSet<i64>,
+    discarding: HashSet<TargetId>,
     attempts: JoinSet<FinishedAttempt>,
     events: mpsc::UnboundedSender<EngineEvent>,
     outcomes: mpsc::UnboundedSender<DeliveryOutcome>,
@@ -127,7 +127,7 @@ impl Engine {
         }
     }
 
-    fn mark(&mut self, targets: impl IntoIterator<Item = i64>) {
+    fn mark(&mut self, targets: impl IntoIterator<Item = TargetId>) {
         for id in targets {
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.look_again();
@@ -142,7 +142,7 @@ impl Engine {
         let uptime = (self.uptime)();
         let mut sleep = Duration::MAX;
         let mut bytes = self.bodies.bytes();
-        let ids: Vec<i64> = self.lanes.keys().copied().collect();
+        let ids: Vec<TargetId> = self.lanes.keys().copied().collect();
         for id in ids {
             while let Some(lane) = self.lanes.get_mut(&id) {
                 match lane.turn(uptime) {
@@ -186,7 +186,7 @@ impl Engine {
     /// `place`: a permit that the attempt holds until it ends.
     fn begin(
         &mut self,
-        target: i64,
+        target: TargetId,
         delivery: DueDelivery,
         route: Route,
         place: Option<OwnedSemaphorePermit>,
@@ -230,13 +230,13 @@ impl Engine {
         if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
         }
-        self.give_up_old(target, &created_at);
+        self.give_up_old(target, created_at);
         let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
     /// Disables a target that answered 410. Its lane pauses until the table of targets shows the
     /// change.
-    fn disable(&self, target: i64, url: String) {
+    fn disable(&self, target: TargetId, url: String) {
         let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
@@ -281,7 +281,7 @@ impl Engine {
             EngineEvent::Recorded(all) => {
                 for DeliveryOutcome { target, record, is_damaged } in all {
                     let due = match &record.next {
-                        Disposition::Again { at, .. } => timestamp::from_text(at),
+                        Disposition::Again { at, .. } => Some(at.to_time()),
                         Disposition::Delivered | Disposition::Dead => None,
                     };
                     if let Some(lane) = self.lanes.get_mut(&target) {
@@ -294,7 +294,7 @@ impl Engine {
     }
 
     /// Ends deliveries without an attempt. The lane skips them until it is notified of the end.
-    fn discard(&self, target: i64, deliveries: Vec<i64>, why: &'static str) {
+    fn discard(&self, target: TargetId, deliveries: Vec<DeliveryId>, why: &'static str) {
         let Some(lane) = self.lanes.get(&target).filter(|_| !deliveries.is_empty()) else { return };
         let name = &lane.target.settings.name;
         log::warn!("target={name}: dropping {} deliveries without an attempt: {why}", deliveries.len());
@@ -330,7 +330,7 @@ impl Engine {
 
     /// Updates the lanes to match the table of targets.
     fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
-        let known: HashSet<i64> = targets.iter().map(|(target, _)| target.id).collect();
+        let known: HashSet<TargetId> = targets.iter().map(|(target, _)| target.id).collect();
         // Listeners fetch their deliveries themselves.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
         {
@@ -358,10 +358,10 @@ impl Engine {
 
     /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
     /// deliveries to use all of theirs.
-    fn give_up_old(&mut self, target: i64, created_at: &str) {
-        let before = timestamp::to_text((self.clock)() - MAX_DELIVERY_WAIT);
+    fn give_up_old(&mut self, target: TargetId, created_at: Timestamp) {
+        let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
-        let is_old = created_at < before.as_str() && lane.target.state_since < before;
+        let is_old = created_at < before && lane.target.state_since < before;
         if !is_old || !self.discarding.insert(target) {
             return;
         }
@@ -369,7 +369,7 @@ impl Engine {
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";
-            while let Ok(waiting) = store.waiting_deliveries(target, before.clone()).await
+            while let Ok(waiting) = store.waiting_deliveries(target, before).await
                 && !waiting.is_empty()
                 && ending::end(&store, waiting.clone(), why, clock)
                     .await

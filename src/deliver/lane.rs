@@ -14,7 +14,8 @@ use super::attempt::AttemptVerdict;
 use super::breaker::{Breaker, Permit};
 use super::route::Route;
 use crate::store::{
-    DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
+    DeliveryId, DeliveryOrdering, DeliveryRate, DueDelivery, DuePage, DueQuery, StoredTarget, TargetState,
+    Timestamp,
 };
 
 /// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
@@ -52,14 +53,14 @@ pub struct Lane {
     ready: VecDeque<DueDelivery>,
     /// Started deliveries whose outcome is not stored yet. After a crash, at most these are
     /// repeated.
-    under_way: HashSet<i64>,
+    under_way: HashSet<DeliveryId>,
     /// Number of those that the target has not answered yet.
     unanswered: usize,
     /// Pending deliveries without a message, until they are ended.
-    orphans: Vec<i64>,
+    orphans: Vec<DeliveryId>,
     /// Deliveries that cannot be read or written. They are skipped until the next start, so that
     /// none is delivered repeatedly.
-    pub damaged: Vec<i64>,
+    pub damaged: Vec<DeliveryId>,
     is_loading: bool,
     may_have_more: bool,
     next_due: Option<OffsetDateTime>,
@@ -188,7 +189,7 @@ impl Lane {
         Some(DueQuery {
             target: self.target.id,
             ordering: self.target.settings.ordering,
-            now: timestamp::to_text(now),
+            now: Timestamp::from(now),
             held: self.under_way.iter().copied().chain(known).collect(),
             limit: if memory == MemoryPressure::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
@@ -204,7 +205,7 @@ impl Lane {
         };
         self.may_have_more |= page.is_full;
         // The page lacks outcomes that were recorded while it was read.
-        let next = page.next_due.as_deref().and_then(timestamp::from_text);
+        let next = page.next_due.map(Timestamp::to_time);
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
         self.orphans.extend(page.orphans);
@@ -312,7 +313,7 @@ impl Lane {
     }
 
     /// Frees the place of a delivery whose outcome is stored. `due`: time of its retry.
-    pub fn recorded(&mut self, delivery: i64, due: Option<OffsetDateTime>) {
+    pub fn recorded(&mut self, delivery: DeliveryId, due: Option<OffsetDateTime>) {
         self.under_way.remove(&delivery);
         if let Some(due) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));

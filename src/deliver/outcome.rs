@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::attempt::{AttemptResult, AttemptVerdict};
 use super::schedule;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, Clock, DeliveryOrdering, DeliveryQueue, Disposition, DueDelivery,
-    StoredTarget, timestamp,
+    AttemptOutcome, AttemptRecord, Clock, DeliveryId, DeliveryOrdering, DeliveryQueue, Disposition,
+    DueDelivery, MessageId, StoredTarget, TargetId, Timestamp,
 };
 
 pub fn next(
@@ -21,11 +21,11 @@ pub fn next(
         AttemptVerdict::Delivered => return Disposition::Delivered,
         AttemptVerdict::Final => return Disposition::Dead,
         // The target is disabled: the delivery is due as soon as the target is resumed.
-        AttemptVerdict::Gone => return Disposition::Again { at: timestamp::to_text(now), ordering },
+        AttemptVerdict::Gone => return Disposition::Again { at: Timestamp::from(now), ordering },
         AttemptVerdict::Failed { retry_after, .. } => retry_after,
     };
     match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
-        Some(pause) => Disposition::Again { at: timestamp::to_text(now + pause), ordering },
+        Some(pause) => Disposition::Again { at: Timestamp::from(now + pause), ordering },
         None => Disposition::Dead,
     }
 }
@@ -41,7 +41,7 @@ pub fn record(
     AttemptRecord {
         delivery: delivery.id,
         number,
-        began_at: timestamp::to_text(began_at),
+        began_at: Timestamp::from(began_at),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome: match attempted.verdict {
             AttemptVerdict::Delivered => AttemptOutcome::Delivered,
@@ -57,7 +57,7 @@ pub fn record(
 
 /// Disables a target that answered 410, unless its URL has changed meanwhile; returns false if it
 /// is still active.
-pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &str, url: String) -> bool {
+pub async fn disable(store: &DeliveryQueue, clock: Clock, target: TargetId, name: &str, url: String) -> bool {
     match store.disable_target(target, url, "it answered 410 Gone", clock()).await {
         Ok(true) => {
             log::warn!(
@@ -75,7 +75,7 @@ pub async fn disable(store: &DeliveryQueue, clock: Clock, target: i64, name: &st
 }
 
 /// Logs an attempt that panicked, and returns its result.
-pub fn panicked(target: &str, message: i64, delivery: i64) -> AttemptResult {
+pub fn panicked(target: &str, message: MessageId, delivery: DeliveryId) -> AttemptResult {
     log::error!(
         "target={target} message={message} delivery={delivery}: the attempt panicked, a bug in creel"
     );
@@ -83,7 +83,7 @@ pub fn panicked(target: &str, message: i64, delivery: i64) -> AttemptResult {
 }
 
 /// Logs the outcome of an attempt.
-pub fn log(target: &StoredTarget, message: i64, record: &AttemptRecord) {
+pub fn log(target: &StoredTarget, message: MessageId, record: &AttemptRecord) {
     let (name, delivery) = (&target.settings.name, record.delivery);
     let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
     let what = what.unwrap_or_default();

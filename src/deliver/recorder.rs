@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::event::{DeliveryOutcome, EngineEvent};
-use crate::store::{AttemptRecord, Clock, DeliveryQueue, Unavailable};
+use crate::store::{AttemptRecord, Clock, DeliveryId, DeliveryQueue, TargetId, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
 /// Pause while the store is unavailable (disk full, file locked); deliveries keep their places.
@@ -22,7 +22,7 @@ pub async fn run(
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
     // The limit on started deliveries of all lanes bounds the batch.
     while outcomes.recv_many(&mut waiting, RECORDS_A_STEP).await > 0 {
-        let (targets, records): (Vec<i64>, Vec<AttemptRecord>) =
+        let (targets, records): (Vec<TargetId>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
         let records = Arc::new(records);
         let damaged = match write(&store, clock, &records).await {
@@ -45,7 +45,7 @@ pub async fn run(
 enum StoredOutcomes {
     All,
     /// All but those of these deliveries.
-    AllBut(Vec<i64>),
+    AllBut(Vec<DeliveryId>),
     /// None: the store has failed permanently.
     Nothing,
 }

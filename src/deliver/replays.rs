@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::store::{
-    Clock, DeliveryQueue, Direction, MessageRow, ReplayStep, StoredReplay, StoredTarget, Unavailable,
+    Clock, DeliveryQueue, Direction, MessageRow, ReplayId, ReplayStep, StoredReplay, StoredTarget, TargetId,
+    Unavailable,
 };
 
 /// Steps per second, each with a tenth of the rate; lower rates have longer steps of one message.
@@ -36,7 +37,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
 
 /// Processes all running replays step by step, in turns.
 async fn go_on(store: &DeliveryQueue, clock: Clock) {
-    let mut not_before: HashMap<i64, Instant> = HashMap::new();
+    let mut not_before: HashMap<ReplayId, Instant> = HashMap::new();
     loop {
         let running = match store.reads().running_replays().await {
             Ok(running) if running.is_empty() => return,
@@ -158,7 +159,7 @@ async fn passes_filter(
 }
 
 /// Returns the targets that would get the message if it arrived now.
-async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<i64>, Unavailable> {
+async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<TargetId>, Unavailable> {
     let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
         // A damaged message must not block the rest of the replay.

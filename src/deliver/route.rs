@@ -12,7 +12,7 @@ use super::http::HttpRoute;
 use super::signature::Signer;
 use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
-use crate::store::{Origin, StoredMessage, StoredTarget, TargetKind, TargetSecrets, timestamp};
+use crate::store::{Origin, StoredMessage, StoredTarget, TargetId, TargetKind, TargetSecrets, Timestamp};
 
 /// Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ impl Route {
 /// Data for building routes.
 pub struct Routes {
     /// By the id of the target.
-    pub declared: HashMap<i64, config::TargetConfig>,
+    pub declared: HashMap<TargetId, config::TargetConfig>,
     pub environment: CommandEnvironment,
     /// For targets declared by the operator.
     pub anywhere: DeliveryClient,
@@ -63,11 +63,9 @@ impl Routes {
         match (target.origin, target.kind) {
             (Origin::Environment, _) => self.declared.get(&target.id).map(|declared| self.declared(declared)),
             (_, TargetKind::Http) => {
-                let until =
-                    |text: &String| timestamp::from_text(text).map_or(0, OffsetDateTime::unix_timestamp);
+                let until = |until: Timestamp| until.to_time().unix_timestamp();
                 let signing = secrets.secrets.iter();
-                let signing =
-                    signing.map(|secret| (secret.secret.as_bytes(), secret.until.as_ref().map(until)));
+                let signing = signing.map(|secret| (secret.secret.as_bytes(), secret.until.map(until)));
                 Some(Route::Http(HttpRoute {
                     client: self.public.clone(),
                     url: target.settings.url.clone()?,

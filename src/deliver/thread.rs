@@ -15,7 +15,7 @@ use super::route::Routes;
 use super::{command, replays};
 use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
-use crate::store::{Clock, DeliveryQueue};
+use crate::store::{Clock, DeliveryQueue, TargetId};
 
 /// Longer than the shutdown limits for attempts in flight and their outcomes together.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
@@ -26,7 +26,7 @@ const BLOCKING_THREADS: usize = 32;
 /// Settings for deliveries.
 pub struct DeliverySettings {
     /// The targets from the environment, by their ids in the store.
-    pub declared: Vec<(i64, config::TargetConfig)>,
+    pub declared: Vec<(TargetId, config::TargetConfig)>,
     pub environment: CommandEnvironment,
     /// Private networks that targets made through the API may reach.
     pub allowed: Vec<IpNet>,

@@ -61,10 +61,10 @@ pub fn log(
         took,
         source: is_ours.then_some(&*source.name),
         event_type: report.event_type.as_deref(),
-        id: report.kept.map(Receipt::id),
+        id: report.kept.map(|receipt| receipt.id().get()),
         is_duplicate: matches!(report.kept, Some(Receipt::Duplicate { .. })),
         conflict_of: match report.kept {
-            Some(Receipt::Conflict { of, .. }) => Some(of),
+            Some(Receipt::Conflict { of, .. }) => Some(of.get()),
             _ => None,
         },
         unreadable: report.unreadable.map(UnreadableReason::name),

@@ -6,7 +6,10 @@
 
 use std::cell::RefCell;
 
-use rusqlite::{Error, ErrorCode};
+use rusqlite::types::FromSql;
+use rusqlite::{Error, ErrorCode, Row, RowIndex};
+
+use crate::store::timestamp::Timestamp;
 
 /// Remedy, for errors and logs.
 pub const ADVICE: &str = "stop the service, run `creel verify` to list the damage, and restore a backup or save the data that is still readable";
@@ -53,6 +56,16 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
         }
         Err(error) => Err(error),
     }
+}
+
+/// Reads a time, or an optional one. A damaged one, such as after a manual edit, is noted and
+/// becomes the latest time, so that the row stays available and does not expire.
+pub fn time<T: FromSql + From<Timestamp>>(
+    place: &str,
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<T> {
+    Ok(skip(place, row.get(column))?.unwrap_or_else(|| Timestamp::MAX.into()))
 }
 
 /// Returns the advice for an error message at start; empty if it does not apply.

@@ -1,5 +1,7 @@
 //! Errors of the store.
 
+use crate::store::id::MessageId;
+
 /// Reason why a message was not acknowledged; clients get 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
@@ -51,7 +53,7 @@ pub enum IngestError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("the idempotency key was used with another body for message {of}")]
-    KeyReused { of: i64 },
+    KeyReused { of: MessageId },
     #[error("the rejection does not exist or was deleted")]
     RejectionGone,
 }

@@ -2,14 +2,16 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::id::MessageId;
 use crate::store::random;
+use crate::store::timestamp::Timestamp;
 
 const ID_CHARACTERS: usize = 12;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// All instance ids of a database, by the first message of each.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Instances(Vec<(i64, String)>);
+pub struct Instances(Vec<(MessageId, String)>);
 
 impl Instances {
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
@@ -20,7 +22,7 @@ impl Instances {
     }
 
     /// Returns the same id for every delivery of a message, and never that of another message.
-    pub fn webhook_id(&self, message: i64) -> String {
+    pub fn webhook_id(&self, message: MessageId) -> String {
         let after = self.0.partition_point(|(first, _)| *first <= message);
         let id = self.0.get(after.saturating_sub(1)).map_or("", |(_, id)| id);
         format!("msg_{id}_{message}")
@@ -28,7 +30,7 @@ impl Instances {
 }
 
 /// Starts another instance for new messages. Instances without a stored message are removed.
-pub fn begin(connection: &Connection, now: &str) -> rusqlite::Result<()> {
+pub fn begin(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM instances WHERE first_message < (
            SELECT max(first_message) FROM instances
@@ -79,25 +81,25 @@ mod tests {
     #[test]
     fn messages_keep_their_instance_id() {
         let connection = database();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         insert(&connection, 3);
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         insert(&connection, 1);
         let after = Instances::read(&connection).unwrap();
         for message in 1..=3 {
-            assert_eq!(after.webhook_id(message), before.webhook_id(message));
+            assert_eq!(after.webhook_id(message.into()), before.webhook_id(message.into()));
         }
-        assert_ne!(after.webhook_id(4), before.webhook_id(4));
+        assert_ne!(after.webhook_id(4.into()), before.webhook_id(4.into()));
     }
 
     #[test]
     fn instance_without_messages_is_replaced() {
         let connection = database();
         insert(&connection, 2);
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let after = Instances::read(&connection).unwrap();
         assert_eq!((before.0.len(), after.0.len()), (1, 1));
         assert_ne!(before, after);
@@ -107,15 +109,15 @@ mod tests {
     fn instances_without_stored_messages_are_removed() {
         let connection = database();
         for _ in 0..4 {
-            begin(&connection, "now").unwrap();
+            begin(&connection, Timestamp::MIN).unwrap();
             insert(&connection, 2);
         }
         connection.execute("DELETE FROM messages WHERE id < 4", []).unwrap();
         let before = Instances::read(&connection).unwrap();
-        begin(&connection, "now").unwrap();
+        begin(&connection, Timestamp::MIN).unwrap();
         let after = Instances::read(&connection).unwrap();
-        let first: Vec<i64> = after.0.iter().map(|(first, _)| *first).collect();
+        let first: Vec<MessageId> = after.0.iter().map(|(first, _)| *first).collect();
         assert_eq!(first, [3, 5, 7, 9]);
-        assert_eq!(after.webhook_id(4), before.webhook_id(4));
+        assert_eq!(after.webhook_id(4.into()), before.webhook_id(4.into()));
     }
 }

@@ -8,6 +8,7 @@ use ring::digest::{SHA256, digest};
 use rusqlite::Connection;
 
 use crate::store::error::OpenError;
+use crate::store::id::MessageId;
 use crate::store::{continuity, damage, schema};
 
 /// Findings of `creel verify`.
@@ -15,7 +16,7 @@ use crate::store::{continuity, damage, schema};
 pub struct IntegrityReport {
     pub checked: u64,
     /// Messages whose body does not match its SHA-256.
-    pub flipped: Vec<i64>,
+    pub flipped: Vec<MessageId>,
     /// Output of SQLite's integrity check, if it is not "ok".
     pub integrity: Vec<String>,
 }

@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod handle;
 pub mod headers;
+mod id;
 mod instances;
 mod integrity;
 mod keys;
@@ -39,7 +40,7 @@ pub mod test_support;
 #[cfg(test)]
 mod tests;
 mod text_enum;
-pub mod timestamp;
+mod timestamp;
 mod wal_size;
 mod walk;
 mod writer;
@@ -60,6 +61,7 @@ pub use files::modes::loose_modes;
 pub use handle::cleanup::Cleanup;
 pub use handle::delivery_queue::DeliveryQueue;
 pub use handle::store::Store;
+pub use id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
 pub use instances::Instances;
 pub use integrity::verify;
 pub use listener::{
@@ -94,5 +96,6 @@ pub use target::settings::{
     TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState,
 };
 pub use target::subscription::{EMITTED, Filter, Pattern, PayloadCondition};
+pub use timestamp::Timestamp;
 pub use walk::{StepResult, TimePosition};
 pub use writer::job::Memory;

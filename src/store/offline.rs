@@ -8,20 +8,22 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::OpenError;
 use crate::store::files::lock::InstanceLock;
+use crate::store::id::TargetId;
 use crate::store::options::StoreOptions;
 use crate::store::seal::key;
 use crate::store::setting::{self, Sealing};
 use crate::store::target::settings::{TargetKind, TargetState};
-use crate::store::{connection, continuity, open, schema, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{connection, continuity, damage, open, schema};
 
 /// A target that is paused or disabled, or a listener that is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub name: String,
     pub kind: TargetKind,
     pub state: TargetState,
-    pub state_since: String,
+    pub state_since: Timestamp,
     pub state_reason: Option<String>,
     pub pending: u64,
     /// Whether its secrets were dropped with a lost key: it needs a new one to be resumed.
@@ -47,7 +49,7 @@ pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
                 name: row.get(0)?,
                 kind: row.get(1)?,
                 state: row.get(2)?,
-                state_since: row.get(3)?,
+                state_since: damage::time("targets", row, 3)?,
                 state_reason: row.get(4)?,
                 pending: row.get(5)?,
                 needs_secret: row.get(6)?,
@@ -74,7 +76,7 @@ pub fn write_setting_offline(
     continuity::check(path)?;
     let connection = connection::offline(path)?;
     schema::check_ours(&connection)?;
-    setting::write(&connection, name, value, Sealing::Plain, &timestamp::to_text(now))
+    setting::write(&connection, name, value, Sealing::Plain, Timestamp::from(now))
         .map_err(|error| OpenError(format!("cannot write to the database {}: {error}", path.display())))
 }
 

@@ -28,10 +28,11 @@ use crate::store::options::StoreOptions;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::key::DatabaseKey;
 use crate::store::shared::SharedState;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::Writer;
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
-use crate::store::{connection, continuity, damage, schema, target, timestamp};
+use crate::store::{connection, continuity, damage, schema, target};
 
 /// Limit on jobs queued for the writer. The budget for bodies in flight bounds their size.
 const QUEUE: usize = 8_192;
@@ -181,7 +182,7 @@ impl LastRun {
                 .mark
                 .is_some_and(|mark| ledger.is_some_and(|ledger| ledger.timeline == mark.ledger.timeline));
         let is_same_file = self.mark.is_some_and(|mark| mark.inode == inode);
-        let now = timestamp::to_text(OffsetDateTime::now_utc());
+        let now = Timestamp::from(OffsetDateTime::now_utc());
         if self.is_loss
             && let Some(lost) = self.mark
         {
@@ -203,7 +204,7 @@ impl LastRun {
                 _ => Ledger::begin(&transaction, instances::random_number())?,
             };
             if !is_same_history || !is_same_file {
-                instances::begin(&transaction, &now)?;
+                instances::begin(&transaction, now)?;
             }
             ledger.advance(&transaction)
         };

@@ -1,5 +1,6 @@
 //! Key-value table for settings that the service stores itself.
 
+use crate::store::timestamp::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The setting with a sealed value that only the right key opens.
@@ -29,7 +30,7 @@ pub fn write(
     name: &str,
     value: &str,
     sealing: Sealing,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

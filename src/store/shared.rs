@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use crate::store::confirmation::settlements::SettledMessages;
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
+use crate::store::id::TargetId;
 use crate::store::target::audience::Audience;
 use crate::store::{damage, wal_size};
 
@@ -189,7 +190,7 @@ impl SharedState {
     }
 
     /// Notifies of commits with deliveries for these targets, of which there may be none.
-    pub fn work_committed(&self, targets: Vec<i64>) {
+    pub fn work_committed(&self, targets: Vec<TargetId>) {
         if !targets.is_empty() {
             self.due.add(targets);
             self.followers_should_look();

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::id::MessageId;
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::STEP_TIME;
 use crate::store::writer::job::Database;
 use crate::store::{checkpoint, damage};
@@ -25,7 +27,7 @@ pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u6
 
 /// Returns the bytes of each message with its deliveries and their attempts; 0 for a deleted one.
 /// The lengths are in the headers of the rows: no body is read.
-pub fn message_sizes(connection: &Connection, ids: &[i64]) -> rusqlite::Result<Vec<u64>> {
+pub fn message_sizes(connection: &Connection, ids: &[MessageId]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
     let mut size = |id| statement.query_row([id], |row| row.get(0)).optional();
     ids.iter().map(|id| Ok(damage::skip("messages", size(id))?.flatten().unwrap_or_default())).collect()
@@ -47,7 +49,7 @@ const FIRM: &str =
 
 /// Whether any message is retained regardless of size: by a pending delivery, or until its
 /// confirmation.
-pub fn is_room_held(connection: &Connection, paused_before: &str) -> rusqlite::Result<bool> {
+pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
             "SELECT EXISTS (SELECT 1 FROM targets WHERE {FIRM} AND EXISTS
@@ -68,7 +70,7 @@ pub struct RoomHolder {
 
 /// Returns the targets with the most pending deliveries, without expendable ones, and the sources
 /// whose messages await confirmation. Runs on a reader.
-pub fn room_holders(connection: &Connection, paused_before: &str) -> rusqlite::Result<Vec<RoomHolder>> {
+pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
         .prepare_cached(&format!(
             "SELECT name, state, pending FROM (

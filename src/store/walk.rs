@@ -3,10 +3,12 @@
 //! A reader finds the candidates, one bounded page at a time. The writer checks them again in the
 //! transaction that deletes them, so that a replay created in between keeps its message.
 
+use crate::store::timestamp::Timestamp;
 use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use crate::store::damage;
 /// Time limit of a step; the next step handles the rest.
 pub const STEP_TIME: Duration = Duration::from_millis(2);
 pub const LOOKED_AT_A_PAGE: usize = 1_000;
@@ -21,22 +23,26 @@ pub struct StepResult {
 }
 
 /// Position in order of time: the time of arrival or completion, and the id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimePosition {
-    pub at: String,
+    pub at: Timestamp,
+    /// Of the table that is walked.
     pub id: i64,
 }
 
 impl TimePosition {
+    /// Position before all rows.
+    pub const START: Self = Self::before(Timestamp::MIN);
+
     /// Position before all rows with this time.
-    pub fn before(at: String) -> Self {
+    pub const fn before(at: Timestamp) -> Self {
         Self { at, id: i64::MIN }
     }
 }
 
 /// Query of a page.
 pub struct Walk {
-    /// `SELECT … FROM …`
+    /// `SELECT … FROM …`; the first two columns are the id and the time.
     pub select: &'static str,
     /// Indexed column of the time, and column of the id, which is the table's rowid.
     pub at: &'static str,
@@ -46,30 +52,43 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// Returns at most a page of rows after `after` with a time before `before`, in order. Takes
-    /// two queries: SQLite uses the index for only the first member of a pair, so a single query
-    /// would scan all rows of one time for each page.
+    /// Returns at most a page of rows after `after` with a time before `before`, in order, and the
+    /// position of the next page; `None` after the last one. Takes two queries: SQLite uses the
+    /// index for only the first member of a pair, so a single query would scan all rows of one time
+    /// for each page. A row with a damaged time is skipped.
     pub fn page<T>(
         &self,
         connection: &Connection,
-        after: &TimePosition,
-        before: &str,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Vec<T>> {
-        let mut found = Vec::new();
-        if after.at.as_str() < before {
+        after: TimePosition,
+        before: Timestamp,
+        mut read: impl FnMut(&Row<'_>, TimePosition) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<(Vec<T>, Option<TimePosition>)> {
+        let (mut found, mut looked_at, mut last) = (Vec::new(), 0, None);
+        let mut look = |row: &Row<'_>| -> rusqlite::Result<()> {
+            looked_at += 1;
+            let at = damage::skip(self.at, row.get(1))?;
+            if let Some(at) = at {
+                let position = TimePosition { at, id: row.get(0)? };
+                found.push(read(row, position)?);
+                last = Some(position);
+            }
+            Ok(())
+        };
+        let mut same = 0;
+        if after.at < before {
             let mut statement = connection.prepare_cached(&self.same_time())?;
             let mut rows = statement.query(params![after.at, after.id, LOOKED_AT_A_PAGE])?;
             while let Some(row) = rows.next()? {
-                found.push(read(row)?);
+                look(row)?;
+                same += 1;
             }
         }
         let mut statement = connection.prepare_cached(&self.later())?;
-        let mut rows = statement.query(params![after.at, before, LOOKED_AT_A_PAGE - found.len()])?;
+        let mut rows = statement.query(params![after.at, before, LOOKED_AT_A_PAGE - same])?;
         while let Some(row) = rows.next()? {
-            found.push(read(row)?);
+            look(row)?;
         }
-        Ok(found)
+        Ok((found, last.filter(|_| looked_at == LOOKED_AT_A_PAGE)))
     }
 
     fn same_time(&self) -> String {
@@ -83,15 +102,35 @@ impl Walk {
     }
 }
 
-/// Position of the next page, if this one is full.
-pub fn next_of<T>(page: &[T], position: impl Fn(&T) -> TimePosition) -> Option<TimePosition> {
-    page.last().filter(|_| page.len() == LOOKED_AT_A_PAGE).map(position)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::{delivery, message};
+
+    #[test]
+    fn walk_continues_after_edited_time() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::store::schema::migrate(&mut connection).unwrap();
+        let insert =
+            "INSERT INTO messages (received_at, source, event, method, remote_ip, body_sha256, headers)
+                      VALUES (?1, 'a', 'a.b', 'POST', '::1', x'00', '{}')";
+        for id in 1..=LOOKED_AT_A_PAGE + 1 {
+            let at = if id == 7 || id == LOOKED_AT_A_PAGE {
+                "2026-11-22 14:31"
+            } else {
+                "2026-11-22T14:31:00.000000Z"
+            };
+            connection.execute(insert, [at]).unwrap();
+        }
+        let page = |after| {
+            let (ids, next) = message::expire::OLD
+                .page(&connection, after, Timestamp::MAX, |_, position| Ok(position.id))
+                .unwrap();
+            (ids.len(), next.map(|position| position.id))
+        };
+        assert_eq!(page(TimePosition::START), (LOOKED_AT_A_PAGE - 2, Some(LOOKED_AT_A_PAGE as i64 - 1)));
+        assert!(damage::take().is_some());
+    }
 
     #[test]
     fn page_uses_index_without_sorting() {

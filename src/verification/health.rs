@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 use crate::providers::{Cause, Headers, Verifier};
-use crate::store::{RejectionFilter, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
+use crate::store::{RejectionFilter, RejectionId, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
 /// Rejected candidates without a success in between: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
@@ -157,7 +157,7 @@ fn follow_up(
                 kind: Some(RejectionKind::Candidate),
                 ..RejectionFilter::default()
             };
-            let counts = store.reads().count_rejections(filter, i64::MAX).await.unwrap_or_default();
+            let counts = store.reads().count_rejections(filter, RejectionId::END).await.unwrap_or_default();
             let count: u64 = counts.iter().map(|one| one.count).sum();
             match count {
                 0 => log::info!("source {name} verifies again"),

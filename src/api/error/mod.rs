@@ -285,7 +285,7 @@ impl std::error::Error for ApiError {}
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
         match error {
-            IngestError::KeyReused { of } => Self::IdempotencyKeyReused(of),
+            IngestError::KeyReused { of } => Self::IdempotencyKeyReused(of.get()),
             error => error.unavailable().into(),
         }
     }

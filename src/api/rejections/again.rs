@@ -18,7 +18,7 @@ use super::{explanation, gone, not_kept, stored};
 use crate::http::body::BodyError;
 use crate::http::service::Service;
 use crate::providers::Cause;
-use crate::store::{IngestError, NewMessage, Receipt, StoredRejection, headers, timestamp};
+use crate::store::{IngestError, NewMessage, Receipt, StoredRejection, headers};
 use crate::verification::{
     IncomingRequest, Proof, Source, Sources, VerificationError, VerificationOutcome, VerifiedMessage,
     new_message, verify,
@@ -134,10 +134,11 @@ pub async fn release(
 }
 
 async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Released, ApiError> {
-    match service.store.ingest().release(id.0, message, Instant::now() + JUDGED_WITHIN).await {
-        Ok(receipt) => {
-            Ok(Released { message_id: receipt.id(), duplicate: matches!(receipt, Receipt::Duplicate { .. }) })
-        }
+    match service.store.ingest().release(id.0.into(), message, Instant::now() + JUDGED_WITHIN).await {
+        Ok(receipt) => Ok(Released {
+            message_id: receipt.id().get(),
+            duplicate: matches!(receipt, Receipt::Duplicate { .. }),
+        }),
         Err(IngestError::RejectionGone) => Err(gone(id.0)),
         Err(error) => Err(error.into()),
     }
@@ -171,13 +172,12 @@ impl Again {
         let credentials = Credentials::read(rejection.credentials.as_deref());
         let query = credentials.query.or(rejection.query).unwrap_or_default();
         let path = source.whole_path();
-        let readable = |text: Option<_>| text.ok_or(ApiError::Internal);
         Ok(Self {
             target: if query.is_empty() { path } else { format!("{path}?{query}") },
             query,
             method: rejection.head.method,
             fields: fields(&rejection.headers, credentials.headers).ok_or(ApiError::Internal)?,
-            received_at: readable(timestamp::from_text(&rejection.head.received_at))?,
+            received_at: rejection.head.received_at.to_time(),
             client: rejection.head.remote_ip.parse().map_err(|_| ApiError::Internal)?,
             body: rejection.body.map(Bytes::from),
             sources: Arc::clone(sources),

@@ -21,7 +21,7 @@ use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::service::Service;
 use crate::store::{
     IngestError, NewMessage, Receipt, RejectionFilter, RejectionKind, RejectionPosition, RejectionRow,
-    Unavailable,
+    Timestamp, Unavailable,
 };
 use crate::verification::{Proof, Sources};
 
@@ -168,16 +168,16 @@ async fn handle(
     }
     let through = match request.through {
         Some(through) => through,
-        None => service.store.reads().newest_rejection().await?,
+        None => service.store.reads().newest_rejection().await?.get(),
     };
     let walk = format!("{action:?} {filter:?} {through}");
     let after = match &request.cursor {
         Some(cursor) => position_of(cursor, &walk)?,
         None => {
-            let counts = service.store.reads().count_rejections(filter.clone(), through).await?;
+            let counts = service.store.reads().count_rejections(filter.clone(), through.into()).await?;
             let count = counts.iter().map(|one| one.count).sum();
             match request.confirm {
-                Some(confirmed) if confirmed == count => RejectionPosition::default(),
+                Some(confirmed) if confirmed == count => RejectionPosition::START,
                 Some(confirmed) => return Err(ApiError::CountChanged { confirmed, count }),
                 None => {
                     let by_cause = counts.into_iter().map(|one| (one.cause, one.count)).collect();
@@ -210,7 +210,7 @@ async fn step(
 ) -> Result<(BulkStep, Option<RejectionPosition>), ApiError> {
     let began = Instant::now();
     let heads =
-        service.store.reads().next_rejections(filter.clone(), after.clone(), through, ROWS_PER_STEP).await?;
+        service.store.reads().next_rejections(filter.clone(), after, through.into(), ROWS_PER_STEP).await?;
     let mut is_last = heads.len() < ROWS_PER_STEP;
     let mut problem = None;
     let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();
@@ -222,7 +222,7 @@ async fn step(
             is_last = false;
             break;
         }
-        match find(service, sources, head.id, action).await {
+        match find(service, sources, head.id.get(), action).await {
             Ok(finding) => findings.push((head, finding)),
             Err(error) => {
                 problem = Some(error);
@@ -247,7 +247,7 @@ async fn find(
     id: i64,
     action: Action,
 ) -> Result<Finding, ApiError> {
-    let stored = match service.store.reads().rejection(id).await {
+    let stored = match service.store.reads().rejection(id.into()).await {
         Ok(Some(stored)) => stored,
         Ok(None) => return Ok(Finding::Gone),
         Err(Unavailable::Damaged) => return Ok(Finding::Skipped("unreadable")),
@@ -327,7 +327,8 @@ async fn write(
 
 fn selected_by(filter: RejectionFilter) -> SelectedRejections {
     let RejectionFilter { source, cause, since, until, kind: _ } = filter;
-    SelectedRejections { source, cause, since, until }
+    let text = |at: Timestamp| at.to_string();
+    SelectedRejections { source, cause, since: since.map(text), until: until.map(text) }
 }
 
 /// Encodes a position and its tag. `walk`: the confirmed action, filter and end. Only a cursor from
@@ -350,7 +351,10 @@ fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, ApiError> 
     let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| foreign())?;
     hmac::verify(cursor_key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
-    Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
+    Ok(RejectionPosition {
+        received_at: at.try_into().map_err(|_| foreign())?,
+        id: id.parse::<i64>().map_err(|_| foreign())?.into(),
+    })
 }
 
 /// Generated at first use, so a restart ends all walks.

@@ -159,8 +159,8 @@ pub async fn list(
         until: query.until,
     };
     let filter = selection.filter((service.clock)())?;
-    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
-    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
+    let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id.get());
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next)))
 }
@@ -205,7 +205,7 @@ pub async fn body(
 }
 
 async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, ApiError> {
-    service.store.reads().rejection(id.0).await?.ok_or_else(|| gone(id.0))
+    service.store.reads().rejection(id.0.into()).await?.ok_or_else(|| gone(id.0))
 }
 
 fn gone(id: i64) -> ApiError {
@@ -246,8 +246,8 @@ impl RejectionHead {
         let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
-            id: head.id,
-            received_at: head.received_at,
+            id: head.id.get(),
+            received_at: head.received_at.to_string(),
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
             explanation: cause.map_or(explanation::UNKNOWN, explanation::of),

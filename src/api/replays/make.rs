@@ -21,7 +21,8 @@ use super::{Replay, ReplayFilter, stored};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{
-    self, ConfirmationState, MessageFilter, NewReplay, ReplayScope, StoredMessage, TargetState as StoredState,
+    self, ConfirmationState, DeliveryId, MessageFilter, MessageId, NewReplay, ReplayScope, StoredMessage,
+    TargetId, TargetState as StoredState,
 };
 
 const DEFAULT_RATE: u32 = 50;
@@ -161,8 +162,8 @@ pub async fn create(
     }
     let to = To::of(&service, request.target, request.url).await?;
     let newest = service.store.reads().newest_message().await?;
-    let through = request.through.map_or(newest, |through| through.min(newest));
-    let filter = MessageFilter { dead_at: to.target().filter(|_| filter.dead), ..filter };
+    let through = request.through.map_or(newest, |through| newest.min(through.into()));
+    let filter = MessageFilter { dead_at: to.target().map(TargetId::from).filter(|_| filter.dead), ..filter };
     let to_where_it_died = filter.dead && !matches!(to, To::Url(_));
     let scope = ReplayScope { filter, target_owner: to.owner(), to_where_it_died, through };
     let reads = service.store.reads();
@@ -172,7 +173,13 @@ pub async fn create(
     let Some(confirmed) = request.confirm else {
         let dead_letter = |letters| DeadLetters::of(letters, to_where_it_died);
         let dead_letters = counted.dead_letters.into_iter().map(dead_letter).collect();
-        let reply = ReplayCount { count, confirm: count, through, filter: filter.into(), dead_letters };
+        let reply = ReplayCount {
+            count,
+            confirm: count,
+            through: through.get(),
+            filter: filter.into(),
+            dead_letters,
+        };
         return Ok(HttpResponse::Ok().json(reply));
     };
     if confirmed != count {
@@ -181,7 +188,7 @@ pub async fn create(
     let target = to.into_target(&service).await?.map(|target| target.id);
     let new = NewReplay { filter, target, rate, through: Some(through) };
     let id = service.store.delivery_queue().create_replay(new, now).await?;
-    let replay = Replay::of(stored(&service, id).await?, Role::Admin);
+    let replay = Replay::of(stored(&service, id.get()).await?, Role::Admin);
     let location = (LOCATION, format!("/api/v1/replays/{id}"));
     Ok(HttpResponse::Created().insert_header(location).json(replay))
 }
@@ -214,8 +221,9 @@ pub async fn replay_one(
             service.store.reads().targets_for(&head.event, head.owner.as_deref(), message.payload())
         }
     };
-    let made = service.store.delivery_queue().deliver_again(id.0, targets, (service.clock)()).await?;
-    let delivery_ids = made.ok_or_else(|| no_such_message(id.0))?;
+    let made = service.store.delivery_queue().deliver_again(id.0.into(), targets, (service.clock)()).await?;
+    let made = made.ok_or_else(|| no_such_message(id.0))?;
+    let delivery_ids = made.into_iter().map(DeliveryId::get).collect();
     Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
 }
 
@@ -233,14 +241,14 @@ pub async fn retry(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let old = deliveries::stored(&service, id.0).await?;
-    let message = message_to_replay(&service, old.message).await?;
-    let target = targets::stored(&service, old.target).await?;
+    let message = message_to_replay(&service, old.message.get()).await?;
+    let target = targets::stored(&service, old.target.get()).await?;
     refuse_removed(&target)?;
     refuse_other_owner(&target, &message)?;
     let made =
         service.store.delivery_queue().deliver_again(old.message, vec![target.id], (service.clock)()).await?;
-    let new = made.and_then(|ids| ids.first().copied()).ok_or_else(|| no_such_message(old.message))?;
-    let delivery = deliveries::stored(&service, new).await?;
+    let new = made.and_then(|ids| ids.first().copied()).ok_or_else(|| no_such_message(old.message.get()))?;
+    let delivery = deliveries::stored(&service, new.get()).await?;
     let location = (LOCATION, format!("/api/v1/deliveries/{new}"));
     Ok(HttpResponse::Created().insert_header(location).json(Delivery::from(delivery)))
 }
@@ -271,7 +279,7 @@ impl To {
 
     fn target(&self) -> Option<i64> {
         match self {
-            Self::Target(target) => Some(target.id),
+            Self::Target(target) => Some(target.id.get()),
             Self::WhoWouldGetItToday | Self::Url(_) => None,
         }
     }
@@ -296,7 +304,7 @@ impl To {
 impl DeadLetters {
     fn of(letters: store::DeadLetterCount, to_where_it_died: bool) -> Self {
         Self {
-            target_id: letters.target,
+            target_id: letters.target.get(),
             target: letters.name,
             target_state: letters.state.into(),
             deliveries: letters.deliveries,
@@ -307,7 +315,7 @@ impl DeadLetters {
 
 /// Returns a message that may be delivered.
 async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
-    let message = service.store.reads().message(id).await?.ok_or_else(|| no_such_message(id))?;
+    let message = service.store.reads().message(id.into()).await?.ok_or_else(|| no_such_message(id))?;
     match message.head.confirmation.as_deref() {
         None => Ok(message),
         Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
@@ -347,11 +355,11 @@ fn refuse_other_owner(target: &store::StoredTarget, message: &StoredMessage) -> 
     )))
 }
 
-fn checked_ids(ids: Vec<i64>) -> Result<Vec<i64>, ApiError> {
+fn checked_ids(ids: Vec<i64>) -> Result<Vec<MessageId>, ApiError> {
     if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id < 1) {
         return Err(wrong("ids", "must be 1 to 1000 ids of messages"));
     }
-    Ok(ids)
+    Ok(ids.into_iter().map(MessageId::from).collect())
 }
 
 fn wrong(field: &'static str, problem: &str) -> ApiError {

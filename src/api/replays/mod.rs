@@ -82,8 +82,8 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
-    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
+    let found = service.store.reads().replays(paging.cursor.map(Into::into), paging.limit).await?;
+    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id.get());
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
     Ok(web::Json(Page { items, next_cursor }))
 }
@@ -114,7 +114,7 @@ pub async fn cancel(
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
     stored(&service, id.0).await?;
-    let was_running = service.store.delivery_queue().cancel_replay(id.0, (service.clock)()).await?;
+    let was_running = service.store.delivery_queue().cancel_replay(id.0.into(), (service.clock)()).await?;
     let replay = stored(&service, id.0).await?;
     if !was_running {
         let state = replay.state.name();
@@ -124,7 +124,7 @@ pub async fn cancel(
 }
 
 async fn stored(service: &Service, id: i64) -> Result<store::StoredReplay, ApiError> {
-    let found = service.store.reads().replay(id).await?;
+    let found = service.store.reads().replay(id.into()).await?;
     found.ok_or_else(|| {
         ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
     })
@@ -135,17 +135,17 @@ impl Replay {
         let mut filter = ReplayFilter::from(replay.filter);
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {
-            id: replay.id,
-            created_at: replay.created_at,
+            id: replay.id.get(),
+            created_at: replay.created_at.to_string(),
             filter,
-            target_id: replay.target,
+            target_id: replay.target.map(store::TargetId::get),
             rate: replay.rate,
             state: replay.state.into(),
-            position: replay.position,
-            through: replay.through,
+            position: replay.position.get(),
+            through: replay.through.get(),
             messages: replay.messages,
             deliveries: replay.deliveries,
-            updated_at: replay.updated_at,
+            updated_at: replay.updated_at.to_string(),
         }
     }
 }
@@ -153,6 +153,8 @@ impl Replay {
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
         let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
-        Self { ids, since, until, source, event, owner, text, dead }
+        let shown = |at: store::Timestamp| at.to_string();
+        let ids = ids.into_iter().map(store::MessageId::get).collect();
+        Self { ids, since: since.map(shown), until: until.map(shown), source, event, owner, text, dead }
     }
 }

@@ -197,7 +197,7 @@ pub async fn patch(
         change.apply(settings);
         secrets.headers = new_headers.unwrap_or_else(|| std::mem::take(&mut secrets.headers));
     };
-    let changed = service.store.target_registry().change_target(id.0, apply, (service.clock)()).await;
+    let changed = service.store.target_registry().change_target(id.0.into(), apply, (service.clock)()).await;
     let changed = changed.map_err(|refused| told(refused, &settings.name))?;
     Ok(web::Json(details(&service, changed, Role::Admin).await?))
 }
@@ -283,7 +283,7 @@ async fn make(
     let name = settings.name.clone();
     let new = store::TargetDraft { kind: TargetKind::Http, origin, settings, secrets: Some(secrets) };
     let id = service.store.target_registry().create_target(new, (service.clock)()).await;
-    stored(service, id.map_err(|refused| told(refused, &name))?).await
+    stored(service, id.map_err(|refused| told(refused, &name))?.get()).await
 }
 
 /// Checks the rules for all targets, from the environment and from the API.

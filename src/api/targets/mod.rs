@@ -136,7 +136,7 @@ pub async fn list(
 ) -> Result<web::Json<Page<Target>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
     let all = service.store.reads().targets().await?;
-    let all = all.into_iter().map(|target| (target.id, Target::of(target, role))).collect();
+    let all = all.into_iter().map(|target| (target.id.get(), Target::of(target, role))).collect();
     let (items, next_cursor) = paging.of_all(all);
     Ok(web::Json(Page { items, next_cursor }))
 }
@@ -204,7 +204,7 @@ pub async fn remove(
     let done = service
         .store
         .target_registry()
-        .set_target_state(id.0, store::TargetState::Removed, reason, now)
+        .set_target_state(id.0.into(), store::TargetState::Removed, reason, now)
         .await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     // Disconnects the client, if the target is a listener.
@@ -218,7 +218,7 @@ pub async fn remove(
 pub fn drop_pending(service: &web::Data<Service>, target: i64) {
     let service = service.clone();
     rt::spawn(request_id::for_task(async move {
-        match service.store.delivery_queue().drop_pending_of_removed(target, (service.clock)()).await {
+        match service.store.delivery_queue().drop_pending_of_removed(target.into(), (service.clock)()).await {
             Ok(0) => {}
             Ok(1) => log::info!("target={target}: removed, 1 pending delivery dropped"),
             Ok(dropped) => log::info!("target={target}: removed, {dropped} pending deliveries dropped"),
@@ -240,7 +240,8 @@ async fn set_state(
             format!("{} is a listener, which is served while somebody is connected.", target.settings.name);
         return Err(ApiError::NotChangeable(problem));
     }
-    let done = service.store.target_registry().set_target_state(id.0, state, None, (service.clock)()).await;
+    let done =
+        service.store.target_registry().set_target_state(id.0.into(), state, None, (service.clock)()).await;
     done.map_err(|refused| told(refused, &target.settings.name))?;
     let target = stored(service, id.0).await?;
     Ok(web::Json(details(service, target, Role::Admin).await?))
@@ -251,7 +252,7 @@ async fn set_state(
 /// # Errors
 /// If it does not exist.
 pub async fn stored(service: &Service, id: i64) -> Result<store::StoredTarget, ApiError> {
-    service.store.reads().target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
+    service.store.reads().target(id.into()).await?.ok_or_else(|| no_such_target(&id.to_string()))
 }
 
 fn no_such_target(text: &str) -> ApiError {
@@ -264,7 +265,7 @@ fn no_such_target(text: &str) -> ApiError {
 /// If it does not exist.
 pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>, ApiError> {
     let Some(text) = text else { return Ok(None) };
-    Ok(Some(named(service, text).await?.id))
+    Ok(Some(named(service, text).await?.id.get()))
 }
 
 /// Finds a target by id or name.
@@ -272,8 +273,8 @@ pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>,
 /// # Errors
 /// If it does not exist.
 pub async fn named(service: &Service, text: &str) -> Result<store::StoredTarget, ApiError> {
-    let by_id = match text.parse() {
-        Ok(id) => service.store.reads().target(id).await?,
+    let by_id = match text.parse::<i64>() {
+        Ok(id) => service.store.reads().target(id.into()).await?,
         Err(_) => None,
     };
     let found = match by_id {
@@ -292,7 +293,11 @@ async fn details(
     Ok(TargetDetails {
         target: Target::of(target, role),
         header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
-        secrets: secrets.secrets.into_iter().map(|secret| TargetSecret { until: secret.until }).collect(),
+        secrets: secrets
+            .secrets
+            .into_iter()
+            .map(|secret| TargetSecret { until: secret.until.map(|at| at.to_string()) })
+            .collect(),
     })
 }
 
@@ -329,12 +334,12 @@ impl Target {
     fn of(target: store::StoredTarget, role: Role) -> Self {
         let settings = target.settings;
         Self {
-            id: target.id,
+            id: target.id.get(),
             name: settings.name,
             kind: target.kind.into(),
             origin: target.origin.into(),
             state: target.state.into(),
-            state_since: target.state_since,
+            state_since: target.state_since.to_string(),
             state_reason: target.state_reason,
             owner: settings.owner,
             events: settings.events.iter().map(Pattern::to_string).collect(),
@@ -345,8 +350,8 @@ impl Target {
             order: settings.ordering.into(),
             rate: settings.rate.map(DeliveryRate::to_text),
             timeout_seconds: settings.timeout.as_secs(),
-            created_at: target.created_at,
-            updated_at: target.updated_at,
+            created_at: target.created_at.to_string(),
+            updated_at: target.updated_at.to_string(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::super::whole;
 use super::{TargetSecret, refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
-use crate::store::{self, TargetKind, random, timestamp};
+use crate::store::{self, TargetKind, Timestamp, random};
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
@@ -77,15 +77,16 @@ pub async fn rotate(
     let newest = secret.clone();
     let registry = service.store.target_registry();
     let rotated = registry.change_target(
-        id.0,
+        id.0.into(),
         move |_, secrets| {
             secrets.secrets = rotated(std::mem::take(&mut secrets.secrets), newest, overlap, now);
         },
         now,
     );
     rotated.await.map_err(|refused| told(refused, &target.settings.name))?;
-    let all = service.store.reads().target_secrets(id.0).await?.secrets;
-    let secrets = all.into_iter().map(|secret| TargetSecret { until: secret.until }).collect();
+    let all = service.store.reads().target_secrets(id.0.into()).await?.secrets;
+    let secrets =
+        all.into_iter().map(|secret| TargetSecret { until: secret.until.map(|at| at.to_string()) }).collect();
     Ok(web::Json(Rotated { secret, secrets }))
 }
 
@@ -96,10 +97,10 @@ fn rotated(
     overlap_seconds: u32,
     now: OffsetDateTime,
 ) -> Vec<store::StoredSecret> {
-    let end = timestamp::to_text(now + Duration::seconds(i64::from(overlap_seconds)));
-    let now = timestamp::to_text(now);
+    let end = Timestamp::from(now + Duration::seconds(i64::from(overlap_seconds)));
+    let now = Timestamp::from(now);
     let older = before.into_iter().filter(|old| old.secret != newest).filter_map(|old| {
-        let until = old.until.map_or(end.clone(), |until| until.min(end.clone()));
+        let until = old.until.map_or(end, |until| until.min(end));
         (until > now).then_some(store::StoredSecret { until: Some(until), ..old })
     });
     let older: Vec<_> = older.take(MAX_SECRETS - 1).collect();
@@ -143,7 +144,10 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-22 14:31:00 UTC);
 
     fn shown(secrets: &[store::StoredSecret]) -> Vec<(&str, Option<&str>)> {
-        secrets.iter().map(|secret| (secret.secret.as_str(), secret.until.as_deref())).collect()
+        secrets
+            .iter()
+            .map(|secret| (secret.secret.as_str(), secret.until.as_ref().map(Timestamp::as_str)))
+            .collect()
     }
 
     #[test]

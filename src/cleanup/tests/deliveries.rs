@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, ConfirmationOutcome, DeliveryFilter, DeliveryOrdering, DeliveryState,
-    Disposition, Origin, RetentionRule, Settlement, StoredSecret, TargetDraft, TargetKind, TargetSecrets,
-    TargetSettings,
+    AttemptOutcome, AttemptRecord, ConfirmationOutcome, DeliveryFilter, DeliveryId, DeliveryOrdering,
+    DeliveryState, Disposition, MessageId, Origin, RetentionRule, Settlement, StoredSecret, TargetDraft,
+    TargetId, TargetKind, TargetSecrets, TargetSettings,
 };
 
 pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
@@ -30,22 +30,22 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
 }
 
 impl CleanupSetup {
-    pub async fn target(&self, kind: TargetKind, origin: Origin) -> i64 {
+    pub async fn target(&self, kind: TargetKind, origin: Origin) -> TargetId {
         self.number.set(self.number.get() + 1);
         let name = format!("target-{}", self.number.get());
         self.store.target_registry().create_target(new_target(&name, kind, origin), NOW).await.unwrap()
     }
 
     /// Creates a pending delivery and returns its id.
-    pub async fn deliver(&self, message: i64, target: i64, at: OffsetDateTime) -> i64 {
+    pub async fn deliver(&self, message: MessageId, target: TargetId, at: OffsetDateTime) -> DeliveryId {
         self.store.delivery_queue().deliver_again(message, vec![target], at).await.unwrap().unwrap()[0]
     }
 
-    pub async fn attempt(&self, delivery: i64, next: Disposition, at: OffsetDateTime) {
+    pub async fn attempt(&self, delivery: DeliveryId, next: Disposition, at: OffsetDateTime) {
         let record = AttemptRecord {
             delivery,
             number: 1,
-            began_at: timestamp::to_text(at),
+            began_at: Timestamp::from(at),
             took_ms: 5,
             outcome: if next == Disposition::Delivered {
                 AttemptOutcome::Delivered
@@ -60,15 +60,15 @@ impl CleanupSetup {
         self.store.delivery_queue().record_attempts(Arc::new(vec![record]), at).await.unwrap();
     }
 
-    pub async fn state(&self, delivery: i64) -> Option<DeliveryState> {
+    pub async fn state(&self, delivery: DeliveryId) -> Option<DeliveryState> {
         self.store.reads().delivery(delivery).await.unwrap().map(|delivery| delivery.state)
     }
 
-    pub async fn attempts(&self, delivery: i64) -> usize {
+    pub async fn attempts(&self, delivery: DeliveryId) -> usize {
         self.store.reads().attempts(delivery).await.unwrap().len()
     }
 
-    async fn http(&self) -> i64 {
+    async fn http(&self) -> TargetId {
         self.target(TargetKind::Http, Origin::Api).await
     }
 }
@@ -189,7 +189,7 @@ fn delivered_ones_are_deleted_with_attempts_before_message() {
         let (delivered, pending) =
             (setup.deliver(message, target, NOW).await, setup.deliver(message, target, NOW).await);
         setup.attempt(delivered, Disposition::Delivered, NOW).await;
-        let again = Disposition::Again { at: timestamp::to_text(NOW), ordering: DeliveryOrdering::Any };
+        let again = Disposition::Again { at: Timestamp::from(NOW), ordering: DeliveryOrdering::Any };
         setup.attempt(pending, again, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.deliveries, 0);
@@ -208,7 +208,8 @@ fn replay_during_deletion_retains_the_message() {
         let target = setup.http().await;
         let message = setup.keep_one(3 * DAY).await;
         while !setup.store.cleanup().merge_keys(message).await.unwrap() {}
-        let found = setup.store.cleanup().oldest_messages(0, 10, RetentionRule::default()).await.unwrap();
+        let found =
+            setup.store.cleanup().oldest_messages(0.into(), 10, RetentionRule::default()).await.unwrap();
         assert_eq!(found.ids, [message]);
         let delivery = setup.deliver(message, target, NOW).await;
         let step = setup.store.cleanup().delete_messages(found.ids, RetentionRule::default()).await.unwrap();
@@ -235,7 +236,7 @@ fn message_with_many_deliveries_is_deleted_in_short_steps() {
                 (1..=3).map(|number| AttemptRecord {
                     delivery: *delivery,
                     number,
-                    began_at: timestamp::to_text(NOW),
+                    began_at: Timestamp::from(NOW),
                     took_ms: 1,
                     outcome: AttemptOutcome::Delivered,
                     status: None,
@@ -264,7 +265,7 @@ fn asked_about(age: Duration, id: &str) -> NewMessage {
     NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
 }
 
-pub async fn settle(setup: &CleanupSetup, message: i64, settlement: Settlement, at: OffsetDateTime) {
+pub async fn settle(setup: &CleanupSetup, message: MessageId, settlement: Settlement, at: OffsetDateTime) {
     let asked = ConfirmationOutcome {
         message,
         tries: 1,
@@ -283,11 +284,11 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
         assert_eq!(setup.left().await, 1);
-        settle(&setup, 1, Settlement::Confirmed, NOW).await;
+        settle(&setup, 1.into(), Settlement::Confirmed, NOW).await;
         // It has no delivery that could end.
         run_at(&mut cleaner, &setup, MINUTE).await;
         assert_eq!(setup.left().await, 0);
-        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1.into()).await, Ok(None));
     });
 }
 
@@ -298,13 +299,13 @@ fn unconfirmed_messages_are_deleted_after_a_day() {
         for id in ["refused", "awaiting", "confirmed"] {
             setup.keep_message(asked_about(Duration::ZERO, id)).await;
         }
-        settle(&setup, 1, Settlement::Refused, NOW).await;
-        settle(&setup, 3, Settlement::Confirmed, NOW).await;
+        settle(&setup, 1.into(), Settlement::Refused, NOW).await;
+        settle(&setup, 3.into(), Settlement::Confirmed, NOW).await;
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         assert_eq!(run_at(&mut cleaner, &setup, DAY).await.messages, 0);
         assert_eq!(run_at(&mut cleaner, &setup, DAY + MINUTE).await.messages, 1);
         assert_eq!(setup.ids_left().await, [2, 3]);
-        assert_eq!(setup.store.reads().confirmation(1).await, Ok(None));
+        assert_eq!(setup.store.reads().confirmation(1.into()).await, Ok(None));
     });
 }
 

@@ -1,14 +1,14 @@
 //! The size limit: which messages are deleted, which stay, and when new ones are rejected.
 
 use super::*;
-use crate::store::{DeliveryState, Disposition, NewRejection, Origin, RejectionKind, TargetKind};
+use crate::store::{DeliveryState, Disposition, MessageId, NewRejection, Origin, RejectionKind, TargetKind};
 
 const LIMIT: u64 = 4_000_000;
 const BODY: usize = 20_000;
 
 impl CleanupSetup {
     /// Stores large messages and returns their ids.
-    pub async fn keep_large(&self, count: usize) -> Vec<i64> {
+    pub async fn keep_large(&self, count: usize) -> Vec<MessageId> {
         let body = format!("\"{}\"", "x".repeat(BODY));
         let mut ids = Vec::new();
         for _ in 0..count {
@@ -64,8 +64,11 @@ fn released_message_is_retained_from_its_release() {
         }
         let late = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "late") };
         let old = NewMessage { received_at: now - 10 * DAY, ..message("acme", Duration::ZERO, "1", "old") };
-        assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
-        assert_eq!(setup.store.ingest().release(1, late, until).await, Ok(Receipt::New { id: 2 }));
+        assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1.into() });
+        assert_eq!(
+            setup.store.ingest().release(1.into(), late, until).await,
+            Ok(Receipt::New { id: 2.into() })
+        );
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
         let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
@@ -133,7 +136,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
                 > 40
         );
         assert!(!setup.is_refused().await);
-        assert!(setup.ids_left().await.contains(&250));
+        assert!(setup.ids_left().await.contains(&250.into()));
     });
 }
 
@@ -222,7 +225,11 @@ fn size_limit_deletes_no_message_too_many() {
             assert!(used <= limit, "{name}: {used} bytes");
             let left = setup.ids_left().await;
             assert_eq!(left.len() + outcome.messages, sizes.len(), "{name}");
-            assert_eq!(left.first(), Some(&(outcome.messages as i64 + 1)), "{name}: the oldest go first");
+            assert_eq!(
+                left.first(),
+                Some(&(outcome.messages as i64 + 1).into()),
+                "{name}: the oldest go first"
+            );
             // The database would have exceeded its limit with the newest deleted message.
             let last_deleted = sizes[outcome.messages - 1] as u64;
             assert!(used + last_deleted + PAGES_BESIDE_BODY > limit, "{name}: {used} bytes, {outcome:?}");

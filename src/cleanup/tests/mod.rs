@@ -14,8 +14,8 @@ use super::guard::CONFIRMED;
 use super::*;
 use crate::config::Retention;
 use crate::store::{
-    self, ConfirmationRequest, Identity, IngestError, MessageContent, NewMessage, Receipt, StepResult, Store,
-    StoreOptions, Unavailable, timestamp,
+    self, ConfirmationRequest, Identity, IngestError, MessageContent, MessageId, NewMessage, Receipt,
+    StepResult, Store, StoreOptions, Timestamp, Unavailable,
 };
 
 mod deliveries;
@@ -52,7 +52,7 @@ impl CleanupSetup {
     }
 
     /// Stores a message and returns its id.
-    async fn keep_one(&self, age: Duration) -> i64 {
+    async fn keep_one(&self, age: Duration) -> MessageId {
         match self.keep("acme", age, "1").await {
             Receipt::New { id } => id,
             other => panic!("{other:?}"),
@@ -67,7 +67,7 @@ impl CleanupSetup {
         self.ids_left().await.len()
     }
 
-    async fn ids_left(&self) -> Vec<i64> {
+    async fn ids_left(&self) -> Vec<MessageId> {
         let filter = store::MessageFilter::default();
         let page = self.store.reads().messages(filter, store::Direction::OldestFirst, None, 100_000).await;
         page.unwrap().messages.iter().map(|message| message.id).collect()
@@ -179,7 +179,7 @@ fn key_of_deleted_message_is_retained_for_a_week() {
         cleaner.run_once(&setup.store.cleanup(), NOW + 6 * DAY, 6 * DAY).await.unwrap();
         assert_eq!(
             setup.keep_with_id("acme", Duration::ZERO, "1", "the id").await,
-            Receipt::Duplicate { of: 1 }
+            Receipt::Duplicate { of: 1.into() }
         );
     });
 }
@@ -209,7 +209,7 @@ fn size_limit_deletes_oldest_and_returns_space() {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(4_000_000));
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert!(outcome.messages > 200, "{outcome:?}");
-        assert_eq!(setup.ids_left().await.last(), Some(&500));
+        assert_eq!(setup.ids_left().await.last(), Some(&500.into()));
         let (used, free) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
         assert!(used <= 4_000_000 && free <= 2_000_000, "{used} used, {free} free");
         setup.store.close(Duration::from_secs(10)).await;
@@ -227,7 +227,7 @@ fn clock_jump_stops_deletion_until_confirmed() {
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(60)).await.unwrap();
         assert!(outcome.paused.is_some());
         assert_eq!(setup.left().await, 1);
-        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(later), later)
+        store::write_setting_offline(setup.store.path(), CONFIRMED, Timestamp::from(later).as_str(), later)
             .unwrap();
         let outcome = cleaner.run_once(&setup.store.cleanup(), later, Duration::from_secs(61)).await.unwrap();
         assert_eq!(outcome.messages, 1);
@@ -287,7 +287,8 @@ fn clock_set_back_over_restart_ignores_old_confirmation() {
         cleaner(keep, &[], None).run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let earlier = NOW - 2 * DAY;
         let old = NOW - 20 * DAY;
-        store::write_setting_offline(setup.store.path(), CONFIRMED, &timestamp::to_text(old), old).unwrap();
+        store::write_setting_offline(setup.store.path(), CONFIRMED, Timestamp::from(old).as_str(), old)
+            .unwrap();
         let policy = policy(Retention::For(DAY));
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, earlier, Duration::ZERO);
         let outcome = restarted.run_once(&setup.store.cleanup(), earlier, Duration::ZERO).await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::deliveries::settle;
 use super::*;
-use crate::store::{Disposition, Origin, Settlement, TargetKind, test_support};
+use crate::store::{Disposition, MessageId, Origin, Settlement, TargetKind, test_support};
 
 const LIMIT: u64 = 4_000_000;
 const BODY_BYTES: usize = 20_000;
@@ -13,7 +13,7 @@ fn body() -> String {
 }
 
 impl CleanupSetup {
-    async fn keep_awaiting(&self, count: usize) -> Vec<i64> {
+    async fn keep_awaiting(&self, count: usize) -> Vec<MessageId> {
         let mut ids = Vec::new();
         for _ in 0..count {
             self.number.set(self.number.get() + 1);
@@ -69,7 +69,7 @@ fn message_asked_about_again_stays() {
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let awaiting = setup.keep_awaiting(250).await;
         make_room(&mut cleaner, &setup, Duration::ZERO).await;
-        settle(&setup, awaiting[0], Settlement::Again { at: timestamp::to_text(NOW + MINUTE) }, NOW).await;
+        settle(&setup, awaiting[0], Settlement::Again { at: Timestamp::from(NOW + MINUTE) }, NOW).await;
         assert_eq!(setup.store.cleanup().take_settlements().messages, [0_i64; 0]);
         settle(&setup, awaiting[0], Settlement::Confirmed, NOW + MINUTE).await;
         assert_eq!(make_room(&mut cleaner, &setup, 2 * MINUTE).await, 1);
@@ -101,8 +101,8 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
             let target = setup.target(TargetKind::Http, Origin::Api).await;
             let mut cleaner = cleaner(retention, &[], limit);
             let old = NewMessage { received_at: NOW - 300 * DAY, ..message("acme", DAY, &body(), "old") };
-            assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1 });
-            let mut deliveries = vec![setup.deliver(1, target, NOW).await];
+            assert_eq!(setup.keep_message(old).await, Receipt::New { id: 1.into() });
+            let mut deliveries = vec![setup.deliver(1.into(), target, NOW).await];
             for id in setup.keep_large(250).await {
                 deliveries.push(setup.deliver(id, target, NOW).await);
             }
@@ -112,7 +112,7 @@ fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
             let now = NOW + 10 * MINUTE - set_back;
             let outcome = cleaner.run_once(&setup.store.cleanup(), now, 10 * MINUTE).await.unwrap();
             assert_eq!(outcome.messages, 1, "{limit:?}");
-            assert_eq!(setup.ids_left().await.first(), Some(&2));
+            assert_eq!(setup.ids_left().await.first(), Some(&2.into()));
         });
     }
 }

@@ -2,16 +2,23 @@
 
 use super::*;
 use crate::store::{
-    DeliveryState, Disposition, MessageFilter, NewReplay, Origin, ReplayStep, TargetKind, TargetState,
+    DeliveryId, DeliveryState, Disposition, MessageFilter, NewReplay, Origin, ReplayStep, TargetId,
+    TargetKind, TargetState,
 };
 
 impl CleanupSetup {
-    async fn set_state(&self, target: i64, state: TargetState, reason: Option<&str>, at: OffsetDateTime) {
+    async fn set_state(
+        &self,
+        target: TargetId,
+        state: TargetState,
+        reason: Option<&str>,
+        at: OffsetDateTime,
+    ) {
         let reason = reason.map(str::to_owned);
         self.store.target_registry().set_target_state(target, state, reason, at).await.unwrap();
     }
 
-    async fn outcome_of(&self, delivery: i64) -> (DeliveryState, Option<String>) {
+    async fn outcome_of(&self, delivery: DeliveryId) -> (DeliveryState, Option<String>) {
         let delivery = self.store.reads().delivery(delivery).await.unwrap().unwrap();
         (delivery.state, delivery.outcome)
     }
@@ -122,7 +129,7 @@ fn replay_target_is_removed_after_an_idle_day() {
         assert_eq!(state().await, TargetState::Active, "the replay is running");
         let step = ReplayStep {
             replay,
-            from: 0,
+            from: 0.into(),
             to: message,
             messages: vec![(message, vec![target])],
             is_of_dead: false,
@@ -174,7 +181,7 @@ fn finished_replays_are_deleted_after_a_month() {
             let replay = NewReplay { filter: MessageFilter::default(), target: None, rate: 1, through: None };
             setup.store.delivery_queue().create_replay(replay, NOW).await.unwrap();
         }
-        assert_eq!(setup.store.delivery_queue().cancel_replay(1, NOW).await, Ok(true));
+        assert_eq!(setup.store.delivery_queue().cancel_replay(1.into(), NOW).await, Ok(true));
         let mut cleaner = cleaner(Retention::Keep, &[], None);
         let mut left = Vec::new();
         for days in [29, 31] {

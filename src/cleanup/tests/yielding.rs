@@ -1,18 +1,18 @@
 //! Above the size limit, which targets' pending deliveries yield to new messages.
 
 use super::*;
-use crate::store::{DeliveryState, Origin, Pattern, TargetKind, TargetState};
+use crate::store::{DeliveryState, Origin, Pattern, TargetId, TargetKind, TargetState};
 
 const LIMIT: u64 = 4_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl CleanupSetup {
-    async fn listener(&self, is_connected: bool) -> i64 {
+    async fn listener(&self, is_connected: bool) -> TargetId {
         self.listener_to("laptop", Vec::new(), is_connected).await
     }
 
-    async fn listener_to(&self, name: &str, events: Vec<Pattern>, is_connected: bool) -> i64 {
+    async fn listener_to(&self, name: &str, events: Vec<Pattern>, is_connected: bool) -> TargetId {
         let opened =
             self.store.listener_registry().open_listener(name.to_owned(), events, None, NOW).await.unwrap();
         self.store
@@ -34,13 +34,13 @@ impl CleanupSetup {
 
     /// Returns the pending deliveries of each target that holds messages above the size limit.
     async fn holders(&self) -> Vec<u64> {
-        let paused_before = timestamp::to_text(NOW - DAY);
+        let paused_before = Timestamp::from(NOW - DAY);
         let holders = self.store.cleanup().room_holders(paused_before.clone()).await.unwrap();
         assert_eq!(self.store.cleanup().is_room_held(paused_before).await.unwrap(), !holders.is_empty());
         holders.iter().map(|one| one.pending).collect()
     }
 
-    async fn in_state(&self, state: TargetState, origin: Origin, since: OffsetDateTime) -> i64 {
+    async fn in_state(&self, state: TargetState, origin: Origin, since: OffsetDateTime) -> TargetId {
         let target = self.target(TargetKind::Http, origin).await;
         self.store.target_registry().set_target_state(target, state, None, since).await.unwrap();
         target
@@ -48,7 +48,7 @@ impl CleanupSetup {
 
     /// Stores more messages than fit, all pending for these targets. Returns whether new ones are
     /// rejected.
-    async fn is_full_with(&self, targets: &[i64]) -> bool {
+    async fn is_full_with(&self, targets: &[TargetId]) -> bool {
         let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
         cleaner.run_once(&self.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let body = format!("\"{}\"", "x".repeat(20_000));
@@ -105,8 +105,8 @@ fn expendable_targets_yield_and_others_do_not() {
             let left = setup.ids_left().await;
             assert_eq!(setup.holders().await.is_empty(), yields, "{what}");
             let (used, _) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
-            assert!(left.contains(&250), "{what}: the newest stays");
-            assert_eq!((left.contains(&1), used <= LIMIT), (!yields, yields), "{what}");
+            assert!(left.contains(&250.into()), "{what}: the newest stays");
+            assert_eq!((left.contains(&1.into()), used <= LIMIT), (!yields, yields), "{what}");
             // The rest nearly fills the limit, so only the necessary part was deleted.
             assert!(!yields || used > LIMIT * 9 / 10 - 200_000, "{what}: {used}");
         }

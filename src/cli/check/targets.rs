@@ -166,7 +166,7 @@ fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> O
 pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
     let warning = |target: &IdleTarget| {
         let IdleTarget { name, state_since, pending, .. } = target;
-        let since = seconds(state_since);
+        let since = seconds(state_since.as_str());
         let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let deliveries = if *pending == 1 { "delivery" } else { "deliveries" };
         let advice = match target.needs_secret {

@@ -29,7 +29,7 @@ pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
         ("HOOK_QUERY", attempt.message.query_without_content().unwrap_or_else(|| or_empty(&head.query))),
         ("HOOK_CONTENT_TYPE", content_type(attempt.message)),
         ("HOOK_CONTENT_ENCODING", header(attempt.message, "content-encoding").unwrap_or_default()),
-        ("HOOK_RECEIVED_AT", head.received_at.clone()),
+        ("HOOK_RECEIVED_AT", head.received_at.to_string()),
         ("HOOK_REMOTE_IP", head.remote_ip.clone()),
     ];
     values.into_iter().map(|(name, value)| (name, cleaned(&value))).collect()

@@ -14,8 +14,8 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn message(body: &[u8]) -> StoredMessage {
     let head = MessageRow {
-        id: 7,
-        received_at: "2026-11-22T14:31:00.000000Z".to_owned(),
+        id: 7.into(),
+        received_at: "2026-11-22T14:31:00.000000Z".try_into().unwrap(),
         source: "github".to_owned(),
         event: "github.issues.opened".to_owned(),
         owner: None,
@@ -48,7 +48,7 @@ async fn attempt(words: &[&str], body: &[u8], timeout: Duration) -> AttemptResul
     let message = message(body);
     let attempt = AttemptRequest {
         message: &message,
-        delivery: 8,
+        delivery: 8.into(),
         number: 3,
         webhook_id: "msg_instance_7",
         target: "deploy",

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::super::schedule::next_try_after;
 use crate::providers::ConfirmResult;
-use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, timestamp};
+use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, Timestamp};
 
 /// "Not found" answers required before a message is rejected, because a provider's API can be
 /// slower than its webhook.
@@ -55,7 +55,7 @@ pub fn asked(
     let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, ConfirmationAnswer::Unknown(_))));
     let again =
         |reason: String, retry_after: Option<Duration>| match next_try_after(tries, jitter, retry_after) {
-            Some(pause) => (Settlement::Again { at: timestamp::to_text(now + pause) }, reason),
+            Some(pause) => (Settlement::Again { at: Timestamp::from(now + pause) }, reason),
             None => (Settlement::Refused, format!("{reason}, after {tries} tries")),
         };
     let (settlement, reason) = match answer {
@@ -80,7 +80,7 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-25 08:00:00 UTC);
 
     fn due(tries: u32, unknowns: u32) -> DueConfirmation {
-        DueConfirmation { message: 7, source: "pay".to_owned(), tries, unknowns, request: None }
+        DueConfirmation { message: 7.into(), source: "pay".to_owned(), tries, unknowns, request: None }
     }
 
     fn unknown() -> ConfirmationAnswer {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn again(seconds: u64) -> Settlement {
-        Settlement::Again { at: timestamp::to_text(NOW + Duration::from_secs(seconds)) }
+        Settlement::Again { at: Timestamp::from(NOW + Duration::from_secs(seconds)) }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::Config;
 use crate::outbound::Client;
 use crate::providers::Question;
-use crate::store::{ConfirmationRequest, ConfirmationState, StoredConfirmation};
+use crate::store::{ConfirmationRequest, ConfirmationState, MessageId, StoredConfirmation};
 
 /// Runs a test on one thread, with its own store.
 pub(super) fn with_store<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
@@ -58,11 +58,11 @@ fn payment(id: &str) -> NewMessage {
     about("pay", &values(&[("query field id", id)]))
 }
 
-pub(super) async fn confirmation(store: &Store, message: i64) -> StoredConfirmation {
+pub(super) async fn confirmation(store: &Store, message: MessageId) -> StoredConfirmation {
     store.reads().confirmation(message).await.unwrap().unwrap()
 }
 
-async fn state_of_message(store: &Store, message: i64) -> Option<String> {
+async fn state_of_message(store: &Store, message: MessageId) -> Option<String> {
     store.reads().message(message).await.unwrap().unwrap().head.confirmation
 }
 

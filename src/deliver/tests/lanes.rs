@@ -4,22 +4,22 @@ use super::super::lane::{Lane, MemoryPressure};
 use super::super::route::Route;
 use super::*;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, Disposition, DuePage, DueQuery, StoredTarget, TargetState, timestamp,
+    AttemptOutcome, AttemptRecord, Disposition, DuePage, DueQuery, StoredTarget, TargetState, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 pub fn lane(ordering: DeliveryOrdering) -> Lane {
     let target = StoredTarget {
-        id: 1,
+        id: 1.into(),
         kind: TargetKind::Http,
         origin: Origin::Api,
         state: TargetState::Active,
-        state_since: String::new(),
+        state_since: Timestamp::MIN,
         state_reason: None,
         settings: TargetSettings { ordering, ..settings("app", "http://127.0.0.1:1/") },
-        created_at: String::new(),
-        updated_at: String::new(),
+        created_at: Timestamp::MIN,
+        updated_at: Timestamp::MIN,
     };
     Lane::new(target, Some(Route::Command(Vec::new(), command_environment())))
 }
@@ -30,7 +30,7 @@ fn orphan_is_not_read_again_before_it_ends() {
     for ordering in [DeliveryOrdering::Any, DeliveryOrdering::Strict] {
         let mut lane = lane(ordering);
         assert!(lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some());
-        lane.loaded(Some(DuePage { orphans: vec![7], is_full: true, ..DuePage::default() }));
+        lane.loaded(Some(DuePage { orphans: vec![7.into()], is_full: true, ..DuePage::default() }));
         let next = lane.query(now, MemoryPressure::Free, Duration::ZERO).unwrap();
         assert_eq!(next.held, [7]);
         lane.loaded(Some(DuePage::default()));
@@ -51,13 +51,13 @@ fn strict_queue_keeps_order_over_restart() {
         keep(&store, message("github.push", "2")).await;
         let [head, second]: [StoredDelivery; 2] = all(&store).await.try_into().unwrap();
         let again = Disposition::Again {
-            at: timestamp::to_text(clock() + SECOND * 60),
+            at: Timestamp::from(clock() + SECOND * 60),
             ordering: DeliveryOrdering::Strict,
         };
         let failed = AttemptRecord {
             delivery: head.id,
             number: 1,
-            began_at: timestamp::to_text(clock()),
+            began_at: Timestamp::from(clock()),
             took_ms: 1,
             outcome: AttemptOutcome::Failed,
             status: Some(500),
@@ -70,7 +70,7 @@ fn strict_queue_keeps_order_over_restart() {
         let query = |at: OffsetDateTime| DueQuery {
             target,
             ordering: DeliveryOrdering::Strict,
-            now: timestamp::to_text(at),
+            now: Timestamp::from(at),
             held: Vec::new(),
             limit: 8,
             bytes: 1 << 20,

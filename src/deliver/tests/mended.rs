@@ -9,8 +9,8 @@ use super::server::{RecordedRequest, ScriptedReply};
 use super::*;
 use crate::store::test_support;
 use crate::store::{
-    AttemptOutcome, AttemptRecord, Disposition, DueQuery, MessageFilter, NewReplay, ReplayStep,
-    RetentionRule, TargetState, timestamp,
+    AttemptOutcome, AttemptRecord, DeliveryId, Disposition, DueQuery, MessageFilter, NewReplay, ReplayStep,
+    RetentionRule, TargetState, Timestamp,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ fn retry_recorded_during_page_read_is_delivered() {
         lane.query(now, MemoryPressure::Free, Duration::ZERO).is_some(),
         "the page is being read; delivery 7 is held"
     );
-    lane.recorded(7, Some(now + SECOND * 5));
+    lane.recorded(7.into(), Some(now + SECOND * 5));
     lane.loaded(Some(Default::default()));
     assert!(lane.next_due().is_some(), "nothing wakes the lane for the retry of delivery 7");
     assert!(
@@ -54,7 +54,8 @@ fn retries_run_despite_concurrent_messages() {
         }
         tokio::time::sleep(SECOND * 12).await;
         let left = all(&store).await.into_iter().filter(|one| one.state == DeliveryState::Pending);
-        let left: Vec<(i64, u32, String)> = left.map(|one| (one.id, one.attempts, one.due_at)).collect();
+        let left: Vec<(DeliveryId, u32, Timestamp)> =
+            left.map(|one| (one.id, one.attempts, one.due_at)).collect();
         println!("r1: {} of 40 retries forgotten", left.len());
         assert!(left.is_empty(), "12 s later, due after 5 s: {left:?}");
     });
@@ -79,7 +80,8 @@ fn orphan_at_head_does_not_block_strict_queue() {
             1
         );
         let messages = vec![(gone, vec![target]), (there, vec![target])];
-        let step = ReplayStep { replay, from: 0, to: there, messages, is_of_dead: false, is_last: true };
+        let step =
+            ReplayStep { replay, from: 0.into(), to: there, messages, is_of_dead: false, is_last: true };
         assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
         assert_eq!(server.asked().len(), 3, "{:#?}", all(&store).await);
@@ -99,14 +101,14 @@ fn formerly_strict_queue_skips_failing_head() {
         let record = AttemptRecord {
             delivery: head,
             number: 11,
-            began_at: timestamp::to_text(clock()),
+            began_at: Timestamp::from(clock()),
             took_ms: 1,
             outcome: AttemptOutcome::Failed,
             status: Some(500),
             error: None,
             excerpt: None,
             next: Disposition::Again {
-                at: timestamp::to_text(clock() + SECOND * 86_400),
+                at: Timestamp::from(clock() + SECOND * 86_400),
                 ordering: DeliveryOrdering::Strict,
             },
         };
@@ -116,7 +118,7 @@ fn formerly_strict_queue_skips_failing_head() {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(clock()),
+            now: Timestamp::from(clock()),
             held: Vec::new(),
             limit: 8,
             bytes: 1 << 20,

@@ -24,9 +24,9 @@ use super::route::Routes;
 use crate::config::command_environment;
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{
-    DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, MessageContent, NewMessage, Origin,
-    Pattern, Receipt, Store, StoreOptions, StoredDelivery, StoredSecret, TargetDraft, TargetKind,
-    TargetSecrets, TargetSettings, UnreadableReason,
+    DeliveryFilter, DeliveryOrdering, DeliveryState, EMITTED, Identity, MessageContent, MessageId,
+    NewMessage, Origin, Pattern, Receipt, Store, StoreOptions, StoredDelivery, StoredSecret, TargetDraft,
+    TargetId, TargetKind, TargetSecrets, TargetSettings, UnreadableReason,
 };
 use server::Server;
 
@@ -96,7 +96,7 @@ fn settings(name: &str, url: &str) -> TargetSettings {
     }
 }
 
-async fn create(store: &Store, settings: TargetSettings) -> i64 {
+async fn create(store: &Store, settings: TargetSettings) -> TargetId {
     let secrets = vec![StoredSecret { secret: SECRET.to_owned(), until: None }];
     let headers = vec![("X-Team".to_owned(), "payments".to_owned())];
     let new = TargetDraft {
@@ -143,7 +143,7 @@ fn emitted(event: &str, owner: Option<&str>, body: &str) -> NewMessage {
     }
 }
 
-async fn keep(store: &Store, message: NewMessage) -> i64 {
+async fn keep(store: &Store, message: NewMessage) -> MessageId {
     match store.ingest().keep(message, Instant::now() + LIMIT).await.unwrap() {
         Receipt::New { id } => id,
         other => panic!("{other:?}"),
@@ -153,7 +153,7 @@ async fn keep(store: &Store, message: NewMessage) -> i64 {
 /// Advances the clock and wakes the engine.
 async fn pass(store: &Store, time: Duration) {
     AHEAD.set(AHEAD.get() + time);
-    let ids: Vec<i64> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
+    let ids: Vec<TargetId> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
     store.delivery_queue().due_signal().add(ids);
 }
 

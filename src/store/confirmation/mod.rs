@@ -3,22 +3,23 @@
 pub mod settlements;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+use crate::store::id::{MessageId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::KeyMatch;
 use crate::store::message::original;
 use crate::store::text_enum::words;
-use crate::store::{delivery, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{damage, delivery};
 
 /// Name under which the request is sealed; it opens under the same name only.
 pub const SEALED_AS: &str = "confirmation";
 /// Minimum pause between a rejection and the next query about the message. Limits the queries that
 /// a client can cause by resending it.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(60);
+const PAUSE_AFTER_REFUSAL: Duration = Duration::MINUTE;
 
 words!(
     /// State of a message that needs confirmation.
@@ -28,7 +29,7 @@ words!(
 /// A message that is due for a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueConfirmation {
-    pub message: i64,
+    pub message: MessageId,
     pub source: String,
     pub tries: u32,
     pub unknowns: u32,
@@ -46,14 +47,14 @@ pub enum Settlement {
     Refused,
     /// Retry at that time.
     Again {
-        at: String,
+        at: Timestamp,
     },
 }
 
 /// One result, to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfirmationOutcome {
-    pub message: i64,
+    pub message: MessageId,
     pub tries: u32,
     pub unknowns: u32,
     pub reason: String,
@@ -65,17 +66,17 @@ pub struct ConfirmationOutcome {
 pub struct StoredConfirmation {
     pub state: ConfirmationState,
     pub tries: u32,
-    pub due_at: String,
-    pub settled_at: Option<String>,
+    pub due_at: Timestamp,
+    pub settled_at: Option<Timestamp>,
     pub reason: Option<String>,
 }
 
 pub fn insert(
     connection: &Connection,
-    message: i64,
+    message: MessageId,
     source: &str,
     sealed_request: &str,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -89,17 +90,18 @@ pub fn insert(
 /// Schedules another query about a rejected message that was received again.
 pub fn ask_again(
     connection: &Connection,
-    message: i64,
+    message: MessageId,
     source: &str,
     sealed_request: &str,
     received_at: OffsetDateTime,
 ) -> rusqlite::Result<()> {
-    let settled_at: Option<String> = connection
+    let settled_at: Option<Timestamp> = connection
         .prepare_cached("SELECT settled_at FROM confirmations WHERE message_id = ?1")?
-        .query_row([message], |row| row.get(0))
+        .query_row([message], |row| damage::skip("confirmations", row.get(0)))
         .optional()?
+        .flatten()
         .flatten();
-    let rested_at = settled_at.as_deref().and_then(timestamp::from_text).map(|at| at + PAUSE_AFTER_REFUSAL);
+    let rested_at = settled_at.map(|at| at.to_time().saturating_add(PAUSE_AFTER_REFUSAL));
     let due_at = rested_at.map_or(received_at, |rested_at| rested_at.max(received_at));
     connection
         .prepare_cached(
@@ -108,7 +110,7 @@ pub fn ask_again(
              ON CONFLICT (message_id) DO UPDATE SET state = 'awaiting', tries = 0, unknowns = 0,
                due_at = excluded.due_at, settled_at = NULL, sealed_request = excluded.sealed_request",
         )?
-        .execute(params![message, source, timestamp::to_text(due_at), sealed_request])?;
+        .execute(params![message, source, Timestamp::from(due_at), sealed_request])?;
     connection
         .prepare_cached("UPDATE messages SET confirmation = 'awaiting' WHERE id = ?1")?
         .execute([message])
@@ -117,7 +119,11 @@ pub fn ask_again(
 
 /// Repeats the stored query about a rejected message. False if the message is not rejected, or has
 /// no query.
-pub fn ask_refused_again(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<bool> {
+pub fn ask_refused_again(
+    connection: &Connection,
+    message: MessageId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(
             "UPDATE confirmations SET state = 'awaiting', tries = 0, unknowns = 0, due_at = ?2, settled_at = NULL
@@ -134,7 +140,7 @@ pub fn ask_refused_again(connection: &Connection, message: i64, now: &str) -> ru
 }
 
 /// Returns the sealed request of an awaiting message.
-pub fn sealed_request(connection: &Connection, message: i64) -> rusqlite::Result<Option<String>> {
+pub fn sealed_request(connection: &Connection, message: MessageId) -> rusqlite::Result<Option<String>> {
     let request = connection
         .prepare_cached(
             "SELECT sealed_request FROM confirmations WHERE message_id = ?1 AND state = 'awaiting'",
@@ -171,9 +177,9 @@ pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 pub fn due(
     connection: &Connection,
     source: &str,
-    now: &str,
+    now: Timestamp,
     limit: usize,
-) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<String>)> {
+) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<Timestamp>)> {
     let mut statement = connection.prepare_cached(
         "SELECT message_id, source, tries, unknowns, sealed_request, due_at FROM confirmations
          WHERE state = 'awaiting' AND source = ?1 ORDER BY due_at LIMIT ?2",
@@ -181,8 +187,9 @@ pub fn due(
     let mut rows = statement.query(params![source, limit + 1])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let due_at: String = row.get(5)?;
-        if due_at.as_str() > now || found.len() == limit {
+        // With a damaged time it is due now.
+        let due_at = damage::skip("confirmations", row.get(5))?.unwrap_or(Timestamp::MIN);
+        if due_at > now || found.len() == limit {
             return Ok((found, Some(due_at)));
         }
         let confirmation = DueConfirmation {
@@ -197,7 +204,7 @@ pub fn due(
     Ok((found, None))
 }
 
-pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<StoredConfirmation>> {
+pub fn one(connection: &Connection, message: MessageId) -> rusqlite::Result<Option<StoredConfirmation>> {
     connection
         .prepare_cached(
             "SELECT state, tries, due_at, settled_at, reason FROM confirmations WHERE message_id = ?1",
@@ -206,8 +213,8 @@ pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Sto
             Ok(StoredConfirmation {
                 state: row.get(0)?,
                 tries: row.get(1)?,
-                due_at: row.get(2)?,
-                settled_at: row.get(3)?,
+                due_at: damage::time("confirmations", row, 2)?,
+                settled_at: damage::time("confirmations", row, 3)?,
                 reason: row.get(4)?,
             })
         })
@@ -215,7 +222,7 @@ pub fn one(connection: &Connection, message: i64) -> rusqlite::Result<Option<Sto
 }
 
 /// Stops the queries about a damaged message.
-pub fn give_up_damaged(connection: &Connection, message: i64, now: &str) -> rusqlite::Result<()> {
+pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE confirmations SET state = 'refused', settled_at = ?2, reason = 'the message is damaged', sealed_request = NULL
@@ -231,8 +238,8 @@ pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,
     asked: &ConfirmationOutcome,
-    targets: &[i64],
-    now: &str,
+    targets: &[TargetId],
+    now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let message = asked.message;
     let mut reason = Cow::Borrowed(asked.reason.as_str());
@@ -288,7 +295,7 @@ pub fn settle(
 }
 
 /// Counts a repeat of a message.
-pub fn count_duplicate(connection: &Connection, of: i64, at: &str) -> rusqlite::Result<()> {
+pub fn count_duplicate(connection: &Connection, of: MessageId, at: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE messages SET duplicates = duplicates + 1, last_duplicate_at = ?2 WHERE id = ?1",

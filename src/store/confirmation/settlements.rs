@@ -2,6 +2,7 @@
 //! delivery that finishes later, so nothing else returns it to cleanup. In memory only: after a
 //! start, cleanup walks all messages.
 
+use crate::store::id::MessageId;
 use parking_lot::Mutex;
 
 /// Limit on stored ids (512 KiB). Above it, cleanup walks all messages instead.
@@ -13,14 +14,14 @@ pub struct SettledMessages(Mutex<Settlements>);
 /// Messages settled since the last [`SettledMessages::take`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlements {
-    pub messages: Vec<i64>,
+    pub messages: Vec<MessageId>,
     /// Whether settled messages are missing from the list, because it was full.
     pub is_incomplete: bool,
 }
 
 impl SettledMessages {
     /// Adds `message` after the commit that settled its confirmation.
-    pub fn add(&self, message: i64) {
+    pub fn add(&self, message: MessageId) {
         let mut settlements = self.0.lock();
         if settlements.is_incomplete {
             return;
@@ -44,18 +45,18 @@ mod tests {
     #[test]
     fn settlements_are_taken_once() {
         let settled = SettledMessages::default();
-        settled.add(7);
-        settled.add(3);
-        assert_eq!(settled.take(), Settlements { messages: vec![7, 3], is_incomplete: false });
+        settled.add(7.into());
+        settled.add(3.into());
+        assert_eq!(settled.take(), Settlements { messages: vec![7.into(), 3.into()], is_incomplete: false });
         assert_eq!(settled.take(), Settlements::default());
     }
 
     #[test]
     fn settlements_above_limit_are_reported_as_incomplete() {
         let settled = SettledMessages::default();
-        (0..70_000).for_each(|message| settled.add(message));
+        (0..70_000).for_each(|message| settled.add(message.into()));
         assert_eq!(settled.take(), Settlements { messages: Vec::new(), is_incomplete: true });
-        settled.add(1);
-        assert_eq!(settled.take(), Settlements { messages: vec![1], is_incomplete: false });
+        settled.add(1.into());
+        assert_eq!(settled.take(), Settlements { messages: vec![1.into()], is_incomplete: false });
     }
 }

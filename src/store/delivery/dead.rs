@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
+use crate::store::id::{MessageId, TargetId, ids_text};
 use crate::store::target::settings::TargetState;
 
 /// State of a delivery that failed permanently: if a newer one exists, it is not a dead letter.
@@ -16,48 +17,52 @@ pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
 /// Dead letters of one target, among the messages that a replay selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterCount {
-    pub target: i64,
+    pub target: TargetId,
     pub name: String,
     pub state: TargetState,
     pub deliveries: u64,
 }
 
 /// Settles the dead deliveries of a message to a target.
-pub fn settle(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<usize> {
+pub fn settle(connection: &Connection, message: MessageId, target: TargetId) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'replayed' WHERE target_id = ?1 AND message_id = ?2 AND state = 'dead'",
         )?
-        .execute([target, message])
+        .execute(params![target, message])
 }
 
 /// Whether the message has a dead letter at the target.
-pub fn is_dead(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<bool> {
+pub fn is_dead(connection: &Connection, message: MessageId, target: TargetId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM deliveries WHERE target_id = ?1 AND message_id = ?2 AND state = 'dead')",
         )?
-        .query_row([target, message], |row| row.get(0))
+        .query_row(params![target, message], |row| row.get(0))
 }
 
 /// Whether a delivery of a bulk replay is still pending: another replay adds nothing.
-pub fn is_being_replayed(connection: &Connection, message: i64, target: i64) -> rusqlite::Result<bool> {
+pub fn is_being_replayed(
+    connection: &Connection,
+    message: MessageId,
+    target: TargetId,
+) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM deliveries
                WHERE message_id = ?2 AND target_id = ?1 AND state = 'pending' AND replay_id IS NOT NULL)",
         )?
-        .query_row([target, message], |row| row.get(0))
+        .query_row(params![target, message], |row| row.get(0))
 }
 
 /// Returns, for each message, the existing targets where it is a dead letter. `at`: only this
 /// target.
 pub fn targets_of(
     connection: &Connection,
-    messages: &[i64],
-    at: Option<i64>,
-) -> rusqlite::Result<BTreeMap<i64, Vec<i64>>> {
-    let mut found: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    messages: &[MessageId],
+    at: Option<TargetId>,
+) -> rusqlite::Result<BTreeMap<MessageId, Vec<TargetId>>> {
+    let mut found: BTreeMap<MessageId, Vec<TargetId>> = BTreeMap::new();
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT target_id FROM deliveries
          WHERE message_id = ?1 AND state = 'dead' AND (?2 IS NULL OR target_id = ?2) AND EXISTS (
@@ -65,7 +70,7 @@ pub fn targets_of(
          ORDER BY target_id",
     )?;
     for message in messages {
-        let targets: Vec<i64> =
+        let targets: Vec<TargetId> =
             statement.query_map(params![message, at], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         found.insert(*message, targets);
     }
@@ -75,10 +80,10 @@ pub fn targets_of(
 /// Counts the dead letters of the messages by target; listeners have none. `at`: only this target.
 pub fn letters_of(
     connection: &Connection,
-    messages: Vec<i64>,
-    at: Option<i64>,
-) -> rusqlite::Result<BTreeMap<i64, DeadLetterCount>> {
-    let messages = serde_json::Value::from(messages).to_string();
+    messages: Vec<MessageId>,
+    at: Option<TargetId>,
+) -> rusqlite::Result<BTreeMap<TargetId, DeadLetterCount>> {
+    let messages = ids_text(&messages);
     connection
         .prepare_cached(
             "SELECT target_id, targets.name, targets.state, count(*) FROM deliveries JOIN targets ON targets.id = target_id

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::message::read::StoredMessage;
 use crate::store::target::settings::DeliveryOrdering;
+use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
 /// Query for the due deliveries of a target.
 #[derive(Clone, Debug)]
 pub struct DueQuery {
-    pub target: i64,
+    pub target: TargetId,
     pub ordering: DeliveryOrdering,
-    /// In the stored format of timestamps.
-    pub now: String,
+    pub now: Timestamp,
     /// Deliveries already in flight.
-    pub held: Vec<i64>,
+    pub held: Vec<DeliveryId>,
     pub limit: usize,
     /// Byte limit after which no further message is read.
     pub bytes: usize,
@@ -27,10 +28,10 @@ pub struct DueQuery {
 /// A due delivery, with its message.
 #[derive(Clone, Debug)]
 pub struct DueDelivery {
-    pub id: i64,
+    pub id: DeliveryId,
     pub attempts: u32,
-    pub created_at: String,
-    pub replay: Option<i64>,
+    pub created_at: Timestamp,
+    pub replay: Option<ReplayId>,
     pub message: Arc<StoredMessage>,
 }
 
@@ -39,24 +40,24 @@ pub struct DueDelivery {
 pub struct DuePage {
     pub deliveries: Vec<DueDelivery>,
     /// Deliveries whose message was deleted.
-    pub orphans: Vec<i64>,
+    pub orphans: Vec<DeliveryId>,
     /// Unreadable deliveries, and those with an unreadable message.
-    pub damaged: Vec<i64>,
+    pub damaged: Vec<DeliveryId>,
     /// Time of the next delivery that is not due yet; `None` without one, or if more are due now.
-    pub next_due: Option<String>,
+    pub next_due: Option<Timestamp>,
     /// Whether more may be due now.
     pub is_full: bool,
 }
 
 /// A row of `deliveries` that may be due.
 struct DueRow {
-    id: i64,
-    message: i64,
+    id: DeliveryId,
+    message: MessageId,
     attempts: u32,
-    created_at: String,
-    due_at: String,
-    not_before: Option<String>,
-    replay: Option<i64>,
+    created_at: Timestamp,
+    due_at: Timestamp,
+    not_before: Option<Timestamp>,
+    replay: Option<ReplayId>,
 }
 
 const DUE_COLUMNS: &str =
@@ -67,9 +68,10 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
         id: row.get(0)?,
         message: row.get(1)?,
         attempts: row.get(2)?,
-        created_at: row.get(3)?,
-        due_at: row.get(4)?,
-        not_before: row.get(5)?,
+        created_at: damage::time("deliveries", row, 3)?,
+        // With a damaged time it is due now.
+        due_at: damage::skip("deliveries", row.get(4))?.unwrap_or(Timestamp::MIN),
+        not_before: damage::skip("deliveries", row.get(5))?.flatten(),
         replay: row.get(6)?,
     })
 }
@@ -78,7 +80,7 @@ fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
 fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
     let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
     let limit = wanted + query.held.len();
-    let held: HashSet<i64> = query.held.iter().copied().collect();
+    let held: HashSet<DeliveryId> = query.held.iter().copied().collect();
     let sql =
         format!("{DUE_COLUMNS} WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -89,7 +91,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
         return Ok(rows);
     }
     // The index has the ids, so the readable rows are read one by one.
-    let ids: Vec<i64> = connection
+    let ids: Vec<DeliveryId> = connection
         .prepare_cached(
             "SELECT id FROM deliveries INDEXED BY deliveries_due
              WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
@@ -113,11 +115,11 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
     let mut page = DuePage::default();
     let mut bytes = 0;
     for row in due_rows(connection, query, &mut page)? {
-        let is_put_off = row.not_before.as_ref().is_some_and(|at| *at > query.now);
+        let is_put_off = row.not_before.is_some_and(|at| at > query.now);
         let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
         // A delivery without an attempt is due even if the clock was ahead when it was created.
         if due_at > query.now && (row.attempts > 0 || is_put_off) {
-            page.next_due = Some(page.next_due.map_or(due_at.clone(), |next| next.min(due_at)));
+            page.next_due = Some(page.next_due.map_or(due_at, |next| next.min(due_at)));
             // A delivery postponed in strict order precedes others, even when the order is no
             // longer strict.
             if is_put_off && !is_strict {

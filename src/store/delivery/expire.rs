@@ -6,7 +6,9 @@ use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::STATE_AT_DEATH;
 use crate::store::delivery::state::DeliveryState;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::id::{DeliveryId, MessageId, TargetId};
+use crate::store::timestamp::Timestamp;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// By the time of completion.
@@ -26,14 +28,11 @@ pub const MESSAGES_FINISHED: Walk = Walk {
     and: "",
 };
 
-/// Sorts after any timestamp as text: the character after the digits.
-pub const END_OF_TIME: &str = ":";
-
 /// A finished delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedDelivery {
-    pub id: i64,
-    pub message: i64,
+    pub id: DeliveryId,
+    pub message: MessageId,
     pub state: DeliveryState,
     pub has_attempts: bool,
 }
@@ -50,44 +49,43 @@ pub struct FinishedPage {
 /// a reader.
 pub fn finished(
     connection: &Connection,
-    after: &TimePosition,
-    before: &str,
+    after: TimePosition,
+    before: Timestamp,
 ) -> rusqlite::Result<FinishedPage> {
-    let rows = FINISHED.page(connection, after, before, |row| {
-        let position = TimePosition { at: row.get(1)?, id: row.get(0)? };
-        let (message, state, has_attempts) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        Ok((position.clone(), FinishedDelivery { id: position.id, message, state, has_attempts }))
+    let (deliveries, next) = FINISHED.page(connection, after, before, |row, TimePosition { id, .. }| {
+        Ok(FinishedDelivery {
+            id: id.into(),
+            message: row.get(2)?,
+            state: row.get(3)?,
+            has_attempts: row.get(4)?,
+        })
     })?;
-    let next = next_of(&rows, |(position, _)| position.clone());
-    Ok(FinishedPage { next, deliveries: rows.into_iter().map(|(_, finished)| finished).collect() })
+    Ok(FinishedPage { deliveries, next })
 }
 
 /// Returns one page of messages up to `through` with a delivery that finished after `after`; an id
 /// may repeat. Runs on a reader.
 pub fn messages_finished(
     connection: &Connection,
-    after: &TimePosition,
-    through: i64,
-) -> rusqlite::Result<(Vec<i64>, Option<TimePosition>)> {
-    let rows = MESSAGES_FINISHED.page(connection, after, END_OF_TIME, |row| {
-        Ok((TimePosition { at: row.get(1)?, id: row.get(0)? }, row.get(2)?))
-    })?;
-    let next = next_of(&rows, |(position, _)| position.clone());
-    let mut messages: Vec<i64> =
-        rows.into_iter().map(|(_, message)| message).filter(|id| *id <= through).collect();
+    after: TimePosition,
+    through: MessageId,
+) -> rusqlite::Result<(Vec<MessageId>, Option<TimePosition>)> {
+    let (mut messages, next) =
+        MESSAGES_FINISHED.page(connection, after, Timestamp::MAX, |row, _| row.get::<_, MessageId>(2))?;
+    messages.retain(|id| *id <= through);
     messages.sort_unstable();
     messages.dedup();
     Ok((messages, next))
 }
 
-pub fn delete_one(connection: &Connection, id: i64) -> rusqlite::Result<usize> {
+pub fn delete_one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<usize> {
     connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
     connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
 }
 
 /// Deletes the attempts of finished deliveries, and the deliveries that are not dead, until the
 /// step ends.
-pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
+pub fn delete_finished(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(ids, |id| {
         connection.prepare_cached("DELETE FROM attempts WHERE delivery_id = ?1")?.execute([id])?;
@@ -98,13 +96,17 @@ pub fn delete_finished(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Re
 }
 
 /// Deletes dead deliveries until the step ends.
-pub fn delete_dead(database: &mut Database<'_>, ids: &[i64]) -> rusqlite::Result<StepResult> {
+pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite::Result<StepResult> {
     step(ids, |id| delete_one(database.connection, id))
 }
 
 /// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
 /// reader.
-pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::Result<Vec<i64>> {
+pub fn waiting(
+    connection: &Connection,
+    target: TargetId,
+    before: Timestamp,
+) -> rusqlite::Result<Vec<DeliveryId>> {
     connection
         .prepare_cached(
             "SELECT id FROM deliveries
@@ -118,10 +120,10 @@ pub fn waiting(connection: &Connection, target: i64, before: &str) -> rusqlite::
 /// Deliveries to discard without an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardRequest {
-    pub deliveries: Vec<i64>,
+    pub deliveries: Vec<DeliveryId>,
     /// Only if their target has been inactive since before this: a target that has become active
     /// keeps them.
-    pub inactive_since: Option<String>,
+    pub inactive_since: Option<Timestamp>,
     pub why: String,
 }
 
@@ -129,7 +131,7 @@ pub struct DiscardRequest {
 pub fn discard(
     database: &mut Database<'_>,
     request: &DiscardRequest,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(&request.deliveries, |id| {
@@ -143,7 +145,10 @@ pub fn discard(
     })
 }
 
-fn step(ids: &[i64], mut change: impl FnMut(i64) -> rusqlite::Result<usize>) -> rusqlite::Result<StepResult> {
+fn step(
+    ids: &[DeliveryId],
+    mut change: impl FnMut(DeliveryId) -> rusqlite::Result<usize>,
+) -> rusqlite::Result<StepResult> {
     let began = Instant::now();
     let mut done = StepResult::default();
     for id in ids {

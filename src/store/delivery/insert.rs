@@ -3,17 +3,19 @@
 use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead;
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
+use crate::store::timestamp::Timestamp;
 
 /// Inserts one delivery in the writer's transaction; returns its id, or `None` if the target must
 /// not have the message. The caller has chosen the target, possibly on a user's request: this check
 /// enforces the owner in every case.
 pub fn insert(
     connection: &Connection,
-    message: i64,
-    target: i64,
-    replay: Option<i64>,
-    now: &str,
-) -> rusqlite::Result<Option<i64>> {
+    message: MessageId,
+    target: TargetId,
+    replay: Option<ReplayId>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<DeliveryId>> {
     let made = connection
         .prepare_cached(
             "INSERT INTO deliveries (message_id, target_id, created_at, due_at, replay_id)
@@ -22,18 +24,18 @@ pub fn insert(
                AND (targets.owner IS NULL OR targets.owner IS (SELECT messages.owner FROM messages WHERE messages.id = ?1))",
         )?
         .execute(params![message, target, now, replay])?;
-    Ok((made == 1).then(|| connection.last_insert_rowid()))
+    Ok((made == 1).then(|| connection.last_insert_rowid().into()))
 }
 
 /// Inserts another delivery of a message to the same target, and settles the dead ones. `None` if
 /// the target must not have the message.
 pub fn insert_again(
     connection: &Connection,
-    message: i64,
-    target: i64,
-    replay: Option<i64>,
-    now: &str,
-) -> rusqlite::Result<Option<i64>> {
+    message: MessageId,
+    target: TargetId,
+    replay: Option<ReplayId>,
+    now: Timestamp,
+) -> rusqlite::Result<Option<DeliveryId>> {
     let id = insert(connection, message, target, replay, now)?;
     if id.is_some() {
         dead::settle(connection, message, target)?;

@@ -4,15 +4,17 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::delivery::dead::{self, STATE_AT_DEATH};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::DeliveryOrdering;
+use crate::store::timestamp::Timestamp;
 
 /// Record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
-    pub delivery: i64,
+    pub delivery: DeliveryId,
     /// From 1 on.
     pub number: u32,
-    pub began_at: String,
+    pub began_at: Timestamp,
     pub took_ms: u64,
     pub outcome: AttemptOutcome,
     /// HTTP status or exit code.
@@ -28,7 +30,7 @@ pub enum Disposition {
     Delivered,
     /// Retried at that time; in a strict queue at the same position.
     Again {
-        at: String,
+        at: Timestamp,
         ordering: DeliveryOrdering,
     },
     Dead,
@@ -46,7 +48,7 @@ impl AttemptRecord {
 }
 
 /// Writes the outcomes. A delivery that is no longer pending stays unchanged.
-pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> rusqlite::Result<()> {
+pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp) -> rusqlite::Result<()> {
     for record in records {
         // A delivery can be deleted with its message while an attempt is in flight.
         let is_stored = connection
@@ -78,7 +80,7 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: &str) -> 
             }
         };
         let finished_at = (state != DeliveryState::Pending).then_some(now);
-        let settled: Option<(i64, i64)> = connection
+        let settled: Option<(MessageId, TargetId)> = connection
             .prepare_cached(&format!(
                 "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {STATE_AT_DEATH} ELSE ?2 END,
                    attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7

@@ -4,36 +4,39 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::store::damage;
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
+use crate::store::timestamp::Timestamp;
 
 /// One row of `deliveries`, with the names it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDelivery {
-    pub id: i64,
-    pub message: i64,
+    pub id: DeliveryId,
+    pub message: MessageId,
     /// `None` if the message was deleted.
     pub event: Option<String>,
-    pub target: i64,
+    pub target: TargetId,
     pub target_name: String,
     pub state: DeliveryState,
     pub attempts: u32,
-    pub created_at: String,
+    pub created_at: Timestamp,
     /// Time of the next attempt, while it is pending.
-    pub due_at: String,
-    pub finished_at: Option<String>,
+    pub due_at: Timestamp,
+    pub finished_at: Option<Timestamp>,
     pub outcome: Option<String>,
-    pub replay: Option<i64>,
+    pub replay: Option<ReplayId>,
     /// The newest delivery of the same message to the same target, if the state is `Replayed`.
-    pub replayed_by: Option<i64>,
+    pub replayed_by: Option<DeliveryId>,
 }
 
 /// Selection of deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
-    pub message: Option<i64>,
-    pub target: Option<i64>,
+    pub message: Option<MessageId>,
+    pub target: Option<TargetId>,
     pub state: Option<DeliveryState>,
-    pub replay: Option<i64>,
+    pub replay: Option<ReplayId>,
     /// Excludes deliveries to listeners.
     pub is_without_listeners: bool,
 }
@@ -56,16 +59,16 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
         target_name: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
         state: row.get(5)?,
         attempts: row.get(6)?,
-        created_at: row.get(7)?,
-        due_at: row.get(8)?,
-        finished_at: row.get(9)?,
+        created_at: damage::time("deliveries", row, 7)?,
+        due_at: damage::time("deliveries", row, 8)?,
+        finished_at: damage::time("deliveries", row, 9)?,
         outcome: row.get(10)?,
         replay: row.get(11)?,
         replayed_by: row.get(12)?,
     })
 }
 
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredDelivery>> {
+pub fn one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<StoredDelivery>> {
     let sql = format!("SELECT {COLUMNS} FROM {FROM} WHERE deliveries.id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
@@ -82,18 +85,18 @@ const LOOKED_AT_A_PAGE: i64 = 20_000;
 pub fn page(
     connection: &Connection,
     filter: &DeliveryFilter,
-    from: Option<i64>,
+    from: Option<DeliveryId>,
     limit: usize,
-) -> rusqlite::Result<(Vec<StoredDelivery>, Option<i64>)> {
-    let from = from.unwrap_or(i64::MAX);
+) -> rusqlite::Result<(Vec<StoredDelivery>, Option<DeliveryId>)> {
+    let from = from.unwrap_or(DeliveryId::END);
     // One message has few deliveries, and they have an index.
-    let (last, looked_at): (i64, i64) = match filter.message {
-        Some(_) => (0, 0),
+    let (last, looked_at): (DeliveryId, i64) = match filter.message {
+        Some(_) => (DeliveryId::START, 0),
         None => connection
             .prepare_cached(
                 "SELECT coalesce(min(id), 0), count(*) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
             )?
-            .query_row([from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
+            .query_row(params![from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
     };
     let of_message = if filter.message.is_some() { "message_id = ?3" } else { "?3 IS NULL" };
     let sql = format!(
@@ -130,7 +133,7 @@ pub fn page(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAttempt {
     pub number: u32,
-    pub began_at: String,
+    pub began_at: Timestamp,
     pub took_ms: i64,
     pub outcome: AttemptOutcome,
     pub status: Option<i64>,
@@ -139,7 +142,7 @@ pub struct StoredAttempt {
 }
 
 /// Returns the attempts, oldest first.
-pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<StoredAttempt>> {
+pub fn attempts(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<Vec<StoredAttempt>> {
     connection
         .prepare_cached(
             "SELECT number, began_at, took_ms, outcome, status, error, excerpt FROM attempts
@@ -148,7 +151,7 @@ pub fn attempts(connection: &Connection, delivery: i64) -> rusqlite::Result<Vec<
         .query_map([delivery], |row| {
             Ok(StoredAttempt {
                 number: row.get(0)?,
-                began_at: row.get(1)?,
+                began_at: damage::time("attempts", row, 1)?,
                 took_ms: row.get(2)?,
                 outcome: row.get(3)?,
                 status: row.get(4)?,

@@ -1,5 +1,6 @@
 //! Signal from the writer to the delivery engine that targets have new work.
 
+use crate::store::id::TargetId;
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
@@ -9,12 +10,12 @@ use tokio::sync::Notify;
 /// stays bounded.
 #[derive(Debug, Default)]
 pub struct DueSignal {
-    targets: Mutex<BTreeSet<i64>>,
+    targets: Mutex<BTreeSet<TargetId>>,
     notify: Notify,
 }
 
 impl DueSignal {
-    pub fn add(&self, targets: impl IntoIterator<Item = i64>) {
+    pub fn add(&self, targets: impl IntoIterator<Item = TargetId>) {
         let mut waiting = self.targets.lock();
         let before = waiting.len();
         waiting.extend(targets);
@@ -30,7 +31,7 @@ impl DueSignal {
         self.notify.notified().await;
     }
 
-    pub fn take(&self) -> BTreeSet<i64> {
+    pub fn take(&self) -> BTreeSet<TargetId> {
         std::mem::take(&mut *self.targets.lock())
     }
 }

@@ -13,13 +13,15 @@ use crate::store::handle::core::Core;
 use crate::store::handle::delivery_queue::DeliveryQueue;
 use crate::store::handle::reads::Reads;
 use crate::store::handle::settings::ServiceSettings;
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::message::expire::{
     ExpiryCandidate, ExpiryPage, ExpirySelection, OldestPage, RefusedPage, RetentionRule,
 };
 use crate::store::space::{self, RoomHolder};
 use crate::store::target::expire::InactiveTarget;
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::{StepResult, TimePosition};
-use crate::store::{delivery, keys, message, quarantine, replay, target, timestamp};
+use crate::store::{delivery, keys, message, quarantine, replay, target};
 
 /// Pages of expired rows, and short writes that delete them.
 #[derive(Clone, Debug)]
@@ -61,7 +63,7 @@ impl Cleanup {
     /// Returns the oldest messages after `after` that nothing retains, regardless of age.
     pub async fn oldest_messages(
         &self,
-        after: i64,
+        after: MessageId,
         limit: usize,
         keeping: RetentionRule,
     ) -> Result<OldestPage, Unavailable> {
@@ -71,7 +73,7 @@ impl Cleanup {
     /// Returns the messages in `ids` that nothing retains.
     pub async fn messages_not_kept(
         &self,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: RetentionRule,
     ) -> Result<Vec<ExpiryCandidate>, Unavailable> {
         self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
@@ -81,15 +83,15 @@ impl Cleanup {
     pub async fn refused_messages(
         &self,
         after: TimePosition,
-        before: String,
+        before: Timestamp,
     ) -> Result<RefusedPage, Unavailable> {
-        self.core.read(move |connection| message::expire::refused(connection, &after, &before)).await
+        self.core.read(move |connection| message::expire::refused(connection, after, before)).await
     }
 
     /// Deletes some of `ids` with their deliveries, in one short step.
     pub async fn delete_messages(
         &self,
-        ids: Vec<i64>,
+        ids: Vec<MessageId>,
         keeping: RetentionRule,
     ) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
@@ -99,9 +101,9 @@ impl Cleanup {
     pub async fn finished_deliveries(
         &self,
         after: TimePosition,
-        before: String,
+        before: Timestamp,
     ) -> Result<FinishedPage, Unavailable> {
-        self.core.read(move |connection| delivery::expire::finished(connection, &after, &before)).await
+        self.core.read(move |connection| delivery::expire::finished(connection, after, before)).await
     }
 
     /// Returns one page of messages up to `through` with a delivery that finished after `after`,
@@ -109,21 +111,21 @@ impl Cleanup {
     pub async fn messages_finished(
         &self,
         after: TimePosition,
-        through: i64,
-    ) -> Result<(Vec<i64>, Option<TimePosition>), Unavailable> {
+        through: MessageId,
+    ) -> Result<(Vec<MessageId>, Option<TimePosition>), Unavailable> {
         self.core
-            .read(move |connection| delivery::expire::messages_finished(connection, &after, through))
+            .read(move |connection| delivery::expire::messages_finished(connection, after, through))
             .await
     }
 
     /// Deletes the attempts of some finished deliveries, and the deliveries that succeeded, in one
     /// short step.
-    pub async fn delete_finished(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
+    pub async fn delete_finished(&self, ids: Vec<DeliveryId>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
 
     /// Deletes some dead letters in one short step.
-    pub async fn delete_dead(&self, ids: Vec<i64>) -> Result<StepResult, Unavailable> {
+    pub async fn delete_dead(&self, ids: Vec<DeliveryId>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_dead(database, &ids)).await
     }
 
@@ -133,53 +135,71 @@ impl Cleanup {
     }
 
     /// Counts the pending deliveries of these messages by target.
-    pub async fn pending_of_messages(&self, ids: Vec<i64>) -> Result<BTreeMap<i64, u64>, Unavailable> {
+    pub async fn pending_of_messages(
+        &self,
+        ids: Vec<MessageId>,
+    ) -> Result<BTreeMap<TargetId, u64>, Unavailable> {
         self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
     /// Returns the targets that retain the most messages regardless of size, except targets paused
     /// before `paused_before`.
-    pub async fn room_holders(&self, paused_before: String) -> Result<Vec<RoomHolder>, Unavailable> {
-        self.core.read(move |connection| space::room_holders(connection, &paused_before)).await
+    pub async fn room_holders(&self, paused_before: Timestamp) -> Result<Vec<RoomHolder>, Unavailable> {
+        self.core.read(move |connection| space::room_holders(connection, paused_before)).await
     }
 
     /// Removes an idle target that was created for a replay; true if it was removed.
-    pub async fn retire_replay_target(&self, target: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+    pub async fn retire_replay_target(
+        &self,
+        target: TargetId,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_replay_target(database.connection, target, &now),
+                move |database| target::expire::retire_replay_target(database.connection, target, now),
                 |is_retired| *is_retired,
             )
             .await
     }
 
     /// Removes listeners without a connection since `before`; returns their number.
-    pub async fn retire_listeners(&self, before: String, now: OffsetDateTime) -> Result<usize, Unavailable> {
-        let now = timestamp::to_text(now);
+    pub async fn retire_listeners(
+        &self,
+        before: Timestamp,
+        now: OffsetDateTime,
+    ) -> Result<usize, Unavailable> {
+        let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_listeners(database.connection, &before, &now),
+                move |database| target::expire::retire_listeners(database.connection, before, now),
                 |retired| *retired > 0,
             )
             .await
     }
 
     /// Returns the targets of a page of deliveries, and the position of the next page.
-    pub async fn targets_in_use(&self, after: i64) -> Result<(Vec<i64>, Option<i64>), Unavailable> {
+    pub async fn targets_in_use(
+        &self,
+        after: DeliveryId,
+    ) -> Result<(Vec<TargetId>, Option<DeliveryId>), Unavailable> {
         self.core.read(move |connection| target::expire::in_use(connection, after)).await
     }
 
     /// Deletes the row of a target removed before `before`; true if it was deleted.
-    pub async fn delete_removed_target(&self, target: i64, before: String) -> Result<bool, Unavailable> {
+    pub async fn delete_removed_target(
+        &self,
+        target: TargetId,
+        before: Timestamp,
+    ) -> Result<bool, Unavailable> {
         self.core
-            .write(move |database| target::expire::delete_removed(database.connection, target, &before))
+            .write(move |database| target::expire::delete_removed(database.connection, target, before))
             .await
     }
 
     /// Deletes some replays that finished before `before`; returns their number.
-    pub async fn delete_replays(&self, before: String) -> Result<usize, Unavailable> {
-        self.core.write(move |database| replay::expire::delete_replays(database.connection, &before)).await
+    pub async fn delete_replays(&self, before: Timestamp) -> Result<usize, Unavailable> {
+        self.core.write(move |database| replay::expire::delete_replays(database.connection, before)).await
     }
 
     /// Returns the used and the free bytes of the file.
@@ -189,13 +209,13 @@ impl Cleanup {
 
     /// Returns an upper bound of the bytes of each message and its deliveries; 0 for a deleted
     /// message.
-    pub async fn message_sizes(&self, ids: Vec<i64>) -> Result<Vec<u64>, Unavailable> {
+    pub async fn message_sizes(&self, ids: Vec<MessageId>) -> Result<Vec<u64>, Unavailable> {
         self.core.read(move |connection| space::message_sizes(connection, &ids)).await
     }
 
     /// Whether any message is retained regardless of size, see [`Self::room_holders`].
-    pub async fn is_room_held(&self, paused_before: String) -> Result<bool, Unavailable> {
-        self.core.read(move |connection| space::is_room_held(connection, &paused_before)).await
+    pub async fn is_room_held(&self, paused_before: Timestamp) -> Result<bool, Unavailable> {
+        self.core.read(move |connection| space::is_room_held(connection, paused_before)).await
     }
 
     /// Sets the used bytes above which [`Self::beyond_size_limit`] resolves.
@@ -225,14 +245,14 @@ impl Cleanup {
     }
 
     /// Writes some of the keys that are only in memory, up to message `through`; true when done.
-    pub async fn merge_keys(&self, through: i64) -> Result<bool, Unavailable> {
+    pub async fn merge_keys(&self, through: MessageId) -> Result<bool, Unavailable> {
         self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
 
     /// Drops some keys last extended before `cut_off`; true when done.
     pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
-        let cut_off = timestamp::to_text(cut_off);
-        self.core.write(move |database| keys::expire::forget_keys(database, &cut_off)).await
+        let cut_off = Timestamp::from(cut_off);
+        self.core.write(move |database| keys::expire::forget_keys(database, cut_off)).await
     }
 
     /// Deletes some old rejections; returns their number, 0 when done.

@@ -14,11 +14,13 @@ use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::handle::reads::Reads;
+use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::message::read::StoredMessage;
 use crate::store::replay::{self, NewReplay, ReplayStep};
+use crate::store::timestamp::Timestamp;
 use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
-use crate::store::{message, target, timestamp};
+use crate::store::{message, target};
 
 /// Pause between pages of dropped deliveries, so that incoming messages are written.
 const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
@@ -49,10 +51,10 @@ impl DeliveryQueue {
         records: Arc<Vec<AttemptRecord>>,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let written = records.clone();
         self.core
-            .write(move |database| delivery::outcome::record(database.connection, &written, &now))
+            .write(move |database| delivery::outcome::record(database.connection, &written, now))
             .await?;
         let count = |next: fn(&Disposition) -> bool| {
             records.iter().filter(|record| next(&record.next)).count() as u64
@@ -84,21 +86,21 @@ impl DeliveryQueue {
     /// that must not have it. `None` if the message does not exist.
     pub async fn deliver_again(
         &self,
-        message: i64,
-        targets: Vec<i64>,
+        message: MessageId,
+        targets: Vec<TargetId>,
         now: OffsetDateTime,
-    ) -> Result<Option<Vec<i64>>, Unavailable> {
-        let now = timestamp::to_text(now);
+    ) -> Result<Option<Vec<DeliveryId>>, Unavailable> {
+        let now = Timestamp::from(now);
         let (signalled, shared) = (targets.clone(), self.core.shared.clone());
         let work = move |database: &mut Database<'_>| {
             // Cleanup may have deleted it first.
             if !message::read::exists(database.connection, message)? {
                 return Ok(None);
             }
-            let insert = |target: &i64| {
-                delivery::insert::insert_again(database.connection, message, *target, None, &now)
+            let insert = |target: &TargetId| {
+                delivery::insert::insert_again(database.connection, message, *target, None, now)
             };
-            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<i64>>>>()?;
+            let made = targets.iter().map(insert).collect::<rusqlite::Result<Vec<Option<DeliveryId>>>>()?;
             Ok(Some(made.into_iter().flatten().collect()))
         };
         self.core.write_then(work, move |_| shared.work_committed(signalled)).await
@@ -121,15 +123,15 @@ impl DeliveryQueue {
         now: OffsetDateTime,
         limit: usize,
     ) -> Result<(Vec<DueConfirmation>, Option<OffsetDateTime>), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let (found, next) =
-            self.core.read(move |connection| confirmation::due(connection, &source, &now, limit)).await?;
+            self.core.read(move |connection| confirmation::due(connection, &source, now, limit)).await?;
         let open = |(due, sealed): (DueConfirmation, Option<String>)| {
             let plain =
                 sealed.and_then(|sealed| self.core.sealer.open(confirmation::SEALED_AS, &sealed).ok());
             DueConfirmation { request: plain.and_then(|plain| String::from_utf8(plain).ok()), ..due }
         };
-        let next = next.as_deref().and_then(timestamp::from_text);
+        let next = next.map(Timestamp::to_time);
         Ok((found.into_iter().map(open).collect(), next))
     }
 
@@ -139,7 +141,7 @@ impl DeliveryQueue {
         asked: ConfirmationOutcome,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let mut targets = Vec::new();
         let id = asked.message;
         if asked.settlement == Settlement::Confirmed
@@ -153,10 +155,10 @@ impl DeliveryQueue {
         }
         let signalled = targets.clone();
         let shared = self.core.shared.clone();
-        let settled_at = now.clone();
+        let settled_at = now;
         let is_final = !matches!(asked.settlement, Settlement::Again { .. });
         let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, database.keys, &asked, &targets, &settled_at)
+            confirmation::settle(database.connection, database.keys, &asked, &targets, settled_at)
         };
         let committed = move |is_changed: &bool| {
             if is_final && *is_changed {
@@ -168,7 +170,7 @@ impl DeliveryQueue {
             // The row of the message cannot be written, which must not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
-                    .write(move |database| confirmation::give_up_damaged(database.connection, id, &now))
+                    .write(move |database| confirmation::give_up_damaged(database.connection, id, now))
                     .await
             }
             settled => settled.map(drop),
@@ -177,17 +179,21 @@ impl DeliveryQueue {
 
     /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
     /// stored.
-    pub async fn ask_refused_again(&self, message: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+    pub async fn ask_refused_again(
+        &self,
+        message: MessageId,
+        now: OffsetDateTime,
+    ) -> Result<bool, Unavailable> {
+        let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
         let ask = move |database: &mut Database<'_>| {
-            confirmation::ask_refused_again(database.connection, message, &now)
+            confirmation::ask_refused_again(database.connection, message, now)
         };
         self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
 
     /// Returns the message, unless it is damaged: damaged messages are not delivered.
-    async fn message_to_deliver(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+    async fn message_to_deliver(&self, id: MessageId) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
                 log::error!("message={id}: confirmed, but damaged, so it is not delivered");
@@ -198,10 +204,10 @@ impl DeliveryQueue {
     }
 
     /// Creates a replay, which runs in steps; returns its id.
-    pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<i64, Unavailable> {
-        let now = timestamp::to_text(now);
+    pub async fn create_replay(&self, new: NewReplay, now: OffsetDateTime) -> Result<ReplayId, Unavailable> {
+        let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
-        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, &now);
+        let insert = move |database: &mut Database<'_>| replay::insert(database.connection, &new, now);
         self.core.write_then(insert, move |_| shared.replays.notify_one()).await
     }
 
@@ -211,39 +217,43 @@ impl DeliveryQueue {
     }
 
     /// Cancels a replay; true if it was running.
-    pub async fn cancel_replay(&self, id: i64, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| replay::cancel(database.connection, id, &now)).await
+    pub async fn cancel_replay(&self, id: ReplayId, now: OffsetDateTime) -> Result<bool, Unavailable> {
+        let now = Timestamp::from(now);
+        self.core.write(move |database| replay::cancel(database.connection, id, now)).await
     }
 
     /// Writes a step; false if the replay was cancelled or has advanced.
     pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
-        let targets: Vec<i64> =
+        let now = Timestamp::from(now);
+        let targets: Vec<TargetId> =
             step.messages.iter().flat_map(|(_, targets)| targets.iter().copied()).collect();
         let shared = self.core.shared.clone();
-        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, &now);
+        let work = move |database: &mut Database<'_>| replay::step(database.connection, &step, now);
         self.core.write_then(work, move |_| shared.work_committed(targets)).await
     }
 
     /// Disables the target after the endpoint at this URL answered that it is gone.
     pub async fn disable_target(
         &self,
-        id: i64,
+        id: TargetId,
         url: String,
         reason: &'static str,
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let disable = move |database: &mut Database<'_>| {
-            target::change::disable(database.connection, id, &url, reason, &now)
+            target::change::disable(database.connection, id, &url, reason, now)
         };
         self.core.change_targets_where(disable, |disabled| *disabled).await
     }
 
     /// Returns one page of a target's pending deliveries older than `before`.
-    pub async fn waiting_deliveries(&self, target: i64, before: String) -> Result<Vec<i64>, Unavailable> {
-        self.core.read(move |connection| delivery::expire::waiting(connection, target, &before)).await
+    pub async fn waiting_deliveries(
+        &self,
+        target: TargetId,
+        before: Timestamp,
+    ) -> Result<Vec<DeliveryId>, Unavailable> {
+        self.core.read(move |connection| delivery::expire::waiting(connection, target, before)).await
     }
 
     /// Discards some deliveries in one short step.
@@ -252,25 +262,24 @@ impl DeliveryQueue {
         request: DiscardRequest,
         now: OffsetDateTime,
     ) -> Result<StepResult, Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| delivery::expire::discard(database, &request, &now)).await
+        let now = Timestamp::from(now);
+        self.core.write(move |database| delivery::expire::discard(database, &request, now)).await
     }
 
     /// Drops the pending deliveries of a removed target in short steps; returns their number.
     pub async fn drop_pending_of_removed(
         &self,
-        target: i64,
+        target: TargetId,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let request = |deliveries| DiscardRequest {
             deliveries,
-            inactive_since: Some(delivery::expire::END_OF_TIME.to_owned()),
+            inactive_since: Some(Timestamp::MAX),
             why: "the target was removed".to_owned(),
         };
         let mut dropped = 0;
         loop {
-            let mut pending =
-                self.waiting_deliveries(target, delivery::expire::END_OF_TIME.to_owned()).await?;
+            let mut pending = self.waiting_deliveries(target, Timestamp::MAX).await?;
             let before = dropped;
             while !pending.is_empty() {
                 let step = self.discard_some(request(pending.clone()), now).await?;

@@ -10,6 +10,7 @@ use crate::json::OFFLOAD_BYTES_MIN;
 use crate::request_id;
 use crate::store::error::{IngestError, Unavailable};
 use crate::store::handle::core::Core;
+use crate::store::id::RejectionId;
 use crate::store::message::insert::{InsertOutcome, PreparedMessage, Receipt};
 use crate::store::message::new::NewMessage;
 use crate::store::quarantine::intake::OfferOutcome;
@@ -150,7 +151,7 @@ impl Ingest {
     /// As for `keep`.
     pub async fn release(
         &self,
-        rejection: i64,
+        rejection: RejectionId,
         message: NewMessage,
         deadline: Instant,
     ) -> Result<Receipt, IngestError> {
@@ -161,7 +162,7 @@ impl Ingest {
     /// Like `release`, for many in order: each is queued without waiting for the previous one.
     pub async fn release_in_order(
         &self,
-        messages: Vec<(i64, NewMessage)>,
+        messages: Vec<(RejectionId, NewMessage)>,
         deadline: Instant,
     ) -> Vec<Result<Receipt, IngestError>> {
         let mut prepared = Vec::with_capacity(messages.len());

@@ -7,12 +7,13 @@ use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
+use crate::store::id::{MessageId, TargetId};
 use crate::store::listener::{
     self, DeliveryAcknowledgement, FillPage, FillPosition, ListenerError, ListenerSession,
 };
 use crate::store::target::settings::StoredTarget;
 use crate::store::target::subscription::Pattern;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 /// Limit on messages examined in one step.
 const PAGE: usize = 500;
@@ -28,21 +29,19 @@ pub struct ListenerRegistry {
 }
 
 impl ListenerRegistry {
-    /// Creates the listener, or changes the subscription of an existing one. With `since` (a stored
-    /// timestamp), a new one also gets the messages received from then on, after
+    /// Creates the listener, or changes the subscription of an existing one. With `since`, a
+    /// new one also gets the messages received from then on, after
     /// [`Self::fill_listener`].
     pub async fn open_listener(
         &self,
         name: String,
         events: Vec<Pattern>,
-        since: Option<String>,
+        since: Option<Timestamp>,
         now: OffsetDateTime,
     ) -> Result<ListenerSession, ListenerError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| {
-                listener::open(database.connection, &name, events, since.as_deref(), &now)
-            })
+            .change_targets(move |database| listener::open(database.connection, &name, events, since, now))
             .await?
     }
 
@@ -51,7 +50,7 @@ impl ListenerRegistry {
     /// created.
     pub async fn fill_listener(
         &self,
-        target: i64,
+        target: TargetId,
         is_last: bool,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -65,8 +64,8 @@ impl ListenerRegistry {
     /// Runs the last search for requested old messages, only among those committed after `message`.
     pub async fn finish_filling(
         &self,
-        target: i64,
-        message: i64,
+        target: TargetId,
+        message: MessageId,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let added = self.fill_behind(target, Some(message), now).await?;
@@ -76,11 +75,11 @@ impl ListenerRegistry {
 
     async fn fill_behind(
         &self,
-        target: i64,
-        behind: Option<i64>,
+        target: TargetId,
+        behind: Option<MessageId>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let asked_for = self
             .core
             .read(move |connection| {
@@ -100,10 +99,10 @@ impl ListenerRegistry {
             self.rest(began, written).await;
             while !messages.is_empty() {
                 let (began, written) = (Instant::now(), self.messages_written());
-                let (page, now) = (messages.clone(), now.clone());
+                let (page, now) = (messages.clone(), now);
                 let step = self
                     .core
-                    .write(move |database| listener::fill(database.connection, target, &page, &now))
+                    .write(move |database| listener::fill(database.connection, target, &page, now))
                     .await?;
                 added += step.added;
                 messages.drain(..step.taken.min(messages.len()));
@@ -137,7 +136,7 @@ impl ListenerRegistry {
     /// pending.
     pub async fn acknowledge_deliveries(
         &self,
-        target: i64,
+        target: TargetId,
         acknowledgements: Vec<DeliveryAcknowledgement>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
@@ -148,22 +147,22 @@ impl ListenerRegistry {
 
     /// Pauses all listeners at start, when none can be connected.
     pub async fn pause_listeners(&self, now: OffsetDateTime) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
-        self.core.write(move |database| listener::pause_all(database.connection, &now)).await
+        let now = Timestamp::from(now);
+        self.core.write(move |database| listener::pause_all(database.connection, now)).await
     }
 
     /// Sets whether a program is connected. Pending deliveries without a connection expire after a
     /// week, as for any paused target.
     pub async fn set_listener_connected(
         &self,
-        target: i64,
+        target: TargetId,
         is_connected: bool,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
             .change_targets(move |database| {
-                listener::set_connected(database.connection, target, is_connected, &now)
+                listener::set_connected(database.connection, target, is_connected, now)
             })
             .await
     }

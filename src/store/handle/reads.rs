@@ -10,6 +10,7 @@ use crate::store::delivery::dead::{self, DeadLetterCount};
 use crate::store::delivery::read::{DeliveryFilter, StoredAttempt, StoredDelivery};
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
+use crate::store::id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
 use crate::store::instances::Instances;
 use crate::store::listener::{self, StoredListener};
 use crate::store::message::filter::{Direction, MessageFilter};
@@ -37,7 +38,7 @@ impl Reads {
         self.core.instances.clone()
     }
 
-    pub async fn message(&self, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
+    pub async fn message(&self, id: MessageId) -> Result<Option<StoredMessage>, Unavailable> {
         self.core.read(move |connection| message::read::one(connection, id)).await
     }
 
@@ -46,7 +47,7 @@ impl Reads {
         &self,
         filter: MessageFilter,
         direction: Direction,
-        from: Option<i64>,
+        from: Option<MessageId>,
         limit: usize,
     ) -> Result<MessagePage, Unavailable> {
         self.core
@@ -61,11 +62,11 @@ impl Reads {
         deadline: Instant,
     ) -> Result<Option<ReplayEstimate>, Unavailable> {
         let ids = &scope.filter.ids;
-        let mut from = ids.iter().copied().min().map_or(0, |least| least.saturating_sub(1));
+        let mut from = ids.iter().copied().min().map_or(MessageId::START, MessageId::previous);
         let through = ids.iter().copied().max().map_or(scope.through, |most| most.min(scope.through));
         let scope = ReplayScope { through, ..scope };
         let mut messages = 0;
-        let mut dead_letters: BTreeMap<i64, DeadLetterCount> = BTreeMap::new();
+        let mut dead_letters: BTreeMap<TargetId, DeadLetterCount> = BTreeMap::new();
         while Instant::now() < deadline {
             let scope = scope.clone();
             let step = self.core.read(move |connection| count::count_step(connection, &scope, from)).await?;
@@ -85,7 +86,7 @@ impl Reads {
     }
 
     /// Returns the id of the newest message; 0 without any.
-    pub async fn newest_message(&self) -> Result<i64, Unavailable> {
+    pub async fn newest_message(&self) -> Result<MessageId, Unavailable> {
         self.core.read(message::read::newest_id).await
     }
 
@@ -98,9 +99,9 @@ impl Reads {
     /// target.
     pub async fn dead_targets(
         &self,
-        messages: Vec<i64>,
-        at: Option<i64>,
-    ) -> Result<BTreeMap<i64, Vec<i64>>, Unavailable> {
+        messages: Vec<MessageId>,
+        at: Option<TargetId>,
+    ) -> Result<BTreeMap<MessageId, Vec<TargetId>>, Unavailable> {
         self.core.read(move |connection| dead::targets_of(connection, &messages, at)).await
     }
 
@@ -116,7 +117,7 @@ impl Reads {
             .await
     }
 
-    pub async fn delivery(&self, id: i64) -> Result<Option<StoredDelivery>, Unavailable> {
+    pub async fn delivery(&self, id: DeliveryId) -> Result<Option<StoredDelivery>, Unavailable> {
         self.core.read(move |connection| delivery::read::one(connection, id)).await
     }
 
@@ -124,17 +125,17 @@ impl Reads {
     pub async fn deliveries(
         &self,
         filter: DeliveryFilter,
-        from: Option<i64>,
+        from: Option<DeliveryId>,
         limit: usize,
-    ) -> Result<(Vec<StoredDelivery>, Option<i64>), Unavailable> {
+    ) -> Result<(Vec<StoredDelivery>, Option<DeliveryId>), Unavailable> {
         self.core.read(move |connection| delivery::read::page(connection, &filter, from, limit)).await
     }
 
-    pub async fn attempts(&self, delivery: i64) -> Result<Vec<StoredAttempt>, Unavailable> {
+    pub async fn attempts(&self, delivery: DeliveryId) -> Result<Vec<StoredAttempt>, Unavailable> {
         self.core.read(move |connection| delivery::read::attempts(connection, delivery)).await
     }
 
-    pub async fn confirmation(&self, message: i64) -> Result<Option<StoredConfirmation>, Unavailable> {
+    pub async fn confirmation(&self, message: MessageId) -> Result<Option<StoredConfirmation>, Unavailable> {
         self.core.read(move |connection| confirmation::one(connection, message)).await
     }
 
@@ -145,7 +146,7 @@ impl Reads {
     }
 
     /// Counts the unacknowledged deliveries of a listener.
-    pub async fn pending_of_listener(&self, target: i64) -> Result<i64, Unavailable> {
+    pub async fn pending_of_listener(&self, target: TargetId) -> Result<i64, Unavailable> {
         self.core.read(move |connection| listener::pending(connection, target)).await
     }
 
@@ -157,7 +158,7 @@ impl Reads {
     pub async fn rejections(
         &self,
         filter: RejectionFilter,
-        from: Option<i64>,
+        from: Option<RejectionId>,
         limit: usize,
     ) -> Result<Vec<RejectionRow>, Unavailable> {
         self.core.read(move |connection| quarantine::read::page(connection, &filter, from, limit)).await
@@ -167,7 +168,7 @@ impl Reads {
     pub async fn count_rejections(
         &self,
         filter: RejectionFilter,
-        through: i64,
+        through: RejectionId,
     ) -> Result<Vec<CauseCount>, Unavailable> {
         self.core.read(move |connection| quarantine::read::count(connection, &filter, through)).await
     }
@@ -177,23 +178,23 @@ impl Reads {
         &self,
         filter: RejectionFilter,
         after: RejectionPosition,
-        through: i64,
+        through: RejectionId,
         limit: usize,
     ) -> Result<Vec<RejectionRow>, Unavailable> {
         self.core
             .read(move |connection| {
-                quarantine::read::next_in_order(connection, &filter, &after, through, limit)
+                quarantine::read::next_in_order(connection, &filter, after, through, limit)
             })
             .await
     }
 
     /// Returns the id of the newest rejection; 0 without any.
-    pub async fn newest_rejection(&self) -> Result<i64, Unavailable> {
+    pub async fn newest_rejection(&self) -> Result<RejectionId, Unavailable> {
         self.core.read(quarantine::read::newest).await
     }
 
     /// Returns a rejection with its credentials unsealed: for verification, never for display.
-    pub async fn rejection(&self, id: i64) -> Result<Option<StoredRejection>, Unavailable> {
+    pub async fn rejection(&self, id: RejectionId) -> Result<Option<StoredRejection>, Unavailable> {
         let found = self.core.read(move |connection| quarantine::read::one(connection, id)).await?;
         Ok(found.map(|(rejection, sealed)| {
             let sealed = sealed.and_then(|sealed| String::from_utf8(sealed).ok());
@@ -210,12 +211,16 @@ impl Reads {
         self.core.read(quarantine::read::source_numbers).await
     }
 
-    pub async fn replay(&self, id: i64) -> Result<Option<StoredReplay>, Unavailable> {
+    pub async fn replay(&self, id: ReplayId) -> Result<Option<StoredReplay>, Unavailable> {
         self.core.read(move |connection| replay::one(connection, id)).await
     }
 
     /// Returns a page below `from`, newest first.
-    pub async fn replays(&self, from: Option<i64>, limit: usize) -> Result<Vec<StoredReplay>, Unavailable> {
+    pub async fn replays(
+        &self,
+        from: Option<ReplayId>,
+        limit: usize,
+    ) -> Result<Vec<StoredReplay>, Unavailable> {
         self.core.read(move |connection| replay::page(connection, from, limit)).await
     }
 
@@ -241,7 +246,7 @@ impl Reads {
     }
 
     /// Returns a target in any state.
-    pub async fn target(&self, id: i64) -> Result<Option<StoredTarget>, Unavailable> {
+    pub async fn target(&self, id: TargetId) -> Result<Option<StoredTarget>, Unavailable> {
         self.core.read(move |connection| target::read::one(connection, id)).await
     }
 
@@ -254,7 +259,7 @@ impl Reads {
     ///
     /// # Errors
     /// Also if they were sealed under another key.
-    pub async fn target_secrets(&self, id: i64) -> Result<TargetSecrets, Unavailable> {
+    pub async fn target_secrets(&self, id: TargetId) -> Result<TargetSecrets, Unavailable> {
         let sealed = self.core.read(move |connection| target::read::sealed_secrets(connection, id)).await?;
         open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|UnopenedSecrets| Unavailable::Refused)
     }
@@ -265,7 +270,7 @@ impl Reads {
     }
 
     /// Returns the targets of an event. `payload`: the JSON text.
-    pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
+    pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<TargetId> {
         self.core.shared.audience.current().matching(event, owner, payload)
     }
 }

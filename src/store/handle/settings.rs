@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::setting::{self, Sealing};
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 /// Settings that the service stores itself.
 #[derive(Clone, Debug)]
@@ -48,9 +48,9 @@ impl ServiceSettings {
             Sealing::Plain => value.to_owned(),
             Sealing::Sealed => self.core.sealer.seal(name, value.as_bytes()),
         };
-        let (name, now) = (name.to_owned(), timestamp::to_text(now));
+        let (name, now) = (name.to_owned(), Timestamp::from(now));
         self.core
-            .write(move |database| setting::write(database.connection, &name, &stored, sealing, &now))
+            .write(move |database| setting::write(database.connection, &name, &stored, sealing, now))
             .await
     }
 }

@@ -6,12 +6,13 @@ use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
+use crate::store::id::TargetId;
 use crate::store::target::secrets::{open_secrets, seal_secrets};
 use crate::store::target::settings::{
     StoredTarget, TargetDraft, TargetError, TargetSecrets, TargetSettings, TargetState,
 };
 use crate::store::target::{self, declare};
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
 /// Creates and changes targets. Messages are matched against the new state after each change.
@@ -27,20 +28,24 @@ impl TargetRegistry {
         &self,
         declared: Vec<TargetDraft>,
         now: OffsetDateTime,
-    ) -> Result<Vec<i64>, TargetError> {
-        let now = timestamp::to_text(now);
+    ) -> Result<Vec<TargetId>, TargetError> {
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| declare::declare(database.connection, &declared, &now))
+            .change_targets(move |database| declare::declare(database.connection, &declared, now))
             .await?
     }
 
     /// Creates a target; returns its id.
-    pub async fn create_target(&self, new: TargetDraft, now: OffsetDateTime) -> Result<i64, TargetError> {
-        let now = timestamp::to_text(now);
+    pub async fn create_target(
+        &self,
+        new: TargetDraft,
+        now: OffsetDateTime,
+    ) -> Result<TargetId, TargetError> {
+        let now = Timestamp::from(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
             .change_targets(move |database| {
-                target::change::insert(database.connection, &new, sealed.as_deref(), &now)
+                target::change::insert(database.connection, &new, sealed.as_deref(), now)
             })
             .await?
     }
@@ -48,13 +53,13 @@ impl TargetRegistry {
     #[cfg(test)]
     pub async fn update_target(
         &self,
-        id: i64,
+        id: TargetId,
         settings: TargetSettings,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| target::change::update(database.connection, id, &settings, &now))
+            .change_targets(move |database| target::change::update(database.connection, id, &settings, now))
             .await?
     }
 
@@ -62,11 +67,11 @@ impl TargetRegistry {
     /// other.
     pub async fn change_target(
         &self,
-        id: i64,
+        id: TargetId,
         change: impl FnOnce(&mut TargetSettings, &mut TargetSecrets) + Send + 'static,
         now: OffsetDateTime,
     ) -> Result<StoredTarget, TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
             .change_targets(move |database| {
@@ -82,12 +87,12 @@ impl TargetRegistry {
                 };
                 let (mut settings, mut secrets) = (target.settings, before.clone());
                 change(&mut settings, &mut secrets);
-                if let Err(refused) = target::change::update(connection, id, &settings, &now)? {
+                if let Err(refused) = target::change::update(connection, id, &settings, now)? {
                     return Ok(Err(refused));
                 }
                 if secrets != before {
                     let sealed = seal_secrets(&sealer, &secrets);
-                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, &now)? {
+                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, now)? {
                         return Ok(Err(refused));
                     }
                 }
@@ -99,14 +104,14 @@ impl TargetRegistry {
     #[cfg(test)]
     pub async fn set_target_secrets(
         &self,
-        id: i64,
+        id: TargetId,
         secrets: &TargetSecrets,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), timestamp::to_text(now));
+        let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), Timestamp::from(now));
         self.core
             .change_targets(move |database| {
-                target::change::set_sealed_secrets(database.connection, id, &sealed, &now)
+                target::change::set_sealed_secrets(database.connection, id, &sealed, now)
             })
             .await?
     }
@@ -114,13 +119,13 @@ impl TargetRegistry {
     /// Activates a declared target that answered 410 at another URL than its current one.
     pub async fn activate_moved_target(
         &self,
-        id: i64,
+        id: TargetId,
         url: String,
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let activate = move |database: &mut Database<'_>| {
-            target::gone_url::activate_if_moved(database.connection, id, &url, &now)
+            target::gone_url::activate_if_moved(database.connection, id, &url, now)
         };
         self.core.change_targets_where(activate, |activated| *activated).await
     }
@@ -129,12 +134,12 @@ impl TargetRegistry {
     /// Also if it is to become active, but its deliveries would be unsigned.
     pub async fn set_target_state(
         &self,
-        id: i64,
+        id: TargetId,
         state: TargetState,
         reason: Option<String>,
         now: OffsetDateTime,
     ) -> Result<(), TargetError> {
-        let now = timestamp::to_text(now);
+        let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
             .change_targets(move |database| {
@@ -148,7 +153,7 @@ impl TargetRegistry {
                 {
                     return Ok(Err(TargetError::SecretsLost(id)));
                 }
-                target::change::set_state(connection, id, state, reason.as_deref(), &now)
+                target::change::set_state(connection, id, state, reason.as_deref(), now)
             })
             .await?
     }

@@ -3,11 +3,13 @@
 
 use rusqlite::params;
 
+use crate::store::id::MessageId;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
 /// Requests a merge of the keys in memory, up to the message `through`; true once they are merged.
 /// The writer merges them in slices between messages.
-pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
+pub fn merge_keys(database: &mut Database<'_>, through: MessageId) -> bool {
     // A manually added row may be beyond the newest message tracked here.
     let goal = through.min(database.keys.newest_message());
     let is_done = database.keys.merged_through() >= goal || database.keys.is_merging_stopped();
@@ -18,7 +20,7 @@ pub fn merge_keys(database: &mut Database<'_>, through: i64) -> bool {
 }
 
 /// Deletes keys of generations last extended before `cut_off`; true when done.
-pub fn forget_keys(database: &mut Database<'_>, cut_off: &str) -> rusqlite::Result<bool> {
+pub fn forget_keys(database: &mut Database<'_>, cut_off: Timestamp) -> rusqlite::Result<bool> {
     let generation: Option<i64> = database.connection.query_row(
         "SELECT min(generation) FROM key_generations WHERE newest_at < ?1 AND generation <> ?2",
         params![cut_off, database.keys.generation()],

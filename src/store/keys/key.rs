@@ -1,5 +1,6 @@
 //! The key of a message, used to find duplicates.
 
+use crate::store::id::MessageId;
 use ring::digest::{Context, SHA256};
 
 /// The first 16 bytes of SHA-256 over the source and the message's identity there.
@@ -66,9 +67,9 @@ pub fn first_16(bytes: &[u8]) -> u128 {
 pub enum KeyMatch {
     Nothing,
     /// The newest message with the same body.
-    Same(i64),
+    Same(MessageId),
     /// The first message with the key, with a different body.
-    Other(i64),
+    Other(MessageId),
 }
 
-pub type KeyEntry = (MessageKey, i64, BodyDigest);
+pub type KeyEntry = (MessageKey, MessageId, BodyDigest);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::store::damage;
+use crate::store::id::MessageId;
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, MessageKey, first_16};
 use crate::store::keys::recent::RecentKeys;
@@ -15,12 +16,12 @@ const TABLE: &str = "delivery_keys";
 impl KeyIndex {
     /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
     pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
-        let (generation, merged_through): (Option<i64>, Option<i64>) = connection.query_row(
+        let (generation, merged_through): (Option<i64>, Option<MessageId>) = connection.query_row(
             "SELECT max(generation), max(merged_through) FROM key_generations",
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let merged_through = merged_through.unwrap_or(0);
+        let merged_through = merged_through.unwrap_or_default();
         let mut keys = Self {
             newest: RecentKeys::default(),
             staged: Vec::new(),
@@ -87,7 +88,7 @@ impl KeyIndex {
         // The ids are also in the index, so the readable rows are read one by one.
         let mut ids = connection
             .prepare("SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id")?;
-        let ids: Vec<i64> =
+        let ids: Vec<MessageId> =
             ids.query_map([self.newest_message], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
         let mut one = connection.prepare(&format!("{NEWEST} WHERE id = ?1"))?;
         for id in ids {
@@ -98,7 +99,7 @@ impl KeyIndex {
     }
 
     fn load_message(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let (id, source, delivery_id): (i64, String, Option<String>) =
+        let (id, source, delivery_id): (MessageId, String, Option<String>) =
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
         let body_sha256 = row.get_ref(5)?.as_blob()?;

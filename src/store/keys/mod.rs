@@ -17,8 +17,10 @@ use std::ops::RangeInclusive;
 use fastbloom::BloomFilter;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::store::id::MessageId;
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_16};
 use crate::store::keys::recent::RecentKeys;
+use crate::store::timestamp::Timestamp;
 
 /// Keys per generation, and keys collected in memory before a merge.
 const KEYS_PER_GENERATION: usize = 32_768;
@@ -39,22 +41,22 @@ struct Merge {
     generation: i64,
     merged: usize,
     /// Newest message covered by this merge once it is complete.
-    through: i64,
+    through: MessageId,
 }
 
 #[derive(Debug)]
 pub struct KeyIndex {
     newest: RecentKeys,
     /// Keys of the open transaction.
-    staged: Vec<(MessageKey, i64)>,
+    staged: Vec<(MessageKey, MessageId)>,
     merging: RecentKeys,
     merge: Option<Merge>,
     filters: BTreeMap<i64, BloomFilter>,
     /// Current generation, and its number of keys.
     generation: i64,
     generation_keys: usize,
-    merged_through: i64,
-    newest_message: i64,
+    merged_through: MessageId,
+    newest_message: MessageId,
     /// Whether a caller waits for a merge of all keys.
     merge_wanted: bool,
     /// Whether the table is damaged, so that keys stay in memory.
@@ -95,7 +97,7 @@ impl KeyIndex {
         connection: &Connection,
         key: MessageKey,
         digest: BodyDigest,
-    ) -> rusqlite::Result<Vec<(i64, bool)>> {
+    ) -> rusqlite::Result<Vec<(MessageId, bool)>> {
         let mut found = Vec::new();
         for recent in [&self.merging, &self.newest] {
             found.extend(recent.messages(key, digest));
@@ -113,7 +115,12 @@ impl KeyIndex {
     }
 
     /// Deletes the merged key of one message.
-    pub fn forget(&self, connection: &Connection, key: MessageKey, message: i64) -> rusqlite::Result<()> {
+    pub fn forget(
+        &self,
+        connection: &Connection,
+        key: MessageKey,
+        message: MessageId,
+    ) -> rusqlite::Result<()> {
         let mut delete = connection.prepare_cached(
             "DELETE FROM delivery_keys WHERE generation = ?1 AND key = ?2 AND message_id = ?3",
         )?;
@@ -133,13 +140,13 @@ impl KeyIndex {
     }
 
     /// Adds the key of a message in the open transaction.
-    pub fn stage(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
+    pub fn stage(&mut self, key: MessageKey, message: MessageId, digest: BodyDigest) {
         self.newest.insert(key, message, digest);
         self.staged.push((key, message));
     }
 
     /// Records a commit; `newest_message` is the greatest id in it.
-    pub fn commit(&mut self, newest_message: i64) {
+    pub fn commit(&mut self, newest_message: MessageId) {
         self.staged.clear();
         self.newest_message = self.newest_message.max(newest_message);
     }
@@ -165,7 +172,7 @@ impl KeyIndex {
     /// between transactions, so that keys of a rolled-back one never reach the table.
     pub fn start_merge(&mut self) {
         debug_assert!(self.staged.is_empty(), "a transaction is open");
-        let unmerged = self.newest_message - self.merged_through;
+        let unmerged = self.newest_message.get() - self.merged_through.get();
         let enough = self.newest.len() >= KEYS_PER_GENERATION || unmerged >= MESSAGES_ABOVE_MARK;
         if self.is_merging_stopped {
             return;
@@ -189,7 +196,7 @@ impl KeyIndex {
 
     /// Writes one slice of the merge in the writer's transaction; the last one also writes the
     /// mark. `merge_committed` removes the entries from memory.
-    pub fn write_slice(&mut self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
+    pub fn write_slice(&mut self, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let Some(merge) = &mut self.merge else { return Ok(()) };
         let slice = KEYS_PER_SLICE.max(self.newest.len() / 16);
         let mut insert = connection.prepare_cached(
@@ -243,12 +250,12 @@ impl KeyIndex {
     }
 
     /// Returns the newest message covered by the keys in memory and in the table.
-    pub fn newest_message(&self) -> i64 {
+    pub fn newest_message(&self) -> MessageId {
         self.newest_message
     }
 
     /// Returns the newest message whose key is in the table: later messages must not be deleted.
-    pub fn merged_through(&self) -> i64 {
+    pub fn merged_through(&self) -> MessageId {
         self.merged_through
     }
 
@@ -279,7 +286,7 @@ impl KeyIndex {
 }
 
 impl KeyMatch {
-    fn of(id: i64, same: bool) -> Self {
+    fn of(id: MessageId, same: bool) -> Self {
         if same { Self::Same(id) } else { Self::Other(id) }
     }
 

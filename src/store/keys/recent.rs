@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use crate::store::id::MessageId;
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey};
 
 /// Memory of one key: its entry, at the usual load of the table.
@@ -12,8 +13,8 @@ const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 /// separately.
 #[derive(Debug, Default)]
 pub struct RecentKeys {
-    first: HashMap<MessageKey, (i64, BodyDigest), BuildHasherDefault<KeyHasher>>,
-    more: BTreeMap<(MessageKey, i64), BodyDigest>,
+    first: HashMap<MessageKey, (MessageId, BodyDigest), BuildHasherDefault<KeyHasher>>,
+    more: BTreeMap<(MessageKey, MessageId), BodyDigest>,
 }
 
 impl RecentKeys {
@@ -25,14 +26,14 @@ impl RecentKeys {
         self.first.capacity().max(self.first.len()) * BYTES_PER_KEY + self.more.len() * BYTES_PER_KEY
     }
 
-    pub fn insert(&mut self, key: MessageKey, message: i64, digest: BodyDigest) {
+    pub fn insert(&mut self, key: MessageKey, message: MessageId, digest: BodyDigest) {
         match self.first.get(&key) {
             Some((first, _)) if *first != message => drop(self.more.insert((key, message), digest)),
             _ => drop(self.first.insert(key, (message, digest))),
         }
     }
 
-    pub fn remove(&mut self, key: MessageKey, message: i64) {
+    pub fn remove(&mut self, key: MessageKey, message: MessageId) {
         if self.first.get(&key).is_some_and(|(first, _)| *first == message) {
             self.first.remove(&key);
         } else {
@@ -43,14 +44,14 @@ impl RecentKeys {
     pub fn find(&self, key: MessageKey, digest: BodyDigest) -> KeyMatch {
         let Some((first, of_first)) = self.first.get(&key) else { return KeyMatch::Nothing };
         let known = KeyMatch::of(*first, *of_first == digest);
-        let more = self.more.range((key, i64::MIN)..=(key, i64::MAX));
+        let more = self.more.range((key, MessageId::START)..=(key, MessageId::END));
         more.fold(known, |known, (&(_, id), of_other)| known.and(KeyMatch::of(id, *of_other == digest)))
     }
 
     /// Returns each message with the key, and whether its body is the same.
-    pub fn messages(&self, key: MessageKey, digest: BodyDigest) -> impl Iterator<Item = (i64, bool)> {
+    pub fn messages(&self, key: MessageKey, digest: BodyDigest) -> impl Iterator<Item = (MessageId, bool)> {
         let first = self.first.get(&key).map(|&(id, of_first)| (id, of_first == digest));
-        let more = self.more.range((key, i64::MIN)..=(key, i64::MAX));
+        let more = self.more.range((key, MessageId::START)..=(key, MessageId::END));
         first.into_iter().chain(more.map(move |(&(_, id), of_other)| (id, *of_other == digest)))
     }
 
@@ -99,29 +100,29 @@ mod tests {
     fn key_finds_its_message_and_conflicts() {
         let mut recent = RecentKeys::default();
         assert_eq!(recent.find(key("a"), ONE), KeyMatch::Nothing);
-        recent.insert(key("a"), 1, ONE);
-        recent.insert(key("a"), 5, TWO);
-        assert_eq!(recent.find(key("a"), ONE), KeyMatch::Same(1));
-        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Same(5));
-        assert_eq!(recent.find(key("a"), BodyDigest(3)), KeyMatch::Other(1));
+        recent.insert(key("a"), 1.into(), ONE);
+        recent.insert(key("a"), 5.into(), TWO);
+        assert_eq!(recent.find(key("a"), ONE), KeyMatch::Same(1.into()));
+        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Same(5.into()));
+        assert_eq!(recent.find(key("a"), BodyDigest(3)), KeyMatch::Other(1.into()));
         assert_eq!(recent.find(key("b"), ONE), KeyMatch::Nothing);
     }
 
     #[test]
     fn removed_key_is_not_found_and_others_are() {
         let mut recent = RecentKeys::default();
-        recent.insert(key("a"), 1, ONE);
-        recent.insert(key("a"), 5, TWO);
-        recent.remove(key("a"), 5);
-        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Other(1));
-        recent.remove(key("a"), 1);
+        recent.insert(key("a"), 1.into(), ONE);
+        recent.insert(key("a"), 5.into(), TWO);
+        recent.remove(key("a"), 5.into());
+        assert_eq!(recent.find(key("a"), TWO), KeyMatch::Other(1.into()));
+        recent.remove(key("a"), 1.into());
         assert_eq!((recent.find(key("a"), ONE), recent.len()), (KeyMatch::Nothing, 0));
     }
 
     #[test]
     fn entries_come_sorted() {
         let mut recent = RecentKeys::default();
-        (0..1_000).for_each(|number| recent.insert(key(&number.to_string()), number, ONE));
+        (0..1_000).for_each(|number| recent.insert(key(&number.to_string()), number.into(), ONE));
         let sorted = recent.sorted();
         assert_eq!(sorted.len(), 1_000);
         assert!(sorted.is_sorted());

@@ -15,15 +15,15 @@ fn merge_requested_in_transaction_excludes_its_keys() {
     let (kept, undone) =
         (MessageKey::of_delivery_id("github", "kept"), MessageKey::of_delivery_id("github", "undone"));
     let digest = BodyDigest::of(&[1; 32]);
-    keys.stage(kept, 1, digest);
-    keys.commit(1);
-    keys.stage(undone, 2, digest);
+    keys.stage(kept, 1.into(), digest);
+    keys.commit(1.into());
+    keys.stage(undone, 2.into(), digest);
     keys.want_merge();
     keys.roll_back();
     keys.start_merge();
     assert!(keys.is_merging());
-    keys.write_slice(&connection, "now").unwrap();
+    keys.write_slice(&connection, Timestamp::MIN).unwrap();
     keys.merge_committed();
     assert_eq!(keys.find(&connection, undone, digest).unwrap(), KeyMatch::Nothing);
-    assert_eq!(keys.find(&connection, kept, digest).unwrap(), KeyMatch::Same(1));
+    assert_eq!(keys.find(&connection, kept, digest).unwrap(), KeyMatch::Same(1.into()));
 }

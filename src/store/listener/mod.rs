@@ -8,11 +8,13 @@ use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
 use crate::store::error::Unavailable;
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::{
     DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Pattern;
-use crate::store::{damage, target, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{damage, target};
 
 /// Limit on listeners. Each gets every matching message, connected or not.
 pub const MAX_LISTENERS: usize = 32;
@@ -37,7 +39,7 @@ pub struct StoredListener {
 /// An open connection to a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerSession {
-    pub target: i64,
+    pub target: TargetId,
     pub is_new: bool,
     /// Whether old messages remain to be added.
     pub must_be_filled: bool,
@@ -55,7 +57,7 @@ pub enum ListenerError {
 /// Acknowledgement of a delivery by the program that is connected to a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryAcknowledgement {
-    pub delivery: i64,
+    pub delivery: DeliveryId,
     pub answer: Option<ListenerAnswer>,
 }
 
@@ -71,9 +73,9 @@ pub struct ListenerAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillPosition {
     /// In order of arrival.
-    ByTime { received_at: String, message: i64 },
+    ByTime { received_at: Timestamp, message: MessageId },
     /// In order of ids after `message`, among messages received since `since`.
-    ById { since: String, message: i64 },
+    ById { since: Timestamp, message: MessageId },
 }
 
 /// Result of one step of adding old messages.
@@ -87,7 +89,7 @@ pub struct FillStep {
 /// Old messages missing from a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FillPage {
-    pub messages: Vec<i64>,
+    pub messages: Vec<MessageId>,
     /// `None` after the last page.
     pub next: Option<FillPosition>,
 }
@@ -95,17 +97,17 @@ pub struct FillPage {
 impl FillPosition {
     /// Starts with all messages since `since`; with `behind`, only those committed after that
     /// message.
-    pub fn new(since: String, behind: Option<i64>) -> Self {
+    pub fn new(since: Timestamp, behind: Option<MessageId>) -> Self {
         match behind {
             Some(message) => Self::ById { since, message },
-            None => Self::ByTime { received_at: since, message: 0 },
+            None => Self::ByTime { received_at: since, message: MessageId::START },
         }
     }
 
-    fn behind(&self, received_at: String, message: i64) -> Self {
+    fn behind(&self, received_at: Timestamp, message: MessageId) -> Self {
         match self {
             Self::ByTime { .. } => Self::ByTime { received_at, message },
-            Self::ById { since, .. } => Self::ById { since: since.clone(), message },
+            Self::ById { since, .. } => Self::ById { since: *since, message },
         }
     }
 }
@@ -124,8 +126,8 @@ pub fn open(
     connection: &Connection,
     name: &str,
     events: Vec<Pattern>,
-    since: Option<&str>,
-    now: &str,
+    since: Option<Timestamp>,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<ListenerSession, ListenerError>> {
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
@@ -175,7 +177,7 @@ fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
 
 /// Counts the unacknowledged deliveries of a listener. Runs on a reader, because large numbers take
 /// a while.
-pub fn pending(connection: &Connection, target: i64) -> rusqlite::Result<i64> {
+pub fn pending(connection: &Connection, target: TargetId) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
         .query_row([target], |row| row.get(0))
@@ -195,11 +197,11 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
 /// Returns the number of acknowledged deliveries that were pending.
 pub fn acknowledge(
     connection: &Connection,
-    target: i64,
+    target: TargetId,
     acknowledgements: &[DeliveryAcknowledgement],
     now: OffsetDateTime,
 ) -> rusqlite::Result<usize> {
-    let now_text = timestamp::to_text(now);
+    let now_stored = Timestamp::from(now);
     let mut done = 0;
     for DeliveryAcknowledgement { delivery, answer } in acknowledgements {
         let status = answer.as_ref().map(|answer| answer.status);
@@ -209,7 +211,7 @@ pub fn acknowledge(
                  SET state = 'delivered', attempts = attempts + 1, finished_at = ?3, outcome = CAST(?4 AS TEXT)
                  WHERE id = ?1 AND target_id = ?2 AND state = 'pending' RETURNING attempts",
             )?
-            .query_row(params![delivery, target, now_text, status], |row| row.get(0))
+            .query_row(params![delivery, target, now_stored, status], |row| row.get(0))
             .optional()?;
         let Some(number) = number else { continue };
         done += 1;
@@ -222,7 +224,7 @@ pub fn acknowledge(
                 .execute(params![
                     delivery,
                     number,
-                    timestamp::to_text(now - answer.took),
+                    Timestamp::from(now - answer.took),
                     u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
                     AttemptOutcome::Delivered,
                     answer.status,
@@ -234,7 +236,7 @@ pub fn acknowledge(
 }
 
 /// Pauses all listeners: none can be connected when the service starts.
-pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
+pub fn pause_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .execute(
             "UPDATE targets SET state = 'paused', state_since = ?1 WHERE kind = 'listener' AND state = 'active'",
@@ -244,16 +246,16 @@ pub fn pause_all(connection: &Connection, now: &str) -> rusqlite::Result<()> {
 }
 
 /// Returns the time since which messages must still be added.
-pub fn wanted_since(connection: &Connection, target: i64) -> rusqlite::Result<Option<String>> {
+pub fn wanted_since(connection: &Connection, target: TargetId) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
-        .query_row([target], |row| row.get(0))
+        .query_row([target], |row| damage::time("targets", row, 0))
         .optional()
         .map(Option::flatten)
 }
 
 /// Records that all old messages were added.
-pub fn filled(connection: &Connection, target: i64) -> rusqlite::Result<()> {
+pub fn filled(connection: &Connection, target: TargetId) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE targets SET wanted_since = NULL WHERE id = ?1")?
         .execute([target])
@@ -273,6 +275,7 @@ pub fn missing(
     let mut looked_at = 0;
     for (received_at, id) in positions_behind(connection, from, limit)? {
         looked_at += 1;
+        let Some(received_at) = received_at else { continue };
         let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
         if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
             messages.push(id);
@@ -282,17 +285,20 @@ pub fn missing(
     Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
 }
 
-/// Returns the next messages as (time of arrival, id). Order by time takes two queries: SQLite uses
-/// the index for only the first member of a pair, so a single query would scan all messages of one
-/// time for each page.
+/// Returns the next messages as (time of arrival, id); the time is `None` if it is damaged. Order
+/// by time takes two queries: SQLite uses the index for only the first member of a pair, so a
+/// single query would scan all messages of one time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
     limit: usize,
-) -> rusqlite::Result<Vec<(String, i64)>> {
-    let read = |sql: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<Vec<(String, i64)>> {
+) -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
+    let read = |sql: &str,
+                values: &[&dyn rusqlite::ToSql]|
+     -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
         let mut statement = connection.prepare_cached(sql)?;
-        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows =
+            statement.query_map(values, |row| Ok((damage::skip("messages", row.get(0))?, row.get(1)?)))?;
         rows.collect()
     };
     match from {
@@ -314,7 +320,11 @@ const POSITIONS_LATER: &str =
 
 /// Returns the event of the message if the target may still get it. Unconfirmed and conflicting
 /// messages are not delivered automatically.
-fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite::Result<Option<String>> {
+fn wanted_event(
+    connection: &Connection,
+    target: TargetId,
+    message: MessageId,
+) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached(
             "SELECT event FROM messages
@@ -326,7 +336,12 @@ fn wanted_event(connection: &Connection, target: i64, message: i64) -> rusqlite:
 }
 
 /// Adds old messages in order, before newer ones, until the step ends.
-pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -> rusqlite::Result<FillStep> {
+pub fn fill(
+    connection: &Connection,
+    target: TargetId,
+    messages: &[MessageId],
+    now: Timestamp,
+) -> rusqlite::Result<FillStep> {
     let began = Instant::now();
     let mut step = FillStep::default();
     for message in messages {
@@ -350,9 +365,9 @@ pub fn fill(connection: &Connection, target: i64, messages: &[i64], now: &str) -
 /// Sets whether a program is connected to the listener.
 pub fn set_connected(
     connection: &Connection,
-    target: i64,
+    target: TargetId,
     is_connected: bool,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<()> {
     let state = if is_connected { TargetState::Active } else { TargetState::Paused };
     target::change::set_state(connection, target, state, None, now).map(drop)

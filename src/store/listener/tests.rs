@@ -14,10 +14,11 @@ use crate::store::confirmation::{ConfirmationOutcome, Settlement};
 use crate::store::delivery::due::DueQuery;
 use crate::store::delivery::read::DeliveryFilter;
 use crate::store::handle::store::Store;
+use crate::store::id::{MessageId, TargetId};
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{ConfirmationRequest, Identity, NewMessage};
 use crate::store::options::StoreOptions;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
@@ -43,11 +44,11 @@ fn patterns(events: &[&str]) -> Vec<Pattern> {
 }
 
 async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDateTime>) -> ListenerSession {
-    let since = since.map(timestamp::to_text);
+    let since = since.map(Timestamp::from);
     store.listener_registry().open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap()
 }
 
-async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> i64 {
+async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> MessageId {
     let message = NewMessage {
         received_at: now() - age,
         source: "github".into(),
@@ -68,11 +69,11 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Confirma
 }
 
 /// Returns the pending messages of a listener, in order.
-async fn pending(store: &Store, target: i64) -> Vec<i64> {
+async fn pending(store: &Store, target: TargetId) -> Vec<MessageId> {
     let query = DueQuery {
         target,
         ordering: DeliveryOrdering::Any,
-        now: "9999".to_owned(),
+        now: Timestamp::MAX,
         held: Vec::new(),
         limit: 1_000,
         bytes: usize::MAX,
@@ -229,7 +230,7 @@ fn acknowledgement_completes_delivery_once_and_stores_response() {
         keep(&store, "github.push", Duration::ZERO, None).await;
         keep(&store, "github.push", Duration::ZERO, None).await;
         let (all, _) = store.reads().deliveries(DeliveryFilter::default(), None, 9).await.unwrap();
-        let mut own: Vec<i64> =
+        let mut own: Vec<DeliveryId> =
             all.iter().filter(|one| one.target == opened.target).map(|one| one.id).collect();
         own.sort_unstable();
         let answer =
@@ -261,8 +262,8 @@ fn messages_of_one_time_are_paged_by_index() {
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::DAY)).await;
         let target = store.reads().target(opened.target).await.unwrap().unwrap();
         let (mut from, mut found) =
-            (FillPosition::new(timestamp::to_text(now() - Duration::DAY), None), Vec::new());
-        let at = timestamp::to_text(now() - Duration::HOUR);
+            (FillPosition::new(Timestamp::from(now() - Duration::DAY), None), Vec::new());
+        let at = Timestamp::from(now() - Duration::HOUR);
         for _ in 0..25 {
             keep(&store, "github.push", Duration::HOUR, None).await;
         }

@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::json::{self, Object, lookup};
 use crate::store::headers;
+use crate::store::id::MessageId;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{Identity, NewMessage};
 
@@ -28,7 +29,11 @@ const NO_ATTRIBUTES: [&str; 8] =
 
 /// Whether the stored message `of` is the same event in its other form. An event with other data is
 /// not: it would be lost.
-pub fn is_other_form_of(connection: &Connection, of: i64, message: &NewMessage) -> rusqlite::Result<bool> {
+pub fn is_other_form_of(
+    connection: &Connection,
+    of: MessageId,
+    message: &NewMessage,
+) -> rusqlite::Result<bool> {
     let Identity::EventId { mark, .. } = message.identity else { return Ok(false) };
     let stored = connection
         .prepare_cached("SELECT event, headers, payload, body FROM messages WHERE id = ?1")?

@@ -6,8 +6,10 @@ use std::time::Instant;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::damage;
+use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::message::original;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk, next_of};
+use crate::store::timestamp::Timestamp;
+use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// By the time of their arrival.
@@ -55,7 +57,7 @@ pub struct ExpirySelection {
     /// Starts after this message in the order of time.
     pub after: TimePosition,
     /// Received or released before this.
-    pub before: String,
+    pub before: Timestamp,
     pub sources: SourceSelection,
     pub keeping: RetentionRule,
 }
@@ -65,7 +67,7 @@ pub struct ExpirySelection {
 pub struct RetentionRule {
     /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at
     /// this time or later. `None`: dead letters keep no message.
-    pub by_dead_since: Option<String>,
+    pub by_dead_since: Option<Timestamp>,
     pub yielding: YieldingTargets,
 }
 
@@ -79,15 +81,15 @@ pub enum YieldingTargets {
     Absent,
     /// These, all other listeners, targets of replays, disabled targets, and those that were paused
     /// before this time.
-    Expendable { paused_before: String },
+    Expendable { paused_before: Timestamp },
 }
 
 impl YieldingTargets {
-    fn parameters(&self) -> (u8, Option<&str>) {
+    fn parameters(&self) -> (u8, Option<Timestamp>) {
         match self {
             Self::NoTargets => (0, None),
             Self::Absent => (1, None),
-            Self::Expendable { paused_before } => (2, Some(paused_before)),
+            Self::Expendable { paused_before } => (2, Some(*paused_before)),
         }
     }
 }
@@ -95,9 +97,9 @@ impl YieldingTargets {
 /// Some of the selected messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiryPage {
-    pub ids: Vec<i64>,
+    pub ids: Vec<MessageId>,
     /// The greatest id among the messages examined.
-    pub looked_through: i64,
+    pub looked_through: MessageId,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<TimePosition>,
 }
@@ -131,7 +133,11 @@ const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
             OR (targets.state = 'removed' AND origin <> 'environment'))))))
      FROM messages WHERE id = ?1";
 
-fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<Option<bool>> {
+fn is_kept(
+    connection: &Connection,
+    id: MessageId,
+    keeping: &RetentionRule,
+) -> rusqlite::Result<Option<bool>> {
     let (level, paused_before) = keeping.yielding.parameters();
     connection
         .prepare_cached(IS_KEPT)?
@@ -145,10 +151,10 @@ fn is_kept(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlit
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row only fails when it is read by itself.
-    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
-    let rows = since.walk().page(connection, after, before, read)?;
-    let mut page = ExpiryPage { next: next_of(&rows, TimePosition::clone), ..ExpiryPage::default() };
-    for TimePosition { id, .. } in rows {
+    let (rows, next) =
+        since.walk().page(connection, *after, *before, |_, position| Ok(position.id.into()))?;
+    let mut page = ExpiryPage { next, ..ExpiryPage::default() };
+    for id in rows {
         page.looked_through = page.looked_through.max(id);
         let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
         if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
@@ -159,7 +165,11 @@ pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite:
 }
 
 /// Returns `None` if the retention of the message starts at the other time.
-fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite::Result<Option<String>> {
+fn source_of(
+    connection: &Connection,
+    id: MessageId,
+    since: RetainedSince,
+) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT source FROM messages WHERE id = ?1 AND (released_at IS NOT NULL) = ?2")?
         .query_row(params![id, since == RetainedSince::Release], |row| row.get(0))
@@ -167,7 +177,7 @@ fn source_of(connection: &Connection, id: i64, since: RetainedSince) -> rusqlite
 }
 
 /// Whether the message exists and nothing keeps it. A damaged one is skipped.
-fn is_free(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlite::Result<bool> {
+fn is_free(connection: &Connection, id: MessageId, keeping: &RetentionRule) -> rusqlite::Result<bool> {
     Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
 }
 
@@ -175,7 +185,7 @@ fn is_free(connection: &Connection, id: i64, keeping: &RetentionRule) -> rusqlit
 /// `limit` of them, for the size limit. Runs on a reader.
 pub fn oldest(
     connection: &Connection,
-    after: i64,
+    after: MessageId,
     limit: usize,
     keeping: &RetentionRule,
 ) -> rusqlite::Result<OldestPage> {
@@ -194,7 +204,7 @@ pub fn oldest(
     Ok(page)
 }
 
-fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>> {
+fn oldest_ids(connection: &Connection, after: MessageId) -> rusqlite::Result<Vec<MessageId>> {
     let by_table = "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
     // Reads no page of the table, but the whole index.
     let by_index =
@@ -203,7 +213,7 @@ fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>>
         connection
             .prepare_cached(sql)?
             .query_map(params![after, LOOKED_AT_A_PAGE], |row| row.get(0))?
-            .collect::<rusqlite::Result<Vec<i64>>>()
+            .collect::<rusqlite::Result<Vec<MessageId>>>()
     };
     match damage::skip("messages", read(by_table))? {
         Some(ids) => Ok(ids),
@@ -214,25 +224,25 @@ fn oldest_ids(connection: &Connection, after: i64) -> rusqlite::Result<Vec<i64>>
 /// Some of the messages, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldestPage {
-    pub ids: Vec<i64>,
+    pub ids: Vec<MessageId>,
     /// The last message examined: the next page starts after it.
-    pub looked_through: i64,
+    pub looked_through: MessageId,
     pub is_last: bool,
 }
 
 /// A message without a reason to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiryCandidate {
-    pub id: i64,
+    pub id: MessageId,
     pub source: String,
     /// The time of its arrival, or of its release from quarantine.
-    pub retained_since: String,
+    pub retained_since: Timestamp,
 }
 
 /// Returns those of `ids` that nothing keeps. Runs on a reader.
 pub fn candidates(
     connection: &Connection,
-    ids: &[i64],
+    ids: &[MessageId],
     keeping: &RetentionRule,
 ) -> rusqlite::Result<Vec<ExpiryCandidate>> {
     let mut found = Vec::new();
@@ -240,8 +250,10 @@ pub fn candidates(
         if !is_free(connection, *id, keeping)? {
             continue;
         }
-        let read =
-            |row: &Row<'_>| Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
+        let read = |row: &Row<'_>| {
+            let retained_since = damage::time("messages", row, 1)?;
+            Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since })
+        };
         let candidate = connection
             .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
             .query_row([id], read)
@@ -253,24 +265,24 @@ pub fn candidates(
 
 /// Selects a page of messages that were rejected before `before`, after the position `after`. Runs
 /// on a reader.
-pub fn refused(connection: &Connection, after: &TimePosition, before: &str) -> rusqlite::Result<RefusedPage> {
-    let read = |row: &Row<'_>| Ok(TimePosition { at: row.get(1)?, id: row.get(0)? });
-    let rows = REFUSED.page(connection, after, before, read)?;
-    Ok(RefusedPage {
-        next: next_of(&rows, TimePosition::clone),
-        ids: rows.iter().map(|row| row.id).collect(),
-    })
+pub fn refused(
+    connection: &Connection,
+    after: TimePosition,
+    before: Timestamp,
+) -> rusqlite::Result<RefusedPage> {
+    let (ids, next) = REFUSED.page(connection, after, before, |_, position| Ok(position.id.into()))?;
+    Ok(RefusedPage { ids, next })
 }
 
 /// A page of rejected messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedPage {
-    pub ids: Vec<i64>,
+    pub ids: Vec<MessageId>,
     pub next: Option<TimePosition>,
 }
 
 /// Pending deliveries of these messages, by target. Runs on a reader.
-pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTreeMap<i64, u64>> {
+pub fn pending_of(connection: &Connection, ids: &[MessageId]) -> rusqlite::Result<BTreeMap<TargetId, u64>> {
     let mut statement = connection
         .prepare_cached("SELECT target_id FROM deliveries WHERE message_id = ?1 AND state = 'pending'")?;
     let mut pending = BTreeMap::new();
@@ -287,7 +299,7 @@ pub fn pending_of(connection: &Connection, ids: &[i64]) -> rusqlite::Result<BTre
 /// is not merged yet stays, because the key would be lost with it.
 pub fn delete(
     database: &mut Database<'_>,
-    ids: &[i64],
+    ids: &[MessageId],
     keeping: &RetentionRule,
 ) -> rusqlite::Result<StepResult> {
     let began = Instant::now();
@@ -317,9 +329,9 @@ pub fn delete(
 }
 
 /// Returns false if the time of the step is used up before the last delivery is deleted.
-fn delete_deliveries(connection: &Connection, message: i64, began: Instant) -> rusqlite::Result<bool> {
+fn delete_deliveries(connection: &Connection, message: MessageId, began: Instant) -> rusqlite::Result<bool> {
     loop {
-        let deliveries: Vec<i64> = connection
+        let deliveries: Vec<DeliveryId> = connection
             .prepare_cached("SELECT id FROM deliveries WHERE message_id = ?1 LIMIT ?2")?
             .query_map(params![message, DELIVERIES_AT_ONCE], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;

@@ -3,20 +3,22 @@
 use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Serialize};
 
+use crate::store::id::{MessageId, TargetId, ids_text};
 use crate::store::target::subscription::Pattern;
+use crate::store::timestamp::Timestamp;
 
 /// Selection of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MessageFilter {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub ids: Vec<i64>,
+    pub ids: Vec<MessageId>,
     /// Received at this time or later, as timestamps are written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
+    pub since: Option<Timestamp>,
     /// Received before this.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
+    pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// A pattern.
@@ -31,12 +33,12 @@ pub struct MessageFilter {
     pub dead: bool,
     /// With `dead`: a dead letter at this target.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dead_at: Option<i64>,
+    pub dead_at: Option<TargetId>,
 }
 
 impl MessageFilter {
     /// Whether a replay of these messages goes only to the targets where they became dead letters.
-    pub fn leads_to_where_it_died(&self, target: Option<i64>) -> bool {
+    pub fn leads_to_where_it_died(&self, target: Option<TargetId>) -> bool {
         self.dead && (target.is_none() || self.dead_at.is_some())
     }
 }
@@ -76,7 +78,7 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) 
         Some(index) => statement.raw_bind_parameter(index, value),
         None => Ok(()),
     };
-    bind(":ids", &ids_text(filter))?;
+    bind(":ids", &(!filter.ids.is_empty()).then(|| ids_text(&filter.ids)))?;
     bind(":since", &filter.since)?;
     bind(":until", &filter.until)?;
     bind(":source", &filter.source)?;
@@ -85,10 +87,6 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) 
     bind(":text", &filter.text)?;
     bind(":dead", &filter.dead)?;
     bind(":dead_at", &filter.dead_at)
-}
-
-pub(super) fn ids_text(filter: &MessageFilter) -> Option<String> {
-    (!filter.ids.is_empty()).then(|| serde_json::Value::from(filter.ids.clone()).to_string())
 }
 
 /// A pattern as SQLite's GLOB writes it: only the star is special.

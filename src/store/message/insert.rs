@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql, params};
 
+use crate::store::id::{MessageId, RejectionId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 use crate::store::message::content::MessageContent;
@@ -13,7 +14,8 @@ use crate::store::message::original::{self, Relatives, TrustLevel};
 use crate::store::message::repeat::{self, Repeat};
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::subscription::Subscriptions;
-use crate::store::{confirmation, delivery, quarantine, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{confirmation, delivery, quarantine};
 
 /// Larger messages are written in separate transactions, and their memory is released as soon as
 /// SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value and the
@@ -24,22 +26,22 @@ pub const LARGE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     New {
-        id: i64,
+        id: MessageId,
     },
     /// The same message was stored before; it is only counted.
     Duplicate {
-        of: i64,
+        of: MessageId,
     },
     /// The delivery id was used before with another body; stored as a separate message.
     Conflict {
-        id: i64,
-        of: i64,
+        id: MessageId,
+        of: MessageId,
     },
 }
 
 impl Receipt {
     /// The message that has the content.
-    pub fn id(self) -> i64 {
+    pub fn id(self) -> MessageId {
         match self {
             Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
         }
@@ -52,7 +54,7 @@ pub enum InsertOutcome {
     Stored(Receipt),
     /// The idempotency key was used before with another body.
     KeyReused {
-        of: i64,
+        of: MessageId,
     },
     /// The source has reached its limit on awaiting messages.
     TooManyAwaiting,
@@ -64,14 +66,14 @@ pub enum InsertOutcome {
 #[derive(Debug)]
 pub struct PreparedMessage {
     message: NewMessage,
-    received_at: String,
+    received_at: Timestamp,
     remote_ip: String,
     key: Option<MessageKey>,
     /// Who gets it, if it is new and need not be confirmed.
-    targets: Vec<i64>,
+    targets: Vec<TargetId>,
     sealed_request: Option<String>,
     /// The rejection that becomes this message.
-    rejection: Option<i64>,
+    rejection: Option<RejectionId>,
     /// What is known of its key cannot be read.
     is_taken_as_new: bool,
     /// The content was dropped after SQLite copied it: the message can no longer be written.
@@ -102,7 +104,7 @@ impl PreparedMessage {
             Identity::None => None,
         };
         Self {
-            received_at: timestamp::to_text(message.received_at),
+            received_at: Timestamp::from(message.received_at),
             remote_ip: message.remote_ip.to_string(),
             key,
             targets,
@@ -116,7 +118,7 @@ impl PreparedMessage {
 
     /// The same, made of what was rejected: in one transaction the message comes and the rejection
     /// goes.
-    pub fn released(self, rejection: i64) -> Self {
+    pub fn released(self, rejection: RejectionId) -> Self {
         Self { rejection: Some(rejection), ..self }
     }
 
@@ -130,12 +132,12 @@ impl PreparedMessage {
     }
 
     /// The rejection that goes when it is kept.
-    pub fn rejection(&self) -> Option<i64> {
+    pub fn rejection(&self) -> Option<RejectionId> {
         self.rejection
     }
 
     /// The targets to be told of new deliveries, if it was new.
-    pub fn targets(&self) -> &[i64] {
+    pub fn targets(&self) -> &[TargetId] {
         &self.targets
     }
 
@@ -177,7 +179,7 @@ impl PreparedMessage {
         connection: &Connection,
         keys: &mut KeyIndex,
         sealer: &Sealer,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<InsertOutcome> {
         let Some(rejection) = self.rejection else {
             return self.keep_message(connection, keys, sealer, now);
@@ -194,7 +196,7 @@ impl PreparedMessage {
         connection: &Connection,
         keys: &mut KeyIndex,
         sealer: &Sealer,
-        now: &str,
+        now: Timestamp,
     ) -> rusqlite::Result<InsertOutcome> {
         let digest = BodyDigest::of(&self.message.body_sha256);
         let relatives = match self.key {
@@ -237,7 +239,7 @@ impl PreparedMessage {
         connection: &Connection,
         sealer: &Sealer,
         standing: TrustLevel,
-        of: i64,
+        of: MessageId,
     ) -> rusqlite::Result<Repeat> {
         let Some(sealed) = &self.sealed_request else { return Ok(Repeat::None) };
         repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, standing, of)
@@ -247,12 +249,12 @@ impl PreparedMessage {
     fn insert_followers(
         &self,
         connection: &Connection,
-        id: i64,
-        conflict_of: Option<i64>,
-        now: &str,
+        id: MessageId,
+        conflict_of: Option<MessageId>,
+        now: Timestamp,
     ) -> rusqlite::Result<()> {
         if let Some(request) = &self.sealed_request {
-            confirmation::insert(connection, id, &self.message.source, request, &self.received_at)?;
+            confirmation::insert(connection, id, &self.message.source, request, self.received_at)?;
         }
         if conflict_of.is_none() {
             for target in &self.targets {
@@ -265,9 +267,9 @@ impl PreparedMessage {
     fn insert(
         &mut self,
         connection: &Connection,
-        conflict_of: Option<i64>,
-        now: &str,
-    ) -> rusqlite::Result<i64> {
+        conflict_of: Option<MessageId>,
+        now: Timestamp,
+    ) -> rusqlite::Result<MessageId> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO messages (received_at, source, event, delivery_id, method, query, remote_ip, body_sha256,
                not_json, body_unsigned, conflict_of, headers, payload, body, owner, unverified, confirmation,
@@ -279,17 +281,17 @@ impl PreparedMessage {
             self.release();
         }
         statement.raw_execute()?;
-        Ok(connection.last_insert_rowid())
+        Ok(connection.last_insert_rowid().into())
     }
 
     /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in
     /// that row must be found while the message can still be stored as new.
-    fn count_duplicate(&mut self, connection: &Connection, of: i64) -> rusqlite::Result<InsertOutcome> {
+    fn count_duplicate(&mut self, connection: &Connection, of: MessageId) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;
             self.release();
         }
-        confirmation::count_duplicate(connection, of, &self.received_at)?;
+        confirmation::count_duplicate(connection, of, self.received_at)?;
         Ok(InsertOutcome::Stored(Receipt::Duplicate { of }))
     }
 
@@ -301,8 +303,8 @@ impl PreparedMessage {
     fn bind(
         &self,
         statement: &mut Statement<'_>,
-        conflict_of: Option<i64>,
-        now: &str,
+        conflict_of: Option<MessageId>,
+        now: Timestamp,
     ) -> rusqlite::Result<()> {
         let message = &self.message;
         let delivery_id = match &message.identity {

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::store::damage;
+use crate::store::id::MessageId;
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
@@ -29,7 +30,7 @@ pub struct Relatives {
     /// Among trusted messages only.
     pub believed: KeyMatch,
     /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
-    pub unconfirmed: Vec<(TrustLevel, i64)>,
+    pub unconfirmed: Vec<(TrustLevel, MessageId)>,
     /// Whether the key of the message must be stored.
     pub is_key_kept: bool,
 }
@@ -49,7 +50,7 @@ pub fn relatives(
     keys: &KeyIndex,
     key: MessageKey,
     digest: BodyDigest,
-    except: Option<i64>,
+    except: Option<MessageId>,
 ) -> rusqlite::Result<Relatives> {
     let known = keys.find(connection, key, digest)?;
     match known {
@@ -93,7 +94,7 @@ pub fn relatives(
 }
 
 /// The key of a rejected message is deleted with its row, so a deleted message was trusted.
-fn standing(connection: &Connection, id: i64) -> rusqlite::Result<TrustLevel> {
+fn standing(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLevel> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -107,7 +108,7 @@ fn standing(connection: &Connection, id: i64) -> rusqlite::Result<TrustLevel> {
 
 /// Compares a newly confirmed message with trusted ones. Two confirmed messages without an id are
 /// never the same: they were stored separately because their confirmation requests differ.
-pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<KeyMatch> {
+pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: MessageId) -> rusqlite::Result<KeyMatch> {
     let found = connection
         .prepare_cached("SELECT source, delivery_id, body_sha256 FROM messages WHERE id = ?1")?
         .query_row([id], |row| {
@@ -124,7 +125,7 @@ pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqli
 
 /// Deletes the key of a rejected message, before its row: a later repeat must not count as a
 /// duplicate of it.
-pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: i64) -> rusqlite::Result<()> {
+pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: MessageId) -> rusqlite::Result<()> {
     let key = connection
         .prepare_cached(
             "SELECT source, delivery_id, method, query, body_sha256 FROM messages

@@ -6,16 +6,19 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::json;
+use crate::store::damage;
 use crate::store::delivery::dead::DeadLetterCount;
+use crate::store::id::MessageId;
 use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
+use crate::store::timestamp::Timestamp;
 
 /// One row of `messages` without its long columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRow {
-    pub id: i64,
-    pub received_at: String,
+    pub id: MessageId,
+    pub received_at: Timestamp,
     pub source: String,
     pub event: String,
     pub owner: Option<String>,
@@ -30,10 +33,10 @@ pub struct MessageRow {
     pub body_unsigned: bool,
     pub unverified: bool,
     /// Time of the release from quarantine; `None` for messages that were never in it.
-    pub released_at: Option<String>,
-    pub conflict_of: Option<i64>,
+    pub released_at: Option<Timestamp>,
+    pub conflict_of: Option<MessageId>,
     pub duplicates: i64,
-    pub last_duplicate_at: Option<String>,
+    pub last_duplicate_at: Option<Timestamp>,
     /// `awaiting`, `confirmed` or `refused`; `None`: no confirmation was requested.
     pub confirmation: Option<String>,
     /// JSON object: name to value, or to an array of values.
@@ -106,7 +109,7 @@ const HEAD: &str =
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         id: row.get(first)?,
-        received_at: row.get(first + 1)?,
+        received_at: damage::time("messages", row, first + 1)?,
         source: row.get(first + 2)?,
         event: row.get(first + 3)?,
         owner: row.get(first + 4)?,
@@ -120,11 +123,11 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
         unverified: row.get(first + 12)?,
         conflict_of: row.get(first + 13)?,
         duplicates: row.get(first + 14)?,
-        last_duplicate_at: row.get(first + 15)?,
+        last_duplicate_at: damage::time("messages", row, first + 15)?,
         confirmation: row.get(first + 16)?,
         headers: row.get(first + 17)?,
         body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
-        released_at: row.get(first + 19)?,
+        released_at: damage::time("messages", row, first + 19)?,
         unreadable: row.get(first + 20)?,
     })
 }
@@ -134,7 +137,7 @@ const BODY_COLUMN: usize = 21;
 
 /// Returns one message with its body, or an error that `damage::is_damage` recognises if it cannot
 /// be read as stored.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
+pub fn one(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
     let sql = format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1");
     connection
         .prepare_cached(&sql)?
@@ -165,7 +168,7 @@ fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
 }
 
 /// Whether the message still exists.
-pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+pub fn exists(connection: &Connection, id: MessageId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1)")?
         .query_row([id], |row| row.get(0))
@@ -185,7 +188,7 @@ pub struct MessagePage {
     pub messages: Vec<MessageRow>,
     /// `None` after the last page. A page may be short or empty without being the last, because it
     /// limits the rows examined.
-    pub next: Option<i64>,
+    pub next: Option<MessageId>,
 }
 
 /// `from`: only messages beyond this id in the direction.
@@ -193,12 +196,12 @@ pub fn page(
     connection: &Connection,
     filter: &MessageFilter,
     direction: Direction,
-    from: Option<i64>,
+    from: Option<MessageId>,
     limit: usize,
 ) -> rusqlite::Result<MessagePage> {
     let (above, below) = match direction {
-        Direction::NewestFirst => (i64::MIN, from.unwrap_or(i64::MAX)),
-        Direction::OldestFirst => (from.unwrap_or(0), i64::MAX),
+        Direction::NewestFirst => (MessageId::START, from.unwrap_or(MessageId::END)),
+        Direction::OldestFirst => (from.unwrap_or_default(), MessageId::END),
     };
     let search = Search { limit, ..Search::new(filter, direction, above, below) };
     let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
@@ -206,7 +209,7 @@ pub fn page(
 }
 
 /// Returns 0 without messages.
-pub fn newest_id(connection: &Connection) -> rusqlite::Result<i64> {
+pub fn newest_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM messages", [], |row| row.get(0))
 }
 

@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, MAIN_DB, OptionalExtension as _, params};
 
+use crate::store::confirmation;
+use crate::store::id::MessageId;
 use crate::store::message::new::{Identity, NewMessage};
 use crate::store::message::original::TrustLevel;
 use crate::store::seal::sealer::Sealer;
-use crate::store::{confirmation, timestamp};
+use crate::store::timestamp::Timestamp;
 
 /// Content is read in slices of this size when a row is checked.
 const CHECKED_SLICE_BYTES: usize = 64 << 10;
@@ -37,7 +39,7 @@ pub fn repeat_unconfirmed(
     message: &NewMessage,
     sealed_request: &str,
     standing: TrustLevel,
-    of: i64,
+    of: MessageId,
 ) -> rusqlite::Result<Repeat> {
     let Some(asking) = &message.asking else { return Ok(Repeat::None) };
     if !is_within_window(connection, message, of)? || !has_same_content(connection, message, of)? {
@@ -61,7 +63,7 @@ pub fn repeat_unconfirmed(
 }
 
 /// Whether a stored message with the same body would be delivered as this one would be.
-fn has_same_content(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
+fn has_same_content(connection: &Connection, message: &NewMessage, of: MessageId) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT payload FROM messages
          WHERE id = ?1 AND event = ?2 AND method = ?3 AND query IS ?4 AND unreadable IS ?5",
@@ -74,9 +76,13 @@ fn has_same_content(connection: &Connection, message: &NewMessage, of: i64) -> r
 
 /// Whether the stored message `of` is recent enough to be repeated; always so for a message with an
 /// id.
-pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) -> rusqlite::Result<bool> {
+pub fn is_within_window(
+    connection: &Connection,
+    message: &NewMessage,
+    of: MessageId,
+) -> rusqlite::Result<bool> {
     let Identity::Content { window } = message.identity else { return Ok(true) };
-    let since = timestamp::to_text(message.received_at - window);
+    let since = Timestamp::from(message.received_at - window);
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM messages WHERE id = ?1 AND received_at >= ?2)")?
         .query_row(params![of, since], |row| row.get(0))
@@ -86,7 +92,7 @@ pub fn is_within_window(connection: &Connection, message: &NewMessage, of: i64) 
 ///
 /// # Errors
 /// A part of the row is on a damaged page.
-pub fn check_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+pub fn check_row(connection: &Connection, id: MessageId) -> rusqlite::Result<()> {
     let has_content = connection
         .prepare_cached(
             "SELECT typeof(payload) <> 'null', typeof(body) <> 'null', query, delivery_id, headers, released_at, unreadable
@@ -101,7 +107,7 @@ pub fn check_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
         .optional()?
         .unwrap_or_default();
     for (column, _) in has_content.into_iter().filter(|(_, has_content)| *has_content) {
-        let content = connection.blob_open(MAIN_DB, "messages", column, id, true)?;
+        let content = connection.blob_open(MAIN_DB, "messages", column, id.get(), true)?;
         let mut slice = vec![0; CHECKED_SLICE_BYTES];
         let mut at = 0;
         while at < content.len() {

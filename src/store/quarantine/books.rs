@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+use crate::store::id::RejectionId;
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind};
@@ -34,7 +35,7 @@ struct Noise {
 
 #[derive(Debug)]
 struct NoiseRow {
-    id: i64,
+    id: RejectionId,
     bytes: u64,
     network: ClientNetwork,
     cause: Cow<'static, str>,
@@ -173,7 +174,7 @@ impl Books {
         Ok(Placement::Written)
     }
 
-    pub fn inserted(&mut self, id: i64, rejection: &NewRejection, share: u64) {
+    pub fn inserted(&mut self, id: RejectionId, rejection: &NewRejection, share: u64) {
         let network = rejection.network();
         match rejection.kind {
             RejectionKind::Candidate => {
@@ -195,7 +196,7 @@ impl Books {
             return self.give_up(connection, intake, id);
         }
         while let Some((source, network)) = self.candidates.heaviest() {
-            let oldest: Option<i64> = connection
+            let oldest: Option<RejectionId> = connection
                 .prepare_cached(
                     "SELECT id FROM rejections INDEXED BY rejections_candidates
                      WHERE candidate = 1 AND source = ?1 AND network = ?2 ORDER BY id LIMIT 1",
@@ -216,7 +217,7 @@ impl Books {
         &mut self,
         connection: &Connection,
         intake: &Intake,
-        id: i64,
+        id: RejectionId,
     ) -> rusqlite::Result<Option<u64>> {
         let Some(row) = self.delete(connection, id)? else { return Ok(Some(0)) };
         intake.count(&Arc::from(row.source), Cow::Owned(row.cause), row.kind);
@@ -224,7 +225,11 @@ impl Books {
     }
 
     /// Deletes a row, if it exists.
-    pub fn delete(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<Option<DeletedRow>> {
+    pub fn delete(
+        &mut self,
+        connection: &Connection,
+        id: RejectionId,
+    ) -> rusqlite::Result<Option<DeletedRow>> {
         let deleted = connection
             .prepare_cached(
                 "DELETE FROM rejections WHERE id = ?1 RETURNING source, network, cause, bytes, candidate",
@@ -250,7 +255,7 @@ impl Books {
         Ok(deleted)
     }
 
-    fn forget_noise(&mut self, id: i64) {
+    fn forget_noise(&mut self, id: RejectionId) {
         for noise in self.noise.values_mut() {
             if let Some(place) = noise.rows.iter().position(|row| row.id == id)
                 && let Some(row) = noise.rows.remove(place)
@@ -275,6 +280,6 @@ fn parsed(text: &str) -> ClientNetwork {
     ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }
 
-fn delete_row(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+fn delete_row(connection: &Connection, id: RejectionId) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM rejections WHERE id = ?1")?.execute([id]).map(drop)
 }

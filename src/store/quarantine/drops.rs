@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, params};
 
 use crate::store::quarantine::rejection::RejectionKind;
+use crate::store::timestamp::Timestamp;
 
 /// Limit on counters. Configured sources times causes never exceed it.
 const MAX_COUNTERS: usize = 10_000;
@@ -39,7 +40,7 @@ impl Drops {
         }
     }
 
-    pub fn write(&self, connection: &Connection, now: &str) -> rusqlite::Result<()> {
+    pub fn write(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         for ((source, cause, kind), count) in &self.0 {
             let candidates = if *kind == RejectionKind::Candidate { *count } else { 0 };
             connection

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
+use crate::store::damage;
+use crate::store::id::RejectionId;
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
+use crate::store::timestamp::Timestamp;
 
 /// One row of `rejections` without the large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionRow {
-    pub id: i64,
-    pub received_at: String,
+    pub id: RejectionId,
+    pub received_at: Timestamp,
     pub source: String,
     pub cause: String,
     pub kind: RejectionKind,
@@ -40,9 +43,9 @@ pub struct RejectionFilter {
     pub source: Option<String>,
     pub cause: Option<String>,
     /// Received then or later.
-    pub since: Option<String>,
+    pub since: Option<Timestamp>,
     /// Received before.
-    pub until: Option<String>,
+    pub until: Option<Timestamp>,
     /// Only of this kind.
     pub kind: Option<RejectionKind>,
 }
@@ -55,24 +58,27 @@ pub struct CauseCount {
 }
 
 /// Position in order of arrival: everything up to it was examined.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectionPosition {
-    pub received_at: String,
-    pub id: i64,
+    pub received_at: Timestamp,
+    pub id: RejectionId,
+}
+
+impl RejectionPosition {
+    /// Position before all rejections.
+    pub const START: Self = Self { received_at: Timestamp::MIN, id: RejectionId::START };
 }
 
 /// Conditions of the filter, with named parameters.
 const MATCHES: &str = "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
     AND received_at >= :since AND received_at < :until AND (:candidate IS NULL OR candidate = :candidate)";
-/// Sorts after every timestamp.
-const END_OF_TIME: &str = "~";
 
 const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
 
-fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionRow> {
+fn read_head(row: &Row<'_>, received_at: Timestamp) -> rusqlite::Result<RejectionRow> {
     Ok(RejectionRow {
         id: row.get(0)?,
-        received_at: row.get(1)?,
+        received_at,
         source: row.get(2)?,
         cause: row.get(3)?,
         kind: if row.get(7)? { RejectionKind::Candidate } else { RejectionKind::Noise },
@@ -87,12 +93,12 @@ impl RejectionFilter {
         self.kind.map(|kind| kind == RejectionKind::Candidate)
     }
 
-    fn since(&self) -> &str {
-        self.since.as_deref().unwrap_or_default()
+    fn since(&self) -> Timestamp {
+        self.since.unwrap_or(Timestamp::MIN)
     }
 
-    fn until(&self) -> &str {
-        self.until.as_deref().unwrap_or(END_OF_TIME)
+    fn until(&self) -> Timestamp {
+        self.until.unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -100,7 +106,7 @@ impl RejectionFilter {
 pub fn page(
     connection: &Connection,
     filter: &RejectionFilter,
-    from: Option<i64>,
+    from: Option<RejectionId>,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql =
@@ -109,10 +115,10 @@ pub fn page(
         .prepare_cached(&sql)?
         .query_map(
             named_params! {
-                ":from": from.unwrap_or(i64::MAX), ":source": filter.source, ":cause": filter.cause,
+                ":from": from.unwrap_or(RejectionId::END), ":source": filter.source, ":cause": filter.cause,
                 ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(), ":limit": limit,
             },
-            read_head,
+            |row| read_head(row, damage::time("rejections", row, 1)?),
         )?
         .collect()
 }
@@ -121,7 +127,7 @@ pub fn page(
 pub fn count(
     connection: &Connection,
     filter: &RejectionFilter,
-    through: i64,
+    through: RejectionId,
 ) -> rusqlite::Result<Vec<CauseCount>> {
     let sql = format!(
         "SELECT cause, count(*) FROM rejections WHERE id <= :through AND {MATCHES} GROUP BY cause ORDER BY cause"
@@ -143,8 +149,8 @@ pub fn count(
 pub fn next_in_order(
     connection: &Connection,
     filter: &RejectionFilter,
-    after: &RejectionPosition,
-    through: i64,
+    after: RejectionPosition,
+    through: RejectionId,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionRow>> {
     let sql = format!(
@@ -155,30 +161,33 @@ pub fn next_in_order(
     connection
         .prepare_cached(&sql)?
         .query_map(
-            named_params! {
-                ":after": after.received_at, ":after_id": after.id, ":through": through, ":source": filter.source,
-                ":cause": filter.cause, ":since": filter.since(), ":until": filter.until(),
-                ":candidate": filter.candidate(), ":limit": limit,
-            },
-            read_head,
-        )?
+        named_params! {
+            ":after": after.received_at, ":after_id": after.id, ":through": through, ":source": filter.source,
+            ":cause": filter.cause, ":since": filter.since(), ":until": filter.until(),
+            ":candidate": filter.candidate(), ":limit": limit,
+        },
+        |row| read_head(row, damage::time("rejections", row, 1)?),
+    )?
         .collect()
 }
 
 /// Returns the id of the newest rejection; 0 without any.
-pub fn newest(connection: &Connection) -> rusqlite::Result<i64> {
+pub fn newest(connection: &Connection) -> rusqlite::Result<RejectionId> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM rejections")?.query_row([], |row| row.get(0))
 }
 
 /// Returns one rejection, and its sealed values.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
+pub fn one(
+    connection: &Connection,
+    id: RejectionId,
+) -> rusqlite::Result<Option<(StoredRejection, Option<Vec<u8>>)>> {
     let sql =
         format!("SELECT {HEAD}, query, headers, body, sealed_credentials FROM rejections WHERE id = ?1");
     connection
         .prepare_cached(&sql)?
         .query_row([id], |row| {
             let rejection = StoredRejection {
-                head: read_head(row)?,
+                head: read_head(row, row.get(1)?)?,
                 query: row.get(8)?,
                 headers: row.get(9)?,
                 body: row.get(10)?,
@@ -194,7 +203,7 @@ pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<(StoredR
 pub struct SourceNumbers {
     /// Among the newest messages of all sources.
     pub recent_messages: i64,
-    pub last_message_at: Option<String>,
+    pub last_message_at: Option<Timestamp>,
     /// In quarantine, and those that were only counted.
     pub rejections: i64,
 }
@@ -233,7 +242,7 @@ pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
     while let Some(row) = rows.next()? {
         let numbers = sources.entry(row.get(0)?).or_default();
         numbers.recent_messages = row.get(1)?;
-        numbers.last_message_at = row.get(2)?;
+        numbers.last_message_at = damage::time("messages", row, 2)?;
     }
     let mut statement = connection.prepare_cached(
         "SELECT source, sum(number) FROM

@@ -238,19 +238,22 @@ fn stored_rejection_is_read_back_unchanged() {
     let mut bench = Bench::new(MIB);
     bench.keep(NewRejection { query: Some("a=1".to_owned()), ..candidate("192.0.2.1", 3) });
     bench.keep(noise("192.0.2.1", 5));
-    let (stored, sealed) = read::one(&bench.connection, 1).unwrap().unwrap();
+    let (stored, sealed) = read::one(&bench.connection, 1.into()).unwrap().unwrap();
     assert_eq!((stored.query.as_deref(), stored.headers.as_str()), (Some("a=1"), "{}"));
     assert_eq!((stored.body, sealed.is_some()), (Some(vec![0; 3]), true));
     assert_eq!((stored.head.kind, stored.head.body_bytes), (RejectionKind::Candidate, Some(3)));
     let filter = read::RejectionFilter::default();
     let ids = |heads: Vec<read::RejectionRow>| heads.iter().map(|head| head.id).collect::<Vec<_>>();
     assert_eq!(ids(read::page(&bench.connection, &filter, None, 9).unwrap()), [2, 1]);
-    let start = read::RejectionPosition::default();
+    let start = read::RejectionPosition::START;
     let in_order =
         |after, through| ids(read::next_in_order(&bench.connection, &filter, after, through, 9).unwrap());
-    assert_eq!((in_order(&start, 2), in_order(&start, 1)), (vec![1, 2], vec![1]));
-    let first = read::RejectionPosition { received_at: stored.head.received_at, id: 1 };
-    assert_eq!(in_order(&first, 2), [2]);
+    assert_eq!(
+        (in_order(start, 2.into()), in_order(start, 1.into())),
+        (vec![1.into(), 2.into()], vec![1.into()])
+    );
+    let first = read::RejectionPosition { received_at: stored.head.received_at, id: 1.into() };
+    assert_eq!(in_order(first, 2.into()), [2]);
     let candidates = read::RejectionFilter { kind: Some(RejectionKind::Candidate), ..filter.clone() };
     let counts = read::count(&bench.connection, &candidates, read::newest(&bench.connection).unwrap());
     assert_eq!(counts.unwrap(), [read::CauseCount { cause: "signature_mismatch".to_owned(), count: 1 }]);

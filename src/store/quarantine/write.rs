@@ -6,12 +6,13 @@ use std::time::Instant;
 use rusqlite::{Connection, params};
 use time::{Duration, OffsetDateTime};
 
+use crate::store::id::RejectionId;
 use crate::store::quarantine::books::Books;
 use crate::store::quarantine::drops::{Drops, RejectionDropReport, SpaceLimit};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::rejection::{NewRejection, Placement, RejectionKind, SEALED_AS};
 use crate::store::seal::sealer::Sealer;
-use crate::store::timestamp;
+use crate::store::timestamp::Timestamp;
 
 /// Retention of noise: a day, so that the list shows current noise.
 pub const NOISE_RETENTION: Duration = Duration::hours(24);
@@ -102,7 +103,7 @@ impl Quarantine {
         now: OffsetDateTime,
     ) -> rusqlite::Result<()> {
         self.drops_in_transaction = intake.take_drops();
-        self.drops_in_transaction.write(connection, &timestamp::to_text(now))
+        self.drops_in_transaction.write(connection, Timestamp::from(now))
     }
 
     /// Sets the limit that a report of drops names.
@@ -155,7 +156,7 @@ impl Quarantine {
     }
 
     /// Deletes a rejection that was released as a message.
-    pub fn remove(&mut self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    pub fn remove(&mut self, connection: &Connection, id: RejectionId) -> rusqlite::Result<()> {
         self.books(connection)?.delete(connection, id).map(drop)
     }
 
@@ -167,19 +168,19 @@ impl Quarantine {
         now: OffsetDateTime,
         retention: Duration,
     ) -> rusqlite::Result<usize> {
-        let before = |age: Duration| timestamp::to_text(now - age);
+        let before = |age: Duration| Timestamp::from(now - age);
         let noise_before = before(retention.min(NOISE_RETENTION));
         let books = self.books(connection)?;
         let mut ids = old(
             connection,
             "SELECT id, bytes FROM rejections WHERE received_at < ?1 ORDER BY received_at LIMIT ?2",
-            &before(retention),
+            before(retention),
         )?;
         if ids.is_empty() {
             ids = old(
                 connection,
                 "SELECT id, bytes FROM rejections WHERE candidate = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2",
-                &noise_before,
+                noise_before,
             )?;
         }
         for id in &ids {
@@ -220,14 +221,14 @@ impl Quarantine {
     }
 }
 
-pub fn exists(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+pub fn exists(connection: &Connection, id: RejectionId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM rejections WHERE id = ?1)")?
         .query_row([id], |row| row.get(0))
 }
 
 /// Returns the ids for one step.
-fn old(connection: &Connection, sql: &str, before: &str) -> rusqlite::Result<Vec<i64>> {
+fn old(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<RejectionId>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before, ROWS_PER_STEP])?;
     let (mut ids, mut bytes) = (Vec::new(), 0);
@@ -245,7 +246,7 @@ fn insert(
     sealer: &Sealer,
     rejection: &NewRejection,
     share: u64,
-) -> rusqlite::Result<i64> {
+) -> rusqlite::Result<RejectionId> {
     let sealed =
         rejection.credentials.as_ref().map(|plain| sealer.seal(SEALED_AS, plain.as_bytes()).into_bytes());
     connection
@@ -255,7 +256,7 @@ fn insert(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .insert(params![
-            timestamp::to_text(rejection.received_at),
+            Timestamp::from(rejection.received_at),
             &*rejection.source,
             rejection.cause,
             rejection.kind == RejectionKind::Candidate,
@@ -268,4 +269,5 @@ fn insert(
             rejection.body.as_deref(),
             sealed,
         ])
+        .map(RejectionId::from)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use crate::store::delivery::dead::{self, DeadLetterCount};
+use crate::store::id::{MessageId, TargetId};
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
@@ -17,7 +18,7 @@ pub struct ReplayScope {
     /// To the targets with dead letters, see [`MessageFilter::leads_to_where_it_died`].
     pub to_where_it_died: bool,
     /// The newest message included.
-    pub through: i64,
+    pub through: MessageId,
 }
 
 /// Result of one step.
@@ -25,9 +26,9 @@ pub struct ReplayScope {
 pub struct CountStep {
     pub messages: u64,
     /// By target.
-    pub dead_letters: BTreeMap<i64, DeadLetterCount>,
+    pub dead_letters: BTreeMap<TargetId, DeadLetterCount>,
     /// Position of the next step; `None` after the last one.
-    pub next: Option<i64>,
+    pub next: Option<MessageId>,
 }
 
 const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
@@ -35,12 +36,16 @@ const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'con
 
 /// Counts the messages after `from` that the filter selects, except those awaiting confirmation; if
 /// the target has an owner, only that owner's. Examines at most as many rows as a page.
-pub fn count_step(connection: &Connection, scope: &ReplayScope, from: i64) -> rusqlite::Result<CountStep> {
+pub fn count_step(
+    connection: &Connection,
+    scope: &ReplayScope,
+    from: MessageId,
+) -> rusqlite::Result<CountStep> {
     let ReplayScope { filter, target_owner, to_where_it_died, through } = scope;
     let selected = Search {
         and: MAY_BE_REPLAYED,
         target_owner: target_owner.as_deref(),
-        ..Search::new(filter, Direction::OldestFirst, from, through.saturating_add(1))
+        ..Search::new(filter, Direction::OldestFirst, from, through.next())
     };
     let replayed = Search { to_where_it_died: *to_where_it_died, ..selected };
     let (found, next) = replayed.run(connection, "id", |_| Ok(()))?;

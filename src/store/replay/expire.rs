@@ -1,11 +1,12 @@
 //! Deletes finished replays.
 
+use crate::store::timestamp::Timestamp;
 use rusqlite::{Connection, params};
 
 const DELETED_AT_ONCE: usize = 100;
 
 /// Deletes some replays that finished before `before`; returns their number.
-pub fn delete_replays(connection: &Connection, before: &str) -> rusqlite::Result<usize> {
+pub fn delete_replays(connection: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "DELETE FROM replays WHERE id IN

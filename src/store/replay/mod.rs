@@ -5,9 +5,12 @@ pub mod expire;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use crate::store::damage;
 use crate::store::delivery::{self, dead};
+use crate::store::id::{MessageId, ReplayId, TargetId};
 use crate::store::message::filter::MessageFilter;
 use crate::store::text_enum::words;
+use crate::store::timestamp::Timestamp;
 
 words!(
     /// State of a replay.
@@ -19,38 +22,38 @@ words!(
 pub struct NewReplay {
     pub filter: MessageFilter,
     /// `None`: the targets that would get the messages today.
-    pub target: Option<i64>,
+    pub target: Option<TargetId>,
     /// Messages per second.
     pub rate: u32,
     /// The newest message included; `None`: the newest stored one.
-    pub through: Option<i64>,
+    pub through: Option<MessageId>,
 }
 
 /// One row of `replays`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReplay {
-    pub id: i64,
-    pub created_at: String,
+    pub id: ReplayId,
+    pub created_at: Timestamp,
     pub filter: MessageFilter,
-    pub target: Option<i64>,
+    pub target: Option<TargetId>,
     pub rate: u32,
     pub state: ReplayState,
-    pub position: i64,
-    pub through: i64,
+    pub position: MessageId,
+    pub through: MessageId,
     pub messages: i64,
     pub deliveries: i64,
-    pub updated_at: String,
+    pub updated_at: Timestamp,
 }
 
 /// One step of a replay: the targets of each message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayStep {
-    pub replay: i64,
+    pub replay: ReplayId,
     /// Position before the step: if the replay has another position, nothing is written.
-    pub from: i64,
+    pub from: MessageId,
     /// The last message examined.
-    pub to: i64,
-    pub messages: Vec<(i64, Vec<i64>)>,
+    pub to: MessageId,
+    pub messages: Vec<(MessageId, Vec<TargetId>)>,
     /// Only if the message is still a dead letter at that target.
     pub is_of_dead: bool,
     pub is_last: bool,
@@ -63,7 +66,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
     let filter: String = row.get(2)?;
     Ok(StoredReplay {
         id: row.get(0)?,
-        created_at: row.get(1)?,
+        created_at: damage::time("replays", row, 1)?,
         filter: serde_json::from_str(&filter).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
         })?,
@@ -74,11 +77,11 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
         through: row.get(7)?,
         messages: row.get(8)?,
         deliveries: row.get(9)?,
-        updated_at: row.get(10)?,
+        updated_at: damage::time("replays", row, 10)?,
     })
 }
 
-pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlite::Result<i64> {
+pub fn insert(connection: &Connection, replay: &NewReplay, now: Timestamp) -> rusqlite::Result<ReplayId> {
     let filter = serde_json::to_string(&replay.filter).unwrap_or_default();
     connection
         .prepare_cached(
@@ -86,17 +89,25 @@ pub fn insert(connection: &Connection, replay: &NewReplay, now: &str) -> rusqlit
              VALUES (?1, ?2, ?3, ?4, 'running', 0, coalesce(?5, (SELECT max(id) FROM messages), 0), 0, 0, ?1)",
         )?
         .insert(params![now, filter, replay.target, replay.rate, replay.through])
+        .map(ReplayId::from)
 }
 
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredReplay>> {
+pub fn one(connection: &Connection, id: ReplayId) -> rusqlite::Result<Option<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
 /// Returns a page below `from`, newest first.
-pub fn page(connection: &Connection, from: Option<i64>, limit: usize) -> rusqlite::Result<Vec<StoredReplay>> {
+pub fn page(
+    connection: &Connection,
+    from: Option<ReplayId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredReplay>> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
-    connection.prepare_cached(&sql)?.query_map(params![from.unwrap_or(i64::MAX), limit], read_row)?.collect()
+    connection
+        .prepare_cached(&sql)?
+        .query_map(params![from.unwrap_or(ReplayId::END), limit], read_row)?
+        .collect()
 }
 
 pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
@@ -105,7 +116,7 @@ pub fn running(connection: &Connection) -> rusqlite::Result<Vec<StoredReplay>> {
 }
 
 /// Cancels a replay; true if it was running.
-pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+pub fn cancel(connection: &Connection, id: ReplayId, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE replays SET state = 'cancelled', updated_at = ?2 WHERE id = ?1 AND state = 'running'",
@@ -115,7 +126,7 @@ pub fn cancel(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<b
 }
 
 /// Writes a step; false if the replay was cancelled or has advanced.
-pub fn step(connection: &Connection, step: &ReplayStep, now: &str) -> rusqlite::Result<bool> {
+pub fn step(connection: &Connection, step: &ReplayStep, now: Timestamp) -> rusqlite::Result<bool> {
     let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
     let changed = connection
         .prepare_cached(

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use crate::store::seal::sealer::Sealer;
 use crate::store::setting::{self, KEY_CHECK, Sealing};
+use crate::store::timestamp::Timestamp;
 
 /// Reason shown for a disabled target.
 const TARGET_REASON: &str =
@@ -56,7 +57,11 @@ impl fmt::Display for ForgottenSecrets {
 }
 
 /// Drops all sealed values in one transaction, and starts with this key.
-pub fn forget(connection: &mut Connection, sealer: &Sealer, now: &str) -> rusqlite::Result<ForgottenSecrets> {
+pub fn forget(
+    connection: &mut Connection,
+    sealer: &Sealer,
+    now: Timestamp,
+) -> rusqlite::Result<ForgottenSecrets> {
     const LEARNED: &str = "learned_secret:";
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut forgotten = ForgottenSecrets::default();
@@ -138,7 +143,7 @@ mod tests {
                    ('gone', 'http', 'api', 'removed', '', '[]', 'https://gone.example', 'sealed', 4, 'any', 30, '', '');
                  INSERT INTO rejections (received_at, source, cause, candidate, remote_ip, network, bytes, method, headers,
                    sealed_credentials)
-                 VALUES ('', 'github', 'signature_mismatch', 1, '', '', 2048, 'POST', '{}', x'00');
+                 VALUES ('2026-11-22T14:31:00.000000Z', 'github', 'signature_mismatch', 1, '', '', 2048, 'POST', '{}', x'00');
                  UPDATE messages SET confirmation = 'awaiting';
                  INSERT INTO confirmations (message_id, source, state, due_at, sealed_request)
                  VALUES (1, 'github', 'awaiting', '', 'sealed')",
@@ -156,8 +161,8 @@ mod tests {
             let targets = store.reads().targets_with_secrets().await.unwrap();
             assert_eq!(targets.len(), 1);
             assert_eq!(targets[0].0.state, TargetState::Disabled);
-            assert!(targets[0].1.is_some(), "it opens, and has no secrets");
-            assert_eq!(store.reads().rejection(1).await.unwrap().unwrap().credentials, None);
+            assert!(targets[0].1.is_some(), "it opens, and has none");
+            assert_eq!(store.reads().rejection(1.into()).await.unwrap().unwrap().credentials, None);
             assert!(store.delivery_queue().sources_awaiting_confirmation().await.unwrap().is_empty());
         });
         setup.close(store);

@@ -11,7 +11,8 @@ use crate::store::options::StoreOptions;
 use crate::store::seal::forget;
 use crate::store::seal::sealer::{self, Sealer};
 use crate::store::setting::{self, KEY_CHECK, Sealing};
-use crate::store::{damage, schema, timestamp};
+use crate::store::timestamp::Timestamp;
+use crate::store::{damage, schema};
 
 /// The key for a database that is about to be opened.
 pub struct DatabaseKey {
@@ -55,15 +56,15 @@ impl DatabaseKey {
             Some(sealer) => sealer,
             None => Sealer::for_new_database(&sealer::make_key_file(&beside(database, "key"))?),
         };
-        let now = timestamp::to_text(OffsetDateTime::now_utc());
+        let now = Timestamp::from(OffsetDateTime::now_utc());
         let problem =
             |error| OpenError(format!("cannot write the settings: {error}{}", damage::advice(&error)));
         if self.forgets {
-            let forgotten = forget::forget(connection, &sealer, &now).map_err(problem)?;
+            let forgotten = forget::forget(connection, &sealer, now).map_err(problem)?;
             log::warn!("--forget-sealed: {forgotten}");
         } else if setting::read(connection, KEY_CHECK).map_err(problem)?.is_none() {
             let sealed = sealer.seal(KEY_CHECK, b"creel");
-            setting::write(connection, KEY_CHECK, &sealed, Sealing::Sealed, &now).map_err(problem)?;
+            setting::write(connection, KEY_CHECK, &sealed, Sealing::Sealed, now).map_err(problem)?;
         }
         Ok(sealer)
     }

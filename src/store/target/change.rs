@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::id::TargetId;
 use crate::store::target::gone_url;
 use crate::store::target::read::one;
 use crate::store::target::settings::{DeliveryRate, TargetDraft, TargetError, TargetSettings, TargetState};
 use crate::store::target::subscription::Pattern;
+use crate::store::timestamp::Timestamp;
 
 fn events_text(settings: &TargetSettings) -> String {
     let events: Vec<&str> = settings.events.iter().map(Pattern::as_str).collect();
@@ -16,7 +18,7 @@ fn filter_text(settings: &TargetSettings) -> Option<String> {
     settings.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok())
 }
 
-fn name_is_taken(connection: &Connection, name: &str, by_other_than: i64) -> rusqlite::Result<bool> {
+fn name_is_taken(connection: &Connection, name: &str, by_other_than: TargetId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM targets WHERE name = ?1 AND state <> 'removed' AND id <> ?2)",
@@ -29,10 +31,10 @@ pub fn insert(
     connection: &Connection,
     target: &TargetDraft,
     sealed: Option<&str>,
-    now: &str,
-) -> rusqlite::Result<Result<i64, TargetError>> {
+    now: Timestamp,
+) -> rusqlite::Result<Result<TargetId, TargetError>> {
     let settings = &target.settings;
-    if name_is_taken(connection, &settings.name, 0)? {
+    if name_is_taken(connection, &settings.name, TargetId::START)? {
         return Ok(Err(TargetError::NameTaken));
     }
     let id = connection
@@ -57,15 +59,15 @@ pub fn insert(
             settings.rate.map(DeliveryRate::to_text),
             settings.timeout.as_secs(),
         ])?;
-    Ok(Ok(id))
+    Ok(Ok(id.into()))
 }
 
 /// Overwrites all settings except the owner.
 pub fn update(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     settings: &TargetSettings,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     if name_is_taken(connection, &settings.name, id)? {
         return Ok(Err(TargetError::NameTaken));
@@ -99,9 +101,9 @@ pub fn update(
 
 pub fn set_sealed_secrets(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     sealed: &str,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
@@ -115,10 +117,10 @@ pub fn set_sealed_secrets(
 /// again (`declaration`).
 pub fn set_state(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     state: TargetState,
     reason: Option<&str>,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<Result<(), TargetError>> {
     let changed = connection
         .prepare_cached(
@@ -134,10 +136,10 @@ pub fn set_state(
 /// URL.
 pub fn disable(
     connection: &Connection,
-    id: i64,
+    id: TargetId,
     url: &str,
     reason: &str,
-    now: &str,
+    now: Timestamp,
 ) -> rusqlite::Result<bool> {
     let changed = connection
         .prepare_cached(

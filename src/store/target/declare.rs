@@ -3,8 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
+use crate::store::id::TargetId;
 use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
+use crate::store::timestamp::Timestamp;
 
 /// Updates the targets of the environment; returns their ids in the order of `declared`. `Err`: the
 /// name is used by another target, and nothing is changed.
@@ -15,8 +17,8 @@ use crate::store::target::settings::{TargetDraft, TargetError};
 pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
-    now: &str,
-) -> rusqlite::Result<Result<Vec<i64>, TargetError>> {
+    now: Timestamp,
+) -> rusqlite::Result<Result<Vec<TargetId>, TargetError>> {
     for target in declared {
         if has_other(connection, &target.settings.name)? {
             return Ok(Err(TargetError::DeclaredNameTaken(target.settings.name.clone())));
@@ -55,7 +57,7 @@ fn has_other(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
         .query_row([name], |row| row.get(0))
 }
 
-fn remove_others(connection: &Connection, declared: &[TargetDraft], now: &str) -> rusqlite::Result<()> {
+fn remove_others(connection: &Connection, declared: &[TargetDraft], now: Timestamp) -> rusqlite::Result<()> {
     let kept =
         declared.iter().map(|target| json!({"name": target.settings.name, "owner": target.settings.owner}));
     let kept = serde_json::Value::from_iter(kept).to_string();
@@ -71,7 +73,7 @@ fn remove_others(connection: &Connection, declared: &[TargetDraft], now: &str) -
 }
 
 /// Returns the newest target of this name and owner, in any state.
-fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<i64>> {
+fn known(connection: &Connection, target: &TargetDraft) -> rusqlite::Result<Option<TargetId>> {
     connection
         .prepare_cached(
             "SELECT id FROM targets WHERE origin = 'environment' AND name = ?1 AND owner IS ?2 ORDER BY id DESC LIMIT 1",

@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::damage;
+use crate::store::id::{DeliveryId, TargetId};
 use crate::store::target::settings::{Origin, TargetKind, TargetState};
+use crate::store::timestamp::Timestamp;
 
 /// Limit on rows of `deliveries` examined in one page.
 const LOOKED_AT_A_PAGE: usize = 20_000;
@@ -10,11 +13,11 @@ const LOOKED_AT_A_PAGE: usize = 20_000;
 /// An inactive target, or one created for a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InactiveTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
-    pub state_since: String,
+    pub state_since: Timestamp,
     pub state_reason: Option<String>,
     /// Whether it has pending deliveries or a running replay.
     pub is_busy: bool,
@@ -43,7 +46,7 @@ pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>
                 kind: row.get(1)?,
                 origin: row.get(2)?,
                 state: row.get(3)?,
-                state_since: row.get(4)?,
+                state_since: damage::time("targets", row, 4)?,
                 state_reason: row.get(5)?,
                 is_busy: row.get(6)?,
             })
@@ -52,7 +55,7 @@ pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>
 }
 
 /// Removes an idle target that was created for a replay; true if it was removed.
-pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusqlite::Result<bool> {
+pub fn retire_replay_target(connection: &Connection, id: TargetId, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'its replays are over'
@@ -65,7 +68,11 @@ pub fn retire_replay_target(connection: &Connection, id: i64, now: &str) -> rusq
 }
 
 /// Removes listeners without a connection since `before`; returns their number.
-pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rusqlite::Result<usize> {
+pub fn retire_listeners(
+    connection: &Connection,
+    before: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'no client connected'
@@ -76,8 +83,11 @@ pub fn retire_listeners(connection: &Connection, before: &str, now: &str) -> rus
 
 /// Returns the targets of some deliveries after `after`, and the position of the next page. Runs on
 /// a reader.
-pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>, Option<i64>)> {
-    let (last, looked_at): (Option<i64>, usize) = connection
+pub fn in_use(
+    connection: &Connection,
+    after: DeliveryId,
+) -> rusqlite::Result<(Vec<TargetId>, Option<DeliveryId>)> {
+    let (last, looked_at): (Option<DeliveryId>, usize) = connection
         .prepare_cached(
             "SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
         )?
@@ -90,7 +100,7 @@ pub fn in_use(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<i64>
 }
 
 /// Deletes the row of a target removed before `before`; true if it was deleted.
-pub fn delete_removed(connection: &Connection, id: i64, before: &str) -> rusqlite::Result<bool> {
+pub fn delete_removed(connection: &Connection, id: TargetId, before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "DELETE FROM targets WHERE id = ?1 AND state = 'removed' AND state_since < ?2

@@ -4,11 +4,13 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ring::digest::{SHA256, digest};
 use rusqlite::{Connection, params};
 
+use crate::store::id::TargetId;
 use crate::store::setting::{self, Sealing};
+use crate::store::timestamp::Timestamp;
 
 /// Name of the setting with that URL, stored as a digest: the database does not hold URLs of the
 /// environment.
-fn setting_of_gone_url(id: i64) -> String {
+fn setting_of_gone_url(id: TargetId) -> String {
     format!("gone_url:{id}")
 }
 
@@ -17,7 +19,7 @@ fn digest_of(url: &str) -> String {
 }
 
 /// Stores the URL that answered 410, if the environment declares the target.
-pub fn remember(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<()> {
+pub fn remember(connection: &Connection, id: TargetId, url: &str, now: Timestamp) -> rusqlite::Result<()> {
     let is_declared = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM targets WHERE id = ?1 AND origin = 'environment')")?
         .query_row([id], |row| row.get::<_, bool>(0))?;
@@ -29,7 +31,12 @@ pub fn remember(connection: &Connection, id: i64, url: &str, now: &str) -> rusql
 
 /// Activates a declared target that answered 410 at another URL than its current one. False if it
 /// is not disabled, or the URL is the same or unknown.
-pub fn activate_if_moved(connection: &Connection, id: i64, url: &str, now: &str) -> rusqlite::Result<bool> {
+pub fn activate_if_moved(
+    connection: &Connection,
+    id: TargetId,
+    url: &str,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     let gone = setting::read(connection, &setting_of_gone_url(id))?;
     if gone.is_none_or(|(gone, _)| gone == digest_of(url)) {
         return Ok(false);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::store::damage;
+use crate::store::id::TargetId;
 use crate::store::target::settings::{DeliveryRate, StoredTarget, TargetSettings, TargetState};
 use crate::store::target::subscription::{Filter, Pattern, Subscription, Subscriptions};
 
@@ -24,7 +26,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
         kind: row.get("kind")?,
         origin: row.get("origin")?,
         state: row.get("state")?,
-        state_since: row.get("state_since")?,
+        state_since: damage::time("targets", row, "state_since")?,
         state_reason: row.get("state_reason")?,
         settings: TargetSettings {
             name: row.get("name")?,
@@ -38,8 +40,8 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
             rate: rate.as_deref().and_then(DeliveryRate::from_text),
             timeout: Duration::from_secs(row.get("timeout_seconds")?),
         },
-        created_at: row.get("created_at")?,
-        updated_at: row.get("updated_at")?,
+        created_at: damage::time("targets", row, "created_at")?,
+        updated_at: damage::time("targets", row, "updated_at")?,
     })
 }
 
@@ -50,7 +52,7 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredTarget>> {
 }
 
 /// Returns a target in any state.
-pub fn one(connection: &Connection, id: i64) -> rusqlite::Result<Option<StoredTarget>> {
+pub fn one(connection: &Connection, id: TargetId) -> rusqlite::Result<Option<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
@@ -87,7 +89,7 @@ pub fn states(connection: &Connection) -> rusqlite::Result<Vec<(String, TargetSt
 }
 
 /// The sealed column of a target.
-pub fn sealed_secrets(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+pub fn sealed_secrets(connection: &Connection, id: TargetId) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT sealed_secrets FROM targets WHERE id = ?1")?
         .query_row([id], |row| row.get(0))

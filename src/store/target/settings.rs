@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::store::error::Unavailable;
+use crate::store::id::TargetId;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
+use crate::store::timestamp::Timestamp;
 
 words!(
     /// Kind of a target.
@@ -92,15 +94,15 @@ pub struct TargetDraft {
 /// One row of `targets`, without the sealed values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredTarget {
-    pub id: i64,
+    pub id: TargetId,
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
-    pub state_since: String,
+    pub state_since: Timestamp,
     pub state_reason: Option<String>,
     pub settings: TargetSettings,
-    pub created_at: String,
-    pub updated_at: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl StoredTarget {
@@ -124,8 +126,7 @@ pub struct TargetSecrets {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSecret {
     pub secret: String,
-    /// In the stored format of timestamps.
-    pub until: Option<String>,
+    pub until: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for TargetSecrets {
@@ -149,7 +150,7 @@ pub enum TargetError {
     Sealed,
     /// Its deliveries would be unsigned. With its id.
     #[error("its secrets were dropped with a lost key")]
-    SecretsLost(i64),
+    SecretsLost(TargetId),
     /// Pending deliveries of one owner would go to another.
     #[error("the owner of a target cannot be changed; create another target")]
     OwnerIsFixed,

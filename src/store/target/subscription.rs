@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
+use crate::store::id::TargetId;
 
 /// Source of events that the user's app emits; no configured source has this name.
 pub const EMITTED: &str = "emitted";
@@ -86,7 +87,7 @@ impl Filter {
     /// Whether a payload passes this filter alone; an unreadable one (`None`) never does.
     pub fn passes(&self, payload: Option<&[u8]>) -> bool {
         let events = vec![Pattern::new("*")];
-        let one = Subscription { target: 1, owner: None, events, filter: Some(self.clone()) };
+        let one = Subscription { target: TargetId::START, owner: None, events, filter: Some(self.clone()) };
         !Subscriptions::new(vec![one]).matching("", None, payload).is_empty()
     }
 
@@ -99,7 +100,7 @@ impl Filter {
 /// Subscription of one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscription {
-    pub target: i64,
+    pub target: TargetId,
     pub owner: Option<String>,
     pub events: Vec<Pattern>,
     pub filter: Option<Filter>,
@@ -144,7 +145,7 @@ impl Subscriptions {
 
     /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no
     /// condition holds, not even `exists: false`, because the content is unknown.
-    pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<i64> {
+    pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<TargetId> {
         let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
         for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.wants(event, owner)) {
@@ -194,7 +195,7 @@ mod tests {
 
     fn filtered(filter: &str) -> Subscriptions {
         let filter = Some(serde_json::from_str(filter).unwrap());
-        Subscriptions::new(vec![Subscription { filter, ..subscription(1, None, "*") }])
+        Subscriptions::new(vec![Subscription { filter, ..subscription(1.into(), None, "*") }])
     }
 
     fn holds(filter: &str, payload: Option<&str>) -> bool {
@@ -252,15 +253,15 @@ mod tests {
 
     #[test]
     fn filters_of_several_targets_are_independent() {
-        let with = |target: i64, filter: Option<&str>| Subscription {
+        let with = |target: TargetId, filter: Option<&str>| Subscription {
             filter: filter.map(|filter| serde_json::from_str(filter).unwrap()),
             ..subscription(target, None, "*")
         };
         let all = Subscriptions::new(vec![
-            with(1, None),
-            with(2, Some(r#"[{"pointer":"/draft","exists":true}]"#)),
-            with(3, Some(r#"[{"pointer":"/draft","exists":false}]"#)),
-            with(4, Some(r#"[{"pointer":"/draft","equals":true},{"pointer":"/n","in":[1,2]}]"#)),
+            with(1.into(), None),
+            with(2.into(), Some(r#"[{"pointer":"/draft","exists":true}]"#)),
+            with(3.into(), Some(r#"[{"pointer":"/draft","exists":false}]"#)),
+            with(4.into(), Some(r#"[{"pointer":"/draft","equals":true},{"pointer":"/n","in":[1,2]}]"#)),
         ]);
         assert_eq!(all.matching("e", None, Some(br#"{"draft":true,"n":2.0}"#)), [1, 2, 4]);
         assert_eq!(all.matching("e", None, Some(b"{}")), [1, 3]);
@@ -293,7 +294,7 @@ mod tests {
         }
     }
 
-    fn subscription(target: i64, owner: Option<&str>, event: &str) -> Subscription {
+    fn subscription(target: TargetId, owner: Option<&str>, event: &str) -> Subscription {
         let owner = owner.map(str::to_owned);
         Subscription { target, owner, events: vec![Pattern::new(event)], filter: None }
     }
@@ -301,10 +302,10 @@ mod tests {
     #[test]
     fn owner_gets_only_events_emitted_for_it() {
         let all = Subscriptions::new(vec![
-            subscription(1, None, "*"),
-            subscription(2, Some("ann"), "*"),
-            subscription(3, Some("bob"), "*"),
-            subscription(4, Some(""), "*"),
+            subscription(1.into(), None, "*"),
+            subscription(2.into(), Some("ann"), "*"),
+            subscription(3.into(), Some("bob"), "*"),
+            subscription(4.into(), Some(""), "*"),
         ]);
         assert_eq!(all.matching("github.push", None, None), [1]);
         assert_eq!(all.matching("pay_info.paid", Some("ann"), None), [1, 2]);

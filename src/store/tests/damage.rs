@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
+use crate::store::id::MessageId;
 use crate::store::replay::count::ReplayScope;
 
 const PAGE_BYTES: u64 = 4_096;
@@ -44,7 +45,7 @@ fn flip(setup: &Setup, page: u64, at: u64, count: usize) {
     file.write_all_at(&bytes, place).unwrap();
 }
 
-fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<i64> {
+fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<MessageId> {
     let page = setup
         .runtime
         .block_on(store.reads().messages(MessageFilter::default(), direction, None, 1_000))
@@ -54,7 +55,7 @@ fn list(setup: &Setup, store: &Store, direction: Direction) -> Vec<i64> {
 }
 
 fn one(setup: &Setup, store: &Store, id: i64) -> Result<Option<StoredMessage>, Unavailable> {
-    setup.runtime.block_on(store.reads().message(id))
+    setup.runtime.block_on(store.reads().message(id.into()))
 }
 
 #[test]
@@ -72,18 +73,18 @@ fn damaged_table_page_costs_only_its_rows() {
     assert_eq!(upwards, all);
     for id in 1..=60 {
         match one(&setup, &store, id) {
-            Ok(Some(_)) => assert!(all.contains(&id), "{id}"),
+            Ok(Some(_)) => assert!(all.contains(&id.into()), "{id}"),
             found => {
                 assert_eq!(found, Err(Unavailable::Damaged), "{id}");
-                assert!(!all.contains(&id), "{id}");
+                assert!(!all.contains(&id.into()), "{id}");
             }
         }
     }
     let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
-    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60 };
+    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60.into() };
     let counted = setup.runtime.block_on(store.reads().count_to_replay(scope, soon())).unwrap().unwrap();
     assert_eq!(counted.messages, all.len() as u64);
-    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 61 }));
+    assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 61.into() }));
     assert_eq!(store.ready(), Ok(()));
 }
 
@@ -129,8 +130,8 @@ fn resend_of_damaged_message_is_stored() {
     for number in 0..60 {
         let kept = setup.keep(&store, with_id(&format!("id {number}"), &body(number))).unwrap();
         let id = number as i64 + 1;
-        match left.contains(&id) {
-            true => assert_eq!(kept, Receipt::Duplicate { of: id }),
+        match left.contains(&id.into()) {
+            true => assert_eq!(kept, Receipt::Duplicate { of: id.into() }),
             false => assert!(matches!(kept, Receipt::New { .. }), "{id}: {kept:?}"),
         }
     }
@@ -180,7 +181,7 @@ fn large_message_on_damaged_page_is_rejected_not_emptied() {
     let large = format!("\"{}\"", "x".repeat(LARGE_BYTES));
     assert_eq!(setup.keep(&store, with_id("large", &large)), Err(Unavailable::Damaged));
     assert_eq!(store.ready(), Err(Unavailable::Damaged));
-    assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60));
+    assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60.into()));
 }
 
 /// The damaged page is the first of the content, one in the middle, or the last that names another.
@@ -206,11 +207,11 @@ fn repeat_of_large_damaged_message_is_stored() {
             let last_with_next = overflow.len() / 2 - 2;
             flip(&setup, overflow[(place * last_with_next as f64) as usize], 0, 4);
             let store = setup.open();
-            assert_eq!(setup.keep(&store, make(0)), Ok(Receipt::New { id: 3 }), "{place}");
+            assert_eq!(setup.keep(&store, make(0)), Ok(Receipt::New { id: 3.into() }), "{place}");
             assert_eq!(store.ready(), Ok(()));
             assert_eq!(one(&setup, &store, 1), Err(Unavailable::Damaged));
             assert!(one(&setup, &store, 3).unwrap().is_some());
-            assert_eq!(setup.keep(&store, make(1)), Ok(Receipt::Duplicate { of: 2 }));
+            assert_eq!(setup.keep(&store, make(1)), Ok(Receipt::Duplicate { of: 2.into() }));
         }
     }
 }
@@ -221,4 +222,15 @@ fn damage_at_start_names_what_to_do() {
     flip(&setup, pages(&setup, "settings", "leaf")[0], 0, 8);
     let error = Store::open(&options(&setup.path())).unwrap_err();
     assert!(error.0.contains("creel verify"), "{error}");
+}
+
+#[test]
+fn edited_time_keeps_its_row_readable() {
+    let setup = filled(3);
+    setup.query::<i64>("UPDATE messages SET received_at = datetime('now') WHERE id = 2 RETURNING id");
+    let store = setup.open();
+    assert_eq!(list(&setup, &store, Direction::NewestFirst), [3, 2, 1]);
+    assert!(store.is_damaged());
+    let edited = one(&setup, &store, 2).unwrap().unwrap();
+    assert_eq!(edited.head.received_at, Timestamp::MAX);
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::store::clock::Clock;
 use crate::store::connection::PooledConnection;
 use crate::store::continuity::marker::Marker;
+use crate::store::damage;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
 use crate::store::keys::KeyIndex;
@@ -28,9 +29,9 @@ use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
 use crate::store::shared::SharedState;
+use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, refuse_released};
 use crate::store::writer::trouble::Trouble;
-use crate::store::{damage, timestamp};
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
@@ -219,7 +220,7 @@ impl Writer {
                     JobOutcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
                     JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Refused => None,
                 });
-                self.keys.commit(ids.max().unwrap_or(0));
+                self.keys.commit(ids.max().unwrap_or_default());
                 self.keys.merge_committed();
             }
             Err(_) => {
@@ -245,10 +246,10 @@ impl Writer {
 
     fn run_jobs(&mut self, batch: &mut [Job]) -> Result<Vec<JobOutcome>, Trouble> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let now = timestamp::to_text((self.clock)());
+        let now = Timestamp::from((self.clock)());
         for job in batch {
             let done = match job {
-                Job::Keep(keep) => self.keep(&mut keep.message, &now).map(JobOutcome::Insert),
+                Job::Keep(keep) => self.keep(&mut keep.message, now).map(JobOutcome::Insert),
                 Job::Run(task) => {
                     let done = self.run_task(&mut **task);
                     if done.is_err() {
@@ -266,7 +267,7 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn keep(&mut self, message: &mut PreparedMessage, now: &str) -> rusqlite::Result<InsertOutcome> {
+    fn keep(&mut self, message: &mut PreparedMessage, now: Timestamp) -> rusqlite::Result<InsertOutcome> {
         if !message.has_followers() {
             return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }
@@ -330,8 +331,8 @@ impl Writer {
         if !self.keys.is_merging() {
             return Ok(());
         }
-        let now = timestamp::to_text((self.clock)());
-        self.keys.write_slice(&self.connection, &now).map_err(|error| self.slice_failed(&error))
+        let now = Timestamp::from((self.clock)());
+        self.keys.write_slice(&self.connection, now).map_err(|error| self.slice_failed(&error))
     }
 
     fn after_batch(&mut self) {

@@ -310,8 +310,8 @@ fn accepted_loss_moves_the_foreign_wal_aside() {
     assert_eq!(std::fs::read(image.directory.path().join("creel.db-wal.aside-1")).unwrap(), foreign);
     // A duplicate of a message in the copy is still recognized; ids of lost messages are not
     // reused.
-    assert_eq!(image.keep(&store, with_id("id 2", "1")), Ok(Receipt::Duplicate { of: 3 }));
-    assert_eq!(image.keep(&store, with_id("id 7", "1")), Ok(Receipt::New { id: 11 }));
+    assert_eq!(image.keep(&store, with_id("id 2", "1")), Ok(Receipt::Duplicate { of: 3.into() }));
+    assert_eq!(image.keep(&store, with_id("id 7", "1")), Ok(Receipt::New { id: 11.into() }));
     image.close(store);
     assert_starts(&image, 6);
 }
@@ -321,7 +321,7 @@ fn accepted_loss_of_missing_wal_applies_once() {
     let CrashImage { image, .. } = crashed();
     std::fs::remove_file(wal(&image)).unwrap();
     let store = accept(&image);
-    assert_eq!(image.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 11 }));
+    assert_eq!(image.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 11.into() }));
     let again = crash(&image);
     assert_starts(&again, 6);
 }
@@ -333,7 +333,7 @@ fn webhook_ids_of_lost_messages_are_not_reused() {
     keep(&setup, &store, 0..5);
     let image = crash(&setup);
     keep(&setup, &store, 5..10);
-    let lost: Vec<String> = (1..=10).map(|id| store.reads().instances().webhook_id(id)).collect();
+    let lost: Vec<String> = (1..=10).map(|id| store.reads().instances().webhook_id(id.into())).collect();
     for is_marked in [true, false] {
         let copied = crash(&image);
         if !is_marked {
@@ -341,7 +341,8 @@ fn webhook_ids_of_lost_messages_are_not_reused() {
         }
         let restored = open(&copied).unwrap();
         keep(&copied, &restored, 5..10);
-        let now: Vec<String> = (1..=10).map(|id| restored.reads().instances().webhook_id(id)).collect();
+        let now: Vec<String> =
+            (1..=10).map(|id| restored.reads().instances().webhook_id(id.into())).collect();
         assert_eq!(now[..5], lost[..5], "messages in the copy keep their ids");
         assert!(now[5..].iter().all(|id| !lost.contains(id)), "{now:?} {lost:?}");
     }

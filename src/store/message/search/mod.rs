@@ -6,13 +6,13 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
+use crate::store::id::MessageId;
 use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
 /// A range of time with at most this number of messages is read from the index as a whole.
 const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
-/// Sorts after every timestamp: the character that follows the digits.
-const END_OF_TIME: &str = ":";
 
 /// A bounded search in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub struct Search<'a> {
     pub filter: &'a MessageFilter,
     pub direction: Direction,
     /// Only messages with an id between these two, both excluded.
-    pub above: i64,
-    pub below: i64,
+    pub above: MessageId,
+    pub below: MessageId,
     /// Ends the search.
     pub limit: usize,
     /// Further conditions, or none: ` AND …`. May use `:target_owner`.
@@ -35,9 +35,9 @@ pub struct Search<'a> {
 /// The rows that a search examines, as inclusive ranges of ids in its direction.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
-    ranges: Vec<(i64, i64)>,
+    ranges: Vec<(MessageId, MessageId)>,
     /// The last id of an incomplete scope; the next one starts after it.
-    next: Option<i64>,
+    next: Option<MessageId>,
 }
 
 /// The handling of an unreadable row.
@@ -49,7 +49,7 @@ enum OnDamage {
 
 impl<'a> Search<'a> {
     /// Everything that the filter selects between the two ids.
-    pub fn new(filter: &'a MessageFilter, direction: Direction, above: i64, below: i64) -> Self {
+    pub fn new(filter: &'a MessageFilter, direction: Direction, above: MessageId, below: MessageId) -> Self {
         Self {
             filter,
             direction,
@@ -70,7 +70,7 @@ impl<'a> Search<'a> {
         connection: &Connection,
         columns: &str,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Copy,
-    ) -> rusqlite::Result<(Vec<T>, Option<i64>)> {
+    ) -> rusqlite::Result<(Vec<T>, Option<MessageId>)> {
         let found = self.scope(connection).and_then(|scope| {
             self.within(connection, &scope, columns, OnDamage::Fail, read).map(|found| (scope, found))
         });
@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
             return self.walk(connection, self.edge());
         }
         let (since, until) = self.bounds_of_time();
-        let ids: Vec<i64> = connection
+        let ids: Vec<MessageId> = connection
             .prepare_cached(IDS_OF_TIME)?
             .query_map(params![since, until, MAX_LISTED + 1], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
@@ -108,22 +108,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn bounds_of_time(&self) -> (&str, &str) {
-        (
-            self.filter.since.as_deref().unwrap_or_default(),
-            self.filter.until.as_deref().unwrap_or(END_OF_TIME),
-        )
+    fn bounds_of_time(&self) -> (Timestamp, Timestamp) {
+        (self.filter.since.unwrap_or(Timestamp::MIN), self.filter.until.unwrap_or(Timestamp::MAX))
     }
 
     /// The id with which the search begins, if it begins with the nearest one.
-    fn edge(&self) -> i64 {
+    fn edge(&self) -> MessageId {
         match self.direction {
-            Direction::NewestFirst => self.below.saturating_sub(1),
-            Direction::OldestFirst => self.above.saturating_add(1),
+            Direction::NewestFirst => self.below.previous(),
+            Direction::OldestFirst => self.above.next(),
         }
     }
 
-    fn of_ids(&self, mut ids: Vec<i64>) -> RowRanges {
+    fn of_ids(&self, mut ids: Vec<MessageId>) -> RowRanges {
         ids.retain(|id| (self.above < *id) && (*id < self.below));
         ids.sort_unstable();
         ids.dedup();
@@ -141,12 +138,12 @@ impl<'a> Search<'a> {
     }
 
     /// A page of ids from `first` on.
-    fn walk(&self, connection: &Connection, first: i64) -> rusqlite::Result<RowRanges> {
+    fn walk(&self, connection: &Connection, first: MessageId) -> rusqlite::Result<RowRanges> {
         let (sql, until) = match self.direction {
             Direction::NewestFirst => (WALK_DOWN, self.above),
             Direction::OldestFirst => (WALK_UP, self.below),
         };
-        let (last, count): (Option<i64>, usize) = connection
+        let (last, count): (Option<MessageId>, usize) = connection
             .prepare_cached(sql)?
             .query_row(params![first, until, self.looked_at()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some(last) = last else { return Ok(RowRanges::default()) };
@@ -156,19 +153,19 @@ impl<'a> Search<'a> {
 
     /// Finds the first message in the direction that is in the range of time. Reads the whole range
     /// in the index, unless the nearest message is in it.
-    fn first_of_time(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    fn first_of_time(&self, connection: &Connection) -> rusqlite::Result<Option<MessageId>> {
         let (since, until) = self.bounds_of_time();
         let (nearest, first) = match self.direction {
             Direction::NewestFirst => (NEAREST_DOWN, LAST_OF_TIME),
             Direction::OldestFirst => (NEAREST_UP, FIRST_OF_TIME),
         };
-        let nearest: Option<(i64, String)> = connection
+        let nearest: Option<(MessageId, Timestamp)> = connection
             .prepare_cached(nearest)?
             .query_row(params![self.above, self.below], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match nearest {
             None => Ok(None),
-            Some((id, at)) if (since..until).contains(&at.as_str()) => Ok(Some(id)),
+            Some((id, at)) if (since..until).contains(&at) => Ok(Some(id)),
             Some(_) => connection
                 .prepare_cached(first)?
                 .query_row(params![since, until, self.above, self.below], |row| row.get(0)),
@@ -182,7 +179,7 @@ impl<'a> Search<'a> {
             Direction::NewestFirst => LISTED_DOWN,
             Direction::OldestFirst => LISTED_UP,
         };
-        let ids: Vec<i64> = connection
+        let ids: Vec<MessageId> = connection
             .prepare_cached(sql)?
             .query_map(params![since, until, self.above, self.below, self.looked_at() + 1], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
@@ -197,7 +194,7 @@ impl<'a> Search<'a> {
         columns: &str,
         on_damage: OnDamage,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<(Vec<T>, Option<i64>)> {
+    ) -> rusqlite::Result<(Vec<T>, Option<MessageId>)> {
         let order = match self.direction {
             Direction::NewestFirst => "DESC",
             Direction::OldestFirst => "ASC",
@@ -217,7 +214,7 @@ impl<'a> Search<'a> {
             bind_if_used(&mut statement, ":first", first)?;
             bind_if_used(&mut statement, ":last", last)?;
             let mut rows = statement.raw_query();
-            let mut next = || -> rusqlite::Result<Option<(i64, T)>> {
+            let mut next = || -> rusqlite::Result<Option<(MessageId, T)>> {
                 rows.next()?.map(|row| Ok((row.get(0)?, read(row)?))).transpose()
             };
             while items.len() < self.limit {

@@ -3,11 +3,13 @@
 use rusqlite::params;
 
 use super::*;
+use crate::store::id::MessageId;
 use crate::store::replay::count::{ReplayScope, count_step};
 use crate::store::{message, schema};
 
-fn at(minute: i64) -> String {
-    format!("2026-11-22T{:02}:{:02}:00.000000Z", minute / 60, minute % 60)
+fn at(minute: i64) -> Timestamp {
+    Timestamp::try_from(format!("2026-11-22T{:02}:{:02}:00.000000Z", minute / 60, minute % 60).as_str())
+        .unwrap()
 }
 
 /// Messages received at these minutes, with ids from 1 on.
@@ -27,7 +29,12 @@ fn database(minutes: impl IntoIterator<Item = i64>) -> Connection {
 }
 
 /// All pages of a list.
-fn listed(connection: &Connection, filter: &MessageFilter, direction: Direction, limit: usize) -> Vec<i64> {
+fn listed(
+    connection: &Connection,
+    filter: &MessageFilter,
+    direction: Direction,
+    limit: usize,
+) -> Vec<MessageId> {
     let mut from = None;
     let mut found = Vec::new();
     loop {
@@ -40,16 +47,15 @@ fn listed(connection: &Connection, filter: &MessageFilter, direction: Direction,
     }
 }
 
-fn expected(connection: &Connection, filter: &MessageFilter, direction: Direction) -> Vec<i64> {
+fn expected(connection: &Connection, filter: &MessageFilter, direction: Direction) -> Vec<MessageId> {
     let mut statement = connection
         .prepare(
             "SELECT id FROM messages WHERE received_at >= ?1 AND received_at < ?2 AND source = coalesce(?3, source) ORDER BY id",
         )
         .unwrap();
-    let (since, until) = (filter.since.clone().unwrap_or_default(), filter.until.clone());
-    let rows = statement
-        .query_map(params![since, until.unwrap_or(END_OF_TIME.to_owned()), filter.source], |row| row.get(0));
-    let mut ids: Vec<i64> = rows.unwrap().map(Result::unwrap).collect();
+    let (since, until) = (filter.since.unwrap_or(Timestamp::MIN), filter.until.unwrap_or(Timestamp::MAX));
+    let rows = statement.query_map(params![since, until, filter.source], |row| row.get(0));
+    let mut ids: Vec<MessageId> = rows.unwrap().map(Result::unwrap).collect();
     if direction == Direction::NewestFirst {
         ids.reverse();
     }
@@ -113,9 +119,14 @@ fn time_filter_is_complete_where_times_do_not_follow_ids() {
     }
 }
 
-fn counted(connection: &Connection, filter: MessageFilter, from: i64, through: i64) -> (u64, Option<i64>) {
-    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through };
-    let step = count_step(connection, &scope, from).unwrap();
+fn counted(
+    connection: &Connection,
+    filter: MessageFilter,
+    from: i64,
+    through: i64,
+) -> (u64, Option<MessageId>) {
+    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: through.into() };
+    let step = count_step(connection, &scope, from.into()).unwrap();
     (step.messages, step.next)
 }
 
@@ -135,18 +146,21 @@ fn time_range_without_messages_ends_with_first_page() {
 fn old_time_range_is_entered_without_walking_newer_messages() {
     let connection = database(0..500);
     let until = MessageFilter { until: Some(at(400)), ..MessageFilter::default() };
-    let search = |filter, direction| Search::new(filter, direction, i64::MIN, i64::MAX);
+    let search = |filter, direction| Search::new(filter, direction, MessageId::START, MessageId::END);
     let scope = search(&until, Direction::NewestFirst).scope(&connection).unwrap();
-    assert_eq!(scope.ranges, [(1, 400)]);
+    assert_eq!(scope.ranges, [(1.into(), 400.into())]);
     let since = MessageFilter { since: Some(at(100)), ..MessageFilter::default() };
     let scope = search(&since, Direction::OldestFirst).scope(&connection).unwrap();
-    assert_eq!(scope.ranges, [(101, 500)]);
+    assert_eq!(scope.ranges, [(101.into(), 500.into())]);
 }
 
 #[test]
 fn given_ids_are_found_in_order() {
     let connection = database(0..500);
-    let filter = MessageFilter { ids: vec![400, 3, 9_999, 3, 77], ..MessageFilter::default() };
+    let filter = MessageFilter {
+        ids: vec![400.into(), 3.into(), 9_999.into(), 3.into(), 77.into()],
+        ..MessageFilter::default()
+    };
     assert_eq!(listed(&connection, &filter, Direction::NewestFirst, 2), [400, 77, 3]);
     assert_eq!(listed(&connection, &filter, Direction::OldestFirst, 2), [3, 77, 400]);
     assert_eq!(counted(&connection, filter, 3, 400), (2, None));

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::store::id::{DeliveryId, TargetId};
+use crate::store::timestamp::Timestamp;
 use crate::store::{
     AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
 };
 
 /// A message and its only target.
-fn delivered_to_one() -> (World, i64) {
+fn delivered_to_one() -> (World, TargetId) {
     let world = World::new();
     let target = world.create(settings("app", None, "*")).unwrap();
     assert_eq!(world.targets_of(message("github.push", None, "{}")), [target]);
@@ -16,11 +18,11 @@ fn delivered_to_one() -> (World, i64) {
 }
 
 impl World {
-    fn finish(&self, delivery: i64, next: Disposition) {
+    fn finish(&self, delivery: DeliveryId, next: Disposition) {
         let record = AttemptRecord {
             delivery,
             number: 1,
-            began_at: timestamp::to_text(now()),
+            began_at: Timestamp::from(now()),
             took_ms: 1,
             outcome: AttemptOutcome::Failed,
             status: Some(500),
@@ -31,8 +33,9 @@ impl World {
         self.wait(self.store.delivery_queue().record_attempts(Arc::new(vec![record]), now())).unwrap();
     }
 
-    fn again(&self, target: i64) -> i64 {
-        self.wait(self.store.delivery_queue().deliver_again(1, vec![target], now())).unwrap().unwrap()[0]
+    fn again(&self, target: TargetId) -> DeliveryId {
+        self.wait(self.store.delivery_queue().deliver_again(1.into(), vec![target], now())).unwrap().unwrap()
+            [0]
     }
 
     /// The states of all deliveries, oldest first.
@@ -47,12 +50,12 @@ impl World {
 #[test]
 fn dead_delivery_is_settled_by_its_replay() {
     let (world, target) = delivered_to_one();
-    world.finish(1, Disposition::Dead);
+    world.finish(1.into(), Disposition::Dead);
     assert_eq!(world.query::<i64>("SELECT count(*) FROM dead_letters"), 1);
     let second = world.again(target);
     assert_eq!(world.states(), ["replayed", "pending"]);
     assert_eq!(world.wait(world.store.reads().target_numbers()).unwrap().dead_letters, 0);
-    let first = world.wait(world.store.reads().delivery(1)).unwrap().unwrap();
+    let first = world.wait(world.store.reads().delivery(1.into())).unwrap().unwrap();
     assert_eq!((first.state, first.replayed_by), (DeliveryState::Replayed, Some(second)));
     world.finish(second, Disposition::Dead);
     assert_eq!(world.states(), ["replayed", "dead"], "a failed replay leaves one dead letter");
@@ -75,7 +78,7 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
         if let Some(next) = newer.clone() {
             world.finish(second, next);
         }
-        world.finish(1, older.clone());
+        world.finish(1.into(), older.clone());
         assert_eq!(world.states(), expected, "{newer:?} {older:?}");
     }
 }
@@ -84,7 +87,7 @@ fn older_delivery_that_ends_after_its_replay_is_settled() {
 fn discarded_delivery_with_a_newer_one_is_settled() {
     let (world, target) = delivered_to_one();
     world.again(target);
-    let discard = DiscardRequest { deliveries: vec![1], inactive_since: None, why: "test".to_owned() };
+    let discard = DiscardRequest { deliveries: vec![1.into()], inactive_since: None, why: "test".to_owned() };
     world.wait(world.store.delivery_queue().discard_deliveries(discard, now())).unwrap();
     assert_eq!(world.states(), ["replayed", "pending"]);
 }
@@ -93,7 +96,7 @@ fn discarded_delivery_with_a_newer_one_is_settled() {
 fn replay_of_dead_letters_adds_nothing_twice() {
     let (world, target) = delivered_to_one();
     let other = world.create(settings("other", None, "*")).unwrap();
-    world.finish(1, Disposition::Dead);
+    world.finish(1.into(), Disposition::Dead);
     let filter = MessageFilter { dead: true, ..MessageFilter::default() };
     for (made, states) in [(1, ["replayed", "pending"]), (0, ["replayed", "pending"])] {
         let replay = world.wait(async {
@@ -101,8 +104,15 @@ fn replay_of_dead_letters_adds_nothing_twice() {
             let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
             // As read before another replay was committed; at the other target, the message never
             // became a dead letter.
-            let messages = vec![(1, vec![target, other])];
-            let step = ReplayStep { replay, from: 0, to: 1, messages, is_of_dead: true, is_last: true };
+            let messages = vec![(1.into(), vec![target, other])];
+            let step = ReplayStep {
+                replay,
+                from: 0.into(),
+                to: 1.into(),
+                messages,
+                is_of_dead: true,
+                is_last: true,
+            };
             assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
             world.store.reads().replay(replay).await.unwrap().unwrap()
         });

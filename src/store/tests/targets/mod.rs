@@ -16,16 +16,17 @@ use time::OffsetDateTime;
 use super::setup::{self, with_id};
 use crate::store::error::IngestError;
 use crate::store::handle::store::Store;
+use crate::store::id::{MessageId, TargetId};
 use crate::store::options::StoreOptions;
+use crate::store::timestamp::Timestamp;
 use crate::store::{
     ContentType, DeliveryFilter, DeliveryOrdering, DeliveryRate, DeliveryState, DueQuery, Identity,
     MessageContent, NewMessage, Origin, Pattern, Receipt, StoredSecret, StoredTarget, TargetDraft,
     TargetError, TargetKind, TargetSecrets, TargetSettings, TargetState, Unavailable, UnreadableReason,
-    timestamp,
 };
 
 /// No targets.
-const NONE: [i64; 0] = [];
+const NONE: [TargetId; 0] = [];
 
 /// A store, with the parts needed to use it.
 struct World {
@@ -54,7 +55,7 @@ impl World {
         self.runtime.block_on(future)
     }
 
-    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<i64>, TargetError> {
+    fn declare(&self, targets: &[TargetSettings]) -> Result<Vec<TargetId>, TargetError> {
         let declared = targets.iter().map(|settings| TargetDraft {
             kind: TargetKind::Http,
             origin: Origin::Environment,
@@ -64,21 +65,21 @@ impl World {
         self.wait(self.store.target_registry().declare_targets(declared.collect(), now()))
     }
 
-    fn create(&self, settings: TargetSettings) -> Result<i64, TargetError> {
+    fn create(&self, settings: TargetSettings) -> Result<TargetId, TargetError> {
         let secrets = Some(TargetSecrets::default());
         let target = TargetDraft { kind: TargetKind::Http, origin: Origin::Api, settings, secrets };
         self.wait(self.store.target_registry().create_target(target, now()))
     }
 
-    fn update(&self, id: i64, settings: TargetSettings) -> Result<(), TargetError> {
+    fn update(&self, id: TargetId, settings: TargetSettings) -> Result<(), TargetError> {
         self.wait(self.store.target_registry().update_target(id, settings, now()))
     }
 
-    fn set_state(&self, id: i64, state: TargetState) -> Result<(), TargetError> {
+    fn set_state(&self, id: TargetId, state: TargetState) -> Result<(), TargetError> {
         self.wait(self.store.target_registry().set_target_state(id, state, None, now()))
     }
 
-    fn target(&self, id: i64) -> StoredTarget {
+    fn target(&self, id: TargetId) -> StoredTarget {
         self.wait(self.store.reads().target(id)).unwrap().unwrap()
     }
 
@@ -89,23 +90,23 @@ impl World {
     }
 
     /// Stores a new message; returns the targets that it is delivered to.
-    fn targets_of(&self, message: NewMessage) -> Vec<i64> {
+    fn targets_of(&self, message: NewMessage) -> Vec<TargetId> {
         let Ok(Receipt::New { id }) = self.keep(message) else { panic!("the message is new") };
         self.deliveries_of(id)
     }
 
-    fn deliveries_of(&self, message: i64) -> Vec<i64> {
+    fn deliveries_of(&self, message: MessageId) -> Vec<TargetId> {
         let filter = DeliveryFilter { message: Some(message), ..DeliveryFilter::default() };
         let (deliveries, _) = self.wait(self.store.reads().deliveries(filter, None, 100)).unwrap();
         deliveries.iter().rev().map(|delivery| delivery.target).collect()
     }
 
     /// The messages that wait for a target.
-    fn due(&self, target: i64) -> Vec<i64> {
+    fn due(&self, target: TargetId) -> Vec<MessageId> {
         let query = DueQuery {
             target,
             ordering: DeliveryOrdering::Any,
-            now: timestamp::to_text(now()),
+            now: Timestamp::from(now()),
             held: Vec::new(),
             limit: 100,
             bytes: 1 << 20,
@@ -227,7 +228,7 @@ fn messages_match_targets_in_their_current_state() {
     assert_eq!(world.targets_of(message("gitlab.push", None, "4")), NONE);
     assert_eq!(world.update(id, settings("renamed", None, "*")), Err(TargetError::NotFound));
     assert_eq!(world.set_state(id, TargetState::Active), Err(TargetError::NotFound));
-    assert_eq!(world.update(99, settings("x", None, "*")), Err(TargetError::NotFound));
+    assert_eq!(world.update(99.into(), settings("x", None, "*")), Err(TargetError::NotFound));
 }
 
 #[test]
@@ -332,8 +333,8 @@ fn a_duplicate_and_a_conflict_bring_no_deliveries() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     assert_eq!(world.targets_of(with_id("one", "1")), ids);
-    assert!(matches!(world.keep(with_id("one", "1")), Ok(Receipt::Duplicate { of: 1 })));
-    assert!(matches!(world.keep(with_id("one", "2")), Ok(Receipt::Conflict { id: 2, of: 1 })));
+    assert_eq!(world.keep(with_id("one", "1")), Ok(Receipt::Duplicate { of: 1.into() }));
+    assert_eq!(world.keep(with_id("one", "2")), Ok(Receipt::Conflict { id: 2.into(), of: 1.into() }));
     assert_eq!(world.query::<i64>("SELECT count(*) FROM deliveries"), 1);
     assert_eq!(world.due(ids[0]), [1]);
 }
