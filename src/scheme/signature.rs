@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::condition::RequestCondition;
 use super::encoding::{Encoding, MAX_SIGNATURE_BYTES};
-use super::freshness::{SignedTime, Timestamp};
+use super::freshness::{SignedTime, TimestampRule};
 use super::key::{Algorithm, SecretKey};
 use super::key_store::{KeyStore, VerifyError};
 use super::layout::{Layout, MAX_CANDIDATES, MAX_JOINED_LINES};
@@ -26,7 +26,7 @@ pub struct SignatureScheme {
     pub encoding: Encoding,
     pub algorithm: Algorithm,
     pub template: Template,
-    pub timestamp: Option<Timestamp>,
+    pub timestamp: Option<TimestampRule>,
     /// How the parts of the signed text are separated.
     pub split: Split,
     /// The conditions under which the scheme applies.

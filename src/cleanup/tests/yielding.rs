@@ -35,7 +35,7 @@ impl CleanupSetup {
     /// Returns the pending deliveries of each target that holds messages above the size limit.
     async fn holders(&self) -> Vec<u64> {
         let paused_before = Timestamp::from(NOW - DAY);
-        let holders = self.store.cleanup().room_holders(paused_before.clone()).await.unwrap();
+        let holders = self.store.cleanup().room_holders(paused_before).await.unwrap();
         assert_eq!(self.store.cleanup().is_room_held(paused_before).await.unwrap(), !holders.is_empty());
         holders.iter().map(|one| one.pending).collect()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::scheme::auth_scheme::AuthScheme;
 use crate::scheme::expectation::Expectation;
-use crate::scheme::freshness::{Timestamp, TimestampPlace};
+use crate::scheme::freshness::{TimestampPlace, TimestampRule};
 use crate::scheme::jwt::{Claim, ClaimCheck, Jwt, JwtAlgorithm};
 use crate::scheme::layout::Layout;
 use crate::scheme::place::{Place, is_header_name};
@@ -129,7 +129,7 @@ fn stamp(
     template: &Template,
     layout: &Layout,
     key: &KeySource,
-) -> Result<Timestamp, FieldProblem> {
+) -> Result<TimestampRule, FieldProblem> {
     let at = match table.at.strip_prefix("layout ") {
         Some(name) if layout.has(name.trim()) => TimestampPlace::Layout(name.trim().to_owned()),
         Some(name) => {
@@ -150,7 +150,7 @@ fn stamp(
     if !is_signed && !is_in_key {
         return Err(problem("signature.text", UNSIGNED_TIMESTAMP));
     }
-    Ok(Timestamp { at, unit: table.unit })
+    Ok(TimestampRule { at, unit: table.unit })
 }
 
 fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, FieldProblem> {

@@ -24,7 +24,7 @@ const HTTP_DATE_BYTES: [usize; 2] = [29, 31];
 
 /// The timestamp of a signature scheme.
 #[derive(Clone, Debug)]
-pub struct Timestamp {
+pub struct TimestampRule {
     pub at: TimestampPlace,
     pub unit: TimestampUnit,
 }
