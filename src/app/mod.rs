@@ -97,7 +97,7 @@ pub struct App {
 pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> ExitCode {
     let log = match logging::start(&config.log, config.log_format) {
         Ok(log) => log,
-        Err(error) => return complain(&StartError::Server(error)),
+        Err(error) => return report_error(&StartError::Server(error)),
     };
     isolation::warn_if_readable();
     let (report, ended) = std::sync::mpsc::sync_channel(1);
@@ -120,7 +120,7 @@ pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> Exi
         .spawn(service)
     {
         Ok(_) => ended.recv().unwrap_or(ExitCode::FAILURE),
-        Err(error) => complain(&StartError::Server(error)),
+        Err(error) => report_error(&StartError::Server(error)),
     }
 }
 
@@ -141,12 +141,12 @@ async fn serve(config: Config, inherited: InheritedSockets, consent: Consent, lo
         }
         Err(error) => {
             log.flush();
-            complain(&error)
+            report_error(&error)
         }
     }
 }
 
-fn complain(error: &StartError) -> ExitCode {
+fn report_error(error: &StartError) -> ExitCode {
     // The error cannot be reported if stderr is closed.
     let _ = writeln!(io::stderr(), "creel: {error}");
     ExitCode::FAILURE

@@ -130,7 +130,7 @@ impl Engine {
     fn mark(&mut self, targets: impl IntoIterator<Item = TargetId>) {
         for id in targets {
             if let Some(lane) = self.lanes.get_mut(&id) {
-                lane.look_again();
+                lane.reload();
             }
         }
     }
@@ -230,7 +230,7 @@ impl Engine {
         if verdict == AttemptVerdict::Gone {
             self.disable(target, url);
         }
-        self.give_up_old(target, created_at);
+        self.drop_old(target, created_at);
         let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
@@ -358,7 +358,7 @@ impl Engine {
 
     /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
     /// deliveries to use all of theirs.
-    fn give_up_old(&mut self, target: TargetId, created_at: Timestamp) {
+    fn drop_old(&mut self, target: TargetId, created_at: Timestamp) {
         let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
         let is_old = created_at < before && lane.target.state_since < before;

@@ -125,7 +125,7 @@ impl Lane {
         self.breaker.is_open()
     }
 
-    pub fn look_again(&mut self) {
+    pub fn reload(&mut self) {
         self.may_have_more = true;
     }
 

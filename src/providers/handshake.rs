@@ -150,7 +150,10 @@ impl Verifier {
                 let key = SecretKey::new(rule.algorithm, derivation, secret.expose());
                 key.map_err(|_| Cause::HandshakeRefused)?.sign(&rule.text, &scope)?
             }
-            None => plain_digest(rule.algorithm, &rule.text, &scope)?,
+            None => {
+                let algorithm = rule.algorithm.digest().ok_or(Cause::HandshakeRefused)?;
+                plain_digest(algorithm, &rule.text, &scope)?
+            }
         };
         Ok(rule.encoding.encode(tag.as_ref()))
     }

@@ -31,6 +31,14 @@ pub enum Algorithm {
     RsaSha256,
 }
 
+/// The algorithms without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    Md5,
+    Sha1,
+    Sha256,
+}
+
 impl Algorithm {
     /// The length of its signatures in bytes; `None` for public-key signatures of several lengths.
     pub const fn signature_bytes(self) -> Option<usize> {
@@ -56,9 +64,19 @@ impl Algorithm {
         }
     }
 
+    /// The digest, if the secret is part of the signed text instead of being the key.
+    pub const fn digest(self) -> Option<DigestAlgorithm> {
+        match self {
+            Self::Md5 => Some(DigestAlgorithm::Md5),
+            Self::Sha1 => Some(DigestAlgorithm::Sha1),
+            Self::Sha256 => Some(DigestAlgorithm::Sha256),
+            _ => None,
+        }
+    }
+
     /// Whether the secret is part of the signed text instead of being the key.
     pub const fn is_plain_digest(self) -> bool {
-        matches!(self, Self::Md5 | Self::Sha1 | Self::Sha256)
+        self.digest().is_some()
     }
 
     const fn ring(self) -> Option<ring_hmac::Algorithm> {
@@ -161,7 +179,7 @@ pub enum SecretKey {
     Stamped(ring_hmac::Algorithm, Secret),
     HmacMd5(Secret),
     /// The secret is part of the text.
-    Digest(Algorithm, Secret),
+    Digest(DigestAlgorithm, Secret),
 }
 
 /// A signature's bytes.
@@ -195,7 +213,10 @@ impl SecretKey {
             Some(ring) if derivation.prepend_timestamp => Ok(Self::Stamped(ring, Secret::new(key))),
             Some(ring) => Ok(Self::Hmac(ring_hmac::Key::new(ring, &key))),
             None if algorithm == Algorithm::HmacMd5 => Ok(Self::HmacMd5(Secret::new(key))),
-            None => Ok(Self::Digest(algorithm, Secret::new(key))),
+            None => {
+                let algorithm = algorithm.digest().ok_or("is for a public key, not for a shared secret")?;
+                Ok(Self::Digest(algorithm, Secret::new(key)))
+            }
         }
     }
 
@@ -236,21 +257,24 @@ fn sign(key: &ring_hmac::Key, template: &Template, scope: &TemplateScope<'_>) ->
     Ok(Tag::new(context.sign().as_ref()))
 }
 
-/// Returns a digest of the text; of SHA-256 if the algorithm is not a digest.
+/// Returns a digest of the text.
 ///
 /// # Errors
 /// A part of the text is absent.
 pub fn plain_digest(
-    algorithm: Algorithm,
+    algorithm: DigestAlgorithm,
     template: &Template,
     scope: &TemplateScope<'_>,
 ) -> Result<Tag, Cause> {
-    if algorithm == Algorithm::Md5 {
-        let mut md5 = Md5::new();
-        template.feed(scope, |piece| md5.update(piece))?;
-        return Ok(Tag::new(&md5.finalize()));
-    }
-    let kind = if algorithm == Algorithm::Sha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+    let kind = match algorithm {
+        DigestAlgorithm::Md5 => {
+            let mut md5 = Md5::new();
+            template.feed(scope, |piece| md5.update(piece))?;
+            return Ok(Tag::new(&md5.finalize()));
+        }
+        DigestAlgorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        DigestAlgorithm::Sha256 => &digest::SHA256,
+    };
     let mut context = digest::Context::new(kind);
     template.feed(scope, |piece| context.update(piece))?;
     Ok(Tag::new(context.finish().as_ref()))

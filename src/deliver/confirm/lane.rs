@@ -32,8 +32,8 @@ const ACCEPT_ENCODING: &str = "accept-encoding";
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Pause after an error of the store.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// Minimum interval between warnings: an API that is down fails every request.
-const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
+/// Interval of warnings about an API that is down, which fails every request.
+const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct ConfirmationLane {
@@ -45,7 +45,7 @@ pub struct ConfirmationLane {
     news: Notify,
     /// Locked while a login is being fetched, so that other requests wait for it.
     login: tokio::sync::Mutex<Option<KnownLogin>>,
-    complained: Mutex<Option<Instant>>,
+    last_warning: Mutex<Option<Instant>>,
 }
 
 /// A `Login` with its expiry time.
@@ -69,7 +69,7 @@ impl ConfirmationLane {
             client: client.clone(),
             news: Notify::new(),
             login: tokio::sync::Mutex::default(),
-            complained: Mutex::default(),
+            last_warning: Mutex::default(),
         }
     }
 
@@ -202,7 +202,7 @@ impl ConfirmationLane {
         now: OffsetDateTime,
     ) -> ConfirmationAnswer {
         let status = response.status;
-        self.complain_of(source, status);
+        self.warn_of_status(source, status);
         let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
         let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
         let (body, problem) = match body_in_utf8(response) {
@@ -213,7 +213,7 @@ impl ConfirmationLane {
         match problem {
             // The answer may be the expected one.
             Some(problem) if matches!(result, ConfirmResult::NotYet(_)) => {
-                self.complain(&format!("its API answers {status}, but {problem}"));
+                self.warn(&format!("its API answers {status}, but {problem}"));
                 let reason = format!("answered {status}, but {problem}");
                 ConfirmationAnswer::NotYet { reason, retry_after: asked_for }
             }
@@ -221,26 +221,27 @@ impl ConfirmationLane {
         }
     }
 
-    fn complain_of(&self, source: &ConfirmationSource, status: u16) {
+    fn warn_of_status(&self, source: &ConfirmationSource, status: u16) {
         match status {
-            401 | 403 => self
-                .complain(&format!("its API answers {status}: check {}", source.credentials.join(" and "))),
-            429 | 500..=599 => self.complain(&format!("its API answers {status}")),
+            401 | 403 => {
+                self.warn(&format!("its API answers {status}: check {}", source.credentials.join(" and ")))
+            }
+            429 | 500..=599 => self.warn(&format!("its API answers {status}")),
             _ => {}
         }
     }
 
     fn not_reached(&self, error: &RequestError) -> ConfirmationAnswer {
-        self.complain(&error.to_string());
+        self.warn(&error.to_string());
         ConfirmationAnswer::not_yet(error.to_string())
     }
 
-    fn complain(&self, words: &str) {
-        let mut complained = self.complained.lock();
-        if complained.is_some_and(|last| last.elapsed() < BETWEEN_COMPLAINTS) {
+    fn warn(&self, words: &str) {
+        let mut last = self.last_warning.lock();
+        if last.is_some_and(|last| last.elapsed() < PAUSE_BETWEEN_WARNINGS) {
             return;
         }
-        *complained = Some(Instant::now());
+        *last = Some(Instant::now());
         log::warn!("source={}: its messages cannot be confirmed now: {words}", self.name);
     }
 
@@ -255,7 +256,7 @@ impl ConfirmationLane {
         let body = body_in_utf8(&response).ok().filter(|_| (200..=299).contains(&response.status));
         let login = body.and_then(|body| source.asker.logged_in(&body));
         let Some(login) = login else {
-            self.complain_of(source, response.status);
+            self.warn_of_status(source, response.status);
             return Err(ConfirmationAnswer::not_yet(format!("its login answered {}", response.status)));
         };
         *known = Some(KnownLogin { until: Instant::now() + login.holds, login: login.clone() });

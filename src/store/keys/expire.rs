@@ -14,7 +14,7 @@ pub fn merge_keys(database: &mut Database<'_>, through: MessageId) -> bool {
     let goal = through.min(database.keys.newest_message());
     let is_done = database.keys.merged_through() >= goal || database.keys.is_merging_stopped();
     if !is_done {
-        database.keys.want_merge();
+        database.keys.request_merge();
     }
     is_done
 }

@@ -164,7 +164,7 @@ impl KeyIndex {
     }
 
     /// Requests a merge, which starts between two transactions, never within one.
-    pub fn want_merge(&mut self) {
+    pub fn request_merge(&mut self) {
         self.merge_wanted = true;
     }
 

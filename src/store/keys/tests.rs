@@ -18,7 +18,7 @@ fn merge_requested_in_transaction_excludes_its_keys() {
     keys.stage(kept, 1.into(), digest);
     keys.commit(1.into());
     keys.stage(undone, 2.into(), digest);
-    keys.want_merge();
+    keys.request_merge();
     keys.roll_back();
     keys.start_merge();
     assert!(keys.is_merging());

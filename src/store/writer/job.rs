@@ -133,7 +133,7 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
-    pub fn tell(self, job: Job) {
+    pub fn answer(self, job: Job) {
         match (self, job) {
             (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),

@@ -154,8 +154,8 @@ impl Writer {
                         self.shared.set_blocked_by_damage(false);
                     }
                     self.shared.batch_written(messages);
-                    self.tell_of_work(&outcomes, &batch);
-                    outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.tell(job));
+                    self.notify_of_work(&outcomes, &batch);
+                    outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.answer(job));
                 }
                 Err(Trouble::Locked) => {
                     batch = refuse_released(drop_expired(batch, self.shared.is_stopped()));
@@ -179,7 +179,7 @@ impl Writer {
     }
 
     /// Notifies the tasks that process messages outside requests.
-    fn tell_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
+    fn notify_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
         let mut is_news = false;
         let mut is_asked = false;
         let mut targets = BTreeSet::new();
@@ -355,7 +355,7 @@ impl Writer {
         if self.shared.is_stopped() {
             return;
         }
-        self.keys.want_merge();
+        self.keys.request_merge();
         self.keys.start_merge();
         self.finish_background_work();
         self.copy_wal_before_stop();

@@ -7,8 +7,7 @@ use syn::visit::{self, Visit};
 /// Directories whose names are not unique yet, relative to each other and to the rest.
 const EXEMPT: [&str; 2] = ["api/", "cli/"];
 
-/// Names that the rule for types has replaced. `Accepted` and the like would be as bad, but a list
-/// of endings would also match nouns such as `Setting`.
+/// Names that were replaced. A list of endings would also match nouns such as `Setting`.
 const PARTICIPLES: [&str; 34] = [
     "Acknowledged",
     "Answered",

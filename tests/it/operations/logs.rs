@@ -73,7 +73,7 @@ fn api_response_has_request_id_of_its_log_line() {
         let reply = app.send(&request);
         assert_eq!(reply.status, status);
         let line = line_with(&app, &format!("GET /api/v1/messages {status} "));
-        assert_eq!(reply.header("X-Request-Id"), Some(request_id(&line)));
+        assert_eq!(reply.header("x-request-id"), Some(request_id(&line)));
     }
 }
 
