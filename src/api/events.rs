@@ -149,8 +149,8 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
 fn read(body: &Bytes) -> Result<Event, ApiError> {
     let event: NewEvent<'_> = input::parse_json(body)?;
     input::name("event", &event.event)?;
-    if let Some(problem) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
-        return Err(ApiError::InvalidValue { field: "owner", problem });
+    if let Some(error) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
+        return Err(ApiError::InvalidValue { field: "owner", problem: error.to_string() });
     }
     let payload = event.payload.get().as_bytes();
     if !json::accepts(payload) {

@@ -295,13 +295,13 @@ fn check(service: &Service, settings: &TargetSettings) -> Result<(), ApiError> {
     let mut problems = target_rules::check(settings, &service.known_events).into_iter();
     let Some(first) = problems.next() else { return Ok(()) };
     let others = problems.map(|other| format!("; {}: {}", other.field, other.problem));
-    let problem = std::iter::once(first.problem).chain(others).collect();
+    let problem = std::iter::once(first.problem.to_string()).chain(others).collect();
     let field = if first.field == "timeout" { "timeout_seconds" } else { first.field };
     Err(ApiError::InvalidValue { field, problem })
 }
 
 fn url(text: &str) -> Result<String, ApiError> {
-    target_rules::url(text).map_err(ApiError::UrlRefused)
+    target_rules::url(text).map_err(|error| ApiError::UrlRefused(error.to_string()))
 }
 
 async fn vet(service: &Service, url: Option<&str>) -> Result<(), ApiError> {
@@ -318,7 +318,8 @@ fn filter(conditions: Vec<Condition>) -> Filter {
 }
 
 fn rate(text: &str) -> Result<DeliveryRate, ApiError> {
-    target_rules::rate(text).map_err(|problem| ApiError::InvalidValue { field: "rate", problem })
+    target_rules::rate(text)
+        .map_err(|error| ApiError::InvalidValue { field: "rate", problem: error.to_string() })
 }
 
 /// Converts names to lower case.
@@ -326,6 +327,6 @@ fn headers(given: Option<BTreeMap<String, String>>) -> Result<Vec<(String, Strin
     let given = given.unwrap_or_default();
     let all = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     target_rules::check_headers(all)
-        .map_err(|problem| ApiError::InvalidValue { field: "headers", problem })?;
+        .map_err(|error| ApiError::InvalidValue { field: "headers", problem: error.to_string() })?;
     Ok(given.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
 }

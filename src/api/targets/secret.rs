@@ -115,7 +115,7 @@ pub fn given_or_generated(given: Option<String>) -> Result<String, ApiError> {
     if !(16..=200).contains(&given.len()) || !given.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("must have 16 to 200 visible ASCII characters".to_owned()));
     }
-    target_rules::check_secret(&given).map_err(wrong)?;
+    target_rules::check_secret(&given).map_err(|error| wrong(error.to_string()))?;
     Ok(given)
 }
 

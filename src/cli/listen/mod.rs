@@ -184,7 +184,7 @@ async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>
         let body = STANDARD.decode(text);
         return body
             .map(|body| Some(body.into()))
-            .map_err(|_| Failure("the service sends no base64".to_owned()));
+            .map_err(|error| Failure(format!("the service sends no base64: {error}")));
     }
     let Some(url) = &delivered.body_url else { return Ok(None) };
     let mut tries = 0;
