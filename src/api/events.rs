@@ -9,13 +9,10 @@ use actix_web::http::header::{HeaderMap, HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, NoParameters, Query};
-use super::schemas;
+use super::types::event::{EmittedEvent, NewEvent};
 use crate::config::{self, target_rules};
 use crate::http::client::client_address;
 use crate::http::service::Service;
@@ -28,34 +25,6 @@ const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// An event of the user's own app.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewEvent<'a> {
-    /// One of the names in `CREEL_EVENTS`.
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = "^[A-Za-z0-9_.-]{1,200}$",
-        examples("pay_info.paid")
-    )]
-    pub event: String,
-    /// Owner of the event: it is delivered to this owner's targets and to targets without an owner.
-    #[schema(schema_with = schemas::owner_or_null, required = false)]
-    pub owner: Option<String>,
-    /// Any JSON, stored unchanged.
-    #[serde(borrow)]
-    #[schema(value_type = Value)]
-    pub payload: &'a RawValue,
-}
-
-/// The message created from the event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Emitted {
-    #[schema(examples(42))]
-    pub id: i64,
-}
 
 /// The bytes of a `NewEvent`, with the size limit of a webhook.
 #[derive(Debug)]
@@ -83,8 +52,8 @@ impl FromRequest for EventBytes {
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
         description = "Up to 200 visible ASCII characters, as they are or as a quoted string.")),
     responses(
-        (status = 202, description = "It is a message now, on its way to its targets.", body = Emitted),
-        (status = 200, description = "It was emitted before with this key: the message of then.", body = Emitted,
+        (status = 202, description = "It is a message now, on its way to its targets.", body = EmittedEvent),
+        (status = 200, description = "It was emitted before with this key: the message of then.", body = EmittedEvent,
             headers(("Idempotent-Replayed" = String, description = "`true`"))),
         (status = 422, description = "The event is not declared, or the key was used for another one."),
     ))]
@@ -119,12 +88,12 @@ pub async fn emit(
     match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
         Receipt::Duplicate { of } if is_keyed => {
             refuse_another_event(&service, of, &event).await?;
-            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of }))
+            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id: of }))
         }
         receipt => {
             let id = receipt.id();
             let location = (LOCATION, format!("/api/v1/messages/{id}"));
-            Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
+            Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id }))
         }
     }
 }

@@ -7,12 +7,10 @@ use actix_web::{rt, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
-use super::messages::MessageHead;
 use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
+use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::store::{
@@ -29,33 +27,7 @@ const PAGE_BYTES: usize = 512 << 10;
 /// After any due time: a listener receives all pending deliveries when it connects.
 const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
-/// A delivery as a listener receives it: the data of a `message` event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Delivered {
-    /// The id to acknowledge.
-    pub delivery: i64,
-    /// The replay that created it.
-    pub replay: Option<i64>,
-    pub message: DeliveredMessage,
-    /// The exact bytes of the body in base64; null if longer than 256 KiB.
-    pub body_base64: Option<String>,
-    /// Address of a longer body, valid until the delivery is acknowledged.
-    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
-    pub body_url: Option<String>,
-}
-
-/// A message without its body.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeliveredMessage {
-    #[serde(flatten)]
-    pub head: MessageHead,
-    /// Header names with their value, or values if repeated; credentials are redacted. A value that
-    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-}
-
-impl Delivered {
+impl ListenerDelivery {
     /// Returns `None` if the stored headers are not valid JSON, e.g. after a manual edit.
     pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
         let message = &due.message;
@@ -94,20 +66,6 @@ enum ListenerStep {
     Greet,
     Deliver,
     Done,
-}
-
-/// The first event.
-#[derive(Debug, Serialize)]
-struct GreetingEvent<'a> {
-    name: &'a str,
-    is_new: bool,
-    pending: i64,
-}
-
-/// The last event, if the stream ends while a client is connected.
-#[derive(Debug, Serialize)]
-struct FarewellEvent<'a> {
-    name: &'a str,
 }
 
 impl ListenerStream {
@@ -212,7 +170,7 @@ impl ListenerStream {
         self.damaged.extend(&found.damaged);
         lost.extend(found.damaged);
         for due in found.deliveries {
-            match Delivered::new(&self.name, &due) {
+            match ListenerDelivery::new(&self.name, &due) {
                 Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
                 None => lost.push(due.id),
             }
@@ -237,7 +195,7 @@ impl ListenerStream {
 
     async fn greeting(&self) -> Result<Bytes, Unavailable> {
         let pending = self.service.store.reads().pending_of_listener(self.opened.target).await?;
-        let greeting = GreetingEvent { name: &self.name, is_new: self.opened.is_new, pending };
+        let greeting = GreetingEvent { name: self.name.clone(), is_new: self.opened.is_new, pending };
         Ok(event("listening", None, &greeting))
     }
 
@@ -250,7 +208,7 @@ impl ListenerStream {
             StreamEnd::Replaced => "replaced",
             StreamEnd::Removed => "removed",
         };
-        Some(event(kind, None, &FarewellEvent { name: &self.name }))
+        Some(event(kind, None, &FarewellEvent { name: self.name.clone() }))
     }
 }
 

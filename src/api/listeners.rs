@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
-use super::input::{self, Body, Id, ListenerName, NoParameters, Query};
-use super::listener_stream::{Delivered, ListenerStream};
+use super::input::{self, Id, JsonBody, ListenerName, NoParameters, Query};
+use super::listener_stream::ListenerStream;
 use super::messages;
-use super::page::Page;
-use super::schemas;
 use super::stream::{StreamWait, patterns, response};
 use super::targets;
-use super::whole::{self, Whole};
+use super::types::listener::{
+    Acknowledgement, AcknowledgementResult, Listener, ListenerDelivery, ProgramAnswer,
+};
+use super::types::page::Page;
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::store::{
     self, DeliveryState, ListenerError, MAX_LISTENERS, StoredTarget, TargetError, TargetState,
@@ -25,28 +26,6 @@ use crate::store::{
 const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
 const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// A program that receives messages over a stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Listener {
-    #[schema(examples("laptop"))]
-    pub name: String,
-    /// Its target.
-    #[schema(examples(3))]
-    pub target_id: i64,
-    /// Patterns of the events that it receives.
-    pub events: Vec<String>,
-    /// Whether a client is connected.
-    pub connected: bool,
-    /// When `connected` last changed. Pending deliveries of a listener are dropped after a week
-    /// without a client.
-    #[schema(format = DateTime)]
-    pub since: String,
-    /// Deliveries that are not acknowledged.
-    pub pending: i64,
-    #[schema(format = DateTime)]
-    pub created_at: String,
-}
 
 impl From<store::StoredListener> for Listener {
     fn from(stored: store::StoredListener) -> Self {
@@ -97,7 +76,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
-        (status = 200, description = "Events without an end.", body = Delivered, content_type = "text/event-stream"),
+        (status = 200, description = "Events without an end.", body = ListenerDelivery, content_type = "text/event-stream"),
         (status = 409, description = "There are as many listeners as there may be."),
     ))]
 pub async fn stream(
@@ -119,37 +98,6 @@ pub async fn stream(
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
-/// Deliveries that have reached their program.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Acknowledgement {
-    /// Delivery ids.
-    #[serde(deserialize_with = "whole::list")]
-    #[schema(min_items = 1, max_items = 1000)]
-    pub deliveries: Vec<i64>,
-    /// The program's responses to some of them, stored for inspection.
-    #[serde(default)]
-    #[schema(max_items = 1000)]
-    pub answers: Vec<Answer>,
-}
-
-/// The response of a program. The delivery counts as delivered with any status.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Answer {
-    /// One of `deliveries`.
-    #[schema(value_type = i64)]
-    pub delivery: Whole<i64>,
-    /// The HTTP status.
-    #[schema(value_type = u16, minimum = 100, maximum = 999)]
-    pub status: Whole<u16>,
-    /// Time until the response, in milliseconds.
-    #[schema(value_type = u64, minimum = 0, maximum = 86_400_000)]
-    pub took_ms: Whole<u64>,
-    /// Beginning of the response body; cut after 1024 characters.
-    pub excerpt: Option<String>,
-}
-
 impl Acknowledgement {
     fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, ApiError> {
         let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
@@ -160,20 +108,18 @@ impl Acknowledgement {
         if answers.len() > MAX_ACKNOWLEDGED {
             return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} of them"));
         }
-        if answers
-            .iter()
-            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > MAX_TOOK_MS)
+        if answers.iter().any(|answer| !(100..=999).contains(&answer.status) || answer.took_ms > MAX_TOOK_MS)
         {
             return wrong(
                 "answers",
                 "must have a status from 100 to 999, and have taken a day at most".to_owned(),
             );
         }
-        let mut of: HashMap<i64, Answer> =
-            answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
-        let stored = |answer: Answer| store::ListenerAnswer {
-            status: answer.status.0,
-            took: Duration::from_millis(answer.took_ms.0),
+        let mut of: HashMap<i64, ProgramAnswer> =
+            answers.into_iter().map(|answer| (answer.delivery, answer)).collect();
+        let stored = |answer: ProgramAnswer| store::ListenerAnswer {
+            status: answer.status,
+            took: Duration::from_millis(answer.took_ms),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
         let acknowledged =
@@ -182,23 +128,16 @@ impl Acknowledgement {
     }
 }
 
-/// The result of an acknowledgement.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Acknowledged {
-    /// The number of them that were pending.
-    pub acknowledged: usize,
-}
-
 /// Acknowledges deliveries that reached the program, so they are not sent again.
 #[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 200, description = "It is written.", body = Acknowledged)))]
+    responses((status = 200, description = "It is written.", body = AcknowledgementResult)))]
 pub async fn acknowledge(
     service: web::Data<Service>,
     name: ListenerName,
     _: Query<NoParameters>,
-    body: Body<Acknowledgement>,
-) -> Result<web::Json<Acknowledged>, ApiError> {
+    body: JsonBody<Acknowledgement>,
+) -> Result<web::Json<AcknowledgementResult>, ApiError> {
     let acknowledgements = body.0.checked()?;
     let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
     let target = known(&service, &name).await?.id;
@@ -206,7 +145,7 @@ pub async fn acknowledge(
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
     service.streams.acknowledged(target, &deliveries);
-    Ok(web::Json(Acknowledged { acknowledged }))
+    Ok(web::Json(AcknowledgementResult { acknowledged }))
 }
 
 /// The exact body of a delivery that is not acknowledged yet.

@@ -5,14 +5,14 @@ use std::future::pending;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::Query;
-use super::messages::MessageHead;
-use super::schemas;
 use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, patterns, response};
+use super::types::listener::WatchingEvent;
+use super::types::message::MessageHead;
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
@@ -31,13 +31,6 @@ pub struct TailQuery {
     /// Event patterns, separated by spaces; default: all events.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
-}
-
-/// The start of the stream.
-#[derive(Debug, Serialize, ToSchema)]
-struct WatchingEvent {
-    /// Messages after this id follow.
-    from: i64,
 }
 
 /// Streams all messages without their content, as server-sent events.

@@ -10,9 +10,8 @@ use actix_web::http::header::{
     ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, ResponseError};
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use super::types::problem::ProblemDetails;
 use crate::http::attempts::{self, NotJudged};
 use crate::http::body::BodyError;
 use crate::http::framing::Ambiguous;
@@ -86,27 +85,6 @@ pub enum ApiError {
     ProviderUnreachable,
     /// A bug in creel.
     Internal,
-}
-
-/// Reason why a request failed (RFC 9457).
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Problem {
-    /// Always `about:blank`: problems differ by `code`.
-    #[serde(rename = "type")]
-    #[schema(examples("about:blank"))]
-    pub kind: &'static str,
-    /// Text of the status.
-    #[schema(examples("Not Found"))]
-    pub title: &'static str,
-    /// The HTTP status.
-    #[schema(examples(404))]
-    pub status: u16,
-    /// The mistake in this request and its remedy, for people.
-    #[schema(examples("Message 42 not found (it may have been deleted by retention)."))]
-    pub detail: String,
-    /// The kind of mistake, for programs.
-    #[schema(examples("not_found"))]
-    pub code: &'static str,
 }
 
 /// The code of a response's problem, for the log.
@@ -328,12 +306,12 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status();
-        let problem = Problem {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or_default(),
+        let problem = ProblemDetails {
+            kind: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or_default().into(),
             status: status.as_u16(),
             detail: self.detail(),
-            code: self.code(),
+            code: self.code().into(),
         };
         // Strings and a number always serialize to JSON.
         let mut response = HttpResponse::build(status).body(serde_json::to_vec(&problem).unwrap_or_default());

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use actix_web::web;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 use super::super::error::ApiError;
 use super::super::input::{Id, NoParameters, Query};
+use super::super::types::rejection::{Recheck, ReleasedMessage, Verdict};
 use super::{explanation, gone, not_kept, stored};
 use crate::http::body::BodyError;
 use crate::http::service::Service;
@@ -26,41 +26,6 @@ use crate::verification::{
 
 /// The limit for a webhook, plus one fetch of keys before it.
 pub const JUDGED_WITHIN: Duration = Duration::from_secs(5);
-
-/// Result of re-verifying a rejection.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Recheck {
-    pub verdict: Verdict,
-    /// Cause of the rejection, with the current settings.
-    #[schema(examples("signature_mismatch"))]
-    pub cause: Option<&'static str>,
-    /// The verdict in words.
-    pub explanation: &'static str,
-    /// The message created from it.
-    pub message_id: Option<i64>,
-    /// The message was a duplicate and is only counted.
-    pub duplicate: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Verified. If its body was stored, it is now a message and the rejection is deleted.
-    Accepted,
-    /// Verification failed again; the rejection stays.
-    Refused,
-    /// Verified, but a handshake, which is answered and not stored.
-    Handshake,
-}
-
-/// The message created from a rejection.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Released {
-    #[schema(examples(42))]
-    pub message_id: i64,
-    /// The message was a duplicate and is only counted.
-    pub duplicate: bool,
-}
 
 /// Re-verifies a rejection, e.g. after a secret was corrected. A verified request immediately
 /// becomes a message with its original arrival time.
@@ -107,7 +72,7 @@ pub async fn recheck(
 #[utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 200, description = "The message.", body = Released),
+        (status = 200, description = "The message.", body = ReleasedMessage),
         (status = 409, description = "It cannot become a message: its source is not configured, its body was not kept, or it is a handshake."),
     ))]
 pub async fn release(
@@ -115,7 +80,7 @@ pub async fn release(
     sources: web::Data<Sources>,
     id: Id,
     _: Query<NoParameters>,
-) -> Result<web::Json<Released>, ApiError> {
+) -> Result<web::Json<ReleasedMessage>, ApiError> {
     let rejection = Again::of(&sources, stored(&service, id).await?)?;
     if rejection.body.is_none() {
         return Err(not_kept());
@@ -133,11 +98,12 @@ pub async fn release(
     }
 }
 
-async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<Released, ApiError> {
+async fn release_as(service: &Service, id: Id, message: NewMessage) -> Result<ReleasedMessage, ApiError> {
     match service.store.ingest().release(id.0, message, Instant::now() + JUDGED_WITHIN).await {
-        Ok(receipt) => {
-            Ok(Released { message_id: receipt.id(), duplicate: matches!(receipt, Receipt::Duplicate { .. }) })
-        }
+        Ok(receipt) => Ok(ReleasedMessage {
+            message_id: receipt.id(),
+            duplicate: matches!(receipt, Receipt::Duplicate { .. }),
+        }),
         Err(IngestError::RejectionGone) => Err(gone(id.0)),
         Err(error) => Err(error.into()),
     }
@@ -267,11 +233,11 @@ fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Optio
 
 impl Recheck {
     fn told(verdict: Verdict, explanation: &'static str) -> Self {
-        Self { verdict, cause: None, explanation, message_id: None, duplicate: false }
+        Self { verdict, cause: None, explanation: explanation.into(), message_id: None, duplicate: false }
     }
 
     fn refused(cause: Cause) -> Self {
-        Self { cause: Some(cause.name()), ..Self::told(Verdict::Refused, explanation::of(cause)) }
+        Self { cause: Some(cause.name().into()), ..Self::told(Verdict::Refused, explanation::of(cause)) }
     }
 }
 

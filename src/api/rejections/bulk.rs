@@ -2,7 +2,6 @@
 //! in bounded steps. The client requests each step, so no work is left running when it disconnects,
 //! and a restart is safe: a released rejection no longer exists.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -10,13 +9,10 @@ use actix_web::web;
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ring::hmac;
 use ring::rand::SystemRandom;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::super::error::ApiError;
-use super::super::input::{Body, NoParameters, Query};
-use super::super::whole;
-use super::RejectionSelection;
+use super::super::input::{JsonBody, NoParameters, Query};
+use super::super::types::bulk::{BulkCount, BulkReply, BulkRequest, BulkStep, SelectedRejections};
 use super::again::{Again, JUDGED_WITHIN, Judged};
 use crate::http::service::Service;
 use crate::store::{
@@ -31,80 +27,6 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Limit on the pause after a step. The pause is as long as the step, so that incoming messages
 /// take precedence.
 const MAX_PAUSE: Duration = Duration::from_millis(100);
-
-/// The selected rejections. Without `confirm` and `cursor` they are only counted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BulkRequest {
-    /// `{}` for all rejections.
-    pub filter: RejectionSelection,
-    /// The newest selected rejection: the `through` of the count, which excludes later ones.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub through: Option<i64>,
-    /// Starts, if the number of rejections is still this.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub confirm: Option<u64>,
-    /// Continues: `next_cursor` of the previous step, with the `filter` and `through` of its reply.
-    #[schema(max_length = 100)]
-    pub cursor: Option<String>,
-}
-
-/// The count, or the result of a step.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum BulkReply {
-    Count(BulkCount),
-    Step(BulkStep),
-}
-
-/// The selected rejections, with durations resolved to times.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct SelectedRejections {
-    pub source: Option<String>,
-    pub cause: Option<String>,
-    #[schema(format = DateTime)]
-    pub since: Option<String>,
-    #[schema(format = DateTime)]
-    pub until: Option<String>,
-}
-
-/// The number of matching rejections; no step was run. To start, send `filter` and `through` of
-/// this reply with `confirm`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BulkCount {
-    #[schema(examples(60))]
-    pub count: u64,
-    #[schema(examples(60))]
-    pub confirm: u64,
-    pub by_cause: BTreeMap<String, u64>,
-    #[schema(examples(4711))]
-    pub through: i64,
-    /// The filter, with durations resolved to times.
-    pub filter: SelectedRejections,
-}
-
-/// The result of one step.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub struct BulkStep {
-    /// Rejections that became messages.
-    #[schema(examples(58))]
-    pub released: u64,
-    /// Duplicates of stored messages, which are only counted.
-    pub duplicates: u64,
-    /// Rejections that failed verification again and stay, by cause.
-    pub still_rejected: BTreeMap<&'static str, u64>,
-    /// Rejections that cannot become messages and stay, by reason.
-    pub skipped: BTreeMap<&'static str, u64>,
-    /// Rejections that were deleted or released in the meantime.
-    pub gone: u64,
-    /// `cursor` of the next step; null after the last one.
-    pub next_cursor: Option<String>,
-    pub through: i64,
-    /// The filter, with durations resolved to times.
-    pub filter: SelectedRejections,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -134,7 +56,7 @@ pub async fn recheck_all(
     service: web::Data<Service>,
     sources: web::Data<Sources>,
     _: Query<NoParameters>,
-    body: Body<BulkRequest>,
+    body: JsonBody<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
     handle(&service, &sources, body.0, Action::Recheck).await
 }
@@ -150,7 +72,7 @@ pub async fn release_all(
     service: web::Data<Service>,
     sources: web::Data<Sources>,
     _: Query<NoParameters>,
-    body: Body<BulkRequest>,
+    body: JsonBody<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
     handle(&service, &sources, body.0, Action::Release).await
 }
@@ -302,8 +224,8 @@ async fn write(
     let mut position = None;
     for (at, finding) in others {
         match finding {
-            Some(Finding::StillRejected(cause)) => *step.still_rejected.entry(cause).or_default() += 1,
-            Some(Finding::Skipped(reason)) => *step.skipped.entry(reason).or_default() += 1,
+            Some(Finding::StillRejected(cause)) => *step.still_rejected.entry(cause.into()).or_default() += 1,
+            Some(Finding::Skipped(reason)) => *step.skipped.entry(reason.into()).or_default() += 1,
             Some(Finding::Gone | Finding::Message(_)) => step.gone += 1,
             None => match stored.next() {
                 Some(Ok(Receipt::Duplicate { .. })) => step.duplicates += 1,
@@ -314,7 +236,7 @@ async fn write(
                 Some(Err(IngestError::Unavailable(
                     why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
                 ))) => {
-                    *step.skipped.entry(why.name()).or_default() += 1;
+                    *step.skipped.entry(why.name().into()).or_default() += 1;
                 }
                 Some(Err(error)) => return (step, position, Some(error.unavailable())),
                 None => return (step, position, Some(Unavailable::Failed)),

@@ -10,16 +10,16 @@ pub use bulk::{__path_recheck_all, __path_release_all, recheck_all, release_all}
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::messages::{download, raw_object};
-use super::page::{Page, Paging};
-use super::schemas;
+use super::page::Paging;
+use super::types::page::Page;
+use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store;
@@ -27,61 +27,6 @@ use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
 const MAX_SHOWN_BYTES: usize = 64 << 10;
-
-/// A request that failed authentication, without its content.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RejectionHead {
-    #[schema(examples(17))]
-    pub id: i64,
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub received_at: String,
-    /// The source that the request claimed.
-    #[schema(examples("github"))]
-    pub source: String,
-    #[schema(examples("signature_mismatch"))]
-    pub cause: String,
-    /// It has everything that the scheme requires (a well-formed signature and a fresh time, or a
-    /// token), so it may be genuine: it is stored for `CREEL_QUARANTINE_RETENTION`. Other
-    /// rejections are noise, and stored for a day.
-    pub candidate: bool,
-    /// The cause in words, with hints.
-    pub explanation: &'static str,
-    /// For a scheme that signs the URL, if the signature does not match: the URL used for
-    /// verification under the source's current configuration, without secrets and without the
-    /// request's query (the log has it). It must equal the URL that is registered at the provider.
-    #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
-    pub signed_url: Option<String>,
-    #[schema(examples("192.0.2.7"))]
-    pub remote_ip: String,
-    #[schema(examples("POST"))]
-    pub method: String,
-    /// Null if the body was not stored: then it cannot become a message.
-    pub body_bytes: Option<i64>,
-}
-
-/// A rejection with its stored content.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Rejection {
-    #[serde(flatten)]
-    pub head: RejectionHead,
-    /// Null for the read token.
-    pub content: Option<RejectionContent>,
-}
-
-/// Content from an unauthenticated client.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RejectionContent {
-    /// Tokens are redacted.
-    pub query: Option<String>,
-    /// Header names with their value, or values if repeated; credentials are redacted. A value that
-    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-    /// Beginning of the body, if it is text: up to 64 KiB.
-    pub body_text: Option<String>,
-    /// Beginning of the body, if it is not text: up to 64 KiB in base64.
-    pub body_base64: Option<String>,
-}
 
 /// Filters of the rejection list. A rejection must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -105,24 +50,6 @@ pub struct ListRejections {
     pub since: Option<String>,
     /// Received before: same format as `since`.
     #[param(schema_with = schemas::time)]
-    pub until: Option<String>,
-}
-
-/// Filters that select rejections. A rejection must match all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RejectionSelection {
-    #[schema(schema_with = schemas::name_or_null, required = false)]
-    pub source: Option<String>,
-    /// For example `signature_mismatch`.
-    #[schema(schema_with = schemas::name_or_null, required = false)]
-    pub cause: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
-    pub since: Option<String>,
-    /// Received before: same format as `since`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
     pub until: Option<String>,
 }
 
@@ -250,7 +177,7 @@ impl RejectionHead {
             received_at: head.received_at,
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
-            explanation: cause.map_or(explanation::UNKNOWN, explanation::of),
+            explanation: cause.map_or(explanation::UNKNOWN, explanation::of).into(),
             cause: head.cause,
             candidate: head.kind == store::RejectionKind::Candidate,
             remote_ip: head.remote_ip,

@@ -5,19 +5,17 @@ use std::time::{Duration, Instant};
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::super::deliveries::{self, Delivery};
+use super::super::deliveries;
 use super::super::error::ApiError;
-use super::super::input::{Body, Id, NoParameters, OptionalBody, Query};
+use super::super::input::{Id, JsonBody, NoParameters, OptionalBody, Query};
 use super::super::messages::no_such_message;
-use super::super::schemas;
-use super::super::selection::Selection;
 use super::super::targets;
-use super::super::whole::{self, Whole};
-use super::super::words::TargetState;
-use super::{Replay, ReplayFilter, stored};
+use super::super::types::delivery::Delivery;
+use super::super::types::replay::{
+    DeadLetters, Replay, ReplayCount, ReplayOne, ReplayRequest, ReplayedMessage, TargetReference,
+};
+use super::stored;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{
@@ -29,101 +27,6 @@ const MAX_RATE: u32 = 10_000;
 const MAX_IDS: usize = 1_000;
 /// A client waits for the count.
 const COUNTED_WITHIN: Duration = Duration::from_secs(20);
-
-/// A target id or name.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "target: must be the id or the name of a target")]
-pub enum TargetReference {
-    Id(Whole<i64>),
-    Name(String),
-}
-
-/// The messages to replay, by filter or ids, and their destination. Without `confirm` they are only
-/// counted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayRequest {
-    /// `{}` for all messages.
-    pub filter: Option<Selection>,
-    /// Instead of a filter.
-    #[serde(default, deserialize_with = "whole::optional_list")]
-    #[schema(schema_with = schemas::ids_or_null, required = false)]
-    pub ids: Option<Vec<i64>>,
-    /// Without `target` and `url`: the targets that match the messages today; with the filter
-    /// `dead`, each message's dead targets. With the filter `dead`, only dead letters of this
-    /// target are replayed. A named target receives the selected messages that pass its filter; its
-    /// event patterns are ignored.
-    #[schema(schema_with = schemas::target_or_null, required = false)]
-    pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The requests are not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
-    pub url: Option<String>,
-    /// Messages per second.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 10_000, default = 50)]
-    pub rate: Option<u32>,
-    /// The newest selected message: the `through` of the count, which excludes later ones.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub through: Option<i64>,
-    /// The expected number of messages.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub confirm: Option<u64>,
-}
-
-/// The number of messages to replay. To start, send the same request with `confirm` and `through`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReplayCount {
-    #[schema(examples(120))]
-    pub count: u64,
-    #[schema(examples(120))]
-    pub confirm: u64,
-    /// The newest message that was counted.
-    #[schema(examples(4711))]
-    pub through: i64,
-    pub filter: ReplayFilter,
-    /// With the filter `dead`: the dead letters of each target.
-    pub dead_letters: Vec<DeadLetters>,
-}
-
-/// Dead letters of one target.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeadLetters {
-    #[schema(examples(3))]
-    pub target_id: i64,
-    /// The target's name.
-    #[schema(examples("billing"))]
-    pub target: String,
-    /// Replayed deliveries to a paused or disabled target stay pending until it is resumed.
-    pub target_state: TargetState,
-    #[schema(examples(12))]
-    pub deliveries: u64,
-    /// False if the target was removed, so these are excluded. A `url` delivers them elsewhere.
-    pub replayable: bool,
-}
-
-/// The destination of one replayed message; default: the targets that match it today. A named
-/// target receives it regardless of its event patterns and filter.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReplayOne {
-    #[schema(schema_with = schemas::target_or_null, required = false)]
-    pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The request is not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
-    pub url: Option<String>,
-}
-
-/// The deliveries created for a replayed message.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Replayed {
-    #[schema(examples(42))]
-    pub message_id: i64,
-    /// Empty if no target subscribes to the message.
-    #[schema(examples(json!([7])))]
-    pub delivery_ids: Vec<i64>,
-}
 
 /// Replays many messages. The first call only counts; with `confirm` the replay starts, if the
 /// number is unchanged.
@@ -143,9 +46,9 @@ pub struct Replayed {
 pub async fn create(
     service: web::Data<Service>,
     _: Query<NoParameters>,
-    body: Body<ReplayRequest>,
+    body: JsonBody<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let Body(request) = body;
+    let JsonBody(request) = body;
     let now = (service.clock)();
     let filter = match (request.filter, request.ids) {
         (Some(selection), None) => selection.filter(now)?,
@@ -190,7 +93,7 @@ pub async fn create(
 #[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 200, description = "The new deliveries.", body = Replayed),
+        (status = 200, description = "The new deliveries.", body = ReplayedMessage),
         (status = 404, description = "There is no such message, or no such target."),
         (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
         (status = 422, description = "The target has an owner, and the message is not that owner's; or a URL that must not be reached."),
@@ -200,7 +103,7 @@ pub async fn replay_one(
     id: Id,
     _: Query<NoParameters>,
     body: OptionalBody<ReplayOne>,
-) -> Result<web::Json<Replayed>, ApiError> {
+) -> Result<web::Json<ReplayedMessage>, ApiError> {
     let OptionalBody(request) = body;
     let message = message_to_replay(&service, id.0).await?;
     let to = To::of(&service, request.target, request.url).await?;
@@ -216,7 +119,7 @@ pub async fn replay_one(
     };
     let made = service.store.delivery_queue().deliver_again(id.0, targets, (service.clock)()).await?;
     let delivery_ids = made.ok_or_else(|| no_such_message(id.0))?;
-    Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
+    Ok(web::Json(ReplayedMessage { message_id: id.0, delivery_ids }))
 }
 
 /// Creates a new delivery of the message to the same target, in any state of this one.
@@ -262,7 +165,7 @@ impl To {
             (None, None) => return Ok(Self::WhoWouldGetItToday),
             (None, Some(url)) => return Ok(Self::Url(url)),
             (Some(_), Some(_)) => return Err(wrong("url", "give either a target or a url")),
-            (Some(TargetReference::Id(Whole(id))), None) => targets::stored(service, id).await?,
+            (Some(TargetReference::Id(id)), None) => targets::stored(service, id).await?,
             (Some(TargetReference::Name(name)), None) => targets::named(service, &name).await?,
         };
         refuse_removed(&target)?;

@@ -5,60 +5,16 @@ mod make;
 pub use make::{__path_create, __path_replay_one, __path_retry, create, replay_one, retry};
 
 use actix_web::web;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::page::{Page, Paging};
-use super::words::ReplayState;
+use super::page::Paging;
+use super::types::page::Page;
+use super::types::replay::{Replay, ReplayFilter};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::{self, MessageFilter};
-
-/// A replay of many messages.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Replay {
-    #[schema(examples(5))]
-    pub id: i64,
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub created_at: String,
-    pub filter: ReplayFilter,
-    /// Null: the targets that match the messages today; with the filter `dead`, each message's dead
-    /// targets.
-    pub target_id: Option<i64>,
-    /// Messages per second.
-    #[schema(examples(50))]
-    pub rate: u32,
-    pub state: ReplayState,
-    /// The last message that was processed.
-    pub position: i64,
-    /// The newest selected message.
-    pub through: i64,
-    /// Number of messages replayed.
-    pub messages: i64,
-    /// Number of deliveries created.
-    pub deliveries: i64,
-    #[schema(format = DateTime)]
-    pub updated_at: String,
-}
-
-/// The selected messages, with durations resolved to times.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReplayFilter {
-    /// Only these messages, if not empty.
-    pub ids: Vec<i64>,
-    #[schema(format = DateTime)]
-    pub since: Option<String>,
-    #[schema(format = DateTime)]
-    pub until: Option<String>,
-    pub source: Option<String>,
-    pub event: Option<String>,
-    pub owner: Option<String>,
-    /// Null for the read token.
-    pub text: Option<String>,
-    pub dead: bool,
-}
 
 /// The requested page of replays.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

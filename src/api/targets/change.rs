@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::super::error::ApiError;
-use super::super::input::{Body, Id, NoParameters, Query};
-use super::super::schemas;
-use super::super::whole;
-use super::super::words::{ContentType, Order};
+use super::super::input::{Id, JsonBody, NoParameters, Query};
+use super::super::types::target::{Condition, TargetDetails};
+use super::super::types::target_change::{CreatedTarget, NewTarget, TargetPatch};
+use super::super::types::words::Order;
 use super::secret::{generated_name, given_or_generated};
-use super::{Condition, TargetDetails, details, present, refuse_if_declared, stored, told};
+use super::{details, refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -28,99 +25,6 @@ const MAX_TARGETS: usize = 10_000;
 const DEFAULT_CONCURRENCY: u32 = 8;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
 
-/// A target to create.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewTarget {
-    /// Generated if omitted.
-    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", examples("billing"))]
-    pub name: Option<String>,
-    /// It receives only events that are emitted for this owner, and never a received message.
-    /// Cannot be changed later.
-    #[schema(schema_with = schemas::owner_or_null, required = false)]
-    pub owner: Option<String>,
-    /// Event patterns: `*` matches any characters. One without it must be a declared event
-    /// (`CREEL_EVENTS`) or start with the name of a source and a dot.
-    #[schema(schema_with = schemas::patterns)]
-    pub events: Vec<String>,
-    /// Conditions on the payload; all must hold.
-    #[schema(min_items = 1, max_items = 50)]
-    pub filter: Option<Vec<Condition>>,
-    /// `http://` or `https://`, on a public address, or one allowed by `CREEL_TARGET_ALLOW_IPS`.
-    #[schema(max_length = 2000, examples("https://billing.example.com/hooks"))]
-    pub url: String,
-    /// Default: as received; JSON for emitted events.
-    pub content_type: Option<ContentType>,
-    /// Sent with every request; the values are never shown again.
-    #[schema(schema_with = schemas::headers_or_null, required = false)]
-    pub headers: Option<BTreeMap<String, String>>,
-    /// `whsec_` and base64, or any text; generated if omitted.
-    #[schema(min_length = 16, max_length = 200, pattern = "^[!-~]{16,200}$")]
-    pub secret: Option<String>,
-    /// Concurrent deliveries; default: 8, or 1 in strict order.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 1000)]
-    pub concurrency: Option<u32>,
-    pub order: Option<Order>,
-    /// Limit on deliveries per second, minute or hour.
-    #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", examples("50/s"))]
-    pub rate: Option<String>,
-    /// Timeout of each attempt.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 900, default = 30)]
-    pub timeout_seconds: Option<u64>,
-    /// A frequent request, so it is rejected with an explanation.
-    #[serde(default)]
-    #[schema(ignore)]
-    pub exec: Option<IgnoredAny>,
-    #[serde(default)]
-    #[schema(ignore)]
-    pub command: Option<IgnoredAny>,
-}
-
-/// Changes to a target. Omitted fields stay unchanged; null removes a filter, a content type,
-/// headers or a rate.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TargetPatch {
-    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
-    pub name: Option<String>,
-    #[schema(schema_with = schemas::patterns_or_null, required = false)]
-    pub events: Option<Vec<String>>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<Vec<Condition>>, min_items = 1, max_items = 50)]
-    pub filter: Option<Option<Vec<Condition>>>,
-    #[schema(max_length = 2000)]
-    pub url: Option<String>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<ContentType>)]
-    pub content_type: Option<Option<ContentType>>,
-    /// The complete set: headers that it does not list are no longer sent.
-    #[serde(deserialize_with = "present")]
-    #[schema(schema_with = schemas::headers_or_null, required = false)]
-    pub headers: Option<Option<BTreeMap<String, String>>>,
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 1000)]
-    pub concurrency: Option<u32>,
-    pub order: Option<Order>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,5}/[smh]$")]
-    pub rate: Option<Option<String>>,
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 900)]
-    pub timeout_seconds: Option<u64>,
-}
-
-/// A new target with its secret, which is not shown again.
-#[derive(Serialize, ToSchema)]
-pub struct CreatedTarget {
-    #[serde(flatten)]
-    pub target: TargetDetails,
-    /// Signs the requests according to Standard Webhooks.
-    #[schema(examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))]
-    pub secret: String,
-}
-
 /// Creates a target. Commands can only be declared in the environment.
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
     responses(
@@ -131,9 +35,9 @@ pub struct CreatedTarget {
 pub async fn create(
     service: web::Data<Service>,
     _: Query<NoParameters>,
-    body: Body<NewTarget>,
+    body: JsonBody<NewTarget>,
 ) -> Result<HttpResponse, ApiError> {
-    let Body(new) = body;
+    let JsonBody(new) = body;
     if new.exec.is_some() || new.command.is_some() {
         let problem = "commands are declared by the environment only (CREEL_TARGET_<NAME>_EXEC)".to_owned();
         return Err(ApiError::InvalidValue { field: "exec", problem });
@@ -178,7 +82,7 @@ pub async fn patch(
     service: web::Data<Service>,
     id: Id,
     _: Query<NoParameters>,
-    body: Body<TargetPatch>,
+    body: JsonBody<TargetPatch>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
     let target = stored(&service, id.0).await?;
     refuse_if_declared(&target)?;

@@ -1,14 +1,13 @@
 //! Signing secrets of targets: generated here, shown once, and rotated without a gap.
 
 use actix_web::web;
-use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
-use utoipa::ToSchema;
 
 use super::super::error::ApiError;
 use super::super::input::{Id, NoParameters, OptionalBody, Query};
-use super::super::whole;
-use super::{TargetSecret, refuse_if_declared, stored, told};
+use super::super::types::target::TargetSecret;
+use super::super::types::target_change::{NewSecret, RotatedSecret};
+use super::{refuse_if_declared, stored, told};
 use crate::config::target_rules;
 use crate::http::service::Service;
 use crate::store::{self, TargetKind, random, timestamp};
@@ -19,39 +18,12 @@ const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
 const MAX_SECRETS: usize = 5;
 const SECRET_BYTES: usize = 24;
 
-/// A new secret for a target.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewSecret {
-    /// `whsec_` and base64, or any text; generated if omitted.
-    #[schema(
-        min_length = 16,
-        max_length = 200,
-        pattern = "^[!-~]{16,200}$",
-        examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
-    )]
-    pub secret: Option<String>,
-    /// Time for which the old secrets also sign; default: one day.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0, maximum = 2_592_000, default = 86_400)]
-    pub overlap_seconds: Option<u32>,
-}
-
-/// The new secret, which is not shown again.
-#[derive(Serialize, ToSchema)]
-pub struct Rotated {
-    #[schema(examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))]
-    pub secret: String,
-    /// All active signing secrets, newest first.
-    pub secrets: Vec<TargetSecret>,
-}
-
 /// Rotates the secret of a target. Until the old secrets expire, each request is signed with all of
 /// them.
 #[utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 200, description = "The new secret.", body = Rotated),
+        (status = 200, description = "The new secret.", body = RotatedSecret),
         (status = 409, description = "The environment declares it, or it is a listener."),
     ))]
 pub async fn rotate(
@@ -59,7 +31,7 @@ pub async fn rotate(
     id: Id,
     _: Query<NoParameters>,
     body: OptionalBody<NewSecret>,
-) -> Result<web::Json<Rotated>, ApiError> {
+) -> Result<web::Json<RotatedSecret>, ApiError> {
     let OptionalBody(new) = body;
     let target = stored(&service, id.0).await?;
     refuse_if_declared(&target)?;
@@ -86,7 +58,7 @@ pub async fn rotate(
     rotated.await.map_err(|refused| told(refused, &target.settings.name))?;
     let all = service.store.reads().target_secrets(id.0).await?.secrets;
     let secrets = all.into_iter().map(|secret| TargetSecret { until: secret.until }).collect();
-    Ok(web::Json(Rotated { secret, secrets }))
+    Ok(web::Json(RotatedSecret { secret, secrets }))
 }
 
 /// Adds the newest secret without expiry, and limits older ones to the overlap.
