@@ -1,5 +1,5 @@
-//! Errors of settings, composed of the variable, the problem with its value, and a hint. None of them
-//! shows a secret, neither with `Display` nor with `Debug`.
+//! Errors of settings, composed of the variable, the problem with its value, and a hint. None of
+//! them shows a secret, neither with `Display` nor with `Debug`.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,14 +7,14 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Cause of an error; shared, so that errors can be cloned.
-type Cause = Arc<dyn Error + Send + Sync>;
+type ErrorSource = Arc<dyn Error + Send + Sync>;
 
 /// The problem with a value, and the remedy. Does not name the variable or field.
 #[derive(Clone, Debug)]
 pub struct ValueError {
     problem: Cow<'static, str>,
     hint: Option<Cow<'static, str>>,
-    cause: Option<Cause>,
+    cause: Option<ErrorSource>,
 }
 
 impl ValueError {
