@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(error.to_string(), "is zero");
         let error = error.hint("write 1s").or("off");
         assert_eq!(error.clone().of("CREEL_A").to_string(), "CREEL_A: is zero; write 1s, or off");
-        let cause = u8::from_str_radix("x", 10).unwrap_err();
+        let cause = "x".parse::<u8>().unwrap_err();
         let error = error.caused_by(cause.clone()).of("CREEL_A");
         assert_eq!(error.source().unwrap().to_string(), cause.to_string());
     }
