@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{ConfigError, ValueError};
 use super::values::{OwnValues, RawValue, parse_value};
-use crate::providers::{Asker, ConfirmSettings, Secret, Verifier};
+use crate::providers::{Asker, ConfirmSettings, Secret, SyntaxError, Verifier};
 
 /// Limit on messages that await confirmation if nothing else verifies the sender: any client can
 /// send them.
@@ -48,7 +48,7 @@ pub fn build(
         }
     };
     let expect = values.get("CONFIRM_EXPECT").filter(|_| asker.is_some());
-    let expectation = |text: &str| Asker::expectation(text).map_err(ValueError::new);
+    let expectation = |text: &str| Asker::expectation(text).map_err(invalid);
     let expect = expect.and_then(|value| parse_value(value, expectation, problems));
     let asker = asker.filter(|_| problems.len() == before)?;
     let asker = match expect {
@@ -83,8 +83,7 @@ fn own(
         None => None,
     };
     let own = |text: &str| {
-        Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe())
-            .map_err(ValueError::new)
+        Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe()).map_err(invalid)
     };
     parse_value(url, own, problems).map(Arc::new)
 }
@@ -104,6 +103,10 @@ fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Ve
         let error = ValueError::new("does nothing without _CONFIRM_URL").hint(instead);
         problems.push(error.of(&value.variable));
     }
+}
+
+fn invalid(error: SyntaxError) -> ValueError {
+    ValueError::new(error.to_string()).caused_by(error)
 }
 
 /// The error does not repeat the value, because it is a secret.
