@@ -10,8 +10,6 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::error::ApiError;
 use crate::config;
@@ -21,13 +19,10 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::http::{body, framing};
 use crate::providers::{charset, json};
-use crate::store::timestamp;
 
 /// Limit on request bodies, except for events.
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_LISTENER_CHARACTERS: usize = 64;
-/// Limit on strings that are compared with names.
-const MAX_NAME_CHARACTERS: usize = 200;
 
 impl FromRequest for Role {
     type Error = ApiError;
@@ -59,9 +54,7 @@ impl FromRequest for Id {
         let text = request.match_info().get("id").unwrap_or_default();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
-        let nothing =
-            || ApiError::NotFound("There is no such id: ids are whole numbers from 1 on.".to_owned());
-        ready(id.map(Self).ok_or_else(nothing))
+        ready(id.map(Self).ok_or(ApiError::NoSuchId))
     }
 }
 
@@ -77,9 +70,7 @@ impl FromRequest for ListenerName {
         let text = request.match_info().get("name").unwrap_or_default();
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_name = (1..=MAX_LISTENER_CHARACTERS).contains(&text.len()) && text.bytes().all(is_plain);
-        let wrong =
-            || ApiError::InvalidPath("The name in the path must have 1 to 64 of `a-z0-9-`.".to_owned());
-        ready(is_name.then(|| Self(text.to_owned())).ok_or_else(wrong))
+        ready(is_name.then(|| Self(text.to_owned())).ok_or(ApiError::InvalidListenerName))
     }
 }
 
@@ -236,43 +227,8 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     })
 }
 
-/// Converts an RFC 3339 time, or a duration before `now`, to the stored timestamp format.
-///
-/// # Errors
-/// If it is neither, or outside the calendar.
-pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<String, ApiError> {
-    let wrong = |problem| ApiError::InvalidValue { field, problem };
-    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(timestamp::to_text(at));
-    }
-    let Ok(ago) = config::duration(text) else {
-        let problem =
-            "write a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
-        return Err(wrong(problem.to_owned()));
-    };
-    let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));
-    at.map(timestamp::to_text).ok_or_else(|| wrong("is too long ago".to_owned()))
-}
-
-/// Validates a string that names an object, an event or an owner.
-///
-/// # Errors
-/// If it is empty, too long, or contains control characters.
-pub fn name(field: &'static str, text: &str) -> Result<(), ApiError> {
-    let wrong = |problem: String| Err(ApiError::InvalidValue { field, problem });
-    if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
-        return wrong(format!("must have 1 to {MAX_NAME_CHARACTERS} characters"));
-    }
-    if text.chars().any(char::is_control) {
-        return wrong("must not have control characters".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
-
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -320,23 +276,6 @@ mod tests {
             ),
         ] {
             assert_eq!(read(body, is_coded, content_type), Err(ApiError::UnsupportedEncoding(what)));
-        }
-    }
-
-    #[test]
-    fn time_is_a_date_or_duration_before_now() {
-        let now = datetime!(2026-11-22 14:31:00 UTC);
-        let rows = [
-            ("2026-11-22T15:31:00+01:00", Some("2026-11-22T14:31:00.000000Z")),
-            ("2h", Some("2026-11-22T12:31:00.000000Z")),
-            ("36500d", Some("1926-12-17T14:31:00.000000Z")),
-            ("yesterday", None),
-            ("2026-11-22", None),
-            ("", None),
-            ("-2h", None),
-        ];
-        for (text, at) in rows {
-            assert_eq!(time("since", text, now).ok().as_deref(), at, "{text}");
         }
     }
 }
