@@ -4,7 +4,6 @@
 use std::future::{Ready, ready};
 use std::pin::Pin;
 
-use actix_web::error::QueryPayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use crate::config;
 use crate::http::client::client_address;
 use crate::http::network::Network;
 use crate::http::service::Service;
@@ -102,21 +100,19 @@ pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
-    let parse = |query: &str| match web::Query::<T>::from_query(query) {
-        Ok(parsed) => Ok(parsed.into_inner()),
-        Err(QueryPayloadError::Deserialize(error)) => Err(error.to_string()),
-        Err(_) => Err("the query cannot be read".to_owned()),
-    };
-    parse(query).map_err(|problem| {
-        // The parser does not report the position, so each parameter is parsed alone to find the
-        // bad one.
-        let alone = query.split('&').find_map(|pair| Some((pair.split('=').next()?, parse(pair).err()?)));
-        match alone {
-            Some((_, problem)) if problem.starts_with("unknown field") => problem,
-            Some((name, problem)) => format!("{}: {problem}", config::shown(name)),
-            None => problem,
-        }
-    })
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(named)
+}
+
+/// Formats an error after the field that it is about.
+fn named<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> String {
+    let problem = error.inner().to_string();
+    // The text of these errors names the field.
+    let is_named = ["unknown field", "duplicate field"].iter().any(|start| problem.starts_with(start));
+    match error.path().to_string() {
+        path if path == "." || is_named => problem,
+        path => format!("{path}: {problem}"),
+    }
 }
 
 /// A JSON body.
@@ -216,8 +212,11 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let error = error.to_string();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(named);
+    let parsed =
+        parsed.and_then(|value| deserializer.end().map(|()| value).map_err(|error| error.to_string()));
+    parsed.map_err(|error| {
         // Both errors come from half of a pair such as `\ud83d\ude00`.
         let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
             true => "; a text was cut in the middle of a character",
@@ -229,6 +228,8 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -252,6 +253,42 @@ mod tests {
         for (query, named) in rows {
             let problem = parse_query::<Wanted>(query).unwrap_err();
             assert!(problem.contains(named), "{query}: {problem}");
+        }
+    }
+
+    #[test]
+    fn body_errors_name_the_field() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct OuterBody<'a> {
+            rate: Option<u32>,
+            inner: Option<Vec<InnerBody>>,
+            #[serde(borrow)]
+            raw: Option<&'a RawValue>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct InnerBody {
+            #[serde(rename = "equals")]
+            _equals: Box<RawValue>,
+        }
+        let parsed: OuterBody<'_> =
+            parse_json(br#"{"rate": 3, "raw": {"a": 1.50}, "inner": [{"equals": null}]}"#).unwrap();
+        assert_eq!((parsed.rate, parsed.raw.map(RawValue::get)), (Some(3), Some(r#"{"a": 1.50}"#)));
+        assert_eq!(parsed.inner.map(|inner| inner.len()), Some(1));
+        for (body, expected) in [
+            (r#"{"rate": 30.0}"#, "rate: invalid type: floating point `30.0`, expected u32"),
+            (r#"{"rate": -1}"#, "rate: invalid value: integer `-1`, expected u32"),
+            (r#"{"inner": [{"equals": 1}, 2]}"#, "inner[1]: invalid type: integer `2`"),
+            (r#"{"rates": 1}"#, "The body: unknown field `rates`, expected one of"),
+            (r#"{"inner": [{"a": 1}]}"#, "The body: unknown field `a`, expected"),
+            (r#"{"raw": "\ud83d"}"#, ""),
+            ("[1]", "must be a JSON object"),
+        ] {
+            match parse_json::<OuterBody<'_>>(body.as_bytes()) {
+                Err(ApiError::InvalidBody(problem)) => assert!(problem.contains(expected), "{problem}"),
+                other => assert!(expected.is_empty(), "{body}: {other:?}"),
+            }
         }
     }
 

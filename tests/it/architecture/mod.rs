@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "verification",
         ],
     ),
-    ("api", &["config", "http", "json", "operate", "providers", "store", "verification"]),
+    ("api", &["http", "json", "operate", "providers", "store", "verification"]),
     ("operate", &["config", "json", "outbound", "providers", "store", "verification"]),
     ("ingest", &["config", "http", "json", "providers", "store", "verification"]),
     ("verification", &["config", "json", "outbound", "providers", "store"]),
