@@ -11,6 +11,7 @@ pub mod deliver;
 mod http;
 mod ingest;
 mod json;
+mod operate;
 pub mod outbound;
 mod providers;
 mod scheme;

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
-use super::targets;
 use super::types::delivery::{Attempt, Delivery, DeliveryWithAttempts};
 use super::types::page::Page;
 use super::types::words::DeliveryState;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, DeliveryFilter};
 
 /// Filters of the delivery list. A delivery must match all of them.
@@ -64,13 +64,14 @@ pub struct ListDeadLetters {
     ))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     query: Query<ListDeliveries>,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
         message: query.message,
-        target: targets::id_of(&service, query.target.as_deref()).await?,
+        target: target_id(&operator, query.target.as_deref()).await?,
         state: query.state.map(Into::into),
         replay: query.replay,
         is_without_listeners: false,
@@ -87,17 +88,24 @@ pub async fn list(
     ))]
 pub async fn dead_letters(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     query: Query<ListDeadLetters>,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        target: targets::id_of(&service, query.target.as_deref()).await?,
+        target: target_id(&operator, query.target.as_deref()).await?,
         state: Some(store::DeliveryState::Dead),
         is_without_listeners: true,
         ..DeliveryFilter::default()
     };
     page(&service, filter, paging).await
+}
+
+/// Finds the id of a target by id or name.
+async fn target_id(operator: &Operator, text: Option<&str>) -> Result<Option<i64>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    Ok(Some(operator.target_named(text).await?.id))
 }
 
 async fn page(
@@ -115,11 +123,12 @@ async fn page(
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
 pub async fn one(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
-    let delivery = stored(&service, id.0).await?;
+    let delivery = operator.delivery(id.0).await?;
     let attempts = service.store.reads().attempts(id.0).await?;
     let shown = |attempt: store::StoredAttempt| match role {
         Role::Admin => attempt.into(),
@@ -127,13 +136,6 @@ pub async fn one(
     };
     let tries = attempts.into_iter().map(shown).collect();
     Ok(web::Json(DeliveryWithAttempts { delivery: delivery.into(), tries }))
-}
-
-pub async fn stored(service: &Service, id: i64) -> Result<store::StoredDelivery, ApiError> {
-    let found = service.store.reads().delivery(id).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
-    })
 }
 
 impl From<store::StoredDelivery> for Delivery {

@@ -2,26 +2,20 @@
 //! before the response.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
 
 use super::error::ApiError;
 use super::input::{self, NoParameters, Query};
 use super::types::event::{EmittedEvent, NewEvent};
-use crate::config::{self, target_rules};
 use crate::http::client::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
-use crate::providers::json;
-use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
+use crate::operate::{EmissionReceipt, Event, Operator};
 
-/// The same limit as for a webhook.
-const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -59,52 +53,20 @@ impl FromRequest for EventBytes {
     ))]
 pub async fn emit(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     request: HttpRequest,
     _: Query<NoParameters>,
     body: EventBytes,
 ) -> Result<HttpResponse, ApiError> {
     let event = read_where_it_fits(body.0).await?;
-    refuse_undeclared(&service, &event.event)?;
     let key = idempotency_key(request.headers())?;
-    let is_keyed = key.is_some();
-    let remote_ip = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
-    let message = NewMessage {
-        received_at: (service.clock)(),
-        source: EMITTED.into(),
-        event: event.event.clone(),
-        identity: key
-            .map_or(Identity::None, |key| Identity::IdempotencyKey(owned(key, event.owner.as_deref()))),
-        owner: event.owner.clone(),
-        method: request.method().as_str().to_owned(),
-        query: None,
-        remote_ip,
-        headers: r#"{"content-type":"application/json"}"#.to_owned(),
-        content: MessageContent::Json(event.payload.clone()),
-        body_sha256: event.sha256,
-        body_unsigned: false,
-        unverified: false,
-        asking: None,
-    };
-    match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
-        Receipt::Duplicate { of } if is_keyed => {
-            refuse_another_event(&service, of, &event).await?;
-            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id: of }))
-        }
-        receipt => {
-            let id = receipt.id();
-            let location = (LOCATION, format!("/api/v1/messages/{id}"));
-            Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id }))
-        }
+    let client = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
+    let EmissionReceipt { message: id, is_repeat } = operator.emit(event, key, client).await?;
+    if is_repeat {
+        return Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id }));
     }
-}
-
-/// A validated event.
-#[derive(Debug)]
-struct Event {
-    event: String,
-    owner: Option<String>,
-    payload: Bytes,
-    sha256: [u8; 32],
+    let location = (LOCATION, format!("/api/v1/messages/{id}"));
+    Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id }))
 }
 
 /// Parses small bodies here, and large ones on a blocking thread.
@@ -116,47 +78,9 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
 }
 
 fn read(body: &Bytes) -> Result<Event, ApiError> {
-    let event: NewEvent<'_> = input::parse_json(body)?;
-    input::name("event", &event.event)?;
-    if let Some(error) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
-        return Err(ApiError::InvalidValue { field: "owner", problem: error.to_string() });
-    }
-    let payload = event.payload.get().as_bytes();
-    if !json::accepts(payload) {
-        let problem = "is nested more than 127 levels deep".to_owned();
-        return Err(ApiError::InvalidValue { field: "payload", problem });
-    }
+    let NewEvent { event, owner, payload } = input::parse_json(body)?;
     // A slice of the body: it is not copied, and its budget permit stays held.
-    let payload = body.slice_ref(payload);
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&SHA256, &payload).as_ref());
-    Ok(Event { event: event.event, owner: event.owner, payload, sha256 })
-}
-
-fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
-    let declared = &service.known_events.emitted;
-    if declared.iter().any(|declared| declared == event) {
-        return Ok(());
-    }
-    Err(ApiError::UndeclaredEvent(format!(
-        "{} is no declared event: add it to CREEL_EVENTS, which has {}",
-        config::shown(event),
-        if declared.is_empty() { "none".to_owned() } else { declared.join(" ") }
-    )))
-}
-
-/// Rejects an event whose key was used with other content; the store compares payloads only.
-async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
-    // The message was deleted before its key, so there is nothing to compare with.
-    let Some(before) = service.store.reads().message(of).await? else { return Ok(()) };
-    let is_same = before.head.event == event.event && before.head.owner == event.owner;
-    if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
-}
-
-/// Prefixes the key with its owner. Keys contain no space, so different pairs never produce the
-/// same text.
-fn owned(key: String, owner: Option<&str>) -> String {
-    owner.map_or(key.clone(), |owner| format!("{owner} {key}"))
+    Ok(Event::new(event, owner, body.slice_ref(payload.get().as_bytes()))?)
 }
 
 /// draft-ietf-httpapi-idempotency-key-header quotes the key; most clients send it bare.
@@ -203,17 +127,5 @@ mod tests {
         for values in [&[""][..], &["\""], &["\"\""], &["a b"], &["\"a\\\"b\""], &["a", "a"]] {
             assert!(key(values).is_err(), "{values:?}");
         }
-    }
-
-    #[test]
-    fn keys_of_different_owners_never_collide() {
-        let all = [
-            owned("a".to_owned(), None),
-            owned("a".to_owned(), Some("x")),
-            owned("a".to_owned(), Some("x y")),
-            owned("y".to_owned(), Some("x a")),
-        ];
-        let different: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(different.len(), all.len());
     }
 }

@@ -8,20 +8,18 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::input::{self, Id, JsonBody, ListenerName, NoParameters, Query};
+use super::input::{Id, JsonBody, ListenerName, NoParameters, Query};
 use super::listener_stream::ListenerStream;
 use super::messages;
-use super::stream::{StreamWait, patterns, response};
-use super::targets;
+use super::stream::{StreamWait, response};
 use super::types::listener::{
     Acknowledgement, AcknowledgementResult, Listener, ListenerDelivery, ProgramAnswer,
 };
 use super::types::page::Page;
 use super::types::schemas;
 use crate::http::service::Service;
-use crate::store::{
-    self, DeliveryState, ListenerError, MAX_LISTENERS, StoredTarget, TargetError, TargetState,
-};
+use crate::operate::{MissingObject, Operator, Problem, values};
+use crate::store::{self, DeliveryState, ListenerError, MAX_LISTENERS, TargetState};
 
 const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
@@ -81,26 +79,27 @@ pub async fn list(
     ))]
 pub async fn stream(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     request: HttpRequest,
     name: ListenerName,
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
     let now = (service.clock)();
-    let events = patterns(&service.known_events, query.events.as_deref())?;
-    let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
+    let events = operator.patterns(query.events.as_deref())?;
+    let since = query.since.as_deref().map(|since| values::time("since", since, now)).transpose()?;
     let waiting = StreamWait::new(&service, &request)?;
     let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await;
     let opened = opened.map_err(|error| match error {
-        ListenerError::TooMany => ApiError::TooManyListeners(MAX_LISTENERS),
+        ListenerError::TooMany => Problem::TooManyListeners(MAX_LISTENERS),
         ListenerError::Unavailable(why) => why.into(),
     })?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
 impl Acknowledgement {
-    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, ApiError> {
-        let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
+    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, Problem> {
+        let wrong = |field, problem: String| Err(Problem::invalid(field, problem));
         let (deliveries, answers) = (self.deliveries, self.answers);
         if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
             return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
@@ -134,13 +133,14 @@ impl Acknowledgement {
     responses((status = 200, description = "It is written.", body = AcknowledgementResult)))]
 pub async fn acknowledge(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     _: Query<NoParameters>,
     body: JsonBody<Acknowledgement>,
 ) -> Result<web::Json<AcknowledgementResult>, ApiError> {
     let acknowledgements = body.0.checked()?;
     let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
-    let target = known(&service, &name).await?.id;
+    let target = operator.listener(&name.0).await?.id;
     let now = (service.clock)();
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
@@ -154,18 +154,18 @@ pub async fn acknowledge(
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn body(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = known(&service, &name).await?.id;
+    let target = operator.listener(&name.0).await?.id;
     let delivery = service.store.reads().delivery(id.0).await?;
     let is_pending =
         |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
-    let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
-    let delivery = delivery.filter(is_pending).ok_or_else(none)?;
-    let message = service.store.reads().message(delivery.message).await?;
-    let message = message.ok_or_else(|| messages::no_such_message(delivery.message))?;
+    let none = || MissingObject::PendingDelivery { delivery: id.0, listener: name.0 };
+    let delivery = delivery.filter(is_pending).ok_or_else(none).map_err(Problem::from)?;
+    let message = operator.message(delivery.message).await?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 
@@ -175,26 +175,11 @@ pub async fn body(
     responses((status = 204, description = "It is removed.")))]
 pub async fn remove(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = known(&service, &name).await?.id;
-    let now = (service.clock)();
-    // Another request may have removed it first.
-    let removed =
-        service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await;
-    // Any other error means that it was already removed.
-    if let Err(TargetError::Unavailable(why)) = removed {
-        return Err(why.into());
-    }
+    let target = operator.remove_listener(&name.0).await?;
     service.streams.remove(target);
-    targets::drop_pending(&service, target);
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn known(service: &Service, name: &ListenerName) -> Result<StoredTarget, ApiError> {
-    let found = service.store.reads().listener_named(&name.0).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
-    })
 }

@@ -17,6 +17,7 @@ use super::types::page::Page;
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, DeliveryFilter, Direction};
 
 /// Longer payloads are omitted from the details; the body download has them.
@@ -84,11 +85,12 @@ pub async fn list(
     responses((status = 200, description = "The message.", body = Message)))]
 pub async fn one(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
-    let stored = stored(&service, id).await?;
+    let stored = operator.message(id.0).await?;
     let confirmation = service.store.reads().confirmation(id.0).await?.map(Confirmation::from);
     let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
     let (deliveries, _) = service.store.reads().deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
@@ -119,24 +121,11 @@ pub async fn one(
         (status = 409, description = "The message is not refused, or its question is not stored."),
     ))]
 pub async fn confirm(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Confirmation>, ApiError> {
-    let head = stored(&service, id).await?.head;
-    let is_asked = service.store.delivery_queue().ask_refused_again(id.0, (service.clock)()).await?;
-    let confirmation = service.store.reads().confirmation(id.0).await?;
-    match confirmation {
-        Some(confirmation) if is_asked => Ok(web::Json(confirmation.into())),
-        _ => Err(ApiError::NotChangeable(match head.confirmation.as_deref() {
-            Some("refused") => format!(
-                "The question about message {} is not stored. Have the provider send the message again.",
-                id.0
-            ),
-            Some(state) => format!("Message {} is {state}, not refused.", id.0),
-            None => format!("Message {} needs no confirmation.", id.0),
-        })),
-    }
+    Ok(web::Json(operator.confirm_again(id.0).await?.into()))
 }
 
 /// The exact bytes of a message's body, as a download.
@@ -148,22 +137,14 @@ pub async fn confirm(
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
         headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String)))))]
 pub async fn body(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of messages")?;
-    let stored = stored(&service, id).await?;
+    let stored = operator.message(id.0).await?;
     Ok(download(&format!("message-{}", id.0), &stored.head.headers, stored.body))
-}
-
-async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiError> {
-    service.store.reads().message(id.0).await?.ok_or_else(|| no_such_message(id.0))
-}
-
-pub fn no_such_message(id: i64) -> ApiError {
-    ApiError::NotFound(format!("Message {id} not found (it may have been deleted by retention)."))
 }
 
 /// Returns untrusted bytes as a download that no browser executes. `headers`: as stored.

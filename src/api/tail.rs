@@ -9,12 +9,13 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::Query;
-use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, patterns, response};
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, response};
 use super::types::listener::WatchingEvent;
 use super::types::message::MessageHead;
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
 
 const PAGE_MESSAGES: usize = 100;
@@ -43,12 +44,13 @@ pub struct TailQuery {
     responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
 pub async fn stream(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     request: HttpRequest,
     query: Query<TailQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    let events = patterns(&service.known_events, query.events.as_deref())?;
+    let events = operator.patterns(query.events.as_deref())?;
     let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
     let id = |text: &str| text.parse().ok().filter(|id: &i64| *id >= 0);
     let from = match (last, query.from.as_deref()) {

@@ -1,11 +1,11 @@
 //! Rejections: requests that failed authentication, with their causes, re-verification and release.
 
-mod again;
-mod bulk;
-mod explanation;
+mod recheck;
 
-pub use again::{__path_recheck, __path_release, recheck, release};
-pub use bulk::{__path_recheck_all, __path_release_all, recheck_all, release_all};
+pub use recheck::{
+    __path_recheck, __path_recheck_all, __path_release, __path_release_all, recheck, recheck_all, release,
+    release_all,
+};
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
@@ -22,6 +22,7 @@ use super::types::rejection::{Rejection, RejectionContent, RejectionHead, Reject
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
 use crate::store;
 use crate::verification::{Sources, cause_may_concern_url};
 
@@ -56,9 +57,9 @@ pub struct ListRejections {
 impl RejectionSelection {
     fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
         for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
-            name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
+            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
         }
-        let at = |field, text: Option<String>| text.map(|text| input::time(field, &text, now)).transpose();
+        let at = |field, text: Option<String>| text.map(|text| values::time(field, &text, now)).transpose();
         Ok(store::RejectionFilter {
             since: at("since", self.since)?,
             until: at("until", self.until)?,
@@ -97,13 +98,13 @@ pub async fn list(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The rejection.", body = Rejection)))]
 pub async fn one(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     sources: web::Data<Sources>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Rejection>, ApiError> {
-    let stored = stored(&service, id).await?;
+    let stored = operator.rejection(id.0).await?;
     let content = match role {
         Role::Admin => Some(RejectionContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
@@ -120,30 +121,15 @@ pub async fn one(
         (status = 409, description = "The body was not kept."),
     ))]
 pub async fn body(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of rejections")?;
-    let stored = stored(&service, id).await?;
-    let body = stored.body.ok_or_else(not_kept)?;
+    let stored = operator.rejection(id.0).await?;
+    let body = stored.body.ok_or(Problem::BodyNotKept)?;
     Ok(download(&format!("rejection-{}", id.0), &stored.headers, body))
-}
-
-async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, ApiError> {
-    service.store.reads().rejection(id.0).await?.ok_or_else(|| gone(id.0))
-}
-
-fn gone(id: i64) -> ApiError {
-    ApiError::NotFound(format!("Rejection {id} not found (it may have been deleted by retention)."))
-}
-
-fn not_kept() -> ApiError {
-    ApiError::NotReleasable(
-        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
-            .to_owned(),
-    )
 }
 
 impl RejectionContent {
@@ -169,7 +155,7 @@ impl RejectionContent {
 
 impl RejectionHead {
     fn of(sources: &Sources, head: store::RejectionRow) -> Self {
-        let cause = explanation::cause_of(&head.cause);
+        let cause = cause_of(&head.cause);
         let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
@@ -177,7 +163,7 @@ impl RejectionHead {
             received_at: head.received_at,
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
-            explanation: cause.map_or(explanation::UNKNOWN, explanation::of).into(),
+            explanation: cause.map_or(UNKNOWN_CAUSE, explanation).into(),
             cause: head.cause,
             candidate: head.kind == store::RejectionKind::Candidate,
             remote_ip: head.remote_ip,

@@ -14,6 +14,7 @@ use super::types::page::Page;
 use super::types::replay::{Replay, ReplayFilter};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, MessageFilter};
 
 /// The requested page of replays.
@@ -49,12 +50,12 @@ pub async fn list(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The replay.", body = Replay)))]
 pub async fn one(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
-    Ok(web::Json(Replay::of(stored(&service, id.0).await?, role)))
+    Ok(web::Json(Replay::of(operator.replay(id.0).await?, role)))
 }
 
 /// Cancels a replay. Deliveries that it has created stay.
@@ -65,25 +66,11 @@ pub async fn one(
         (status = 409, description = "It has ended already."),
     ))]
 pub async fn cancel(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
-    stored(&service, id.0).await?;
-    let was_running = service.store.delivery_queue().cancel_replay(id.0, (service.clock)()).await?;
-    let replay = stored(&service, id.0).await?;
-    if !was_running {
-        let state = replay.state.name();
-        return Err(ApiError::NotRunning(format!("Replay {} is {state} already.", id.0)));
-    }
-    Ok(web::Json(Replay::of(replay, Role::Admin)))
-}
-
-async fn stored(service: &Service, id: i64) -> Result<store::StoredReplay, ApiError> {
-    let found = service.store.reads().replay(id).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
-    })
+    Ok(web::Json(Replay::of(operator.cancel_replay(id.0).await?, Role::Admin)))
 }
 
 impl Replay {

@@ -4,10 +4,10 @@
 mod change;
 mod secret;
 
-pub use change::{__path_create, __path_patch, create, patch, replay_target};
+pub use change::{__path_create, __path_patch, create, patch};
 pub use secret::{__path_rotate, rotate};
 
-use actix_web::{HttpResponse, rt, web};
+use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -15,10 +15,10 @@ use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
 use super::types::page::Page;
 use super::types::target::{Condition, Target, TargetDetails, TargetSecret};
-use crate::config;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryRate, Pattern, TargetError};
+use crate::operate::Operator;
+use crate::store::{self, DeliveryRate, Pattern};
 
 /// The requested page of targets.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -54,11 +54,12 @@ pub async fn list(
     responses((status = 200, description = "The target.", body = TargetDetails)))]
 pub async fn one(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
-    let target = stored(&service, id.0).await?;
+    let target = operator.target(id.0).await?;
     Ok(web::Json(details(&service, target, role).await?))
 }
 
@@ -71,10 +72,12 @@ pub async fn one(
     ))]
 pub async fn pause(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
-    set_state(&service, id, store::TargetState::Paused).await
+    let target = operator.pause_target(id.0).await?;
+    Ok(web::Json(details(&service, target, Role::Admin).await?))
 }
 
 /// Resumes a target that was paused, or disabled because it returned 410.
@@ -86,10 +89,12 @@ pub async fn pause(
     ))]
 pub async fn resume(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
-    set_state(&service, id, store::TargetState::Active).await
+    let target = operator.resume_target(id.0).await?;
+    Ok(web::Json(details(&service, target, Role::Admin).await?))
 }
 
 /// Removes a target and drops its pending deliveries.
@@ -101,93 +106,14 @@ pub async fn resume(
     ))]
 pub async fn remove(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = stored(&service, id.0).await?;
-    refuse_if_declared(&target)?;
-    let reason = Some("removed by the operator".to_owned());
-    let now = (service.clock)();
-    let done = service
-        .store
-        .target_registry()
-        .set_target_state(id.0, store::TargetState::Removed, reason, now)
-        .await;
-    done.map_err(|refused| told(refused, &target.settings.name))?;
+    operator.remove_target(id.0).await?;
     // Disconnects the client, if the target is a listener.
     service.streams.remove(id.0);
-    drop_pending(&service, id.0);
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Drops the pending deliveries of a removed target in the background, so that the client does not
-/// wait.
-pub fn drop_pending(service: &web::Data<Service>, target: i64) {
-    let service = service.clone();
-    rt::spawn(async move {
-        match service.store.delivery_queue().drop_pending_of_removed(target, (service.clock)()).await {
-            Ok(0) => {}
-            Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
-            Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
-            Err(why) => {
-                log::warn!("pending deliveries of removed target {target} go with the next clean-up: {why}");
-            }
-        }
-    });
-}
-
-async fn set_state(
-    service: &Service,
-    id: Id,
-    state: store::TargetState,
-) -> Result<web::Json<TargetDetails>, ApiError> {
-    let target = stored(service, id.0).await?;
-    if target.kind == store::TargetKind::Listener {
-        let problem =
-            format!("{} is a listener, which is served while somebody is connected.", target.settings.name);
-        return Err(ApiError::NotChangeable(problem));
-    }
-    let done = service.store.target_registry().set_target_state(id.0, state, None, (service.clock)()).await;
-    done.map_err(|refused| told(refused, &target.settings.name))?;
-    let target = stored(service, id.0).await?;
-    Ok(web::Json(details(service, target, Role::Admin).await?))
-}
-
-/// Returns a target in any state.
-///
-/// # Errors
-/// If it does not exist.
-pub async fn stored(service: &Service, id: i64) -> Result<store::StoredTarget, ApiError> {
-    service.store.reads().target(id).await?.ok_or_else(|| no_such_target(&id.to_string()))
-}
-
-fn no_such_target(text: &str) -> ApiError {
-    ApiError::NotFound(format!("Target {} not found (it may have been removed).", config::shown(text)))
-}
-
-/// Finds the id of a target by id or name.
-///
-/// # Errors
-/// If it does not exist.
-pub async fn id_of(service: &Service, text: Option<&str>) -> Result<Option<i64>, ApiError> {
-    let Some(text) = text else { return Ok(None) };
-    Ok(Some(named(service, text).await?.id))
-}
-
-/// Finds a target by id or name.
-///
-/// # Errors
-/// If it does not exist.
-pub async fn named(service: &Service, text: &str) -> Result<store::StoredTarget, ApiError> {
-    let by_id = match text.parse() {
-        Ok(id) => service.store.reads().target(id).await?,
-        Err(_) => None,
-    };
-    let found = match by_id {
-        Some(target) => Some(target),
-        None => service.store.reads().target_named(text).await?,
-    };
-    found.ok_or_else(|| no_such_target(text))
 }
 
 async fn details(
@@ -201,35 +127,6 @@ async fn details(
         header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
         secrets: secrets.secrets.into_iter().map(|secret| TargetSecret { until: secret.until }).collect(),
     })
-}
-
-fn refuse_if_declared(target: &store::StoredTarget) -> Result<(), ApiError> {
-    if target.origin != store::Origin::Environment {
-        return Ok(());
-    }
-    let name = &target.settings.name;
-    let variables = format!("CREEL_TARGET_{}_…", name.to_ascii_uppercase().replace('-', "_"));
-    Err(ApiError::NotChangeable(format!(
-        "{name} is declared by the environment: change it there ({variables}), and start the service again."
-    )))
-}
-
-fn told(refused: TargetError, name: &str) -> ApiError {
-    match refused {
-        TargetError::Unavailable(why) => why.into(),
-        TargetError::NameTaken | TargetError::DeclaredNameTaken(_) => ApiError::NameTaken(name.to_owned()),
-        TargetError::NotFound => no_such_target(name),
-        TargetError::Sealed => ApiError::NotChangeable(format!(
-            "The secrets of {name} were sealed under another CREEL_KEY: start with that one, or make the target anew."
-        )),
-        TargetError::SecretsLost(id) => ApiError::NotChangeable(format!(
-            "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
-             `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
-        )),
-        TargetError::OwnerIsFixed => {
-            ApiError::NotChangeable(format!("The owner of {name} cannot be changed: make another target."))
-        }
-    }
 }
 
 impl Target {

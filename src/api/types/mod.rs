@@ -1,6 +1,6 @@
-//! What the API sends and receives as JSON, in both directions, so that the command line reads what
-//! the server writes. A module for each noun. It must not depend on the HTTP server. Requests with
-//! unknown fields are errors; in replies they are ignored.
+//! JSON types of requests and replies, readable and writable, because the command line uses the same
+//! types as the server. A module for each noun. They must not depend on the HTTP server. Requests
+//! with unknown fields are errors; readers of replies ignore unknown fields.
 
 pub mod bulk;
 pub mod delivery;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use imports::Crate;
 
 /// A module and the modules that it may use.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("cli", &["api", "app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     (
         "app",
@@ -20,13 +20,15 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "deliver",
             "http",
             "ingest",
+            "operate",
             "outbound",
             "providers",
             "store",
             "verification",
         ],
     ),
-    ("api", &["config", "http", "json", "outbound", "providers", "store", "verification"]),
+    ("api", &["http", "json", "operate", "providers", "store", "verification"]),
+    ("operate", &["config", "json", "outbound", "providers", "store", "verification"]),
     ("ingest", &["config", "http", "json", "providers", "store", "verification"]),
     ("verification", &["config", "json", "outbound", "providers", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
