@@ -45,7 +45,7 @@ struct Variables {
 
 /// Meaning of the variables.
 #[derive(Debug, PartialEq, Eq)]
-enum Passed {
+enum SocketHandover {
     /// In the order of the descriptors.
     Sockets(Vec<SocketRole>),
     /// The variables are for another process, perhaps an ancestor that did not remove them from the
@@ -64,8 +64,8 @@ impl InheritedSockets {
         let variables = Variables { pid: variable(PID), count: variable(COUNT), names: variable(NAMES) };
         let one = |problem| Problems(vec![problem]);
         let roles = match variables.passed(std::process::id()).map_err(one)? {
-            Passed::Sockets(roles) => roles,
-            Passed::ForProcess(pid) => {
+            SocketHandover::Sockets(roles) => roles,
+            SocketHandover::ForProcess(pid) => {
                 let warning = format!(
                     "{COUNT} is ignored, because {PID} names process {pid}, and this is {}: a script that starts creel must \
                      do so with exec",
@@ -109,8 +109,8 @@ fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, Val
 }
 
 impl Variables {
-    fn passed(&self, own_pid: u32) -> Result<Passed, ConfigError> {
-        let Some(count) = &self.count else { return Ok(Passed::Sockets(Vec::new())) };
+    fn passed(&self, own_pid: u32) -> Result<SocketHandover, ConfigError> {
+        let Some(count) = &self.count else { return Ok(SocketHandover::Sockets(Vec::new())) };
         let count: usize = count.parse().map_err(|error: ParseIntError| {
             ValueError::new(format!("`{count}` is not a number of sockets"))
                 .hint("only a service manager sets it")
@@ -127,7 +127,7 @@ impl Variables {
             ValueError::new(format!("`{pid}` is not a process id")).caused_by(error).of(PID)
         })?;
         if pid != own_pid {
-            return Ok(Passed::ForProcess(pid));
+            return Ok(SocketHandover::ForProcess(pid));
         }
         if count > MAX_SOCKETS {
             return Err(ValueError::new(format!(
@@ -135,7 +135,7 @@ impl Variables {
             ))
             .of(COUNT));
         }
-        self.roles(count).map(Passed::Sockets)
+        self.roles(count).map(SocketHandover::Sockets)
     }
 
     /// Assigns the roles by name, or by order for other names: without `FileDescriptorName=`,
@@ -172,7 +172,11 @@ mod tests {
 
     const OWN_PID: u32 = 4_711;
 
-    fn passed(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<Passed, ConfigError> {
+    fn passed(
+        pid: Option<&str>,
+        count: Option<&str>,
+        names: Option<&str>,
+    ) -> Result<SocketHandover, ConfigError> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Variables { pid: owned(pid), count: owned(count), names: owned(names) }.passed(OWN_PID)
     }
@@ -195,16 +199,19 @@ mod tests {
         ];
         for (names, count, roles) in rows {
             let found = passed(Some("4711"), Some(count), names);
-            assert_eq!(found.unwrap(), Passed::Sockets(roles.to_vec()), "{names:?} {count}");
+            assert_eq!(found.unwrap(), SocketHandover::Sockets(roles.to_vec()), "{names:?} {count}");
         }
-        assert_eq!(passed(None, None, None).unwrap(), Passed::Sockets(Vec::new()));
-        assert_eq!(passed(Some("4711"), None, Some("webhooks")).unwrap(), Passed::Sockets(Vec::new()));
+        assert_eq!(passed(None, None, None).unwrap(), SocketHandover::Sockets(Vec::new()));
+        assert_eq!(
+            passed(Some("4711"), None, Some("webhooks")).unwrap(),
+            SocketHandover::Sockets(Vec::new())
+        );
     }
 
     #[test]
     fn sockets_of_another_process_are_ignored() {
-        assert_eq!(passed(Some("1"), Some("1"), None).unwrap(), Passed::ForProcess(1));
-        assert_eq!(passed(Some("1"), Some("7"), None).unwrap(), Passed::ForProcess(1));
+        assert_eq!(passed(Some("1"), Some("1"), None).unwrap(), SocketHandover::ForProcess(1));
+        assert_eq!(passed(Some("1"), Some("7"), None).unwrap(), SocketHandover::ForProcess(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::config::error::ValueError;
 use crate::config::parse::{self, shown};
 use crate::store::{ContentType, DeliveryOrdering, DeliveryRate, Pattern, TargetSettings};
 
-pub use super::filter::{check as check_filter, parse as filter};
+pub use super::filter::check as check_filter;
 pub use super::headers::check as check_headers;
 
 const MAX_NAME_CHARACTERS: usize = 64;
@@ -111,14 +111,6 @@ impl KnownEvents {
 
 fn begins_with_source(text: &str, source: &str) -> bool {
     text.strip_prefix(source).is_some_and(|rest| rest.starts_with('.'))
-}
-
-/// Same as `KnownEvents::check_pattern`, for separate lists.
-///
-/// # Errors
-/// The problem with the pattern.
-pub fn check_pattern(pattern: &str, sources: &[String], events: &[String]) -> Result<(), ValueError> {
-    KnownEvents { sources: sources.to_vec(), emitted: events.to_vec() }.check_pattern(pattern)
 }
 
 /// A setting that violates a rule.

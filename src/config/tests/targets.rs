@@ -165,9 +165,9 @@ fn literal_pattern_must_be_declared_or_have_source_prefix() {
     }
     // The inbox exists if no source is configured.
     accepted(&[URL, ("CREEL_TARGET_APP_EVENTS", "inbox.message")]);
-    let sources = ["github".to_owned()];
-    assert!(target_rules::check_pattern("github.push", &sources, &[]).is_ok());
-    assert!(target_rules::check_pattern("gitlab.push", &sources, &[]).is_err());
+    let known = target_rules::KnownEvents { sources: vec!["github".to_owned()], ..Default::default() };
+    assert!(known.check_pattern("github.push").is_ok());
+    assert!(known.check_pattern("gitlab.push").is_err());
 }
 
 #[test]
