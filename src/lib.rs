@@ -11,6 +11,7 @@ mod deliver;
 mod http;
 mod ingest;
 mod json;
+mod operate;
 mod outbound;
 mod providers;
 mod request_id;

@@ -1,80 +1,18 @@
 //! Deliveries with their attempts, and dead letters.
 
 use actix_web::web;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::page::{Page, Paging};
-use super::targets;
-use super::words::{AttemptOutcome, DeliveryState};
+use super::page::Paging;
+use super::types::delivery::{Attempt, Delivery, DeliveryWithAttempts};
+use super::types::page::Page;
+use super::types::words::DeliveryState;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryFilter, DeliveryId, ReplayId};
-
-/// The delivery of one message to one target.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Delivery {
-    #[schema(examples(7))]
-    pub id: i64,
-    #[schema(examples(42))]
-    pub message_id: i64,
-    /// Null if the message was deleted.
-    #[schema(examples("github.push"))]
-    pub event: Option<String>,
-    #[schema(examples(3))]
-    pub target_id: i64,
-    /// The target's name.
-    #[schema(examples("billing"))]
-    pub target: String,
-    pub state: DeliveryState,
-    /// Attempts so far.
-    pub attempts: u32,
-    #[schema(format = DateTime)]
-    pub created_at: String,
-    /// Time of the next attempt, while the delivery is pending.
-    #[schema(format = DateTime)]
-    pub due_at: Option<String>,
-    /// When it was delivered or became dead.
-    #[schema(format = DateTime)]
-    pub finished_at: Option<String>,
-    /// Outcome of the last attempt, or the reason why the delivery is dead.
-    pub outcome: Option<String>,
-    /// The replay that created it.
-    pub replay_id: Option<i64>,
-    /// In the state `replayed`: the newest delivery of the message to the target.
-    pub replayed_by: Option<i64>,
-}
-
-/// A delivery with its attempts.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeliveryWithAttempts {
-    #[serde(flatten)]
-    pub delivery: Delivery,
-    /// Oldest first.
-    pub tries: Vec<Attempt>,
-}
-
-/// One attempt of a delivery.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Attempt {
-    /// Starts at 1.
-    #[schema(examples(1))]
-    pub number: u32,
-    #[schema(format = DateTime)]
-    pub began_at: String,
-    /// Time until the outcome, in milliseconds.
-    pub took_ms: i64,
-    pub outcome: AttemptOutcome,
-    /// HTTP status or exit code; null without a response.
-    #[schema(examples(503))]
-    pub status: Option<i64>,
-    /// The error, if there was no response.
-    pub error: Option<String>,
-    /// Beginning of the response or output; null for the read token.
-    pub excerpt: Option<String>,
-}
+use crate::operate::Operator;
+use crate::store::{self, DeliveryFilter};
 
 /// Filters of the delivery list. A delivery must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -126,15 +64,16 @@ pub struct ListDeadLetters {
     ))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     query: Query<ListDeliveries>,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        message: query.message.map(Into::into),
-        target: targets::id_of(&service, query.target.as_deref()).await?.map(Into::into),
+        message: query.message,
+        target: target_id(&operator, query.target.as_deref()).await?,
         state: query.state.map(Into::into),
-        replay: query.replay.map(Into::into),
+        replay: query.replay,
         is_without_listeners: false,
     };
     page(&service, filter, paging).await
@@ -149,12 +88,13 @@ pub async fn list(
     ))]
 pub async fn dead_letters(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     query: Query<ListDeadLetters>,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        target: targets::id_of(&service, query.target.as_deref()).await?.map(Into::into),
+        target: target_id(&operator, query.target.as_deref()).await?,
         state: Some(store::DeliveryState::Dead),
         is_without_listeners: true,
         ..DeliveryFilter::default()
@@ -162,14 +102,19 @@ pub async fn dead_letters(
     page(&service, filter, paging).await
 }
 
+/// Finds the id of a target by id or name.
+async fn target_id(operator: &Operator, text: Option<&str>) -> Result<Option<i64>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    Ok(Some(operator.target_named(text).await?.id))
+}
+
 async fn page(
     service: &Service,
     filter: DeliveryFilter,
     paging: Paging,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) =
-        service.store.reads().deliveries(filter, paging.cursor.map(Into::into), paging.limit).await?;
-    Ok(web::Json(Page::new(found, next.map(DeliveryId::get))))
+    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
+    Ok(web::Json(Page::new(found, next)))
 }
 
 /// One delivery with its attempts.
@@ -178,12 +123,13 @@ async fn page(
     responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
 pub async fn one(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
-    let delivery = stored(&service, id.0).await?;
-    let attempts = service.store.reads().attempts(id.0.into()).await?;
+    let delivery = operator.delivery(id.0).await?;
+    let attempts = service.store.reads().attempts(id.0).await?;
     let shown = |attempt: store::StoredAttempt| match role {
         Role::Admin => attempt.into(),
         Role::Listener | Role::Reader => Attempt { excerpt: None, ..attempt.into() },
@@ -192,30 +138,23 @@ pub async fn one(
     Ok(web::Json(DeliveryWithAttempts { delivery: delivery.into(), tries }))
 }
 
-pub async fn stored(service: &Service, id: i64) -> Result<store::StoredDelivery, ApiError> {
-    let found = service.store.reads().delivery(id.into()).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Delivery {id} not found (it may have been deleted by retention)."))
-    })
-}
-
 impl From<store::StoredDelivery> for Delivery {
     fn from(delivery: store::StoredDelivery) -> Self {
         let is_pending = delivery.state == store::DeliveryState::Pending;
         Self {
-            id: delivery.id.get(),
-            message_id: delivery.message.get(),
+            id: delivery.id,
+            message_id: delivery.message,
             event: delivery.event,
-            target_id: delivery.target.get(),
+            target_id: delivery.target,
             target: delivery.target_name,
             state: delivery.state.into(),
             attempts: delivery.attempts,
-            created_at: delivery.created_at.to_string(),
-            due_at: is_pending.then(|| delivery.due_at.to_string()),
-            finished_at: delivery.finished_at.map(|at| at.to_string()),
+            created_at: delivery.created_at,
+            due_at: is_pending.then_some(delivery.due_at),
+            finished_at: delivery.finished_at,
             outcome: delivery.outcome,
-            replay_id: delivery.replay.map(ReplayId::get),
-            replayed_by: delivery.replayed_by.map(DeliveryId::get),
+            replay_id: delivery.replay,
+            replayed_by: delivery.replayed_by,
         }
     }
 }
@@ -224,7 +163,7 @@ impl From<store::StoredAttempt> for Attempt {
     fn from(attempt: store::StoredAttempt) -> Self {
         Self {
             number: attempt.number,
-            began_at: attempt.began_at.to_string(),
+            began_at: attempt.began_at,
             took_ms: attempt.took_ms,
             outcome: attempt.outcome.into(),
             status: attempt.status,

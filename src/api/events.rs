@@ -2,61 +2,23 @@
 //! before the response.
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderMap, HeaderName, LOCATION};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, NoParameters, Query};
-use super::schemas;
-use crate::config::{self, target_rules};
+use super::types::event::{EmittedEvent, NewEvent};
 use crate::http::client::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
-use crate::providers::json;
-use crate::request_id;
-use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
+use crate::operate::{EmissionReceipt, Event, Operator};
 
-/// The same limit as for a webhook.
-const KEPT_WITHIN: Duration = Duration::from_millis(2_400);
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// An event of the user's own app.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewEvent<'a> {
-    /// One of the names in `CREEL_EVENTS`.
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = "^[A-Za-z0-9_.-]{1,200}$",
-        examples("pay_info.paid")
-    )]
-    pub event: String,
-    /// Owner of the event: it is delivered to this owner's targets and to targets without an owner.
-    #[schema(schema_with = schemas::owner_or_null, required = false)]
-    pub owner: Option<String>,
-    /// Any JSON, stored unchanged.
-    #[serde(borrow)]
-    #[schema(value_type = Value)]
-    pub payload: &'a RawValue,
-}
-
-/// The message created from the event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Emitted {
-    #[schema(examples(42))]
-    pub id: i64,
-}
 
 /// The bytes of a `NewEvent`, with the size limit of a webhook.
 #[derive(Debug)]
@@ -84,59 +46,27 @@ impl FromRequest for EventBytes {
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
         description = "Up to 200 visible ASCII characters, as they are or as a quoted string.")),
     responses(
-        (status = 202, description = "It is a message now, on its way to its targets.", body = Emitted),
-        (status = 200, description = "It was emitted before with this key: the message of then.", body = Emitted,
+        (status = 202, description = "It is a message now, on its way to its targets.", body = EmittedEvent),
+        (status = 200, description = "It was emitted before with this key: the message of then.", body = EmittedEvent,
             headers(("Idempotent-Replayed" = String, description = "`true`"))),
         (status = 422, description = "The event is not declared, or the key was used for another one."),
     ))]
 pub async fn emit(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     request: HttpRequest,
     _: Query<NoParameters>,
     body: EventBytes,
 ) -> Result<HttpResponse, ApiError> {
     let event = read_where_it_fits(body.0).await?;
-    refuse_undeclared(&service, &event.event)?;
     let key = idempotency_key(request.headers())?;
-    let is_keyed = key.is_some();
-    let remote_ip = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
-    let message = NewMessage {
-        received_at: (service.clock)(),
-        source: EMITTED.into(),
-        event: event.event.clone(),
-        identity: key
-            .map_or(Identity::None, |key| Identity::IdempotencyKey(owned(key, event.owner.as_deref()))),
-        owner: event.owner.clone(),
-        method: request.method().as_str().to_owned(),
-        query: None,
-        remote_ip,
-        headers: r#"{"content-type":"application/json"}"#.to_owned(),
-        content: MessageContent::Json(event.payload.clone()),
-        body_sha256: event.sha256,
-        body_unsigned: false,
-        unverified: false,
-        asking: None,
-    };
-    match service.store.ingest().keep(message, Instant::now() + KEPT_WITHIN).await? {
-        Receipt::Duplicate { of } if is_keyed => {
-            refuse_another_event(&service, of.get(), &event).await?;
-            Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(Emitted { id: of.get() }))
-        }
-        receipt => {
-            let id = receipt.id().get();
-            let location = (LOCATION, format!("/api/v1/messages/{id}"));
-            Ok(HttpResponse::Accepted().insert_header(location).json(Emitted { id }))
-        }
+    let client = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
+    let EmissionReceipt { message: id, is_repeat } = operator.emit(event, key, client).await?;
+    if is_repeat {
+        return Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id }));
     }
-}
-
-/// A validated event.
-#[derive(Debug)]
-struct Event {
-    event: String,
-    owner: Option<String>,
-    payload: Bytes,
-    sha256: [u8; 32],
+    let location = (LOCATION, format!("/api/v1/messages/{id}"));
+    Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id }))
 }
 
 /// Parses small bodies here, and large ones on a blocking thread.
@@ -144,51 +74,13 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }
-    web::block(request_id::for_thread(move || read(&body))).await.map_err(|_| ApiError::Internal)?
+    web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
 }
 
 fn read(body: &Bytes) -> Result<Event, ApiError> {
-    let event: NewEvent<'_> = input::parse_json(body)?;
-    input::name("event", &event.event)?;
-    if let Some(problem) = event.owner.as_deref().and_then(|owner| target_rules::check_owner(owner).err()) {
-        return Err(ApiError::InvalidValue { field: "owner", problem });
-    }
-    let payload = event.payload.get().as_bytes();
-    if !json::accepts(payload) {
-        let problem = "is nested more than 127 levels deep".to_owned();
-        return Err(ApiError::InvalidValue { field: "payload", problem });
-    }
+    let NewEvent { event, owner, payload } = input::parse_json(body)?;
     // A slice of the body: it is not copied, and its budget permit stays held.
-    let payload = body.slice_ref(payload);
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&SHA256, &payload).as_ref());
-    Ok(Event { event: event.event, owner: event.owner, payload, sha256 })
-}
-
-fn refuse_undeclared(service: &Service, event: &str) -> Result<(), ApiError> {
-    let declared = &service.known_events.emitted;
-    if declared.iter().any(|declared| declared == event) {
-        return Ok(());
-    }
-    Err(ApiError::UndeclaredEvent(format!(
-        "{} is no declared event: add it to CREEL_EVENTS, which has {}",
-        config::shown(event),
-        if declared.is_empty() { "none".to_owned() } else { declared.join(" ") }
-    )))
-}
-
-/// Rejects an event whose key was used with other content; the store compares payloads only.
-async fn refuse_another_event(service: &Service, of: i64, event: &Event) -> Result<(), ApiError> {
-    // The message was deleted before its key, so there is nothing to compare with.
-    let Some(before) = service.store.reads().message(of.into()).await? else { return Ok(()) };
-    let is_same = before.head.event == event.event && before.head.owner == event.owner;
-    if is_same { Ok(()) } else { Err(ApiError::IdempotencyKeyReused(of)) }
-}
-
-/// Prefixes the key with its owner. Keys contain no space, so different pairs never produce the
-/// same text.
-fn owned(key: String, owner: Option<&str>) -> String {
-    owner.map_or(key.clone(), |owner| format!("{owner} {key}"))
+    Ok(Event::new(event, owner, body.slice_ref(payload.get().as_bytes()))?)
 }
 
 /// draft-ietf-httpapi-idempotency-key-header quotes the key; most clients send it bare.
@@ -235,17 +127,5 @@ mod tests {
         for values in [&[""][..], &["\""], &["\"\""], &["a b"], &["\"a\\\"b\""], &["a", "a"]] {
             assert!(key(values).is_err(), "{values:?}");
         }
-    }
-
-    #[test]
-    fn keys_of_different_owners_never_collide() {
-        let all = [
-            owned("a".to_owned(), None),
-            owned("a".to_owned(), Some("x")),
-            owned("a".to_owned(), Some("x y")),
-            owned("y".to_owned(), Some("x a")),
-        ];
-        let different: std::collections::BTreeSet<_> = all.iter().collect();
-        assert_eq!(different.len(), all.len());
     }
 }

@@ -4,30 +4,23 @@
 use std::future::{Ready, ready};
 use std::pin::Pin;
 
-use actix_web::error::QueryPayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::error::ApiError;
-use crate::config;
 use crate::http::client::client_address;
 use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::http::{body, framing};
 use crate::providers::{charset, json};
-use crate::store::Timestamp;
 
 /// Limit on request bodies, except for events.
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_LISTENER_CHARACTERS: usize = 64;
-/// Limit on strings that are compared with names.
-const MAX_NAME_CHARACTERS: usize = 200;
 
 impl FromRequest for Role {
     type Error = ApiError;
@@ -59,9 +52,7 @@ impl FromRequest for Id {
         let text = request.match_info().get("id").unwrap_or_default();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
-        let nothing =
-            || ApiError::NotFound("There is no such id: ids are whole numbers from 1 on.".to_owned());
-        ready(id.map(Self).ok_or_else(nothing))
+        ready(id.map(Self).ok_or(ApiError::NoSuchId))
     }
 }
 
@@ -77,9 +68,7 @@ impl FromRequest for ListenerName {
         let text = request.match_info().get("name").unwrap_or_default();
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_name = (1..=MAX_LISTENER_CHARACTERS).contains(&text.len()) && text.bytes().all(is_plain);
-        let wrong =
-            || ApiError::InvalidPath("The name in the path must have 1 to 64 of `a-z0-9-`.".to_owned());
-        ready(is_name.then(|| Self(text.to_owned())).ok_or_else(wrong))
+        ready(is_name.then(|| Self(text.to_owned())).ok_or(ApiError::InvalidListenerName))
     }
 }
 
@@ -111,28 +100,26 @@ pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
-    let parse = |query: &str| match web::Query::<T>::from_query(query) {
-        Ok(parsed) => Ok(parsed.into_inner()),
-        Err(QueryPayloadError::Deserialize(error)) => Err(error.to_string()),
-        Err(_) => Err("the query cannot be read".to_owned()),
-    };
-    parse(query).map_err(|problem| {
-        // The parser does not report the position, so each parameter is parsed alone to find the
-        // bad one.
-        let alone = query.split('&').find_map(|pair| Some((pair.split('=').next()?, parse(pair).err()?)));
-        match alone {
-            Some((_, problem)) if problem.starts_with("unknown field") => problem,
-            Some((name, problem)) => format!("{}: {problem}", config::shown(name)),
-            None => problem,
-        }
-    })
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(named)
+}
+
+/// Formats an error after the field that it is about.
+fn named<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> String {
+    let problem = error.inner().to_string();
+    // The text of these errors names the field.
+    let is_named = ["unknown field", "duplicate field"].iter().any(|start| problem.starts_with(start));
+    match error.path().to_string() {
+        path if path == "." || is_named => problem,
+        path => format!("{path}: {problem}"),
+    }
 }
 
 /// A JSON body.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -225,8 +212,11 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
     }
-    serde_json::from_slice(bytes).map_err(|error| {
-        let error = error.to_string();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(named);
+    let parsed =
+        parsed.and_then(|value| deserializer.end().map(|()| value).map_err(|error| error.to_string()));
+    parsed.map_err(|error| {
         // Both errors come from half of a pair such as `\ud83d\ude00`.
         let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
             true => "; a text was cut in the middle of a character",
@@ -236,42 +226,9 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     })
 }
 
-/// Converts an RFC 3339 time, or a duration before `now`, to the stored timestamp format.
-///
-/// # Errors
-/// If it is neither, or outside the calendar.
-pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Timestamp, ApiError> {
-    let wrong = |problem| ApiError::InvalidValue { field, problem };
-    if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(Timestamp::from(at));
-    }
-    let Ok(ago) = config::duration(text) else {
-        let problem =
-            "write a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
-        return Err(wrong(problem.to_owned()));
-    };
-    let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));
-    at.map(Timestamp::from).ok_or_else(|| wrong("is too long ago".to_owned()))
-}
-
-/// Validates a string that names an object, an event or an owner.
-///
-/// # Errors
-/// If it is empty, too long, or contains control characters.
-pub fn name(field: &'static str, text: &str) -> Result<(), ApiError> {
-    let wrong = |problem: String| Err(ApiError::InvalidValue { field, problem });
-    if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
-        return wrong(format!("must have 1 to {MAX_NAME_CHARACTERS} characters"));
-    }
-    if text.chars().any(char::is_control) {
-        return wrong("must not have control characters".to_owned());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use time::macros::datetime;
+    use serde_json::value::RawValue;
 
     use super::*;
 
@@ -300,6 +257,42 @@ mod tests {
     }
 
     #[test]
+    fn body_errors_name_the_field() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct OuterBody<'a> {
+            rate: Option<u32>,
+            inner: Option<Vec<InnerBody>>,
+            #[serde(borrow)]
+            raw: Option<&'a RawValue>,
+        }
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct InnerBody {
+            #[serde(rename = "equals")]
+            _equals: Box<RawValue>,
+        }
+        let parsed: OuterBody<'_> =
+            parse_json(br#"{"rate": 3, "raw": {"a": 1.50}, "inner": [{"equals": null}]}"#).unwrap();
+        assert_eq!((parsed.rate, parsed.raw.map(RawValue::get)), (Some(3), Some(r#"{"a": 1.50}"#)));
+        assert_eq!(parsed.inner.map(|inner| inner.len()), Some(1));
+        for (body, expected) in [
+            (r#"{"rate": 30.0}"#, "rate: invalid type: floating point `30.0`, expected u32"),
+            (r#"{"rate": -1}"#, "rate: invalid value: integer `-1`, expected u32"),
+            (r#"{"inner": [{"equals": 1}, 2]}"#, "inner[1]: invalid type: integer `2`"),
+            (r#"{"rates": 1}"#, "The body: unknown field `rates`, expected one of"),
+            (r#"{"inner": [{"a": 1}]}"#, "The body: unknown field `a`, expected"),
+            (r#"{"raw": "\ud83d"}"#, ""),
+            ("[1]", "must be a JSON object"),
+        ] {
+            match parse_json::<OuterBody<'_>>(body.as_bytes()) {
+                Err(ApiError::InvalidBody(problem)) => assert!(problem.contains(expected), "{problem}"),
+                other => assert!(expected.is_empty(), "{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn json_body_must_be_utf_8_with_optional_mark() {
         let read = |body: &'static [u8], is_coded, content_type: &'static str| {
             plain_json(Bytes::from_static(body), is_coded, Some(content_type.as_bytes()))
@@ -320,23 +313,6 @@ mod tests {
             ),
         ] {
             assert_eq!(read(body, is_coded, content_type), Err(ApiError::UnsupportedEncoding(what)));
-        }
-    }
-
-    #[test]
-    fn time_is_a_date_or_duration_before_now() {
-        let now = datetime!(2026-11-22 14:31:00 UTC);
-        let rows = [
-            ("2026-11-22T15:31:00+01:00", Some("2026-11-22T14:31:00.000000Z")),
-            ("2h", Some("2026-11-22T12:31:00.000000Z")),
-            ("36500d", Some("1926-12-17T14:31:00.000000Z")),
-            ("yesterday", None),
-            ("2026-11-22", None),
-            ("", None),
-            ("-2h", None),
-        ];
-        for (text, at) in rows {
-            assert_eq!(time("since", text, now).ok().as_ref().map(Timestamp::as_str), at, "{text}");
         }
     }
 }

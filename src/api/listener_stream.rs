@@ -7,18 +7,15 @@ use actix_web::{rt, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
-use super::messages::MessageHead;
 use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
+use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
-use crate::request_id;
 use crate::store::{
-    DeliveryId, DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT,
-    ListenerSession, ReplayId, Timestamp, Unavailable,
+    DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
+    Unavailable,
 };
 
 /// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
@@ -27,42 +24,18 @@ const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MAX_IN_FLIGHT: usize = 64;
 /// Size of one database read. Events that a slow client has not read stay in memory.
 const PAGE_BYTES: usize = 512 << 10;
+/// After any due time: a listener receives all pending deliveries when it connects.
+const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
-/// A delivery as a listener receives it: the data of a `message` event.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Delivered {
-    /// The id to acknowledge.
-    pub delivery: i64,
-    /// The replay that created it.
-    pub replay: Option<i64>,
-    pub message: DeliveredMessage,
-    /// The exact bytes of the body in base64; null if longer than 256 KiB.
-    pub body_base64: Option<String>,
-    /// Address of a longer body, valid until the delivery is acknowledged.
-    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
-    pub body_url: Option<String>,
-}
-
-/// A message without its body.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeliveredMessage {
-    #[serde(flatten)]
-    pub head: MessageHead,
-    /// Header names with their value, or values if repeated; credentials are redacted. A value that
-    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-}
-
-impl Delivered {
+impl ListenerDelivery {
     /// Returns `None` if the stored headers are not valid JSON, e.g. after a manual edit.
     pub fn new(listener: &str, due: &DueDelivery) -> Option<Self> {
         let message = &due.message;
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
         let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
         Some(Self {
-            delivery: due.id.get(),
-            replay: due.replay.map(ReplayId::get),
+            delivery: due.id,
+            replay: due.replay,
             body_base64: is_short.then(|| STANDARD.encode(&message.body)),
             body_url: (!is_short).then(elsewhere),
             message: DeliveredMessage {
@@ -84,7 +57,7 @@ pub struct ListenerStream {
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
     /// Deliveries that cannot be read and perhaps not dropped; this stream skips them.
-    damaged: Vec<DeliveryId>,
+    damaged: Vec<i64>,
 }
 
 enum ListenerStep {
@@ -95,20 +68,6 @@ enum ListenerStep {
     Done,
 }
 
-/// The first event.
-#[derive(Debug, Serialize)]
-struct GreetingEvent<'a> {
-    name: &'a str,
-    is_new: bool,
-    pending: i64,
-}
-
-/// The last event, if the stream ends while a client is connected.
-#[derive(Debug, Serialize)]
-struct FarewellEvent<'a> {
-    name: &'a str,
-}
-
 impl ListenerStream {
     pub fn new(
         service: web::Data<Service>,
@@ -116,10 +75,10 @@ impl ListenerStream {
         opened: ListenerSession,
         waiting: StreamWait,
     ) -> Self {
-        let stream = service.streams.connect(opened.target.get());
-        settle(&service, opened.target.get());
+        let stream = service.streams.connect(opened.target);
+        settle(&service, opened.target);
         let step = if opened.must_be_filled {
-            ListenerStep::Fill(rt::spawn(request_id::for_task(fill(service.clone(), opened))))
+            ListenerStep::Fill(rt::spawn(fill(service.clone(), opened)))
         } else {
             ListenerStep::Greet
         };
@@ -201,9 +160,8 @@ impl ListenerStream {
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
-            // A listener receives all pending deliveries when it connects.
-            now: Timestamp::MAX,
-            held: held.into_iter().map(DeliveryId::from).chain(self.damaged.iter().copied()).collect(),
+            now: END_OF_TIME.to_owned(),
+            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,
         };
@@ -212,11 +170,8 @@ impl ListenerStream {
         self.damaged.extend(&found.damaged);
         lost.extend(found.damaged);
         for due in found.deliveries {
-            match Delivered::new(&self.name, &due) {
-                Some(delivered) => {
-                    let id = due.id.get();
-                    self.page.push_back((id, event("message", Some(id), &delivered)));
-                }
+            match ListenerDelivery::new(&self.name, &due) {
+                Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
                 None => lost.push(due.id),
             }
         }
@@ -240,7 +195,7 @@ impl ListenerStream {
 
     async fn greeting(&self) -> Result<Bytes, Unavailable> {
         let pending = self.service.store.reads().pending_of_listener(self.opened.target).await?;
-        let greeting = GreetingEvent { name: &self.name, is_new: self.opened.is_new, pending };
+        let greeting = GreetingEvent { name: self.name.clone(), is_new: self.opened.is_new, pending };
         Ok(event("listening", None, &greeting))
     }
 
@@ -253,7 +208,7 @@ impl ListenerStream {
             StreamEnd::Replaced => "replaced",
             StreamEnd::Removed => "removed",
         };
-        Some(event(kind, None, &FarewellEvent { name: &self.name }))
+        Some(event(kind, None, &FarewellEvent { name: self.name.clone() }))
     }
 }
 
@@ -263,8 +218,8 @@ impl Drop for ListenerStream {
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
-        self.service.streams.disconnect(self.opened.target.get(), &self.stream);
-        settle(&self.service, self.opened.target.get());
+        self.service.streams.disconnect(self.opened.target, &self.stream);
+        settle(&self.service, self.opened.target);
     }
 }
 
@@ -274,17 +229,14 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message in flight when the listener was created may commit at an id that was already
     // passed.
-    rt::spawn(request_id::for_task(async move {
+    rt::spawn(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
             service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
         {
-            log::warn!(
-                "target={}: the last old messages are added when the listener connects next: {why}",
-                opened.target
-            );
+            log::warn!("a listener's old messages are looked through again when it connects next: {why}");
         }
-    }));
+    });
     Ok(())
 }
 
@@ -300,10 +252,10 @@ fn settle(service: &web::Data<Service>, target: i64) {
             let written = service
                 .store
                 .listener_registry()
-                .set_listener_connected(target.into(), is_connected, (service.clock)())
+                .set_listener_connected(target, is_connected, (service.clock)())
                 .await;
             if let Err(why) = written {
-                log::warn!("target={target}: cannot store whether the listener is connected: {why}");
+                log::warn!("whether a listener is connected could not be written: {why}");
                 return;
             }
             if service.streams.is_connected(target) == is_connected {

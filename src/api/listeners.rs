@@ -5,60 +5,37 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
-use super::input::{self, Body, Id, ListenerName, NoParameters, Query};
-use super::listener_stream::{Delivered, ListenerStream};
+use super::input::{Id, JsonBody, ListenerName, NoParameters, Query};
+use super::listener_stream::ListenerStream;
 use super::messages;
-use super::page::Page;
-use super::schemas;
-use super::stream::{StreamWait, patterns, response};
-use super::targets;
-use super::whole::{self, Whole};
-use crate::http::service::Service;
-use crate::store::{
-    self, DeliveryState, ListenerError, MAX_LISTENERS, StoredTarget, TargetError, TargetState,
+use super::stream::{StreamWait, response};
+use super::types::listener::{
+    Acknowledgement, AcknowledgementResult, Listener, ListenerDelivery, ProgramAnswer,
 };
+use super::types::page::Page;
+use super::types::schemas;
+use crate::http::service::Service;
+use crate::operate::{MissingObject, Operator, Problem, values};
+use crate::store::{self, DeliveryState, ListenerError, MAX_LISTENERS, TargetState};
 
 const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
 const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
-
-/// A program that receives messages over a stream.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Listener {
-    #[schema(examples("laptop"))]
-    pub name: String,
-    /// Its target.
-    #[schema(examples(3))]
-    pub target_id: i64,
-    /// Patterns of the events that it receives.
-    pub events: Vec<String>,
-    /// Whether a client is connected.
-    pub connected: bool,
-    /// When `connected` last changed. Pending deliveries of a listener are dropped after a week
-    /// without a client.
-    #[schema(format = DateTime)]
-    pub since: String,
-    /// Deliveries that are not acknowledged.
-    pub pending: i64,
-    #[schema(format = DateTime)]
-    pub created_at: String,
-}
 
 impl From<store::StoredListener> for Listener {
     fn from(stored: store::StoredListener) -> Self {
         let target = stored.target;
         Self {
             name: stored.name,
-            target_id: target.id.get(),
+            target_id: target.id,
             events: target.settings.events.iter().map(ToString::to_string).collect(),
             connected: target.state == TargetState::Active,
-            since: target.state_since.to_string(),
+            since: target.state_since,
             pending: stored.pending,
-            created_at: target.created_at.to_string(),
+            created_at: target.created_at,
         }
     }
 }
@@ -97,62 +74,32 @@ pub async fn list(
 #[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
-        (status = 200, description = "Events without an end.", body = Delivered, content_type = "text/event-stream"),
+        (status = 200, description = "Events without an end.", body = ListenerDelivery, content_type = "text/event-stream"),
         (status = 409, description = "There are as many listeners as there may be."),
     ))]
 pub async fn stream(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     request: HttpRequest,
     name: ListenerName,
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
     let now = (service.clock)();
-    let events = patterns(&service.known_events, query.events.as_deref())?;
-    let since = query.since.as_deref().map(|since| input::time("since", since, now)).transpose()?;
+    let events = operator.patterns(query.events.as_deref())?;
+    let since = query.since.as_deref().map(|since| values::time("since", since, now)).transpose()?;
     let waiting = StreamWait::new(&service, &request)?;
     let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await;
     let opened = opened.map_err(|error| match error {
-        ListenerError::TooMany => ApiError::TooManyListeners(MAX_LISTENERS),
+        ListenerError::TooMany => Problem::TooManyListeners(MAX_LISTENERS),
         ListenerError::Unavailable(why) => why.into(),
     })?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
-/// Deliveries that have reached their program.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Acknowledgement {
-    /// Delivery ids.
-    #[serde(deserialize_with = "whole::list")]
-    #[schema(min_items = 1, max_items = 1000)]
-    pub deliveries: Vec<i64>,
-    /// The program's responses to some of them, stored for inspection.
-    #[serde(default)]
-    #[schema(max_items = 1000)]
-    pub answers: Vec<Answer>,
-}
-
-/// The response of a program. The delivery counts as delivered with any status.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Answer {
-    /// One of `deliveries`.
-    #[schema(value_type = i64)]
-    pub delivery: Whole<i64>,
-    /// The HTTP status.
-    #[schema(value_type = u16, minimum = 100, maximum = 999)]
-    pub status: Whole<u16>,
-    /// Time until the response, in milliseconds.
-    #[schema(value_type = u64, minimum = 0, maximum = 86_400_000)]
-    pub took_ms: Whole<u64>,
-    /// Beginning of the response body; cut after 1024 characters.
-    pub excerpt: Option<String>,
-}
-
 impl Acknowledgement {
-    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, ApiError> {
-        let wrong = |field, problem: String| Err(ApiError::InvalidValue { field, problem });
+    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, Problem> {
+        let wrong = |field, problem: String| Err(Problem::invalid(field, problem));
         let (deliveries, answers) = (self.deliveries, self.answers);
         if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
             return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
@@ -160,55 +107,45 @@ impl Acknowledgement {
         if answers.len() > MAX_ACKNOWLEDGED {
             return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} of them"));
         }
-        if answers
-            .iter()
-            .any(|answer| !(100..=999).contains(&answer.status.0) || answer.took_ms.0 > MAX_TOOK_MS)
+        if answers.iter().any(|answer| !(100..=999).contains(&answer.status) || answer.took_ms > MAX_TOOK_MS)
         {
             return wrong(
                 "answers",
                 "must have a status from 100 to 999, and have taken a day at most".to_owned(),
             );
         }
-        let mut of: HashMap<i64, Answer> =
-            answers.into_iter().map(|answer| (answer.delivery.0, answer)).collect();
-        let stored = |answer: Answer| store::ListenerAnswer {
-            status: answer.status.0,
-            took: Duration::from_millis(answer.took_ms.0),
+        let mut of: HashMap<i64, ProgramAnswer> =
+            answers.into_iter().map(|answer| (answer.delivery, answer)).collect();
+        let stored = |answer: ProgramAnswer| store::ListenerAnswer {
+            status: answer.status,
+            took: Duration::from_millis(answer.took_ms),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
-        let acknowledged = |delivery: i64| store::DeliveryAcknowledgement {
-            delivery: delivery.into(),
-            answer: of.remove(&delivery).map(stored),
-        };
+        let acknowledged =
+            |delivery| store::DeliveryAcknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
         Ok(deliveries.into_iter().map(acknowledged).collect())
     }
-}
-
-/// The result of an acknowledgement.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Acknowledged {
-    /// The number of them that were pending.
-    pub acknowledged: usize,
 }
 
 /// Acknowledges deliveries that reached the program, so they are not sent again.
 #[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 200, description = "It is written.", body = Acknowledged)))]
+    responses((status = 200, description = "It is written.", body = AcknowledgementResult)))]
 pub async fn acknowledge(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     _: Query<NoParameters>,
-    body: Body<Acknowledgement>,
-) -> Result<web::Json<Acknowledged>, ApiError> {
+    body: JsonBody<Acknowledgement>,
+) -> Result<web::Json<AcknowledgementResult>, ApiError> {
     let acknowledgements = body.0.checked()?;
-    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery.get()).collect();
-    let target = known(&service, &name).await?.id;
+    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
+    let target = operator.listener(&name.0).await?.id;
     let now = (service.clock)();
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
-    service.streams.acknowledged(target.get(), &deliveries);
-    Ok(web::Json(Acknowledged { acknowledged }))
+    service.streams.acknowledged(target, &deliveries);
+    Ok(web::Json(AcknowledgementResult { acknowledged }))
 }
 
 /// The exact body of a delivery that is not acknowledged yet.
@@ -217,18 +154,18 @@ pub async fn acknowledge(
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub async fn body(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = known(&service, &name).await?.id;
-    let delivery = service.store.reads().delivery(id.0.into()).await?;
+    let target = operator.listener(&name.0).await?.id;
+    let delivery = service.store.reads().delivery(id.0).await?;
     let is_pending =
         |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
-    let none = || ApiError::NotFound(format!("Nothing is pending as delivery {} for {}.", id.0, name.0));
-    let delivery = delivery.filter(is_pending).ok_or_else(none)?;
-    let message = service.store.reads().message(delivery.message).await?;
-    let message = message.ok_or_else(|| messages::no_such_message(delivery.message.get()))?;
+    let none = || MissingObject::PendingDelivery { delivery: id.0, listener: name.0 };
+    let delivery = delivery.filter(is_pending).ok_or_else(none).map_err(Problem::from)?;
+    let message = operator.message(delivery.message).await?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 
@@ -238,26 +175,11 @@ pub async fn body(
     responses((status = 204, description = "It is removed.")))]
 pub async fn remove(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     name: ListenerName,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = known(&service, &name).await?.id;
-    let now = (service.clock)();
-    // Another request may have removed it first.
-    let removed =
-        service.store.target_registry().set_target_state(target, TargetState::Removed, None, now).await;
-    // Any other error means that it was already removed.
-    if let Err(TargetError::Unavailable(why)) = removed {
-        return Err(why.into());
-    }
-    service.streams.remove(target.get());
-    targets::drop_pending(&service, target.get());
+    let target = operator.remove_listener(&name.0).await?;
+    service.streams.remove(target);
     Ok(HttpResponse::NoContent().finish())
-}
-
-async fn known(service: &Service, name: &ListenerName) -> Result<StoredTarget, ApiError> {
-    let found = service.store.reads().listener_named(&name.0).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Listener {} not found (it may have been removed).", name.0))
-    })
 }

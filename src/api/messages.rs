@@ -5,125 +5,26 @@ use actix_web::http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
 };
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
-use super::deliveries::Delivery;
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::page::{Page, Paging};
-use super::schemas;
-use super::selection::Selection;
-use super::words::ConfirmationState;
+use super::page::Paging;
+use super::types::delivery::Delivery;
+use super::types::message::{Confirmation, Message, MessageHead, MessageSelection, ReceivedContent};
+use super::types::page::Page;
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{self, DeliveryFilter, Direction, MessageId};
+use crate::operate::Operator;
+use crate::store::{self, DeliveryFilter, Direction};
 
 /// Longer payloads are omitted from the details; the body download has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
 /// Limit on the deliveries in a message's details.
 const MAX_SHOWN_DELIVERIES: usize = 200;
 const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-content-type");
-
-/// A message without its content.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct MessageHead {
-    #[schema(examples(42))]
-    pub id: i64,
-    /// Time at which the last byte arrived.
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub received_at: String,
-    /// The configured sender; `emitted` for events of the user's own app.
-    #[schema(examples("github"))]
-    pub source: String,
-    #[schema(examples("github.push"))]
-    pub event: String,
-    /// Owner of an emitted event.
-    pub owner: Option<String>,
-    /// The provider's delivery id.
-    #[schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958"))]
-    pub delivery_id: Option<String>,
-    #[schema(examples("POST"))]
-    pub method: String,
-    /// The query of the request; tokens are redacted. Null for the read token.
-    pub query: Option<String>,
-    #[schema(examples("192.0.2.7"))]
-    pub remote_ip: String,
-    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed
-    /// body with it.
-    pub body_sha256: Option<String>,
-    /// Length of the exact body.
-    pub body_bytes: i64,
-    /// The body is not empty and could not be parsed.
-    pub not_json: bool,
-    /// Why the body could not be parsed, so that filters were not evaluated: `empty`, `not_json`
-    /// (neither JSON nor a form that is parsed for this provider; multipart forms are parsed for
-    /// few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
-    /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
-    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated
-    /// filters on receipt; replays do not). Null if it was parsed.
-    #[schema(examples("too_deep"))]
-    pub unreadable: Option<String>,
-    /// The sender's credentials do not cover the body.
-    pub body_unsigned: bool,
-    /// Released from quarantine by force.
-    pub unverified: bool,
-    /// When it was released from quarantine, which starts its retention; null for all others.
-    #[schema(format = DateTime)]
-    pub released_at: Option<String>,
-    /// The message with the same delivery id and another body.
-    pub conflict_of: Option<i64>,
-    /// Number of duplicates received.
-    pub duplicates: i64,
-    #[schema(format = DateTime)]
-    pub last_duplicate_at: Option<String>,
-    /// Null if the provider's API is not queried.
-    #[schema(examples("confirmed"))]
-    pub confirmation: Option<String>,
-}
-
-/// A message with all its details.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Message {
-    #[serde(flatten)]
-    pub head: MessageHead,
-    /// The query to the provider's API and its result.
-    pub confirmation_details: Option<Confirmation>,
-    /// Its newest deliveries, at most 200.
-    pub deliveries: Vec<Delivery>,
-    /// Null for the read token.
-    pub content: Option<MessageContent>,
-}
-
-/// The content that the sender sent.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct MessageContent {
-    /// Header names with their value, or values if repeated; credentials are redacted. A value that
-    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than
-    /// 1 MiB.
-    #[schema(value_type = Value)]
-    pub payload: Option<Box<RawValue>>,
-    /// The payload is longer than 1 MiB and omitted: download the body.
-    pub payload_left_out: bool,
-}
-
-/// The state of a query to the provider's API.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Confirmation {
-    pub state: ConfirmationState,
-    pub tries: u32,
-    /// Time of the next query, while the confirmation is pending.
-    #[schema(format = DateTime)]
-    pub due_at: Option<String>,
-    #[schema(format = DateTime)]
-    pub settled_at: Option<String>,
-    /// The provider's last answer. Null for the read token.
-    pub reason: Option<String>,
-}
 
 /// Filters of the message list. A message must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -172,13 +73,10 @@ pub async fn list(
         role.must_be_admin("searching the content of messages")?;
     }
     let filter = query.selection().filter((service.clock)())?;
-    let found = service
-        .store
-        .reads()
-        .messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit)
-        .await?;
+    let found =
+        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
-    Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
+    Ok(web::Json(Page { items, next_cursor: found.next }))
 }
 
 /// One message with its deliveries; for the admin token also with its content.
@@ -187,16 +85,17 @@ pub async fn list(
     responses((status = 200, description = "The message.", body = Message)))]
 pub async fn one(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
-    let stored = stored(&service, id).await?;
-    let confirmation = service.store.reads().confirmation(id.0.into()).await?.map(Confirmation::from);
-    let filter = DeliveryFilter { message: Some(id.0.into()), ..DeliveryFilter::default() };
+    let stored = operator.message(id.0).await?;
+    let confirmation = service.store.reads().confirmation(id.0).await?.map(Confirmation::from);
+    let filter = DeliveryFilter { message: Some(id.0), ..DeliveryFilter::default() };
     let (deliveries, _) = service.store.reads().deliveries(filter, None, MAX_SHOWN_DELIVERIES).await?;
     let content = match role {
-        Role::Admin => Some(MessageContent::of(&stored)?),
+        Role::Admin => Some(ReceivedContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
     };
     Ok(web::Json(Message {
@@ -222,24 +121,11 @@ pub async fn one(
         (status = 409, description = "The message is not refused, or its question is not stored."),
     ))]
 pub async fn confirm(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Confirmation>, ApiError> {
-    let head = stored(&service, id).await?.head;
-    let is_asked = service.store.delivery_queue().ask_refused_again(id.0.into(), (service.clock)()).await?;
-    let confirmation = service.store.reads().confirmation(id.0.into()).await?;
-    match confirmation {
-        Some(confirmation) if is_asked => Ok(web::Json(confirmation.into())),
-        _ => Err(ApiError::NotChangeable(match head.confirmation.as_deref() {
-            Some("refused") => format!(
-                "The question about message {} is not stored. Have the provider send the message again.",
-                id.0
-            ),
-            Some(state) => format!("Message {} is {state}, not refused.", id.0),
-            None => format!("Message {} needs no confirmation.", id.0),
-        })),
-    }
+    Ok(web::Json(operator.confirm_again(id.0).await?.into()))
 }
 
 /// The exact bytes of a message's body, as a download.
@@ -251,22 +137,14 @@ pub async fn confirm(
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
         headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String)))))]
 pub async fn body(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of messages")?;
-    let stored = stored(&service, id).await?;
+    let stored = operator.message(id.0).await?;
     Ok(download(&format!("message-{}", id.0), &stored.head.headers, stored.body))
-}
-
-async fn stored(service: &Service, id: Id) -> Result<store::StoredMessage, ApiError> {
-    service.store.reads().message(id.0.into()).await?.ok_or_else(|| no_such_message(id.0))
-}
-
-pub fn no_such_message(id: i64) -> ApiError {
-    ApiError::NotFound(format!("Message {id} not found (it may have been deleted by retention)."))
 }
 
 /// Returns untrusted bytes as a download that no browser executes. `headers`: as stored.
@@ -295,13 +173,13 @@ fn content_type(headers: &str) -> Option<String> {
 }
 
 impl ListMessages {
-    fn selection(self) -> Selection {
+    fn selection(self) -> MessageSelection {
         let Self { source, event, since, until, text, owner, dead, .. } = self;
-        Selection { source, event, since, until, text, owner, dead }
+        MessageSelection { source, event, since, until, text, owner, dead }
     }
 }
 
-impl MessageContent {
+impl ReceivedContent {
     fn of(message: &store::StoredMessage) -> Result<Self, ApiError> {
         let payload = message.payload();
         let payload_left_out = payload.is_some_and(|payload| payload.len() > MAX_SHOWN_PAYLOAD_BYTES);
@@ -338,8 +216,8 @@ impl MessageHead {
 impl From<store::MessageRow> for MessageHead {
     fn from(head: store::MessageRow) -> Self {
         Self {
-            id: head.id.get(),
-            received_at: head.received_at.to_string(),
+            id: head.id,
+            received_at: head.received_at,
             source: head.source,
             event: head.event,
             owner: head.owner,
@@ -353,10 +231,10 @@ impl From<store::MessageRow> for MessageHead {
             unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
-            released_at: head.released_at.map(|at| at.to_string()),
-            conflict_of: head.conflict_of.map(MessageId::get),
+            released_at: head.released_at,
+            conflict_of: head.conflict_of,
             duplicates: head.duplicates,
-            last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
+            last_duplicate_at: head.last_duplicate_at,
             confirmation: head.confirmation,
         }
     }
@@ -368,8 +246,8 @@ impl From<store::StoredConfirmation> for Confirmation {
         Self {
             state: stored.state.into(),
             tries: stored.tries,
-            due_at: is_awaited.then(|| stored.due_at.to_string()),
-            settled_at: stored.settled_at.map(|at| at.to_string()),
+            due_at: is_awaited.then_some(stored.due_at),
+            settled_at: stored.settled_at,
             reason: stored.reason,
         }
     }

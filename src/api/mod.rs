@@ -1,7 +1,7 @@
 //! The admin API under `/api/v1`: stored messages, their deliveries and errors, for clients with a
-//! token. `routes` lists all paths; each noun has a module with its handlers and its API types,
-//! which are separate from the store's. The API must never reveal a secret, nor more about a
-//! failure than the client's own mistake.
+//! token. `routes` lists all paths; each noun has a module with its handlers, and `types` has their
+//! JSON types, which are separate from the store's. Changes are made by `operate`. The API must
+//! never reveal a secret, nor more about a failure than the client's own mistake.
 
 mod deliveries;
 mod error;
@@ -16,11 +16,9 @@ mod page;
 mod rejections;
 mod replays;
 pub mod routes;
-mod schemas;
 mod selection;
 mod sources;
 mod stream;
 mod tail;
 mod targets;
-mod whole;
-mod words;
+pub mod types;

@@ -10,8 +10,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{Content, HeaderBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::error::{MEDIA_TYPE, Problem};
+use super::error::MEDIA_TYPE;
 use super::input::{NoParameters, Query};
+use super::types::problem::ProblemDetails;
 use super::{deliveries, events, listeners, messages, rejections, replays, sources, tail, targets};
 
 const TOKEN: &str = "token";
@@ -67,7 +68,7 @@ const TOKEN: &str = "token";
         rejections::recheck,
         rejections::release,
     ),
-    components(schemas(Problem)),
+    components(schemas(ProblemDetails)),
     modifiers(&TokenSecurity, &CommonProblems),
 )]
 struct Api;

@@ -1,33 +1,10 @@
 //! Paged lists. A cursor is the id of the last item on the previous page, so that new items neither
 //! hide an item nor repeat one.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use super::error::ApiError;
 
 const DEFAULT_LIMIT: u16 = 50;
 pub const MAX_LIMIT: u16 = 200;
-
-/// One page, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Page<T> {
-    /// A page before the last may have fewer than `limit` items, or none: the search for one page
-    /// is bounded.
-    pub items: Vec<T>,
-    /// `cursor` of the next page; null after the last one.
-    #[schema(examples(1234))]
-    pub next_cursor: Option<i64>,
-}
-
-impl<T> Page<T> {
-    pub fn new<S>(items: Vec<S>, next_cursor: Option<i64>) -> Self
-    where
-        T: From<S>,
-    {
-        Self { items: items.into_iter().map(T::from).collect(), next_cursor }
-    }
-}
 
 /// The requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

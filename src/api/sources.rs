@@ -1,54 +1,25 @@
 //! Sources: the configured senders, their endpoints, and their recent messages.
 
 use actix_web::web;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{NoParameters, Query};
-use super::page::Page;
+use super::types::page::Page;
+use super::types::source::SourceSummary;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::store::SourceNumbers;
 use crate::verification::{self, Sources};
 
-/// One configured sender.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Source {
-    #[schema(examples("github"))]
-    pub name: String,
-    /// The provider whose rules it follows.
-    #[schema(examples("github"))]
-    pub provider: String,
-    /// Address for its messages: a URL if `CREEL_PUBLIC_URL` is set, otherwise a path. A random
-    /// last part is shown to the admin token only; for the read token it is `…`.
-    #[schema(examples("https://hooks.example.com/webhooks/github"))]
-    pub endpoint: String,
-    /// Accepted methods.
-    #[schema(examples(json!(["POST"])))]
-    pub methods: Vec<String>,
-    /// Whether the sender's credentials cover the body, so that it cannot be changed in transit.
-    pub covers_body: bool,
-    /// The secret is set by a handshake that has not happened yet.
-    pub waits_for_secret: bool,
-    /// Null if none of the newest 20,000 messages is from it.
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub last_message_at: Option<String>,
-    /// Number of the newest 20,000 messages that are from it.
-    pub recent_messages: i64,
-    /// Rejected requests in quarantine, plus those that were only counted.
-    pub rejections: i64,
-}
-
 /// All configured senders by name, on one page.
 #[utoipa::path(get, path = "/sources", tag = "sources",
-    responses((status = 200, description = "All sources.", body = Page<Source>)))]
+    responses((status = 200, description = "All sources.", body = Page<SourceSummary>)))]
 pub async fn list(
     service: web::Data<Service>,
     sources: web::Data<Sources>,
     role: Role,
     _: Query<NoParameters>,
-) -> Result<web::Json<Page<Source>>, ApiError> {
+) -> Result<web::Json<Page<SourceSummary>>, ApiError> {
     let mut numbers = service.store.reads().source_numbers().await?;
     let items = sources.all().iter().map(|source| {
         let numbers = numbers.remove(&*source.name).unwrap_or_default();
@@ -57,14 +28,19 @@ pub async fn list(
     Ok(web::Json(Page { items: items.collect(), next_cursor: None }))
 }
 
-fn describe(service: &Service, role: Role, source: &verification::Source, numbers: SourceNumbers) -> Source {
+fn describe(
+    service: &Service,
+    role: Role,
+    source: &verification::Source,
+    numbers: SourceNumbers,
+) -> SourceSummary {
     let path = match role {
         Role::Admin => source.whole_path(),
         Role::Listener | Role::Reader if source.has_path_part() => format!("{}/…", source.path()),
         Role::Listener | Role::Reader => source.path().to_owned(),
     };
     let verifier = source.verifier();
-    Source {
+    SourceSummary {
         name: source.name.to_string(),
         provider: source.provider.clone(),
         endpoint: format!("{}{path}", service.public_url.as_deref().unwrap_or_default()),

@@ -14,12 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::error::ApiError;
-use crate::config::target_rules::KnownEvents;
-use crate::http::connection::DisconnectSignal;
+use crate::http::connection::Gone;
 use crate::http::connections::{Link, OpenGuard};
 use crate::http::service::Service;
 use crate::http::streams::MAX_STREAMS;
-use crate::store::Pattern;
 
 pub const MEDIA_TYPE: &str = "text/event-stream";
 /// A client that receives nothing for three intervals may treat the connection as dead.
@@ -27,7 +25,6 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Under load every commit wakes the streams, so reads of the database are batched at this
 /// interval.
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
-const MAX_PATTERNS: usize = 64;
 pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 
 /// The content of a stream.
@@ -85,7 +82,7 @@ pub enum WakeReason {
 /// The wake-up sources of a stream, and its slot in the limit on streams.
 #[derive(Debug)]
 pub struct StreamWait {
-    client: DisconnectSignal,
+    client: Gone,
     has_news: bool,
     ending: watch::Receiver<bool>,
     commits: watch::Receiver<u64>,
@@ -109,7 +106,7 @@ impl StreamWait {
         let mut alive = interval_at(now + KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            client: request.conn_data::<DisconnectSignal>().cloned().unwrap_or_default(),
+            client: request.conn_data::<Gone>().cloned().unwrap_or_default(),
             has_news: false,
             ending: service.streams.ending(),
             commits: service.store.reads().commits(),
@@ -156,26 +153,6 @@ impl StreamWait {
     }
 }
 
-/// Parses event patterns separated by white space; without any, all events match.
-///
-/// # Errors
-/// If a pattern could never match, or there are too many.
-pub fn patterns(known: &KnownEvents, text: Option<&str>) -> Result<Vec<Pattern>, ApiError> {
-    let words: Vec<&str> = text.unwrap_or_default().split_ascii_whitespace().collect();
-    if words.len() > MAX_PATTERNS {
-        let problem = format!("must have at most {MAX_PATTERNS} patterns");
-        return Err(ApiError::InvalidValue { field: "events", problem });
-    }
-    for word in &words {
-        let checked = known.check_pattern(word);
-        checked.map_err(|problem| ApiError::UndeclaredEvent(format!("events: {problem}")))?;
-    }
-    if words.is_empty() {
-        return Ok(vec![Pattern::new("*")]);
-    }
-    Ok(words.into_iter().map(Pattern::new).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::value::RawValue;
@@ -192,21 +169,5 @@ mod tests {
         assert_eq!(text("replaced", None, &1), "event: replaced\ndata: 1\n\n");
         let broken = RawValue::from_string("{\n\"a\":\r1}".to_owned()).unwrap();
         assert_eq!(text("message", None, &broken), "data: {\ndata: \"a\":\ndata: 1}\n\n");
-    }
-
-    #[test]
-    fn patterns_are_separated_by_white_space() {
-        let known = KnownEvents { sources: vec!["github".to_owned()], emitted: Vec::new() };
-        let read = |text: Option<&str>| {
-            patterns(&known, text)
-                .map(|all| all.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>())
-        };
-        assert_eq!(read(None).unwrap(), ["*"]);
-        assert_eq!(read(Some(" ")).unwrap(), ["*"]);
-        assert_eq!(read(Some("github.* *.paid")).unwrap(), ["github.*", "*.paid"]);
-        assert_eq!(read(Some("github.push")).unwrap(), ["github.push"]);
-        assert!(read(Some("githbu.push")).is_err());
-        assert!(read(Some(&"*".repeat(301))).is_err());
-        assert!(read(Some(&"* ".repeat(65))).is_err());
     }
 }

@@ -5,16 +5,17 @@ use std::future::pending;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::Query;
-use super::messages::MessageHead;
-use super::schemas;
-use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, patterns, response};
+use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, response};
+use super::types::listener::WatchingEvent;
+use super::types::message::MessageHead;
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
 
 const PAGE_MESSAGES: usize = 100;
@@ -33,13 +34,6 @@ pub struct TailQuery {
     pub events: Option<String>,
 }
 
-/// The start of the stream.
-#[derive(Debug, Serialize, ToSchema)]
-struct WatchingEvent {
-    /// Messages after this id follow.
-    from: i64,
-}
-
 /// Streams all messages without their content, as server-sent events.
 ///
 /// The first event is `watching`; then each message is an event `message` with its id as the
@@ -50,12 +44,13 @@ struct WatchingEvent {
     responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
 pub async fn stream(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     request: HttpRequest,
     query: Query<TailQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    let events = patterns(&service.known_events, query.events.as_deref())?;
+    let events = operator.patterns(query.events.as_deref())?;
     let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
     let id = |text: &str| text.parse().ok().filter(|id: &i64| *id >= 0);
     let from = match (last, query.from.as_deref()) {

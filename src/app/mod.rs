@@ -37,6 +37,8 @@ use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
 use crate::http::Service;
 use crate::ingest::{DecodedBodies, Webhooks};
+use crate::operate::Operator;
+use crate::outbound::Reach;
 use crate::providers::{KeyRequest, KeyResponse, Roots};
 use crate::store::{Clock, Consent, Store, StoreOptions};
 use crate::verification::Sources;
@@ -203,14 +205,18 @@ impl App {
         let operator = listeners.operator.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let service = web::Data::new(Service::new(&config, store, clock));
         let decoding = DecodedBodies::new(service.budget.clone(), config.max_body_bytes);
+        let known_events = config.known_events();
+        let reach = Reach::Public { allowed: config.target_allow_ips.as_slice().into() };
         let configured = std::mem::take(&mut config.sources);
         let public_url = config.public_url.as_deref();
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
+        let operations = Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach);
         let wings = Wings {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),
             sources: sources.clone().into(),
+            operator: web::Data::new(operations),
         };
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);

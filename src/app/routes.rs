@@ -10,6 +10,7 @@ use crate::app::endpoints::{self, Access};
 use crate::http::request_log::LogPath;
 use crate::http::service::Service;
 use crate::ingest::{self, Webhooks};
+use crate::operate::Operator;
 use crate::verification::Sources;
 
 /// Set of routes served at an address.
@@ -27,6 +28,7 @@ pub enum Surface {
 pub struct Wings {
     pub service: web::Data<Service>,
     pub sources: web::Data<Sources>,
+    pub operator: web::Data<Operator>,
     pub webhooks: Arc<Webhooks>,
 }
 
@@ -41,6 +43,7 @@ pub fn application(
     App::new()
         .app_data(wings.service.clone())
         .app_data(wings.sources.clone())
+        .app_data(wings.operator.clone())
         .configure(|config| mount(config, &wings.webhooks, surface))
 }
 

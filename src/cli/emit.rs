@@ -2,19 +2,19 @@
 
 use std::io::Read as _;
 
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::output::Failure;
 use super::remote::{Address, JSON};
 use super::send::block_on;
+use crate::api::types::event::{EmittedEvent, NewEvent};
 
 /// Above the limit of any service.
 const MAX_PAYLOAD_BYTES: u64 = 512 << 20;
 
 /// The event to emit.
 #[derive(Debug, clap::Args)]
-pub struct Emit {
+pub struct EmitArguments {
     /// The event's name, one of CREEL_EVENTS.
     event: String,
 
@@ -34,29 +34,17 @@ pub struct Emit {
     address: Address,
 }
 
-#[derive(Debug, Serialize)]
-struct NewEvent<'a> {
-    event: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    payload: &'a RawValue,
-}
-
-#[derive(Debug, Deserialize)]
-struct Emitted {
-    id: i64,
-}
-
-pub fn run(arguments: &Emit) -> Result<String, Failure> {
+pub fn run(arguments: &EmitArguments) -> Result<String, Failure> {
     let payload = payload(arguments.payload.as_deref())?;
-    let event = NewEvent { event: &arguments.event, owner: arguments.owner.as_deref(), payload: &payload };
+    let event =
+        NewEvent { event: arguments.event.clone(), owner: arguments.owner.clone(), payload: &payload };
     let body = serde_json::to_vec(&event).map_err(|error| Failure(error.to_string()))?;
     let mut headers = vec![JSON];
     headers.extend(arguments.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));
     let remote = arguments.address.remote()?;
     block_on(async {
         let response = remote.request("POST", "/events", &headers, body).await?;
-        let Emitted { id } = remote.read(&response)?;
+        let EmittedEvent { id } = remote.read(&response)?;
         let again = if response.status == 200 { ", emitted before with this key" } else { "" };
         Ok(format!("message #{id}{again}\n"))
     })?

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::output::Failure;
+use crate::api::types::listener::DeliveredMessage;
 use crate::config;
 use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, remove_hop_fields};
 use crate::store::headers::{self as stored, visible};
@@ -14,17 +14,6 @@ use crate::store::query_without_content;
 
 /// Allows for a program that is stopped in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
-/// A message without its body.
-#[derive(Debug, Deserialize)]
-pub struct Message {
-    pub id: i64,
-    pub source: String,
-    pub event: String,
-    pub method: String,
-    pub query: Option<String>,
-    /// Names with one or several values.
-    pub headers: Map<String, Value>,
-}
 
 /// Client for the destination of messages.
 #[derive(Debug)]
@@ -52,36 +41,41 @@ impl Forwarder {
         &self.url
     }
 
-    pub async fn send(&self, message: &Message, body: Bytes) -> Result<Answer, RequestError> {
-        let url = with_query(&self.url, message.query.as_deref());
+    pub async fn send(&self, message: &DeliveredMessage, body: Bytes) -> Result<Answer, RequestError> {
+        let DeliveredMessage { head, .. } = message;
+        let query = head.query.as_deref().unwrap_or_default();
+        let url = with_query(&self.url, query);
         let headers = headers(message);
         // The stored body of a GET request already contains its query.
-        let query = message.query.as_deref().unwrap_or_default();
-        let is_in_query = query_without_content(&message.method, query, &body).is_some();
+        let is_in_query = query_without_content(&head.method, query, &body).is_some();
         let body = if is_in_query { Bytes::new() } else { body };
         let began = Instant::now();
-        let response = self.client.send(&message.method, &url, &headers, body, TIMEOUT).await?;
+        let response = self.client.send(&head.method, &url, &headers, body, TIMEOUT).await?;
         Ok(Answer { response, took: began.elapsed() })
     }
 }
 
-fn with_query(url: &str, query: Option<&str>) -> String {
-    match query {
-        Some(query) if !query.is_empty() => {
-            let separator = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{separator}{query}")
-        }
-        _ => url.to_owned(),
-    }
+/// Returns the URL without its fragment, and with additional query parameters.
+pub fn with_query(url: &str, query: &str) -> String {
+    let base = url.split_once('#').map_or(url, |(base, _)| base);
+    let joint = match base.split_once('?') {
+        _ if query.is_empty() => "",
+        None => "?",
+        Some((_, own)) if own.is_empty() || own.ends_with('&') => "",
+        Some(_) => "&",
+    };
+    format!("{base}{joint}{query}")
 }
 
-fn headers(message: &Message) -> Vec<(String, Vec<u8>)> {
-    let mut headers = stored::fields(&message.headers);
+fn headers(message: &DeliveredMessage) -> Vec<(String, Vec<u8>)> {
+    let DeliveredMessage { head, headers } = message;
+    let received: Map<String, Value> = serde_json::from_str(headers.get()).unwrap_or_default();
+    let mut headers = stored::fields(&received);
     remove_hop_fields(&mut headers);
-    headers.push(("creel-event".to_owned(), visible(&message.event).into_bytes()));
-    headers.push(("creel-source".to_owned(), visible(&message.source).into_bytes()));
-    headers.push(("creel-method".to_owned(), visible(&message.method).into_bytes()));
-    headers.push(("creel-message".to_owned(), message.id.to_string().into_bytes()));
+    headers.push(("creel-event".to_owned(), visible(&head.event).into_bytes()));
+    headers.push(("creel-source".to_owned(), visible(&head.source).into_bytes()));
+    headers.push(("creel-method".to_owned(), visible(&head.method).into_bytes()));
+    headers.push(("creel-message".to_owned(), head.id.to_string().into_bytes()));
     headers
 }
 
@@ -89,15 +83,13 @@ fn headers(message: &Message) -> Vec<(String, Vec<u8>)> {
 mod tests {
     use super::*;
 
-    fn message(headers: &str) -> Message {
-        Message {
-            id: 7,
-            source: "github".to_owned(),
-            event: "github.a\r\nb".to_owned(),
-            method: "POST".to_owned(),
-            query: None,
-            headers: serde_json::from_str(headers).expect("the headers are JSON"),
-        }
+    fn message(headers: &str) -> DeliveredMessage {
+        let text = format!(
+            r#"{{"id":7,"received_at":"2026-11-22T14:31:00.000000Z","source":"github","event":"github.a\r\nb",
+                "method":"POST","query":null,"remote_ip":"192.0.2.7","body_bytes":0,"not_json":false,
+                "body_unsigned":false,"unverified":false,"duplicates":0,"headers":{headers}}}"#
+        );
+        serde_json::from_str(&text).expect("a message of an older service")
     }
 
     #[test]
@@ -129,12 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_appended() {
+    fn message_query_is_joined_to_url_query() {
         let rows = [
-            ("http://h/p", None, "http://h/p"),
-            ("http://h/p", Some(""), "http://h/p"),
-            ("http://h/p", Some("a=1"), "http://h/p?a=1"),
-            ("http://h/p?x", Some("a=1&b"), "http://h/p?x&a=1&b"),
+            ("http://a/b", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c=d", "x=y&z", "http://a/b?c=d&x=y&z"),
+            ("http://a/b?", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c&", "x=y", "http://a/b?c&x=y"),
+            ("http://a/b#c?d", "x=y", "http://a/b?x=y"),
+            ("http://a/b?c=d", "", "http://a/b?c=d"),
         ];
         for (url, query, expected) in rows {
             assert_eq!(with_query(url, query), expected);

@@ -10,7 +10,7 @@ use crate::store;
 
 /// The source to teach.
 #[derive(Debug, clap::Args)]
-pub struct Learn {
+pub struct LearnArguments {
     /// The name of the source.
     source: String,
 
@@ -20,7 +20,7 @@ pub struct Learn {
     show: bool,
 }
 
-pub fn run(config: &Config, arguments: &Learn) -> Result<String, Failure> {
+pub fn run(config: &Config, arguments: &LearnArguments) -> Result<String, Failure> {
     let source = chosen(config, &arguments.source)?;
     if arguments.show {
         return show(config, source);

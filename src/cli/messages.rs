@@ -1,19 +1,14 @@
 //! `creel messages`: lists the stored messages of a service.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::listen::understood;
-use super::output::{Failure, harmless, print_to_reader};
+use super::list::ListArguments;
+use super::output::{Failure, harmless, seconds, size};
 use super::remote::{Address, with_query};
 use super::send::block_on;
-
-/// Limit of the service on items in one page.
-const PAGE: usize = 200;
+use crate::api::types::message::MessageHead;
 
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
-pub struct Messages {
+pub struct MessagesArguments {
     /// Only of this source.
     #[arg(long)]
     source: Option<String>,
@@ -42,139 +37,56 @@ pub struct Messages {
     #[arg(long)]
     dead: bool,
 
-    /// Limit on the number of messages, newest first.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-
-    /// Print the service's JSON for each message, one per line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    list: ListArguments,
 
     #[command(flatten)]
     address: Address,
 }
 
-#[derive(Debug, Deserialize)]
-struct Page {
-    items: Vec<Box<RawValue>>,
-    next_cursor: Option<i64>,
+/// Formats one line that ends with the unusual properties.
+pub fn line(head: &MessageHead) -> String {
+    let mut parts =
+        vec![format!("#{}", head.id), seconds(&head.received_at), head.event.clone(), size(head.body_bytes)];
+    parts.extend(head.owner.as_ref().map(|owner| format!("owner={owner}")));
+    parts.extend(remarks(head));
+    format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
 }
 
-/// Fields of a message shown in a line.
-#[derive(Debug, Deserialize)]
-pub struct Head {
-    pub id: i64,
-    pub received_at: String,
-    pub source: String,
-    pub event: String,
-    pub owner: Option<String>,
-    pub delivery_id: Option<String>,
-    pub method: String,
-    pub query: Option<String>,
-    pub remote_ip: String,
-    /// `None` with the read token.
-    pub body_sha256: Option<String>,
-    pub body_bytes: u64,
-    pub not_json: bool,
-    /// Why filters were not evaluated; absent from responses of older services.
-    #[serde(default)]
-    pub unreadable: Option<String>,
-    pub body_unsigned: bool,
-    pub unverified: bool,
-    pub conflict_of: Option<i64>,
-    pub duplicates: i64,
-    pub confirmation: Option<String>,
+/// Returns the properties that most messages do not have.
+pub fn remarks(head: &MessageHead) -> Vec<String> {
+    let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
+    let confirmation = head.confirmation.clone().filter(|state| state != "confirmed");
+    let all = [
+        confirmation,
+        unreadable_remark(head),
+        flag(head.body_unsigned, "body-unsigned"),
+        flag(head.unverified, "unverified"),
+        head.conflict_of.map(|of| format!("conflict-of=#{of}")),
+        (head.duplicates > 0).then(|| format!("duplicates={}", head.duplicates)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
-impl Head {
-    pub fn read(text: &str) -> Result<Self, Failure> {
-        understood(text)
-    }
-
-    /// Formats one line that ends with the unusual properties.
-    pub fn line(&self) -> String {
-        let mut parts = vec![
-            format!("#{}", self.id),
-            seconds(&self.received_at),
-            self.event.clone(),
-            size(self.body_bytes),
-        ];
-        parts.extend(self.owner.as_ref().map(|owner| format!("owner={owner}")));
-        parts.extend(self.remarks());
-        format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
-    }
-
-    /// An empty body needs no remark: its size shows it.
-    fn unreadable_remark(&self) -> Option<String> {
-        match self.unreadable.as_deref() {
-            Some("empty") => None,
-            Some("not_json") => Some("not-json".to_owned()),
-            Some(reason) => Some(format!("unreadable={}", reason.replace('_', "-"))),
-            None => self.not_json.then(|| "not-json".to_owned()),
-        }
-    }
-
-    /// Returns the properties that most messages do not have.
-    pub fn remarks(&self) -> Vec<String> {
-        let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
-        let confirmation = self.confirmation.clone().filter(|state| state != "confirmed");
-        let all = [
-            confirmation,
-            self.unreadable_remark(),
-            flag(self.body_unsigned, "body-unsigned"),
-            flag(self.unverified, "unverified"),
-            self.conflict_of.map(|of| format!("conflict-of=#{of}")),
-            (self.duplicates > 0).then(|| format!("duplicates={}", self.duplicates)),
-        ];
-        all.into_iter().flatten().collect()
+/// An empty body needs no remark: its size shows it.
+fn unreadable_remark(head: &MessageHead) -> Option<String> {
+    match head.unreadable.as_deref() {
+        Some("empty") => None,
+        Some("not_json") => Some("not-json".to_owned()),
+        Some(reason) => Some(format!("unreadable={}", reason.replace('_', "-"))),
+        // An older service does not send the reason.
+        None => head.not_json.then(|| "not-json".to_owned()),
     }
 }
 
-/// Cuts a timestamp after its seconds.
-pub fn seconds(timestamp: &str) -> String {
-    match timestamp.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => timestamp.to_owned(),
-    }
-}
-
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} B"),
-        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{} MB", bytes / 1_000_000),
-    }
-}
-
-/// Prints each page as it arrives.
-pub fn run(arguments: &Messages) -> Result<String, Failure> {
+pub fn run(arguments: &MessagesArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
-    let mut left = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
-    let mut cursor: Option<i64> = None;
-    block_on(async {
-        while left > 0 {
-            let page: Page = remote.get(&arguments.path(left.min(PAGE), cursor)).await?;
-            for item in page.items.iter().take(left) {
-                let text =
-                    if arguments.json { format!("{}\n", item.get()) } else { Head::read(item.get())?.line() };
-                if !print_to_reader(&text) {
-                    return Ok(String::new());
-                }
-            }
-            left = left.saturating_sub(page.items.len());
-            // A page may be short, or empty, and still not be the last.
-            match page.next_cursor {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
-        Ok(String::new())
-    })?
+    let path = |limit: &str, cursor: Option<&str>| arguments.path(limit, cursor);
+    block_on(arguments.list.print(&remote, path, line))?
 }
 
-impl Messages {
-    fn path(&self, limit: usize, cursor: Option<i64>) -> String {
-        let (limit, cursor) = (limit.to_string(), cursor.map(|cursor| cursor.to_string()));
+impl MessagesArguments {
+    fn path(&self, limit: &str, cursor: Option<&str>) -> String {
         with_query(
             "/messages",
             &[
@@ -185,8 +97,8 @@ impl Messages {
                 ("text", self.text.as_deref()),
                 ("owner", self.owner.as_deref()),
                 ("dead", self.dead.then_some("true")),
-                ("limit", Some(&limit)),
-                ("cursor", cursor.as_deref()),
+                ("limit", Some(limit)),
+                ("cursor", cursor),
             ],
         )
     }
@@ -194,15 +106,16 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::line;
 
     #[test]
     fn line_shows_remarks_without_terminal_controls() {
+        // As sent by an older service, without later fields.
         let plain = r#"{"id":7,"received_at":"2026-11-22T14:31:00.123456Z","source":"github","event":"github.push",
             "owner":null,"delivery_id":"x","method":"POST","query":null,"remote_ip":"192.0.2.7","body_sha256":"ab",
             "body_bytes":1234,"not_json":false,"body_unsigned":false,"unverified":false,"conflict_of":null,
             "duplicates":0,"last_duplicate_at":null,"confirmation":null}"#;
-        let line = |text: &str| Head::read(text).expect("a head").line();
+        let line = |text: &str| line(&serde_json::from_str(text).expect("a head"));
         assert_eq!(line(plain), "#7  2026-11-22T14:31:00Z  github.push  1234 B\n");
         let odd = plain
             .replace("github.push", "github.\\u001b[31m\\n")
@@ -212,13 +125,5 @@ mod tests {
         let expected =
             "#7  2026-11-22T14:31:00Z  github.\\u{1b}[31m   1234 B  awaiting  conflict-of=#3  duplicates=2\n";
         assert_eq!(line(&odd), expected);
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        let rows = [(0, "0 B"), (9_999, "9999 B"), (10_000, "10 kB"), (25_000_000, "25 MB")];
-        for (bytes, text) in rows {
-            assert_eq!(size(bytes), text);
-        }
     }
 }

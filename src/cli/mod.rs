@@ -8,6 +8,7 @@ mod following;
 mod forward;
 mod healthcheck;
 mod learn;
+mod list;
 mod listen;
 mod messages;
 mod output;
@@ -124,7 +125,7 @@ enum Command {
     ///     creel secret --whsec
     ///     creel secret --target app
     #[command(verbatim_doc_comment)]
-    Secret(secret::Arguments),
+    Secret(secret::SecretArguments),
 
     /// Make a new admin token; the old one stops working.
     ///
@@ -147,7 +148,7 @@ enum Command {
     ///     creel send stripe invoice.paid --url https://hooks.example.com/webhooks/stripe
     ///     creel send github --secret "$(cat github.secret)" --url http://127.0.0.1:8080/webhooks/github
     #[command(verbatim_doc_comment)]
-    Send(send::Send),
+    Send(send::SendArguments),
 
     /// List the supported providers, or show how to set one up.
     ///
@@ -160,7 +161,7 @@ enum Command {
     ///     creel providers --search payments
     ///     creel providers custom
     #[command(verbatim_doc_comment)]
-    Providers(providers::Providers),
+    Providers(providers::ProvidersArguments),
 
     /// Forward the messages of a service to a program on this machine, as they arrive.
     ///
@@ -178,7 +179,7 @@ enum Command {
     ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/ --name ann --since 2h
     ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
     #[command(verbatim_doc_comment)]
-    Listen(listen::Listen),
+    Listen(listen::ListenArguments),
 
     /// Print the messages of a service as they arrive.
     ///
@@ -190,7 +191,7 @@ enum Command {
     ///     creel tail --server http://127.0.0.1:9090 --events 'stripe.*'
     ///     creel tail --json | jq .event
     #[command(verbatim_doc_comment)]
-    Tail(tail::Tail),
+    Tail(tail::TailArguments),
 
     /// List the stored messages of a service, newest first.
     ///
@@ -199,7 +200,7 @@ enum Command {
     ///     creel messages --source github --since 2h
     ///     creel messages --event '*.failed' --limit 500 --json --server http://127.0.0.1:9090
     #[command(verbatim_doc_comment)]
-    Messages(messages::Messages),
+    Messages(messages::MessagesArguments),
 
     /// Show one message: headers, body, and its deliveries with every attempt and its answer.
     ///
@@ -209,7 +210,7 @@ enum Command {
     ///     creel show 42
     ///     creel show 42 --body > body.json
     #[command(verbatim_doc_comment)]
-    Show(show::Show),
+    Show(show::ShowArguments),
 
     /// Deliver a message again.
     ///
@@ -221,7 +222,7 @@ enum Command {
     ///     creel replay 42 --target billing
     ///     creel replay 42 --to http://localhost:3000/hooks
     #[command(verbatim_doc_comment)]
-    Replay(replay::Replay),
+    Replay(replay::ReplayArguments),
 
     /// List rejected requests, newest first.
     ///
@@ -233,7 +234,7 @@ enum Command {
     ///     creel rejections --source github --since 2h
     ///     creel rejections --cause signature_mismatch --json
     #[command(verbatim_doc_comment)]
-    Rejections(rejections::Rejections),
+    Rejections(rejections::RejectionsArguments),
 
     /// Check rejected requests again, such as after correcting a secret.
     ///
@@ -246,7 +247,7 @@ enum Command {
     ///     creel recheck --source github
     ///     creel recheck --source github --since 2026-11-22T14:00:00Z --yes
     #[command(verbatim_doc_comment)]
-    Recheck(recheck::Selected),
+    Recheck(recheck::RecheckArguments),
 
     /// Accept rejected requests without verification.
     ///
@@ -258,7 +259,7 @@ enum Command {
     ///     creel release 17
     ///     creel release --source github --cause stale_timestamp --since 2h --yes
     #[command(verbatim_doc_comment)]
-    Release(recheck::Selected),
+    Release(recheck::RecheckArguments),
 
     /// List the targets of a service with their states, or pause or resume one.
     ///
@@ -270,7 +271,7 @@ enum Command {
     ///     creel targets resume billing
     ///     creel targets pause billing --server http://127.0.0.1:9090
     #[command(verbatim_doc_comment)]
-    Targets(targets::Targets),
+    Targets(targets::TargetsArguments),
 
     /// Emit an event of your own app.
     ///
@@ -281,7 +282,7 @@ enum Command {
     ///     creel emit pay_info.paid '{"amount": 1200}' --owner customer-17
     ///     creel emit pay_info.paid - --idempotency-key invoice-7 < payload.json
     #[command(verbatim_doc_comment)]
-    Emit(emit::Emit),
+    Emit(emit::EmitArguments),
 
     /// Let a handshake teach a source its secret again, for the next ten minutes.
     ///
@@ -292,7 +293,7 @@ enum Command {
     ///     creel learn asana
     ///     creel learn notion --show
     #[command(verbatim_doc_comment)]
-    Learn(learn::Learn),
+    Learn(learn::LearnArguments),
 
     /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
     ///

@@ -36,6 +36,23 @@ pub fn complain(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 
+/// Cuts a timestamp after its seconds.
+pub fn seconds(timestamp: &str) -> String {
+    match timestamp.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z"),
+        None => timestamp.to_owned(),
+    }
+}
+
+/// Formats a number of bytes.
+pub fn size(bytes: i64) -> String {
+    match bytes {
+        ..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
 /// Untrusted text for one line of a terminal: as `harmless`, with line breaks and tabs escaped too.
 pub fn harmless_line(text: &str) -> String {
     harmless(&text.replace('\n', "\\n").replace('\t', "\\t"))
@@ -51,4 +68,17 @@ pub fn harmless(text: &str) -> String {
             other => other.escape_debug().collect(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_short() {
+        let rows = [(0, "0 B"), (9_999, "9999 B"), (10_000, "10 kB"), (25_000_000, "25 MB")];
+        for (bytes, text) in rows {
+            assert_eq!(size(bytes), text);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::providers::{self, Alias, Coverage, Recipe};
 
 /// The providers to show.
 #[derive(Debug, clap::Args)]
-pub struct Providers {
+pub struct ProvidersArguments {
     /// A provider's name, for its page; or a part of a name.
     name: Option<String>,
 
@@ -16,7 +16,7 @@ pub struct Providers {
 }
 
 /// Returns the page of one provider, or the list of the matching ones.
-pub fn run(arguments: &Providers) -> Result<String, Failure> {
+pub fn run(arguments: &ProvidersArguments) -> Result<String, Failure> {
     // Only loads the user's own recipes: a configuration with problems must not prevent a lookup.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn shown(name: Option<&str>, search: Option<&str>) -> Result<String, Failure> {
-        run(&Providers { name: name.map(str::to_owned), search: search.map(str::to_owned) })
+        run(&ProvidersArguments { name: name.map(str::to_owned), search: search.map(str::to_owned) })
     }
 
     #[test]

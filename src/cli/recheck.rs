@@ -1,16 +1,18 @@
 //! `creel recheck` and `creel release`: turn rejected requests into messages, one or many.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use super::output::{Failure, harmless};
-use super::rejections::Selection;
-use super::remote::{Address, JSON, Remote};
+use super::rejections::RejectionFilters;
+use super::remote::{Address, JSON, Remote, problem_code};
 use super::send::block_on;
+use crate::api::types::bulk::{BulkCount, BulkRequest, BulkStep, SelectedRejections};
+use crate::api::types::rejection::{Recheck, RejectionSelection, ReleasedMessage, Verdict};
 use crate::outbound::Response;
 
 /// Pause while another client's step is running.
@@ -19,13 +21,13 @@ const MAX_RECOUNTS: usize = 10;
 
 /// Which rejected requests, one by its id or many.
 #[derive(Debug, clap::Args)]
-pub struct Selected {
+pub struct RecheckArguments {
     /// The id of one rejected request.
     #[arg(conflicts_with_all = ["source", "cause", "since", "until"])]
     id: Option<u64>,
 
     #[command(flatten)]
-    selection: Selection,
+    filters: RejectionFilters,
 
     /// Do it; otherwise several are only counted.
     #[arg(long)]
@@ -35,47 +37,7 @@ pub struct Selected {
     address: Address,
 }
 
-#[derive(Debug, Deserialize)]
-struct Rechecked {
-    verdict: String,
-    explanation: String,
-    message_id: Option<i64>,
-    duplicate: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Released {
-    message_id: i64,
-    duplicate: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Count {
-    count: u64,
-    by_cause: BTreeMap<String, u64>,
-    through: i64,
-    /// Holds times instead of durations, so that all steps select the same requests.
-    filter: Value,
-}
-
-#[derive(Debug, Deserialize)]
-struct Step {
-    next_cursor: Option<String>,
-    #[serde(flatten)]
-    done: Done,
-}
-
-/// Results of the requests.
-#[derive(Debug, Default, Deserialize)]
-struct Done {
-    released: u64,
-    duplicates: u64,
-    still_rejected: BTreeMap<String, u64>,
-    skipped: BTreeMap<String, u64>,
-    gone: u64,
-}
-
-pub fn recheck(arguments: &Selected) -> Result<String, Failure> {
+pub fn recheck(arguments: &RecheckArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     match arguments.id {
         Some(id) => block_on(recheck_one(&remote, id))?,
@@ -83,7 +45,7 @@ pub fn recheck(arguments: &Selected) -> Result<String, Failure> {
     }
 }
 
-pub fn release(arguments: &Selected) -> Result<String, Failure> {
+pub fn release(arguments: &RecheckArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     match arguments.id {
         Some(id) => block_on(release_one(&remote, id))?,
@@ -92,10 +54,10 @@ pub fn release(arguments: &Selected) -> Result<String, Failure> {
 }
 
 async fn recheck_one(remote: &Remote, id: u64) -> Result<String, Failure> {
-    let done: Rechecked = remote.post(&format!("/rejections/{id}/recheck"), &[], Vec::new()).await?;
+    let done: Recheck = remote.post(&format!("/rejections/{id}/recheck"), &[], Vec::new()).await?;
     match done.message_id {
         Some(message) => Ok(became(message, done.duplicate)),
-        None if done.verdict == "refused" => {
+        None if done.verdict == Verdict::Refused => {
             Err(Failure(format!("rejection {id} is still rejected. {}", harmless(&done.explanation))))
         }
         None => Err(Failure(format!("rejection {id} stays. {}", harmless(&done.explanation)))),
@@ -103,7 +65,7 @@ async fn recheck_one(remote: &Remote, id: u64) -> Result<String, Failure> {
 }
 
 async fn release_one(remote: &Remote, id: u64) -> Result<String, Failure> {
-    let done: Released = remote.post(&format!("/rejections/{id}/release"), &[], Vec::new()).await?;
+    let done: ReleasedMessage = remote.post(&format!("/rejections/{id}/release"), &[], Vec::new()).await?;
     Ok(became(done.message_id, done.duplicate))
 }
 
@@ -112,63 +74,64 @@ fn became(message: i64, duplicate: bool) -> String {
     format!("message {message}{note}\n")
 }
 
-async fn all(remote: &Remote, arguments: &Selected, action: &str) -> Result<String, Failure> {
+async fn all(remote: &Remote, arguments: &RecheckArguments, action: &str) -> Result<String, Failure> {
     let path = format!("/rejections/{action}");
-    let Selection { source, cause, since, until } = &arguments.selection;
-    let filter = json!({"source": source, "cause": cause, "since": since, "until": until});
-    let mut count: Count = post(remote, &path, &json!({ "filter": filter })).await?;
+    let mut request =
+        BulkRequest { filter: arguments.filters.clone().into(), through: None, confirm: None, cursor: None };
+    let count: BulkCount = post(remote, &path, &request).await?;
     let counted = counted(count.count, &count.by_cause);
     if count.count == 0 || !arguments.yes {
         let what = if action == "recheck" { "check them again" } else { "release them without proof" };
         let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {what}") };
         return Ok(format!("{counted}{hint}\n"));
     }
-    let mut cursor: Option<String> = None;
+    // Times instead of durations, so that all steps select the same requests.
+    request.filter = as_selection(count.filter);
+    request.through = Some(count.through);
+    request.confirm = Some(count.count);
     let mut recounts = 0;
-    let mut done = Done::default();
+    let mut total = BulkStep::default();
     loop {
-        let (filter, through) = (&count.filter, count.through);
-        let request = match &cursor {
-            Some(cursor) => json!({"filter": filter, "through": through, "cursor": cursor}),
-            None => json!({"filter": filter, "through": through, "confirm": count.count}),
-        };
-        let stopped = |why: Failure| Failure(format!("{why}\n{}", done.text().trim_end()));
+        let stopped = |why: Failure| Failure(format!("{why}\n{}", summary(&total).trim_end()));
         let response = respond(remote, &path, &request).await.map_err(stopped)?;
-        if code_of(&response).as_deref() == Some("count_changed") && recounts < MAX_RECOUNTS {
+        if problem_code(&response).as_deref() == Some("count_changed") && recounts < MAX_RECOUNTS {
             // The quarantine has dropped some requests in the meantime.
             recounts += 1;
-            let again = post(remote, &path, &json!({"filter": filter, "through": through})).await;
-            count = again.map_err(stopped)?;
+            request.confirm = None;
+            let again: BulkCount = post(remote, &path, &request).await.map_err(stopped)?;
+            request.confirm = Some(again.count);
             continue;
         }
-        let step: Step = remote.read(&response).map_err(stopped)?;
-        done.add(step.done);
-        cursor = step.next_cursor;
-        if cursor.is_none() {
-            return Ok(done.text());
+        let step: BulkStep = remote.read(&response).map_err(stopped)?;
+        request.cursor.clone_from(&step.next_cursor);
+        request.confirm = None;
+        add(&mut total, step);
+        if request.cursor.is_none() {
+            return Ok(summary(&total));
         }
     }
 }
 
-async fn post<T: DeserializeOwned>(remote: &Remote, path: &str, body: &Value) -> Result<T, Failure> {
-    remote.read(&respond(remote, path, body).await?)
+fn as_selection(
+    SelectedRejections { source, cause, since, until }: SelectedRejections,
+) -> RejectionSelection {
+    RejectionSelection { source, cause, since, until }
+}
+
+async fn post<T: DeserializeOwned>(remote: &Remote, path: &str, request: &BulkRequest) -> Result<T, Failure> {
+    remote.read(&respond(remote, path, request).await?)
 }
 
 /// Sends a step, and waits while another client's step is running.
-async fn respond(remote: &Remote, path: &str, body: &Value) -> Result<Response, Failure> {
+async fn respond(remote: &Remote, path: &str, request: &BulkRequest) -> Result<Response, Failure> {
+    let body = serde_json::to_vec(request).map_err(|error| Failure(error.to_string()))?;
     loop {
-        let response = remote.request("POST", path, &[JSON], body.to_string().into_bytes()).await?;
-        if code_of(&response).as_deref() != Some("already_running") {
+        let response = remote.request("POST", path, &[JSON], body.clone()).await?;
+        if problem_code(&response).as_deref() != Some("already_running") {
             return Ok(response);
         }
         tokio::time::sleep(BUSY_PAUSE).await;
     }
-}
-
-/// Returns the problem code in the service's response, if present.
-fn code_of(response: &Response) -> Option<String> {
-    let problem: Value = serde_json::from_slice(&response.body).ok().filter(|_| response.status == 409)?;
-    problem["code"].as_str().map(str::to_owned)
 }
 
 fn counted(count: u64, by_cause: &BTreeMap<String, u64>) -> String {
@@ -179,39 +142,36 @@ fn counted(count: u64, by_cause: &BTreeMap<String, u64>) -> String {
     format!("{count} {noun} ({})", list(by_cause))
 }
 
-fn list(counts: &BTreeMap<String, u64>) -> String {
+fn list(counts: &BTreeMap<impl Display, u64>) -> String {
     let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();
     harmless(&parts.join(", "))
 }
 
-impl Done {
-    fn add(&mut self, other: Self) {
-        self.released += other.released;
-        self.duplicates += other.duplicates;
-        self.gone += other.gone;
-        for (sum, more) in
-            [(&mut self.still_rejected, other.still_rejected), (&mut self.skipped, other.skipped)]
-        {
-            more.into_iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
-        }
+fn add(total: &mut BulkStep, step: BulkStep) {
+    total.released += step.released;
+    total.duplicates += step.duplicates;
+    total.gone += step.gone;
+    for (sum, more) in [(&mut total.still_rejected, step.still_rejected), (&mut total.skipped, step.skipped)]
+    {
+        more.into_iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
     }
+}
 
-    fn text(&self) -> String {
-        let mut text = format!("released: {}\nduplicates: {}\n", self.released, self.duplicates);
-        let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
-        for (name, counts) in [("still rejected", &self.still_rejected), ("skipped", &self.skipped)] {
-            if sum(counts) > 0 {
-                text.push_str(&format!("{name}: {} ({})\n", sum(counts), list(counts)));
-            }
+fn summary(total: &BulkStep) -> String {
+    let mut text = format!("released: {}\nduplicates: {}\n", total.released, total.duplicates);
+    let sum = |counts: &BTreeMap<Cow<'_, str>, u64>| counts.values().sum::<u64>();
+    for (name, counts) in [("still rejected", &total.still_rejected), ("skipped", &total.skipped)] {
+        if sum(counts) > 0 {
+            text.push_str(&format!("{name}: {} ({})\n", sum(counts), list(counts)));
         }
-        if ["provider_not_reached", "not_judged_in_time"].iter().any(|why| self.skipped.contains_key(*why)) {
-            text.push_str("run the same command again in a minute for those that could not be judged now\n");
-        }
-        if self.gone > 0 {
-            text.push_str(&format!("already gone: {}\n", self.gone));
-        }
-        text
     }
+    if ["provider_not_reached", "not_judged_in_time"].iter().any(|why| total.skipped.contains_key(*why)) {
+        text.push_str("run the same command again in a minute for those that could not be judged now\n");
+    }
+    if total.gone > 0 {
+        text.push_str(&format!("already gone: {}\n", total.gone));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -220,16 +180,16 @@ mod tests {
 
     #[test]
     fn steps_are_summed_up() {
-        let step = |text: &str| serde_json::from_str::<Step>(text).unwrap().done;
-        let mut done = Done::default();
+        let step = |text: &str| serde_json::from_str::<BulkStep>(text).unwrap();
+        let mut total = BulkStep::default();
         for text in [
             r#"{"released":64,"duplicates":0,"still_rejected":{},"skipped":{},"gone":1,"next_cursor":"x,1","through":9,"filter":{}}"#,
             r#"{"released":3,"duplicates":1,"still_rejected":{"signature_mismatch":2},"skipped":{"handshake":1},"gone":0,"next_cursor":null,"through":9,"filter":{}}"#,
         ] {
-            done.add(step(text));
+            add(&mut total, step(text));
         }
         assert_eq!(
-            done.text(),
+            summary(&total),
             "released: 67\nduplicates: 1\nstill rejected: 2 (signature_mismatch: 2)\nskipped: 1 (handshake: 1)\nalready gone: 1\n"
         );
     }

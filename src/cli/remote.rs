@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Host;
 
 use super::output::{Failure, harmless, say};
+use crate::api::types::problem::ProblemDetails;
 use crate::config::{self, Config, TokenSettings};
 use crate::outbound::{Client, RequestError, Response, StreamAnswer};
 use crate::providers::Secret;
@@ -62,12 +63,6 @@ pub struct Remote {
     base: String,
     token: Secret,
     client: Client,
-}
-
-#[derive(Debug, Deserialize)]
-struct Problem {
-    detail: String,
-    code: Option<String>,
 }
 
 impl Address {
@@ -133,7 +128,7 @@ impl Remote {
         let response = answer.map_err(|error| self.unreached(&error))?;
         match response.status {
             200 => Ok(Some(response.body)),
-            404 if code(&response).as_deref() == Some("not_found") => Ok(None),
+            404 if problem_code(&response).as_deref() == Some("not_found") => Ok(None),
             _ => Err(self.refused(&response)),
         }
     }
@@ -179,7 +174,7 @@ impl Remote {
                  `creel listen`"
             ));
         }
-        match serde_json::from_slice::<Problem>(&response.body) {
+        match serde_json::from_slice::<ProblemDetails>(&response.body) {
             Ok(problem) => Failure(harmless(&problem.detail)),
             Err(_) => {
                 let text = String::from_utf8_lossy(&response.body);
@@ -245,8 +240,15 @@ impl TokenSource {
 }
 
 /// Returns the service's problem code; `None` if the response is not from the service.
-fn code(response: &Response) -> Option<String> {
-    serde_json::from_slice::<Problem>(&response.body).ok()?.code
+pub fn problem_code(response: &Response) -> Option<String> {
+    let problem: ProblemDetails = serde_json::from_slice(&response.body).ok()?;
+    Some(problem.code.into_owned())
+}
+
+/// Parses an event or an item of a list.
+pub fn understood<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
+    serde_json::from_str(data)
+        .map_err(|error| Failure(format!("the service sends what this creel does not understand: {error}")))
 }
 
 /// Returns the address of the service on this machine: the operator's address, if it has one.
@@ -317,6 +319,10 @@ mod tests {
             ("http://3221225991", true),
             ("HTTP://HOOKS.EXAMPLE.COM", true),
             ("http://hooks", true),
+            // The host follows the user name.
+            ("http://127.0.0.1@hooks.example.com", true),
+            ("http://localhost:8080@192.0.2.7", true),
+            ("http://hooks.example.com@127.0.0.1", false),
         ];
         for (base, is_open) in rows {
             assert_eq!(remote(base).is_open_to_all(), is_open, "{base}");
@@ -336,7 +342,14 @@ mod tests {
         let response = |status, body: &str| Response { status, headers: Vec::new(), body: body.into() };
         let remote = remote("http://localhost:8080");
         let rows = [
-            (response(404, r#"{"detail":"Message 7 not found."}"#), "Message 7 not found."),
+            (
+                response(
+                    404,
+                    r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"Message 7 not found.",
+                        "code":"not_found"}"#,
+                ),
+                "Message 7 not found.",
+            ),
             (response(401, "{}"), "`creel token`"),
             (
                 response(404, "Not Found"),

@@ -1,18 +1,19 @@
 //! `creel replay`: delivers one message again, through the service or directly from this machine.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::forward::{self, Forwarder};
+use super::forward::Forwarder;
 use super::output::{Failure, harmless};
 use super::remote::{Address, JSON, Remote};
 use super::send::block_on;
 use super::show;
+use crate::api::types::listener::DeliveredMessage;
+use crate::api::types::message::Message;
+use crate::api::types::replay::{ReplayOne, ReplayedMessage, TargetReference};
 
 /// Message and destination.
 #[derive(Debug, clap::Args)]
-pub struct Replay {
+pub struct ReplayArguments {
     /// The message's id.
     id: u64,
 
@@ -30,12 +31,7 @@ pub struct Replay {
     address: Address,
 }
 
-#[derive(Debug, Deserialize)]
-struct Replayed {
-    delivery_ids: Vec<i64>,
-}
-
-pub fn run(arguments: &Replay) -> Result<String, Failure> {
+pub fn run(arguments: &ReplayArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     match &arguments.to {
         Some(url) => {
@@ -48,11 +44,14 @@ pub fn run(arguments: &Replay) -> Result<String, Failure> {
 
 /// Requests a replay from the service.
 async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<String, Failure> {
-    let target =
-        target.map(|name| name.parse().map_or_else(|_| Value::from(name), |id: i64| Value::from(id)));
-    let body = target.map_or_else(|| json!({}), |target| json!({ "target": target }));
+    let reference = |name: &str| match name.parse() {
+        Ok(id) => TargetReference::Id(id),
+        Err(_) => TargetReference::Name(name.to_owned()),
+    };
+    let request = ReplayOne { target: target.map(reference), url: None };
+    let body = serde_json::to_vec(&request).map_err(|error| Failure(error.to_string()))?;
     let path = format!("/messages/{id}/replay");
-    let replayed: Replayed = remote.post(&path, &[JSON], body.to_string().into_bytes()).await?;
+    let replayed: ReplayedMessage = remote.post(&path, &[JSON], body).await?;
     if replayed.delivery_ids.is_empty() {
         return Err(Failure(format!(
             "no target wants message {id}: nothing was delivered; name one with --target"
@@ -67,19 +66,12 @@ async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<Strin
 
 /// Sends the message from this machine. Only a 2xx is a success.
 async fn send(remote: &Remote, id: u64, forwarder: &Forwarder) -> Result<String, Failure> {
-    let shown: show::Message = remote.get(&format!("/messages/{id}")).await?;
+    let shown: Message = remote.get(&format!("/messages/{id}")).await?;
     let content = shown
         .content
         .ok_or_else(|| Failure("sending a message from here needs the admin token".to_owned()))?;
     let body = show::body(remote, id).await?;
-    let message = forward::Message {
-        id: shown.head.id,
-        source: shown.head.source,
-        event: shown.head.event,
-        method: shown.head.method,
-        query: shown.head.query,
-        headers: content.headers,
-    };
+    let message = DeliveredMessage { head: shown.head, headers: content.headers };
     let answer = forwarder.send(&message, Bytes::from(body)).await;
     let answer = answer.map_err(|error| Failure(format!("{} did not answer: {error}", forwarder.url())))?;
     let text = harmless(&String::from_utf8_lossy(&answer.response.excerpt));

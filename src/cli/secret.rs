@@ -22,7 +22,7 @@ const WHSEC_BYTES: std::ops::RangeInclusive<u16> = 24..=64;
 
 /// Kind of secret to print.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct SecretArguments {
     /// Number of random bytes, from 16 to 1024 (with --whsec from 24 to 64); the text is a third
     /// longer.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
@@ -38,7 +38,7 @@ pub struct Arguments {
 }
 
 /// Prints only the secret to a pipe, and adds a hint on a terminal.
-pub fn run(arguments: &Arguments) -> Result<String, Failure> {
+pub fn run(arguments: &SecretArguments) -> Result<String, Failure> {
     let (secret, hint) = match &arguments.target {
         Some(name) => (of_target(&Config::from_env()?, name)?, ""),
         None if arguments.whsec => (standard_webhooks(arguments.length)?, WHSEC_HINT),

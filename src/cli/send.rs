@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+use super::forward::with_query;
 use super::output::{Failure, harmless};
 use super::secret::random_text;
 use crate::config::{Config, SourceConfig};
@@ -18,7 +19,7 @@ const NONCE_BYTES: usize = 16;
 
 /// Sample and destination.
 #[derive(Debug, clap::Args)]
-pub struct Send {
+pub struct SendArguments {
     /// A configured source or a provider, such as github.
     provider: String,
 
@@ -42,7 +43,7 @@ fn secret_argument(text: &str) -> Result<Secret, Infallible> {
 }
 
 /// Sends the sample and reports the response; only a 2xx is a success.
-pub fn run(arguments: &Send) -> Result<String, Failure> {
+pub fn run(arguments: &SendArguments) -> Result<String, Failure> {
     let config = Config::from_env()?;
     let source = choose(&config, &arguments.provider)?;
     let url = url(&config, source, arguments)?;
@@ -63,18 +64,6 @@ pub fn run(arguments: &Send) -> Result<String, Failure> {
     tell(&response)
 }
 
-/// Returns the URL with additional query parameters.
-fn with_query(url: &str, query: &str) -> String {
-    let base = url.split_once('#').map_or(url, |(base, _)| base);
-    let joint = match base.split_once('?') {
-        _ if query.is_empty() => "",
-        None => "?",
-        Some((_, own)) if own.is_empty() || own.ends_with('&') => "",
-        Some(_) => "&",
-    };
-    format!("{base}{joint}{query}")
-}
-
 /// Returns the source of that name, or the only source of that provider; `None` without either.
 fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a SourceConfig>, Failure> {
     if let Some(source) = config.sources.iter().find(|source| source.name == wanted) {
@@ -92,7 +81,7 @@ fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a SourceConfi
     Ok(found.first().copied())
 }
 
-fn url(config: &Config, source: Option<&SourceConfig>, arguments: &Send) -> Result<String, Failure> {
+fn url(config: &Config, source: Option<&SourceConfig>, arguments: &SendArguments) -> Result<String, Failure> {
     match (&arguments.url, source) {
         (Some(url), _) => Ok(url.clone()),
         (None, Some(source)) if config.listen.port() != 0 => {
@@ -122,7 +111,7 @@ fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> 
 
 fn sample(
     source: Option<&SourceConfig>,
-    arguments: &Send,
+    arguments: &SendArguments,
     wish: &SampleOptions<'_>,
 ) -> Result<Sample, Failure> {
     let made = match (source, &arguments.secret) {
@@ -182,7 +171,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SampleOptions, Secret, Send, choose, sample, url, with_query};
+    use super::{SampleOptions, Secret, SendArguments, choose, sample, url};
     use crate::config::Config;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -190,23 +179,13 @@ mod tests {
         Config::from_vars(vars.collect()).expect("the configuration is valid")
     }
 
-    #[test]
-    fn sample_query_is_joined_to_that_of_the_url() {
-        let rows = [
-            ("http://a/b", "x=y", "http://a/b?x=y"),
-            ("http://a/b?c=d", "x=y", "http://a/b?c=d&x=y"),
-            ("http://a/b?", "x=y", "http://a/b?x=y"),
-            ("http://a/b?c&", "x=y", "http://a/b?c&x=y"),
-            ("http://a/b#c?d", "x=y", "http://a/b?x=y"),
-            ("http://a/b?c=d", "", "http://a/b?c=d"),
-        ];
-        for (url, query, expected) in rows {
-            assert_eq!(with_query(url, query), expected);
+    fn arguments(provider: &str, secret: Option<&str>) -> SendArguments {
+        SendArguments {
+            provider: provider.to_owned(),
+            event: None,
+            url: None,
+            secret: secret.map(Secret::new),
         }
-    }
-
-    fn arguments(provider: &str, secret: Option<&str>) -> Send {
-        Send { provider: provider.to_owned(), event: None, url: None, secret: secret.map(Secret::new) }
     }
 
     #[test]

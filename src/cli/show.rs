@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::messages::{Head, seconds};
-use super::output::{Failure, harmless};
+use super::messages::remarks;
+use super::output::{Failure, harmless, seconds};
 use super::remote::{Address, Remote};
 use super::send::block_on;
+use crate::api::types::delivery::{Delivery, DeliveryWithAttempts};
+use crate::api::types::message::{Message, ReceivedContent};
 use crate::json;
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 use crate::store::headers::{self as stored, readable};
@@ -22,7 +23,7 @@ const MAX_DECODED_BYTES: usize = 64 << 20;
 
 /// Message and output format.
 #[derive(Debug, clap::Args)]
-pub struct Show {
+pub struct ShowArguments {
     /// The message's id.
     id: u64,
 
@@ -38,55 +39,7 @@ pub struct Show {
     address: Address,
 }
 
-/// A message as returned by the service.
-#[derive(Debug, Deserialize)]
-pub struct Message {
-    #[serde(flatten)]
-    pub head: Head,
-    pub confirmation_details: Option<Confirmation>,
-    pub deliveries: Vec<Delivery>,
-    /// `None` with the read token.
-    pub content: Option<Content>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Content {
-    pub headers: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Confirmation {
-    state: String,
-    tries: u32,
-    due_at: Option<String>,
-    reason: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct Delivery {
-    id: i64,
-    target: String,
-    state: String,
-    attempts: u32,
-    due_at: Option<String>,
-    finished_at: Option<String>,
-    outcome: Option<String>,
-    #[serde(default)]
-    tries: Vec<Attempt>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Attempt {
-    number: u32,
-    began_at: String,
-    took_ms: i64,
-    outcome: String,
-    status: Option<i64>,
-    error: Option<String>,
-    excerpt: Option<String>,
-}
-
-pub fn run(arguments: &Show) -> Result<String, Failure> {
+pub fn run(arguments: &ShowArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     block_on(async {
         let path = format!("/messages/{}", arguments.id);
@@ -150,7 +103,7 @@ fn head(message: &Message) -> String {
     if let Some(reason) = &head.unreadable {
         line(&mut text, "filters", &unread_in_words(reason));
     }
-    let remarks = head.remarks();
+    let remarks = remarks(head);
     if !remarks.is_empty() {
         line(&mut text, "remarks", &remarks.join(", "));
     }
@@ -169,15 +122,20 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
         return "\nQuery, headers and body are for the admin token.\n".to_owned();
     };
     let mut text = "\n".to_owned();
-    for (name, value) in &content.headers {
+    let headers = stored_headers(content);
+    for (name, value) in &headers {
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for value in values {
             let shown = format!("{name}: {}", value.as_str().map(readable).unwrap_or_default());
             let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
         }
     }
-    let _ = writeln!(text, "\n{}", shown(&content.headers, body));
+    let _ = writeln!(text, "\n{}", shown(&headers, body));
     text
+}
+
+fn stored_headers(content: &ReceivedContent) -> Map<String, Value> {
+    serde_json::from_str(content.headers.get()).unwrap_or_default()
 }
 
 /// Explains an `unreadable` reason.
@@ -233,39 +191,38 @@ async fn deliveries(remote: &Remote, deliveries: &[Delivery]) -> Result<String, 
     }
     let mut text = String::new();
     for delivery in deliveries {
-        let with_attempts: Delivery = remote.get(&format!("/deliveries/{}", delivery.id)).await?;
+        let delivery: DeliveryWithAttempts = remote.get(&format!("/deliveries/{}", delivery.id)).await?;
         text.push('\n');
-        text.push_str(&with_attempts.text());
+        text.push_str(&delivery_text(&delivery));
     }
     Ok(text)
 }
 
-impl Delivery {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        let when = match (&self.finished_at, &self.due_at) {
-            (Some(at), _) => format!(" at {}", seconds(at)),
-            (None, Some(at)) => format!(", next try at {}", seconds(at)),
-            (None, None) => String::new(),
-        };
-        let outcome = self.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
-        let state = format!(
-            "#{} to {}: {}{when}{outcome}, {} tries",
-            self.id, self.target, self.state, self.attempts
-        );
-        line(&mut text, "delivery", &state);
-        for attempt in &self.tries {
-            let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
-            let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
-            let began = seconds(&attempt.began_at);
-            let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome, attempt.took_ms);
-            line(&mut text, &format!("  try {}", attempt.number), &tried);
-            for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
-                let _ = writeln!(text, "    | {}", harmless(answer));
-            }
+fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
+    let DeliveryWithAttempts { delivery, tries } = delivery;
+    let mut text = String::new();
+    let when = match (&delivery.finished_at, &delivery.due_at) {
+        (Some(at), _) => format!(" at {}", seconds(at)),
+        (None, Some(at)) => format!(", next try at {}", seconds(at)),
+        (None, None) => String::new(),
+    };
+    let outcome = delivery.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
+    let state = format!(
+        "#{} to {}: {}{when}{outcome}, {} tries",
+        delivery.id, delivery.target, delivery.state, delivery.attempts
+    );
+    line(&mut text, "delivery", &state);
+    for attempt in tries {
+        let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
+        let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
+        let began = seconds(&attempt.began_at);
+        let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome, attempt.took_ms);
+        line(&mut text, &format!("  try {}", attempt.number), &tried);
+        for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+            let _ = writeln!(text, "    | {}", harmless(answer));
         }
-        text
     }
+    text
 }
 
 fn text_in_charset(body: &[u8], headers: Headers<'_>) -> Option<String> {
@@ -320,7 +277,7 @@ mod tests {
 
     #[test]
     fn delivery_is_shown_with_attempts_and_answers() {
-        let delivery: Delivery = serde_json::from_value(serde_json::json!({
+        let delivery: DeliveryWithAttempts = serde_json::from_value(serde_json::json!({
             "id": 9, "message_id": 7, "event": "e", "target_id": 1, "target": "billing", "state": "pending", "attempts": 1,
             "created_at": "2026-11-22T14:31:00.000000Z", "due_at": "2026-11-22T14:36:00.000000Z", "finished_at": null,
             "outcome": "500", "replay_id": null,
@@ -330,6 +287,6 @@ mod tests {
         .expect("a delivery");
         let expected = "delivery     #9 to billing: pending, next try at 2026-11-22T14:36:00Z (500), 1 tries\n  \
                         try 1      2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
-        assert_eq!(delivery.text(), expected);
+        assert_eq!(delivery_text(&delivery), expected);
     }
 }

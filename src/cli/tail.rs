@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::following::{Following, Resume};
-use super::listen::{SILENCE_SECONDS, understood};
-use super::messages::Head;
+use super::listen::SILENCE_SECONDS;
+use super::messages;
 use super::output::{Failure, print_to_reader, say};
-use super::remote::{Address, with_query};
+use super::remote::{Address, understood, with_query};
 use super::send::block_on;
+use crate::api::types::listener::WatchingEvent;
 
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
-pub struct Tail {
+pub struct TailArguments {
     /// Only these events, such as 'github.*'; can be given several times.
     #[arg(long, value_name = "PATTERN")]
     events: Vec<String>,
@@ -34,13 +33,8 @@ pub struct Tail {
     dead_after: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Watching {
-    from: i64,
-}
-
 /// Runs until the output is closed.
-pub fn run(arguments: &Tail) -> Result<String, Failure> {
+pub fn run(arguments: &TailArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let from = arguments.from.map(|id| id.to_string());
     let events = (!arguments.events.is_empty()).then(|| arguments.events.join(" "));
@@ -52,9 +46,9 @@ pub fn run(arguments: &Tail) -> Result<String, Failure> {
             let event = stream.next().await?;
             let text = match event.kind.as_str() {
                 "message" if arguments.json => format!("{}\n", event.data),
-                "message" => Head::read(&event.data)?.line(),
+                "message" => messages::line(&understood(&event.data)?),
                 "watching" => {
-                    let Watching { from } = understood(&event.data)?;
+                    let WatchingEvent { from } = understood(&event.data)?;
                     stream.begin_at(from);
                     say(&format!("watching {}", remote.base()));
                     continue;

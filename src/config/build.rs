@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::error::{Problems, ValueError};
 use super::noun::Noun;
 use super::parse::{base_url, duration, http_url, token};
 use super::settings::{Config, known_events};
 use super::source::SourceConfig;
 use super::targets::TargetConfig;
-use super::types::Problems;
 use super::values::{OwnValues, Values};
 use super::{advice, names, parse, recipes, sources, table, targets};
 
@@ -47,10 +47,10 @@ impl Config {
                 (Ok(name), Ok(value)) => {
                     readable.insert(name, value);
                 }
-                _ => problems.push(format!(
-                    "{}: is not UTF-8 text; write name and value as text",
-                    names::escaped(&shown)
-                )),
+                _ => {
+                    let error = ValueError::new("is not UTF-8 text").hint("write name and value as text");
+                    problems.push(error.of(names::escaped(&shown)));
+                }
             }
         }
         let mut values = Self::build_from(&readable);
@@ -65,7 +65,7 @@ impl Config {
         let mut values = Values::read(vars, added.is_err());
         match added {
             Ok(advice) => values.advice = advice,
-            Err(problem) => values.problems.push(problem),
+            Err(error) => values.problems.push(error),
         }
         values
     }
@@ -141,13 +141,16 @@ impl Config {
         if self.max_body_bytes > self.body_budget_bytes {
             values.problem(
                 "CREEL_MAX_BODY",
-                "is larger than CREEL_BODY_BUDGET, so that such a body could never be received; lower it or raise the budget",
+                ValueError::new(
+                    "is larger than CREEL_BODY_BUDGET, so that such a body could never be received",
+                )
+                .hint("lower it or raise the budget"),
             );
         }
         if self.admin_listen == Some(self.listen) && self.listen.port() != 0 {
             values.problem(
                 "CREEL_ADMIN_LISTEN",
-                "is the same as CREEL_LISTEN; choose another port or remove it",
+                ValueError::new("is the same as CREEL_LISTEN").hint("choose another port or remove it"),
             );
         }
         let (admin, read, listener) = (&self.admin_token, &self.read_token, &self.listener_token);
@@ -157,12 +160,10 @@ impl Config {
             ("CREEL_LISTENER_TOKEN", listener, "CREEL_READ_TOKEN", read),
         ] {
             if token.is_some() && token == other {
-                values.problem(
-                    name,
-                    &format!(
-                        "has the same value as {other_name}, but each token grants different access; use another value (`creel secret`)"
-                    ),
-                );
+                let error = ValueError::new(format!(
+                    "has the same value as {other_name}, but each token grants different access"
+                ));
+                values.problem(name, error.hint("use another value (`creel secret`)"));
             }
         }
     }
@@ -171,13 +172,9 @@ impl Config {
     fn check_urls(&self, values: &mut Values) {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {
-                values.problem(
-                    &format!("{}URL", names::prefix(Noun::Source, &source.name)),
-                    &format!(
-                        "is missing: {} signs the URL; set it to the URL as registered there, or set CREEL_PUBLIC_URL",
-                        source.provider
-                    ),
-                );
+                let error = ValueError::new(format!("is missing: {} signs the URL", source.provider))
+                    .hint("set it to the URL as registered there, or set CREEL_PUBLIC_URL");
+                values.problem(&format!("{}URL", names::prefix(Noun::Source, &source.name)), error);
             }
         }
     }

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::error::{ConfigError, ValueError};
 use super::values::{OwnValues, RawValue, parse_value};
-use crate::providers::{Asker, ConfirmSettings, Secret, Verifier};
+use crate::providers::{Asker, ConfirmSettings, Secret, SyntaxError, Verifier};
 
 /// Limit on messages that await confirmation if nothing else verifies the sender: any client can
 /// send them.
@@ -36,7 +37,7 @@ pub fn build(
     values: &OwnValues,
     verifier: &Verifier,
     proof: ProofKind,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<ConfigError>,
 ) -> Option<Confirm> {
     let before = problems.len();
     let asker = match values.get("CONFIRM_URL") {
@@ -47,7 +48,8 @@ pub fn build(
         }
     };
     let expect = values.get("CONFIRM_EXPECT").filter(|_| asker.is_some());
-    let expect = expect.and_then(|value| parse_value(value, Asker::expectation, problems));
+    let expectation = |text: &str| Asker::expectation(text).map_err(invalid);
+    let expect = expect.and_then(|value| parse_value(value, expectation, problems));
     let asker = asker.filter(|_| problems.len() == before)?;
     let asker = match expect {
         Some(expect) => Arc::new(asker.expecting(expect)),
@@ -74,38 +76,45 @@ fn own(
     url: &RawValue,
     values: &OwnValues,
     verifier: &Verifier,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<ConfigError>,
 ) -> Option<Arc<Asker>> {
     let token = match values.get("CONFIRM_TOKEN") {
         Some(value) => Some(parse_value(value, token, problems)?),
         None => None,
     };
-    let own =
-        |text: &str| Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe());
+    let own = |text: &str| {
+        Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe()).map_err(invalid)
+    };
     parse_value(url, own, problems).map(Arc::new)
 }
 
 /// Rejects variables that have no effect without a URL.
-fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<String>) {
+fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
     let asks = verifier.asker().is_some();
     let name = verifier.recipe().name();
     for (key, is_taken) in [("CONFIRM_EXPECT", asks), ("CONFIRM_TOKEN", false)] {
         let Some(value) = values.get(key).filter(|_| !is_taken) else { continue };
         let instead = match asks {
-            true => format!("; the API of {name} is opened by the keys that `creel providers {name}` lists"),
-            false => "; set the URL that is to be asked, like https://api.example.com/payments/{query:id}"
-                .to_owned(),
+            true => format!("the API of {name} is opened by the keys that `creel providers {name}` lists"),
+            false => {
+                "set the URL that is to be asked, like https://api.example.com/payments/{query:id}".to_owned()
+            }
         };
-        problems.push(format!("{}: does nothing without _CONFIRM_URL{instead}", value.variable));
+        let error = ValueError::new("does nothing without _CONFIRM_URL").hint(instead);
+        problems.push(error.of(&value.variable));
     }
 }
 
+fn invalid(error: SyntaxError) -> ValueError {
+    ValueError::new(error.to_string()).caused_by(error)
+}
+
 /// The error does not repeat the value, because it is a secret.
-fn token(text: &str) -> Result<Secret, String> {
+fn token(text: &str) -> Result<Secret, ValueError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
     }
-    Err("holds white space or other characters that do not fit into a header; write the token alone, without `Bearer`"
-        .to_owned())
+    Err(ValueError::new("holds white space or other characters that do not fit into a header")
+        .hint("write the token alone, without `Bearer`"))
 }

@@ -3,11 +3,12 @@
 //! their names. Such a socket stays open while the service restarts, and queues connections.
 
 use std::net::TcpListener;
+use std::num::ParseIntError;
 
 use listenfd::ListenFd;
 use socket2::SockRef;
 
-use super::types::Problems;
+use super::error::{ConfigError, Problems, ValueError};
 
 const PID: &str = "LISTEN_PID";
 const COUNT: &str = "LISTEN_FDS";
@@ -79,9 +80,7 @@ impl InheritedSockets {
         }
         let mut descriptors = ListenFd::from_env();
         for (index, role) in roles.into_iter().enumerate() {
-            let socket = listener(&mut descriptors, index).map_err(|problem| {
-                one(format!("{COUNT}: socket {} of those that systemd passes {problem}", index + 1))
-            })?;
+            let socket = listener(&mut descriptors, index).map_err(|error| one(error.of(COUNT)))?;
             match role {
                 SocketRole::Webhooks => sockets.webhooks = Some(socket),
                 SocketRole::Admin => sockets.admin = Some(socket),
@@ -92,52 +91,61 @@ impl InheritedSockets {
 }
 
 /// The crate marks it as close-on-exec, so that commands of targets do not inherit it.
-fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, String> {
-    let taken = descriptors.take_tcp_listener(index);
-    let socket = taken
-        .map_err(|error| {
-            format!("is not a TCP socket ({error}); use ListenStream=ADDRESS:PORT in the socket's unit")
-        })?
-        .ok_or("is not there")?;
+fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, ValueError> {
+    let wrong = |problem: &str| {
+        ValueError::new(format!("socket {} of those that systemd passes {problem}", index + 1))
+    };
+    let taken = descriptors.take_tcp_listener(index).map_err(|error| {
+        wrong(&format!("is not a TCP socket ({error})"))
+            .hint("use ListenStream=ADDRESS:PORT in the socket's unit")
+            .caused_by(error)
+    })?;
+    let socket = taken.ok_or_else(|| wrong("is not there"))?;
     match SockRef::from(&socket).is_listener() {
         Ok(true) => Ok(socket),
-        Ok(false) => Err("is not listening; use Accept=no in the socket's unit".to_owned()),
-        Err(error) => Err(format!("cannot be examined: {error}")),
+        Ok(false) => Err(wrong("is not listening").hint("use Accept=no in the socket's unit")),
+        Err(error) => Err(wrong(&format!("cannot be examined: {error}")).caused_by(error)),
     }
 }
 
 impl Variables {
-    fn passed(&self, own_pid: u32) -> Result<SocketHandover, String> {
+    fn passed(&self, own_pid: u32) -> Result<SocketHandover, ConfigError> {
         let Some(count) = &self.count else { return Ok(SocketHandover::Sockets(Vec::new())) };
-        let count: usize = count.parse().map_err(|_| {
-            format!("{COUNT}: `{count}` is not a number of sockets; only a service manager sets it")
+        let count: usize = count.parse().map_err(|error: ParseIntError| {
+            ValueError::new(format!("`{count}` is not a number of sockets"))
+                .hint("only a service manager sets it")
+                .caused_by(error)
+                .of(COUNT)
         })?;
         let pid = self.pid.as_deref().unwrap_or_default();
         if pid.is_empty() {
-            return Err(format!(
-                "{PID}: is not set, but {COUNT} is; a service manager sets both (try systemd-socket-activate)"
-            ));
+            return Err(ValueError::new(format!("is not set, but {COUNT} is"))
+                .hint("a service manager sets both (try systemd-socket-activate)")
+                .of(PID));
         }
-        let pid: u32 = pid.parse().map_err(|_| format!("{PID}: `{pid}` is not a process id"))?;
+        let pid: u32 = pid.parse().map_err(|error: ParseIntError| {
+            ValueError::new(format!("`{pid}` is not a process id")).caused_by(error).of(PID)
+        })?;
         if pid != own_pid {
             return Ok(SocketHandover::ForProcess(pid));
         }
         if count > MAX_SOCKETS {
-            return Err(format!(
-                "{COUNT}: {count} sockets were passed, but creel takes at most {MAX_SOCKETS}: for webhooks, and for API and \
-                 metrics"
-            ));
+            return Err(ValueError::new(format!(
+                "{count} sockets were passed, but creel takes at most {MAX_SOCKETS}: for webhooks, and for API and metrics"
+            ))
+            .of(COUNT));
         }
         self.roles(count).map(SocketHandover::Sockets)
     }
 
     /// Assigns the roles by name, or by order for other names: without `FileDescriptorName=`,
     /// systemd sets the unit's name.
-    fn roles(&self, count: usize) -> Result<Vec<SocketRole>, String> {
+    fn roles(&self, count: usize) -> Result<Vec<SocketRole>, ConfigError> {
         let names = self.names.as_deref().unwrap_or_default();
         let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };
         if names.len() != count {
-            return Err(format!("{NAMES}: has {} names for {count} sockets ({COUNT})", names.len()));
+            let problem = format!("has {} names for {count} sockets ({COUNT})", names.len());
+            return Err(ValueError::new(problem).of(NAMES));
         }
         let by_name = |name: &str| match name {
             WEBHOOKS_NAME => Some(SocketRole::Webhooks),
@@ -151,10 +159,9 @@ impl Variables {
         let roles: Option<Vec<SocketRole>> = named.iter().map(|role| role.or_else(|| free.next())).collect();
         match roles {
             Some(roles) if roles.first() != roles.get(1) || count < MAX_SOCKETS => Ok(roles),
-            _ => Err(format!(
-                "{NAMES}: both sockets have the same name; call one {WEBHOOKS_NAME}, the other {ADMIN_NAME} \
-                 (FileDescriptorName=)"
-            )),
+            _ => Err(ValueError::new("both sockets have the same name")
+                .hint(format!("call one {WEBHOOKS_NAME}, the other {ADMIN_NAME} (FileDescriptorName=)"))
+                .of(NAMES)),
         }
     }
 }
@@ -165,7 +172,11 @@ mod tests {
 
     const OWN_PID: u32 = 4_711;
 
-    fn passed(pid: Option<&str>, count: Option<&str>, names: Option<&str>) -> Result<SocketHandover, String> {
+    fn passed(
+        pid: Option<&str>,
+        count: Option<&str>,
+        names: Option<&str>,
+    ) -> Result<SocketHandover, ConfigError> {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Variables { pid: owned(pid), count: owned(count), names: owned(names) }.passed(OWN_PID)
     }
@@ -188,16 +199,19 @@ mod tests {
         ];
         for (names, count, roles) in rows {
             let found = passed(Some("4711"), Some(count), names);
-            assert_eq!(found, Ok(SocketHandover::Sockets(roles.to_vec())), "{names:?} {count}");
+            assert_eq!(found.unwrap(), SocketHandover::Sockets(roles.to_vec()), "{names:?} {count}");
         }
-        assert_eq!(passed(None, None, None), Ok(SocketHandover::Sockets(Vec::new())));
-        assert_eq!(passed(Some("4711"), None, Some("webhooks")), Ok(SocketHandover::Sockets(Vec::new())));
+        assert_eq!(passed(None, None, None).unwrap(), SocketHandover::Sockets(Vec::new()));
+        assert_eq!(
+            passed(Some("4711"), None, Some("webhooks")).unwrap(),
+            SocketHandover::Sockets(Vec::new())
+        );
     }
 
     #[test]
     fn sockets_of_another_process_are_ignored() {
-        assert_eq!(passed(Some("1"), Some("1"), None), Ok(SocketHandover::ForProcess(1)));
-        assert_eq!(passed(Some("1"), Some("7"), None), Ok(SocketHandover::ForProcess(1)));
+        assert_eq!(passed(Some("1"), Some("1"), None).unwrap(), SocketHandover::ForProcess(1));
+        assert_eq!(passed(Some("1"), Some("7"), None).unwrap(), SocketHandover::ForProcess(1));
     }
 
     #[test]
@@ -217,8 +231,8 @@ mod tests {
             (own, Some("2"), Some("webhooks:webhooks"), NAMES),
         ];
         for (pid, count, names, named) in rows {
-            let problem = passed(pid, count, names).unwrap_err();
-            assert!(problem.starts_with(&format!("{named}: ")), "{problem}");
+            let error = passed(pid, count, names).unwrap_err();
+            assert_eq!(error.variable, named, "{error}");
         }
     }
 }

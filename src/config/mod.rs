@@ -9,6 +9,7 @@ mod command_environment;
 mod confirm;
 #[cfg(test)]
 mod documents;
+mod error;
 mod inherited_sockets;
 mod names;
 mod noun;
@@ -28,10 +29,11 @@ mod tests;
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
+pub use error::{ConfigError, Problems, ValueError};
 pub use inherited_sockets::InheritedSockets;
 pub use parse::{base_url, duration, http_url, shown, token};
 pub use settings::Config;
 pub use source::SourceConfig;
 pub use targets::{Destination, TargetConfig, rules as target_rules};
 pub use tokens::TokenSettings;
-pub use types::{Allow, INBOX, LogFormat, Problems, Rate, Retention};
+pub use types::{Allow, INBOX, LogFormat, Rate, Retention};

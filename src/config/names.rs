@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
+use super::error::ValueError;
 use super::noun::Noun;
 use super::parse::shown;
 use super::table::{self, FILE_SUFFIX, PREFIX};
@@ -44,7 +45,7 @@ pub struct NameReading {
 pub fn read<'a>(
     base: &str,
     provider_of: impl Fn(&str) -> Option<&'a str>,
-) -> Option<Result<Meaning, String>> {
+) -> Option<Result<Meaning, ValueError>> {
     if !base.starts_with(PREFIX) {
         return None;
     }
@@ -190,29 +191,25 @@ fn name_from(written: &str) -> String {
 }
 
 /// `written` is the part of the variable's name, such as `MY_SHOP`.
-fn check_name(noun: Noun, written: &str) -> Result<(), String> {
+fn check_name(noun: Noun, written: &str) -> Result<(), ValueError> {
     let word = noun.word();
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if !written.bytes().all(allowed) || written.starts_with('_') || written.ends_with('_') {
-        return Err(format!(
-            "holds no good name for a {word}; write it with A-Z, 0-9 and _ between, like {}",
-            noun.example()
-        ));
+        return Err(ValueError::new(format!("holds no good name for a {word}"))
+            .hint(format!("write it with A-Z, 0-9 and _ between, like {}", noun.example())));
     }
     if written.len() > MAX_NAME_CHARACTERS {
-        return Err(format!(
-            "names a {word} with more than {MAX_NAME_CHARACTERS} characters; choose a shorter name"
-        ));
+        let problem = format!("names a {word} with more than {MAX_NAME_CHARACTERS} characters");
+        return Err(ValueError::new(problem).hint("choose a shorter name"));
     }
     if noun == Noun::Source && name_from(written) == EMITTED {
-        return Err(format!(
-            "names a source {EMITTED}, as which the events of your own app are kept; choose another name"
-        ));
+        let problem = format!("names a source {EMITTED}, as which the events of your own app are kept");
+        return Err(ValueError::new(problem).hint("choose another name"));
     }
     Ok(())
 }
 
-fn unknown_global(base: &str) -> String {
+fn unknown_global(base: &str) -> ValueError {
     let rest = base.strip_prefix(PREFIX).unwrap_or(base);
     let meant = rest.split_once('_').and_then(|(first, others)| {
         let is_near =
@@ -226,12 +223,12 @@ fn unknown_global(base: &str) -> String {
     let known = table::globals().map(|variable| (likeness(variable.name), variable.name));
     let known = known.filter(|(likeness, _)| *likeness >= MIN_LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
     match meant.or_else(|| known.map(|(_, name)| name.to_owned())) {
-        Some(nearest) => format!("is unknown; the nearest known name is {nearest}"),
-        None => "is unknown, and no known name is similar; see docs/configuration.md".to_owned(),
+        Some(nearest) => ValueError::new("is unknown").hint(format!("the nearest known name is {nearest}")),
+        None => ValueError::new("is unknown, and no known name is similar").hint("see docs/configuration.md"),
     }
 }
 
-fn unknown_key(noun: Noun, rest: &str) -> String {
+fn unknown_key(noun: Noun, rest: &str) -> ValueError {
     let likeness = strsim::normalized_damerau_levenshtein;
     let known = known_keys(noun);
     let splits = rest.match_indices('_').filter(|(at, _)| *at > 0);
@@ -247,11 +244,10 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
         .filter(|(likeness, _)| *likeness >= MIN_LIKENESS)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let (prefix, word) = (noun.prefix(), noun.word());
-    match nearest {
-        Some((_, nearest)) => format!(
-            "ends in no known key; the nearest known name is {}",
-            escaped(&format!("{prefix}{nearest}"))
-        ),
+    let hint = match nearest {
+        Some((_, nearest)) => {
+            format!("the nearest known name is {}", escaped(&format!("{prefix}{nearest}")))
+        }
         None => {
             let keys: Vec<&str> = table::keys(noun).map(|(key, _)| key).collect();
             let more = match noun {
@@ -259,11 +255,12 @@ fn unknown_key(noun: Noun, rest: &str) -> String {
                 Noun::Target => "",
             };
             format!(
-                "ends in no known key; a {word}'s variable is {prefix}<NAME>_<KEY>, and the keys of every {word} are {}{more}",
+                "a {word}'s variable is {prefix}<NAME>_<KEY>, and the keys of every {word} are {}{more}",
                 keys.join(" ")
             )
         }
-    }
+    };
+    ValueError::new("ends in no known key").hint(hint)
 }
 
 /// Escapes an untrusted name for a message.

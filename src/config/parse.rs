@@ -1,12 +1,13 @@
 //! Parses single values. Pure; an error describes the problem and a valid value, and the caller
 //! adds the variable's name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::error::ValueError;
 use super::types::{Allow, LogFormat, Rate, Retention};
 use crate::providers::Secret;
 
@@ -20,6 +21,8 @@ const MIN_PATH_CHARACTERS: usize = 16;
 const MAX_PATH_CHARACTERS: usize = 200;
 const MAX_EVENT_CHARACTERS: usize = 200;
 const MAX_RATE: u32 = 1_000_000;
+const METHODS_HINT: &str = "write some of GET, POST, PUT, PATCH and DELETE";
+const SECRET_HINT: &str = "`creel secret` makes a good one";
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Quotes a value for a message, on one line and truncated. Must not be used for secrets.
@@ -30,10 +33,11 @@ pub fn shown(text: &str) -> String {
 }
 
 /// `90s`, `15m`, `2h`, `7d`; never zero.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let text = text.trim();
     let wrong = || {
-        format!("{} is no duration; write a whole number and a unit, like 90s, 15m, 2h or 7d", shown(text))
+        ValueError::new(format!("{} is no duration", shown(text)))
+            .hint("write a whole number and a unit, like 90s, 15m, 2h or 7d")
     };
     let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
     let unit_seconds = match unit {
@@ -48,41 +52,40 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|count| count.checked_mul(unit_seconds))
         .filter(|seconds| *seconds <= MAX_DURATION_SECONDS)
-        .ok_or_else(|| format!("{} is too long; the longest is 36500d", shown(text)))?;
+        .ok_or_else(|| too_long(text, "36500d"))?;
     if seconds == 0 {
-        return Err(format!("{} is zero; write at least 1s", shown(text)));
+        return Err(ValueError::new(format!("{} is zero", shown(text))).hint("write at least 1s"));
     }
     Ok(Duration::from_secs(seconds))
 }
 
 /// A duration of at most `limit`, which messages show as `limit_text`.
-pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<Duration, String> {
+pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<Duration, ValueError> {
     let value = duration(text)?;
     if value > limit {
-        return Err(format!("{} is too long; the longest is {limit_text}", shown(text.trim())));
+        return Err(too_long(text, limit_text));
     }
     Ok(value)
 }
 
+fn too_long(text: &str, limit: &str) -> ValueError {
+    ValueError::new(format!("{} is too long", shown(text.trim()))).hint(format!("the longest is {limit}"))
+}
+
 /// A duration, or `off` for no limit.
-pub fn retention(text: &str) -> Result<Retention, String> {
+pub fn retention(text: &str) -> Result<Retention, ValueError> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
     }
-    match duration(text) {
-        Ok(age) => Ok(Retention::For(age)),
-        Err(problem) => Err(format!("{problem}, or off to keep them for ever")),
-    }
+    duration(text).map(Retention::For).map_err(|error| error.or("off to keep them for ever"))
 }
 
 /// Bytes: `25MiB`, `64KiB`, `1GiB`, or a plain number; never zero.
-pub fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, ValueError> {
     let text = text.trim();
     let wrong = || {
-        format!(
-            "{} is no size; write a whole number and a unit, like 64KiB, 25MiB or 1GiB, or plain bytes",
-            shown(text)
-        )
+        ValueError::new(format!("{} is no size", shown(text)))
+            .hint("write a whole number and a unit, like 64KiB, 25MiB or 1GiB, or plain bytes")
     };
     let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
     let unit_bytes: u64 = match unit {
@@ -98,21 +101,23 @@ pub fn size(text: &str) -> Result<u64, String> {
         .ok()
         .and_then(|count| count.checked_mul(unit_bytes))
         .filter(|bytes| i64::try_from(*bytes).is_ok())
-        .ok_or_else(|| format!("{} is too large", shown(text)))?;
+        .ok_or_else(|| ValueError::new(format!("{} is too large", shown(text))))?;
     if bytes == 0 {
-        return Err(format!("{} is zero; write a size above it", shown(text)));
+        return Err(ValueError::new(format!("{} is zero", shown(text))).hint("write a size above it"));
     }
     Ok(bytes)
 }
 
 /// A size of at least `least` and at most `most` bytes.
-pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, String> {
+pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, ValueError> {
     let bytes = size(text)?;
     if bytes < least {
-        return Err(format!("{} is too small; the smallest is {least} bytes", shown(text.trim())));
+        return Err(ValueError::new(format!("{} is too small", shown(text.trim())))
+            .hint(format!("the smallest is {least} bytes")));
     }
     if bytes > most {
-        return Err(format!("{} is too large; the largest is {most} bytes", shown(text.trim())));
+        return Err(ValueError::new(format!("{} is too large", shown(text.trim())))
+            .hint(format!("the largest is {most} bytes")));
     }
     Ok(bytes)
 }
@@ -124,10 +129,11 @@ fn number_and_unit(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `50/s`, `100/m`, `1000/h`.
-pub fn rate(text: &str) -> Result<Rate, String> {
+pub fn rate(text: &str) -> Result<Rate, ValueError> {
     let text = text.trim();
     let wrong = || {
-        format!("{} is no rate; write a count and a unit of time, like 50/s, 100/m or 1000/h", shown(text))
+        ValueError::new(format!("{} is no rate", shown(text)))
+            .hint("write a count and a unit of time, like 50/s, 100/m or 1000/h")
     };
     let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
     let per = match unit {
@@ -140,89 +146,98 @@ pub fn rate(text: &str) -> Result<Rate, String> {
         return Err(wrong());
     }
     match count.parse::<u32>() {
-        Ok(0) => Err(format!("{} lets nothing through; write at least 1", shown(text))),
+        Ok(0) => {
+            Err(ValueError::new(format!("{} lets nothing through", shown(text))).hint("write at least 1"))
+        }
         Ok(count) if count <= MAX_RATE => Ok(Rate { count, per }),
-        _ => Err(format!("{} is too large; the largest count is {MAX_RATE}", shown(text))),
+        _ => Err(ValueError::new(format!("{} is too large", shown(text)))
+            .hint(format!("the largest count is {MAX_RATE}"))),
     }
 }
 
-pub fn on_off(text: &str) -> Result<bool, String> {
+pub fn on_off(text: &str) -> Result<bool, ValueError> {
     match text.trim() {
         "on" => Ok(true),
         "off" => Ok(false),
-        other => Err(format!("{} is neither on nor off; write one of them", shown(other))),
+        other => {
+            Err(ValueError::new(format!("{} is neither on nor off", shown(other))).hint("write one of them"))
+        }
     }
 }
 
-pub fn yes_no(text: &str) -> Result<bool, String> {
+pub fn yes_no(text: &str) -> Result<bool, ValueError> {
     match text.trim() {
         "yes" => Ok(true),
         "no" => Ok(false),
-        other => Err(format!("{} is neither yes nor no; write one of them", shown(other))),
+        other => {
+            Err(ValueError::new(format!("{} is neither yes nor no", shown(other))).hint("write one of them"))
+        }
     }
 }
 
-pub fn log_format(text: &str) -> Result<LogFormat, String> {
+pub fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     match text.trim() {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        other => Err(format!("{} is no log format; write text or json", shown(other))),
+        other => {
+            Err(ValueError::new(format!("{} is no log format", shown(other))).hint("write text or json"))
+        }
     }
 }
 
 /// An `env_logger` filter. A single word that is not a level is rejected, because `env_logger`
 /// would read it as a module name and silence everything else.
-pub fn log_filter(text: &str) -> Result<String, String> {
+pub fn log_filter(text: &str) -> Result<String, ValueError> {
     let text = text.trim();
     for directive in text.split(',') {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
         if !LOG_LEVELS.contains(&level.trim().to_ascii_lowercase().as_str()) {
-            return Err(format!(
-                "{} is no level; write off, error, warn, info, debug or trace, or module=level, with commas between",
-                shown(level.trim())
-            ));
+            return Err(ValueError::new(format!("{} is no level", shown(level.trim())))
+                .hint("write off, error, warn, info, debug or trace, or module=level, with commas between"));
         }
     }
     Ok(text.to_owned())
 }
 
-pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| {
-        format!(
-            "{} is no address with a port; write it like 127.0.0.1:8080 or [::1]:8080 (a number, not a host name)",
-            shown(text.trim())
-        )
+pub fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
+    text.trim().parse().map_err(|error: AddrParseError| {
+        ValueError::new(format!("{} is no address with a port", shown(text.trim())))
+            .hint("write it like 127.0.0.1:8080 or [::1]:8080 (a number, not a host name)")
+            .caused_by(error)
     })
 }
 
-pub fn database(text: &str) -> Result<PathBuf, String> {
+pub fn database(text: &str) -> Result<PathBuf, ValueError> {
     let text = text.trim();
     if text.ends_with('/') || text.starts_with("file:") || text.starts_with(':') {
-        return Err(format!("{} is no path of a file; write it like data/creel.db", shown(text)));
+        return Err(ValueError::new(format!("{} is no path of a file", shown(text)))
+            .hint("write it like data/creel.db"));
     }
     Ok(PathBuf::from(text))
 }
 
 /// An absolute http(s) URL without its trailing slash. The error does not repeat the value, which
 /// may contain a password.
-pub fn base_url(text: &str) -> Result<String, String> {
+pub fn base_url(text: &str) -> Result<String, ValueError> {
     let parsed = web_url(text)?;
     if parsed.query().is_some() {
-        return Err("has a query; leave off the ? and what follows".to_owned());
+        return Err(ValueError::new("has a query").hint("leave off the ? and what follows"));
     }
     Ok(text.trim().trim_end_matches('/').to_owned())
 }
 
 /// An absolute http(s) URL.
-pub fn http_url(text: &str) -> Result<String, String> {
+pub fn http_url(text: &str) -> Result<String, ValueError> {
     web_url(text)?;
     Ok(text.trim().to_owned())
 }
 
-fn web_url(text: &str) -> Result<url::Url, String> {
-    let wrong = || "is no absolute http or https URL; write it like https://hooks.example.com".to_owned();
+fn web_url(text: &str) -> Result<url::Url, ValueError> {
+    let wrong = || {
+        ValueError::new("is no absolute http or https URL").hint("write it like https://hooks.example.com")
+    };
     let text = text.trim();
-    let parsed = url::Url::parse(text).map_err(|_| wrong())?;
+    let parsed = url::Url::parse(text).map_err(|error| wrong().caused_by(error))?;
     // The parser corrects `https:/host` and white space in the middle, but the provider receives
     // the text as typed.
     let slashes = text.get(parsed.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
@@ -231,38 +246,38 @@ fn web_url(text: &str) -> Result<url::Url, String> {
         return Err(wrong());
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("holds a user name or password; leave it off".to_owned());
+        return Err(ValueError::new("holds a user name or password").hint("leave it off"));
     }
     if parsed.fragment().is_some() {
-        return Err("has a fragment; leave off the # and what follows".to_owned());
+        return Err(ValueError::new("has a fragment").hint("leave off the # and what follows"));
     }
     Ok(parsed)
 }
 
 /// CIDRs or single addresses. `0.0.0.0/0` and `::/0` are rejected, because they allow every
 /// address.
-pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+pub fn networks(text: &str) -> Result<Vec<IpNet>, ValueError> {
     let nets = text.split_whitespace().map(network).collect::<Result<Vec<_>, _>>()?;
     if nets.is_empty() {
-        return Err("is an empty list; write CIDRs or addresses, like 192.0.2.0/24".to_owned());
+        return Err(ValueError::new("is an empty list").hint("write CIDRs or addresses, like 192.0.2.0/24"));
     }
     Ok(nets)
 }
 
-fn network(word: &str) -> Result<IpNet, String> {
+fn network(word: &str) -> Result<IpNet, ValueError> {
     let parsed = word
         .parse::<IpNet>()
         .map(|net| unmapped(net.trunc()))
         .or_else(|_| word.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
     match parsed {
         Ok(net) if net.prefix_len() == 0 => {
-            Err(format!("{} holds every address; name the ones that are meant", shown(word)))
+            Err(ValueError::new(format!("{} holds every address", shown(word)))
+                .hint("name the ones that are meant"))
         }
         Ok(net) => Ok(net),
-        Err(_) => Err(format!(
-            "{} is no CIDR or address; write it like 192.0.2.0/24 or 2001:db8::7, with white space between",
-            shown(word)
-        )),
+        Err(error) => Err(ValueError::new(format!("{} is no CIDR or address", shown(word)))
+            .hint("write it like 192.0.2.0/24 or 2001:db8::7, with white space between")
+            .caused_by(error)),
     }
 }
 
@@ -274,41 +289,37 @@ fn unmapped(net: IpNet) -> IpNet {
 }
 
 /// Same as `networks`, and the word `github` (which is not checked while the provider is unknown).
-pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, String> {
+pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, ValueError> {
     let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
     let github = !words.is_empty();
     if let Some(provider) = provider.filter(|provider| github && *provider != "github") {
-        return Err(format!(
-            "github stands for GitHub's addresses and is for the provider github; this source's is {provider}"
-        ));
+        return Err(ValueError::new("github stands for GitHub's addresses and is for the provider github")
+            .hint(format!("this source's is {provider}")));
     }
     let nets = if github && rest.is_empty() { Vec::new() } else { networks(&rest.join(" "))? };
     Ok(Allow { nets, github })
 }
 
 /// Upper case, without duplicates.
-pub fn methods(text: &str) -> Result<Vec<String>, String> {
+pub fn methods(text: &str) -> Result<Vec<String>, ValueError> {
     let mut methods: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let method = word.to_ascii_uppercase();
         if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-            return Err(format!(
-                "{} is not taken; write some of GET, POST, PUT, PATCH and DELETE",
-                shown(word)
-            ));
+            return Err(ValueError::new(format!("{} is not taken", shown(word))).hint(METHODS_HINT));
         }
         if !methods.contains(&method) {
             methods.push(method);
         }
     }
     if methods.is_empty() {
-        return Err("is an empty list; write some of GET, POST, PUT, PATCH and DELETE".to_owned());
+        return Err(ValueError::new("is an empty list").hint(METHODS_HINT));
     }
     Ok(methods)
 }
 
 /// Names of events that the app may emit, without duplicates.
-pub fn events(text: &str) -> Result<Vec<String>, String> {
+pub fn events(text: &str) -> Result<Vec<String>, ValueError> {
     let mut events: Vec<String> = Vec::new();
     for name in text.split_whitespace() {
         check_event(name)?;
@@ -320,61 +331,57 @@ pub fn events(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// The name of an event that the app may emit.
-fn check_event(name: &str) -> Result<(), String> {
+fn check_event(name: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
         true => Ok(()),
-        false => Err(format!(
-            "has {} for an event; a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long",
-            shown(name)
-        )),
+        false => Err(ValueError::new(format!("has {} for an event", shown(name))).hint(format!(
+            "a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long"
+        ))),
     }
 }
 
 /// A token that fits into a header field.
-pub fn token(text: &str) -> Result<Secret, String> {
+pub fn token(text: &str) -> Result<Secret, ValueError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(
-            "holds white space or other characters that do not fit into a header; `creel secret` makes a good one"
-                .to_owned(),
-        );
+        let problem = "holds white space or other characters that do not fit into a header";
+        return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     if text.len() < MIN_TOKEN_CHARACTERS {
-        return Err(format!(
-            "is shorter than {MIN_TOKEN_CHARACTERS} characters and could be guessed; `creel secret` makes a good one"
-        ));
+        let problem = format!("is shorter than {MIN_TOKEN_CHARACTERS} characters and could be guessed");
+        return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     Ok(Secret::new(text))
 }
 
-pub fn key(text: &str) -> Result<Secret, String> {
+pub fn key(text: &str) -> Result<Secret, ValueError> {
     if text.chars().count() < MIN_KEY_CHARACTERS {
-        return Err(format!(
-            "is shorter than {MIN_KEY_CHARACTERS} characters; `creel secret` makes a good one"
-        ));
+        let problem = format!("is shorter than {MIN_KEY_CHARACTERS} characters");
+        return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     Ok(Secret::new(text))
 }
 
 /// The random part of a source's URL.
-pub fn path(text: &str) -> Result<Secret, String> {
+pub fn path(text: &str) -> Result<Secret, ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text.bytes().all(allowed) {
-        return Err("may hold only A-Z, a-z, 0-9, _ and -, without slashes; `creel secret` makes a good one"
-            .to_owned());
+        let problem = "may hold only A-Z, a-z, 0-9, _ and -, without slashes";
+        return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     if !(MIN_PATH_CHARACTERS..=MAX_PATH_CHARACTERS).contains(&text.len()) {
-        return Err(format!(
-            "must have {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters, or it could be guessed; \
-             `creel secret` makes a good one"
-        ));
+        let problem = format!(
+            "must have {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters, or it could be guessed"
+        );
+        return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     Ok(Secret::new(text))
 }
 
 /// Only a 2xx acknowledges a message; senders retry after any other status.
-pub fn reply_status(text: &str) -> Result<u16, String> {
+pub fn reply_status(text: &str) -> Result<u16, ValueError> {
     text.trim().parse::<u16>().ok().filter(|status| (200..=299).contains(status)).ok_or_else(|| {
-        format!("{} is no status from 200 to 299; others make the sender send again", shown(text.trim()))
+        ValueError::new(format!("{} is no status from 200 to 299", shown(text.trim())))
+            .hint("others make the sender send again")
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::error::{ConfigError, ValueError};
 use super::values::read_file;
 use crate::providers;
 
@@ -11,14 +12,13 @@ pub const VARIABLE: &str = "CREEL_RECIPES";
 /// Adds the recipes of the configured file, and returns notes for the user.
 ///
 /// # Errors
-/// The problem, with the variable's name.
-pub fn add(vars: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
+/// The file cannot be read, or a recipe is invalid.
+pub fn add(vars: &BTreeMap<String, String>) -> Result<Vec<String>, ConfigError> {
     let Some(path) = vars.get(VARIABLE).filter(|path| !path.trim().is_empty()) else { return Ok(Vec::new()) };
-    let problem = |problem: String| format!("{VARIABLE}: {problem}");
-    let text = read_file(path).map_err(problem)?;
+    let text = read_file(path).map_err(|error| error.of(VARIABLE))?;
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let added = providers::add_file(&text, &name.unwrap_or_default());
-    let added = added.map_err(|error| problem(error.to_string()))?;
+    let added = added.map_err(|error| ValueError::new(error.to_string()).caused_by(error).of(VARIABLE))?;
     // A later version may include a recipe of the same name, which must not prevent the service
     // from starting.
     let replacing = added.iter().map(|recipe| recipe.name()).filter(|name| providers::is_builtin(name));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::advice;
 use super::confirm::{self, Confirm, ProofKind};
+use super::error::{ConfigError, ValueError};
 use super::names::{self, NameReading, recipe_keys};
 use super::noun::Noun;
 use super::parse::{self, shown};
@@ -75,7 +76,7 @@ fn provider(
     name: &str,
     values: &OwnValues,
     recipes_failed: bool,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<ConfigError>,
 ) -> Option<&'static Recipe> {
     let written = values.get("PROVIDER").map_or(name, |value| value.text.trim());
     // It may name a recipe that could not be read, which is already a problem.
@@ -92,19 +93,22 @@ fn provider(
             .iter()
             .map(|(key, value)| format!("{}{}", value.variable, other_reading(name, key)))
             .collect();
-        problems.push(format!(
-            "{prefix}PROVIDER: is missing, and {name} is no provider's name; set it to the sender's ({}) (the source comes from {})",
+        let problem = format!("is missing, and {name} is no provider's name");
+        let error = ValueError::new(problem).hint(format!(
+            "set it to the sender's ({}) (the source comes from {})",
             providers::provider_advice(name),
             readings.join(", ")
         ));
+        problems.push(error.of(format!("{prefix}PROVIDER")));
     }
     recipe
 }
 
-fn provider_named(text: &str) -> Result<&'static Recipe, String> {
+fn provider_named(text: &str) -> Result<&'static Recipe, ValueError> {
     let text = text.trim();
-    providers::recipe(text)
-        .ok_or_else(|| format!("{} is no provider; {}", shown(text), providers::provider_advice(text)))
+    providers::recipe(text).ok_or_else(|| {
+        ValueError::new(format!("{} is no provider", shown(text))).hint(providers::provider_advice(text))
+    })
 }
 
 fn other_reading(name: &str, key: &str) -> String {
@@ -123,7 +127,7 @@ fn words_for_other_reading(readings: &[NameReading], key: &str) -> String {
 }
 
 impl ValueDraft<'_> {
-    fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<String>) {
+    fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<ConfigError>) {
         let own = recipe_keys(recipe);
         for (key, value) in self.values {
             let common = table::keys(Noun::Source).any(|(name, _)| name == key);
@@ -134,45 +138,49 @@ impl ValueDraft<'_> {
                 true => "only the keys that all sources share".to_owned(),
                 false => format!("{} and the keys that all sources share", list_keys(&own)),
             };
-            problems.push(format!(
-                "{}: is read as {key} of the source {}{}, but its provider {} takes no {key}; it takes {takes}",
-                value.variable,
+            let error = ValueError::new(format!(
+                "is read as {key} of the source {}{}, but its provider {} takes no {key}",
                 self.name,
                 other_reading(self.name, key),
                 recipe.name(),
             ));
+            problems.push(error.hint(format!("it takes {takes}")).of(&value.variable));
         }
     }
 
     /// The recipes of other providers describe how their senders verify a URL.
-    fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<String>) {
+    fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<ConfigError>) {
         let variable = self.variable("PROBE");
         if recipe.group() != ProviderGroup::Generic {
-            problems.push(format!(
-                "{variable}: is for generic providers, such as token, none, custom, standard-webhooks and cloudevents; remove it: the recipe of {} has its own rules for \
-                 requests that check the URL",
+            let error = ValueError::new(
+                "is for generic providers, such as token, none, custom, standard-webhooks and cloudevents",
+            );
+            let error = error.hint(format!(
+                "remove it: the recipe of {} has its own rules for requests that check the URL",
                 recipe.name()
             ));
+            problems.push(error.of(variable));
         } else if methods.iter().any(|method| method == "GET") {
-            problems.push(format!(
-                "{variable}: answers GET without storing it, but {}METHODS makes messages of GET; remove one of them",
+            let error = ValueError::new(format!(
+                "answers GET without storing it, but {}METHODS makes messages of GET",
                 self.prefix
             ));
+            problems.push(error.hint("remove one of them").of(variable));
         }
     }
 
     /// Returns the deduplication window. It cannot exceed the retention, because deleted messages
     /// are not compared.
-    fn dedupe(&self, retention: Retention, problems: &mut Vec<String>) -> Option<Duration> {
+    fn dedupe(&self, retention: Retention, problems: &mut Vec<ConfigError>) -> Option<Duration> {
         let window = self.parsed("DEDUPE", parse::duration, problems)?;
         match retention {
             Retention::For(age) if window > age => {
-                problems.push(format!(
-                    "{}: is longer than the retention of the source's messages ({} s); shorten it or lengthen {}RETENTION",
-                    self.variable("DEDUPE"),
-                    age.as_secs(),
-                    self.prefix
+                let error = ValueError::new(format!(
+                    "is longer than the retention of the source's messages ({} s)",
+                    age.as_secs()
                 ));
+                let error = error.hint(format!("shorten it or lengthen {}RETENTION", self.prefix));
+                problems.push(error.of(self.variable("DEDUPE")));
                 None
             }
             _ => Some(window),
@@ -183,7 +191,7 @@ impl ValueDraft<'_> {
         &self,
         recipe: &'static Recipe,
         mut settings: Settings,
-        problems: &mut Vec<String>,
+        problems: &mut Vec<ConfigError>,
     ) -> Option<Verifier> {
         settings.values = self.recipe_values(recipe);
         let errors = match Verifier::bind(recipe, &settings) {
@@ -194,8 +202,12 @@ impl ValueDraft<'_> {
             let key = self.key_of(recipe, &error);
             if !self.is_broken(&key) {
                 let hint = self.hint(recipe, &error.key, &key);
-                let hint = hint.map(|hint| format!("; it {hint}")).unwrap_or_default();
-                problems.push(format!("{}: {}{hint}", self.variable(&key), error.problem));
+                let error = ValueError::new(error.problem);
+                let error = match hint {
+                    Some(hint) => error.hint(format!("it {hint}")),
+                    None => error,
+                };
+                problems.push(error.of(self.variable(&key)));
             }
         }
         None
@@ -236,7 +248,7 @@ impl ValueDraft<'_> {
     }
 
     /// Returns the settings that all providers share.
-    fn common_settings(&self, problems: &mut Vec<String>) -> Settings {
+    fn common_settings(&self, problems: &mut Vec<ConfigError>) -> Settings {
         let tolerance =
             self.parsed("TOLERANCE", |text| parse::duration_up_to(text, MAX_TOLERANCE, "7d"), problems);
         let reply_status = self.parsed("REPLY_STATUS", parse::reply_status, problems);
@@ -249,7 +261,7 @@ impl ValueDraft<'_> {
     }
 
     /// Returns the recipe described by the source's own variables.
-    fn custom(&self, problems: &mut Vec<String>) -> Option<&'static Recipe> {
+    fn custom(&self, problems: &mut Vec<ConfigError>) -> Option<&'static Recipe> {
         let given = |field: &str| {
             let value = self.values.get(&providers::custom_variable(field))?;
             Some(value.text.clone())
@@ -258,21 +270,20 @@ impl ValueDraft<'_> {
         match providers::custom_recipe(self.name, given, variable) {
             Ok(recipe) => Some(recipe),
             Err(error) => {
-                let variable = variable(&error.field);
-                problems.push(format!("{variable}: {}", error.problem));
+                problems.push(ValueError::new(error.problem).of(variable(&error.field)));
                 None
             }
         }
     }
 
-    fn confirm(&self, verifier: &Verifier, problems: &mut Vec<String>) -> Option<Confirm> {
+    fn confirm(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) -> Option<Confirm> {
         let given = |key: &str| self.values.contains_key(key);
         let is_proven = verifier.proves_sender() || given("PATH") || given("ALLOW_IPS");
         let proof = if is_proven { ProofKind::AlsoOther } else { ProofKind::ConfirmationAlone };
         confirm::build(&self.prefix, self.values, verifier, proof, problems)
     }
 
-    fn refuse_unproven_sender(&self, verifier: &Verifier, problems: &mut Vec<String>) {
+    fn refuse_unproven_sender(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
         let given = |key: &str| self.values.contains_key(key);
         let learns = verifier.waits_for_secret();
         let confirms = verifier.asker().is_some() || given("CONFIRM_URL");
@@ -297,16 +308,16 @@ impl ValueDraft<'_> {
                 prefix = self.prefix
             )
         };
-        problems.push(format!(
-            "{prefix}PATH: is missing, and nothing else proves the sender of {name}: set it to a random path part \
+        let error = ValueError::new(format!(
+            "is missing, and nothing else proves the sender of {}: set it to a random path part \
              (`creel secret` makes one), {alternative}",
-            prefix = self.prefix,
-            name = self.name,
+            self.name
         ));
+        problems.push(error.of(format!("{}PATH", self.prefix)));
     }
 
     /// Reports public keys that are neither configured nor fetchable.
-    fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<String>) {
+    fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
         if !verifier.lacks_keys() {
             return;
         }
@@ -316,11 +327,10 @@ impl ValueDraft<'_> {
             .iter()
             .map(|key| format!("{}{}", self.prefix, key.name.to_ascii_uppercase()))
             .collect();
-        problems.push(format!(
-            "{}: the provider's public keys are missing and cannot be fetched with these settings; give them: {}",
-            self.name,
-            takes.join(" ")
-        ));
+        let error = ValueError::new(
+            "the provider's public keys are missing and cannot be fetched with these settings",
+        );
+        problems.push(error.hint(format!("give them: {}", takes.join(" "))).of(self.name));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::types::Problems;
+use super::error::Problems;
 use super::values::Values;
 use super::{parse, table};
 use crate::providers::Secret;

@@ -1,6 +1,5 @@
 //! Small values that several parts of the configuration share.
 
-use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -35,18 +34,3 @@ pub struct Rate {
     pub count: u32,
     pub per: Duration,
 }
-
-/// Every problem found, each with its variable's name.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<String>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        let plural = if count == 1 { "" } else { "s" };
-        write!(f, "{count} problem{plural} in the configuration:")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-    }
-}
-
-impl std::error::Error for Problems {}

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use super::error::{ConfigError, ValueError};
 use super::names::{self, Meaning, escaped};
 use super::noun::Noun;
 use super::parse::shown;
@@ -31,7 +32,7 @@ pub struct Values {
     globals: BTreeMap<&'static str, RawValue>,
     pub sources: BTreeMap<String, OwnValues>,
     pub targets: BTreeMap<String, OwnValues>,
-    pub problems: Vec<String>,
+    pub problems: Vec<ConfigError>,
     /// The user's own recipes could not be read.
     pub recipes_failed: bool,
     /// Advice on the user's own recipes.
@@ -48,9 +49,7 @@ impl Values {
             match names::read(base, |name| provider_of(vars, name)) {
                 None => {}
                 Some(Err(_)) if recipes_failed && base.starts_with(Noun::Source.prefix()) => {}
-                Some(Err(problem)) => {
-                    values.problems.push(format!("{}: {problem}", escaped(name)));
-                }
+                Some(Err(error)) => values.problems.push(error.of(escaped(name))),
                 Some(Ok(meaning)) => {
                     values.add(
                         meaning,
@@ -67,7 +66,7 @@ impl Values {
     fn add(&mut self, meaning: Meaning, name: &str, text: &str, given: ValueForm) {
         if given.twice {
             let base = names::without_file(name).0;
-            self.problems.push(format!("{name}: is set, and so is {base}; keep one of them"));
+            self.problem(name, ValueError::new(format!("is set, and so is {base}")).hint("keep one of them"));
             return;
         }
         let may_be_empty = match &meaning {
@@ -76,15 +75,15 @@ impl Values {
         };
         let text = if given.is_file { read_file(text) } else { Ok(text.to_owned()) };
         let text = text.and_then(|text| match text.trim().is_empty() && !may_be_empty {
-            true => Err("is empty; give it a value or remove it".to_owned()),
+            true => Err(ValueError::new("is empty").hint("give it a value or remove it")),
             false => Ok(text),
         });
         let value = RawValue {
             variable: name.to_owned(),
             // The problem is already recorded; an empty text keeps the source known, so that it is
             // not also reported as missing.
-            text: text.unwrap_or_else(|problem| {
-                self.problems.push(format!("{name}: {problem}"));
+            text: text.unwrap_or_else(|error| {
+                self.problem(name, error);
                 String::new()
             }),
         };
@@ -103,13 +102,13 @@ impl Values {
     }
 
     /// Parses a value that has a default in the table.
-    pub fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+    pub fn required<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, ValueError>) -> T {
         let set = self.optional(name, &parse);
         set.unwrap_or_else(|| parse_default(name, parse))
     }
 
     /// Parses an optional value; also returns `None` after a problem, which is added to the list.
-    pub fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub fn optional<T>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, ValueError>) -> Option<T> {
         let value = self.globals.get(table::variable(name).name)?;
         parse_value(value, parse, &mut self.problems)
     }
@@ -119,8 +118,8 @@ impl Values {
         self.globals.iter().map(|(name, value)| (*name, value))
     }
 
-    pub fn problem(&mut self, variable: &str, problem: &str) {
-        self.problems.push(format!("{variable}: {problem}"));
+    pub fn problem(&mut self, variable: &str, error: ValueError) {
+        self.problems.push(error.of(variable));
     }
 }
 
@@ -154,8 +153,8 @@ impl<'a> ValueDraft<'a> {
     pub fn parsed<T>(
         &self,
         key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-        problems: &mut Vec<String>,
+        parse: impl Fn(&str) -> Result<T, ValueError>,
+        problems: &mut Vec<ConfigError>,
     ) -> Option<T> {
         parse_value(self.values.get(key)?, parse, problems)
     }
@@ -167,7 +166,7 @@ impl<'a> ValueDraft<'a> {
 }
 
 /// Parses the default from the table.
-pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -> T {
+pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, ValueError>) -> T {
     match table::variable(name).absent {
         AbsentValue::Default(text) => parse(text).expect("the table's defaults are good values"),
         AbsentValue::Means(_) => unreachable!("{name} has no default to parse"),
@@ -178,42 +177,46 @@ pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, String>) -
 /// already recorded.
 pub fn parse_value<T>(
     value: &RawValue,
-    parse: impl Fn(&str) -> Result<T, String>,
-    problems: &mut Vec<String>,
+    parse: impl Fn(&str) -> Result<T, ValueError>,
+    problems: &mut Vec<ConfigError>,
 ) -> Option<T> {
     if value.text.is_empty() {
         return None;
     }
     match parse(&value.text) {
         Ok(parsed) => Some(parsed),
-        Err(problem) => {
-            problems.push(format!("{}: {problem}", value.variable));
+        Err(error) => {
+            problems.push(error.of(&value.variable));
             None
         }
     }
 }
 
 /// Returns the content without its trailing newline.
-pub fn read_file(path: &str) -> Result<String, String> {
+pub fn read_file(path: &str) -> Result<String, ValueError> {
     if path.trim().is_empty() {
-        return Err("is empty; give it the path of a file or remove it".to_owned());
+        return Err(ValueError::new("is empty").hint("give it the path of a file or remove it"));
     }
-    let cannot = |error: &dyn std::fmt::Display| {
-        format!("cannot read the file {}: {error}; mend the path or the file's permissions", shown(path))
+    let unreadable = |error: std::io::Error| {
+        ValueError::new(format!("cannot read the file {}: {error}", shown(path)))
+            .hint("correct the path or the file's permissions")
+            .caused_by(error)
     };
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(|error| cannot(&error))?;
+        .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!(
-            "the file {} is larger than {} KiB; a variable in {FILE_SUFFIX} names a file that holds the value alone",
-            shown(path),
-            MAX_FILE_BYTES / 1024
-        ));
+        let problem = format!("the file {} is larger than {} KiB", shown(path), MAX_FILE_BYTES / 1024);
+        return Err(ValueError::new(problem)
+            .hint(format!("a variable in {FILE_SUFFIX} names a file that holds the value alone")));
     }
-    let mut text = String::from_utf8(bytes)
-        .map_err(|_| format!("the file {} is not UTF-8 text; write the value as text", shown(path)))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        ValueError::new(format!("the file {} is not UTF-8 text", shown(path)))
+            .hint("write the value as text")
+            // The error itself contains the value, which may be a secret.
+            .caused_by(error.utf8_error())
+    })?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Semaphore;
 
-use crate::config::target_rules::KnownEvents;
 use crate::config::{Config, LogFormat};
 use crate::http::attempts::Attempts;
 use crate::http::budget::Budget;
@@ -15,7 +13,6 @@ use crate::http::metrics::Metrics;
 use crate::http::proxies::TrustedProxies;
 use crate::http::streams::Streams;
 use crate::http::tokens::AcceptedTokens;
-use crate::outbound::Reach;
 use crate::store::{Clock, Store};
 
 #[derive(Debug)]
@@ -28,14 +25,8 @@ pub struct Service {
     pub metrics: Metrics,
     pub proxies: TrustedProxies,
     pub budget: Arc<Budget>,
-    /// Serializes the steps that re-verify many rejections.
-    pub rechecking: Semaphore,
     pub max_body_bytes: usize,
     pub log_format: LogFormat,
-    /// Events that targets may subscribe to and that may be emitted.
-    pub known_events: KnownEvents,
-    /// Addresses that are allowed for targets created through the API.
-    pub reach: Reach,
     pub streams: Streams,
     is_stopping: AtomicBool,
     /// Without a trailing slash.
@@ -53,11 +44,8 @@ impl Service {
             malformed: MalformedRequests::new(metrics.malformed()),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             budget: Budget::new(config.body_budget_bytes),
-            rechecking: Semaphore::new(1),
             max_body_bytes: config.max_body_bytes,
             log_format: config.log_format,
-            known_events: config.known_events(),
-            reach: Reach::Public { allowed: config.target_allow_ips.as_slice().into() },
             streams: Streams::default(),
             is_stopping: AtomicBool::new(false),
             public_url: config.public_url.clone(),

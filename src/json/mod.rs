@@ -11,6 +11,7 @@ mod document;
 pub mod lookup;
 mod number;
 mod object;
+mod path_error;
 mod path_value;
 mod paths;
 mod pointers;
@@ -22,6 +23,7 @@ pub use document::{
     JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_of_any_depth, problem, without_mark,
 };
 pub use object::Object;
+pub use path_error::PathError;
 pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::{Paths, unlike_batch};
 pub use pointers::{PointedValues, Pointers};

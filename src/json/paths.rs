@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::document::candidate;
 use super::lookup::{JsonPath, first_key_except};
+use super::path_error::PathError;
 use super::path_value::{PathValue, PathValues, Slot};
 use super::strings::key_text;
 
@@ -53,17 +54,15 @@ enum PathNode {
 impl Paths {
     /// # Errors
     /// A path with an empty key, or one that needs an object where another needs a value.
-    pub fn add(&mut self, path: &str) -> Result<Slot, String> {
+    pub fn add(&mut self, path: &str) -> Result<Slot, PathError> {
         let parsed = JsonPath::parse(path)?;
-        let keys = parsed
-            .keys()
-            .ok_or_else(|| format!("`{path}` is a JSON pointer; write keys with dots between"))?;
+        let keys = parsed.keys().ok_or_else(|| PathError::Pointer(path.to_owned()))?;
         let mut branch = &mut self.root;
         let mut keys = keys.into_iter().peekable();
         while let Some((key, is_array)) = keys.next() {
             let is_last = keys.peek().is_none();
             if is_last && is_array {
-                return Err(format!("`{path}` ends in an array; name a key of its items"));
+                return Err(PathError::EndsInArray(path.to_owned()));
             }
             let place = branch.place(key).unwrap_or_else(|| {
                 let node = match (is_last, is_array) {
@@ -80,12 +79,10 @@ impl Paths {
                 (PathNode::Branch(inner), false, false) | (PathNode::FirstItem(inner), false, true) => {
                     branch = inner
                 }
-                _ => {
-                    return Err(format!("`{path}` is used both as a value and as an object or array"));
-                }
+                _ => return Err(PathError::Conflict(path.to_owned())),
             }
         }
-        Err("is empty".to_owned())
+        Err(PathError::Empty)
     }
 
     /// The name of the first key of an object that is not among the excepted ones.
@@ -101,7 +98,7 @@ impl Paths {
     ///
     /// # Errors
     /// As for `add`.
-    pub fn add_every(&mut self, path: &str) -> Result<Slot, String> {
+    pub fn add_every(&mut self, path: &str) -> Result<Slot, PathError> {
         let sole = self.add(path)?;
         let slot = Slot(self.count);
         self.count += 1;

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{self, PathValue, PathValues, Paths, Slot};
+use crate::json::{self, PathError, PathValue, PathValues, Paths, Slot};
 use crate::scheme::encoding::Encoding;
 
 use super::joined_id::join_parts;
@@ -36,7 +36,7 @@ pub(super) struct CloudEvent<'a> {
 impl EventSlots {
     /// # Errors
     /// Another field of the recipe expects an object where an attribute is a value.
-    pub fn add_to(paths: &mut Paths) -> Result<Self, String> {
+    pub fn add_to(paths: &mut Paths) -> Result<Self, PathError> {
         Ok(Self {
             version: paths.add("specversion")?,
             event_type: paths.add("type")?,

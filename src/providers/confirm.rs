@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::content::view::{Texts, View};
 use crate::json;
 use crate::scheme::canonical::json_string;
-use crate::scheme::confirm_url::ConfirmUrl;
+use crate::scheme::confirm_url::{ConfirmUrl, ConfirmUrlError};
+use crate::scheme::error::SyntaxError;
 use crate::scheme::expectation::Expectation;
 use crate::scheme::place::Place;
 use crate::scheme::template::{Piece, Template};
@@ -130,17 +131,17 @@ impl Asker {
     ///
     /// # Errors
     /// The problem with the URL, without repeating the URL.
-    pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, String> {
+    pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, SyntaxError> {
+        // The error itself shows the text, which may hold a token.
         let template = Template::parse(question.url.trim()).map_err(|_| {
             "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
         let mut texts = Texts::default();
         let url = ConfirmUrl::new(&template, &texts)?;
         if url.places().next().is_none() {
-            return Err(
-                "contains no value of the message, so every message would get the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}"
-                    .to_owned(),
-            );
+            return Err(SyntaxError::from(
+                "contains no value of the message, so every message would get the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}",
+            ));
         }
         let mut headers = vec![("Accept".to_owned(), "application/json")];
         if let Some(token) = &question.token {
@@ -165,13 +166,13 @@ impl Asker {
     ///
     /// # Errors
     /// The problem with the text.
-    pub fn expectation(text: &str) -> Result<Expectation, String> {
+    pub fn expectation(text: &str) -> Result<Expectation, SyntaxError> {
         let expectation = Expectation::parse(text)?;
         if expectation.is_success() {
             return Ok(expectation);
         }
         Err("expects an error; write a status from 200 to 299, like `200`, `2xx` or `200 /status=paid`"
-            .to_owned())
+            .into())
     }
 
     /// The same with another expectation.
@@ -211,7 +212,7 @@ impl Asker {
                 return Err(unaskable("the body is not JSON"));
             }
         }
-        self.url(&values).map_err(|reason| unaskable(&reason))?;
+        self.url(&values).map_err(|error| unaskable(&error.to_string()))?;
         Ok(Question::Values(values))
     }
 
@@ -243,7 +244,7 @@ impl Asker {
         self.places().any(is_decoded)
     }
 
-    fn url(&self, values: &BTreeMap<String, String>) -> Result<String, String> {
+    fn url(&self, values: &BTreeMap<String, String>) -> Result<String, ConfirmUrlError> {
         self.url.fill(|place| values.get(&place.to_string()).map(String::as_str))
     }
 
@@ -261,7 +262,7 @@ impl Asker {
         values: &BTreeMap<String, String>,
         message: &[u8],
         login: Option<&Login>,
-    ) -> Result<FetchRequest, String> {
+    ) -> Result<FetchRequest, ConfirmUrlError> {
         let login = login.and_then(|login| std::str::from_utf8(login.token.expose()).ok());
         let header = |(name, template): &(String, Template)| {
             Some((name.clone(), render(template, &self.texts, None, login)?))
@@ -271,8 +272,9 @@ impl Asker {
             match part {
                 BodyPart::Fixed(text) => body.extend_from_slice(text.expose()),
                 BodyPart::Value(place) => {
-                    let value =
-                        values.get(&place.to_string()).ok_or_else(|| format!("{place} is missing"))?;
+                    let value = values
+                        .get(&place.to_string())
+                        .ok_or_else(|| ConfirmUrlError::Missing(place.clone()))?;
                     body.extend_from_slice(escaped(value.as_bytes()).unwrap_or_default().as_bytes());
                 }
                 // A byte order mark is valid only at the start of a document.

@@ -32,6 +32,7 @@ pub use crate::content::form::FormProblem;
 pub use crate::content::request::{Cause, Headers, Request, Secret};
 pub(crate) use crate::json;
 pub use crate::scheme::certificate::Roots;
+pub use crate::scheme::error::SyntaxError;
 pub use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore, VerifyError};
 pub use aliases::{Alias, alias, aliases};
 pub use catalogue::{BUILTIN_SETTINGS, CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};

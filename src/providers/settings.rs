@@ -1,6 +1,7 @@
 //! The settings of a source that its provider's recipe accepts.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::content::request::Secret;
@@ -52,16 +53,16 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    pub(super) fn new(key: &str, problem: impl Into<String>) -> Self {
+    pub(super) fn new(key: &str, problem: impl Display) -> Self {
         Self::of_value(key, 0, problem)
     }
 
-    pub(super) fn of_value(key: &str, value: usize, problem: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), value, problem: problem.into() }
+    pub(super) fn of_value(key: &str, value: usize, problem: impl Display) -> Self {
+        Self { key: key.to_owned(), value, problem: problem.to_string() }
     }
 
     /// Converts each value of a setting; returns the first error with its place.
-    pub(super) fn collect<T, P: Into<String>>(
+    pub(super) fn collect<T, P: Display>(
         key: &str,
         values: &[Secret],
         convert: impl Fn(&Secret) -> Result<T, P>,

@@ -3,6 +3,7 @@
 
 use subtle::ConstantTimeEq;
 
+use super::error::SyntaxError;
 use super::place::Place;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
@@ -26,7 +27,7 @@ enum ExpectedValue {
 impl RequestCondition {
     /// # Errors
     /// The problem with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let setting = |name: &str| ExpectedValue::Setting(name.trim().to_owned());
         let (place, wants) = if let Some(place) = text.strip_prefix("no ") {
             (place, ExpectedValue::Nothing)

@@ -1,5 +1,6 @@
 //! How bytes of a digest are written as text. Decoding is strict and stays on the stack.
 
+use super::error::KeyError;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
@@ -130,13 +131,13 @@ pub enum KeyEncoding {
 impl KeyEncoding {
     /// # Errors
     /// The problem and its remedy, without the value.
-    pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
         match self {
             Self::Text => Ok(text.to_vec()),
-            Self::Base64 => KEY_BASE64.decode(text).map_err(|_| base64_problem(text)),
+            Self::Base64 => KEY_BASE64.decode(text).map_err(|_| KeyError(base64_problem(text))),
             Self::Hex => {
                 let mut bytes = vec![0; text.len() / 2];
-                decode_hex(text, &mut bytes).map(|_| bytes).ok_or_else(|| hex_problem(text))
+                decode_hex(text, &mut bytes).map(|_| bytes).ok_or_else(|| KeyError(hex_problem(text)))
             }
         }
     }
@@ -265,13 +266,13 @@ mod tests {
             ("YW$I", "character"),
         ];
         for (value, part) in rows {
-            let problem = KeyEncoding::Base64.decode(value.as_bytes()).unwrap_err();
+            let KeyError(problem) = KeyEncoding::Base64.decode(value.as_bytes()).unwrap_err();
             assert!(problem.contains(part), "{value:?}: {problem}");
         }
         for (value, part) in
             [("616", "odd"), ("61zz", "not a hex digit"), ("\"61\"", "quotation"), ("6 1", "white")]
         {
-            let problem = KeyEncoding::Hex.decode(value.as_bytes()).unwrap_err();
+            let KeyError(problem) = KeyEncoding::Hex.decode(value.as_bytes()).unwrap_err();
             assert!(problem.contains(part), "{value:?}: {problem}");
         }
     }

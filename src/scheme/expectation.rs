@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::error::SyntaxError;
 use crate::json::{self, Literal, Pointers, Slot};
 
 /// Limits the length of a value from an answer in an error message.
@@ -43,7 +44,7 @@ impl Expectation {
 
     /// # Errors
     /// The problem with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut words = text.split_whitespace();
         let first = words.next().unwrap_or_default();
         let status = match first {
@@ -53,7 +54,7 @@ impl Expectation {
                 _ => {
                     return Err(format!(
                         "begins with {first:?} instead of a status; write it like `200`, `2xx` or `200 /status=paid`"
-                    ));
+                    ).into());
                 }
             },
         };
@@ -67,7 +68,9 @@ impl Expectation {
                     last.value.push_str(word);
                 }
                 (false, None) => {
-                    return Err(format!("has {word:?} instead of a condition; write it like `/status=paid`"));
+                    return Err(
+                        format!("has {word:?} instead of a condition; write it like `/status=paid`").into()
+                    );
                 }
             }
         }
@@ -119,12 +122,12 @@ impl fmt::Display for Expectation {
 }
 
 impl Equal {
-    fn parse(word: &str) -> Result<Self, String> {
+    fn parse(word: &str) -> Result<Self, SyntaxError> {
         match word.split_once('=') {
             Some((pointer, value)) if !value.is_empty() => {
                 Ok(Self { pointer: pointer.to_owned(), value: value.to_owned() })
             }
-            _ => Err(format!("has {word:?} without a value; write it like `/status=paid`")),
+            _ => Err(format!("has {word:?} without a value; write it like `/status=paid`").into()),
         }
     }
 
@@ -218,7 +221,7 @@ mod tests {
             ("200 /status", "without a value"),
             ("200 /status=", "without a value"),
         ] {
-            let found = Expectation::parse(text).unwrap_err();
+            let found = Expectation::parse(text).unwrap_err().to_string();
             assert!(found.contains(problem), "{text}: {found}");
         }
         assert!(!Expectation::parse("404").unwrap().is_success());

@@ -7,6 +7,7 @@ use ring::{digest, hmac as ring_hmac};
 use serde::Deserialize;
 
 use super::encoding::{KeyEncoding, MAX_SIGNATURE_BYTES};
+use super::error::KeyError;
 use super::public_key::PublicAlgorithm;
 use super::template::{Template, TemplateScope};
 use crate::content::request::{Cause, Secret};
@@ -147,16 +148,16 @@ pub enum KeyHash {
 impl Derivation {
     /// # Errors
     /// The problem with the value, without showing it.
-    pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
         let text = self.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
         let text = self.after.as_ref().and_then(|mark| after(text, mark.as_bytes())).unwrap_or(text);
         let mut key = self.encoding.decode(text)?;
         if self.normalize == Some(Normalization::Nfkd) {
-            let text = std::str::from_utf8(&key).map_err(|_| "is not UTF-8 text")?;
+            let text = std::str::from_utf8(&key).map_err(|_| KeyError("is not UTF-8 text"))?;
             key = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).into_owned().into_bytes();
         }
         if key.is_empty() {
-            return Err("is empty; anyone can sign with an empty key");
+            return Err(KeyError("is empty; anyone can sign with an empty key"));
         }
         if self.hash == Some(KeyHash::Sha1) {
             key = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &key).as_ref().to_vec();
@@ -207,7 +208,7 @@ impl Tag {
 impl SecretKey {
     /// # Errors
     /// The problem with the value, without showing it.
-    pub fn new(algorithm: Algorithm, derivation: &Derivation, text: &[u8]) -> Result<Self, &'static str> {
+    pub fn new(algorithm: Algorithm, derivation: &Derivation, text: &[u8]) -> Result<Self, KeyError> {
         let key = derivation.derive(text)?;
         match algorithm.ring() {
             Some(ring) if derivation.prepend_timestamp => Ok(Self::Stamped(ring, Secret::new(key))),
@@ -284,7 +285,7 @@ pub fn plain_digest(
 mod tests {
     use super::*;
 
-    fn derived(derivation: Derivation, text: &str) -> Result<String, &'static str> {
+    fn derived(derivation: Derivation, text: &str) -> Result<String, KeyError> {
         derivation.derive(text.as_bytes()).map(|key| String::from_utf8_lossy(&key).into_owned())
     }
 

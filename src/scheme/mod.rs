@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod condition;
 pub mod confirm_url;
 pub mod encoding;
+pub mod error;
 pub mod expectation;
 pub mod freshness;
 pub mod jwt;

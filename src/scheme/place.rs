@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::error::SyntaxError;
 use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::json::PathValue;
@@ -28,13 +29,13 @@ pub enum Place {
 impl Place {
     /// # Errors
     /// The problem with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let (kind, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
         let name = rest.trim();
         if name.is_empty() {
             return Err(format!(
                 "`{text}` is not a place; write one like `header X-Event`, `query token`, `json data.id` or `form payload`"
-            ));
+            ).into());
         }
         match kind {
             "header" if is_header_name(name) => Ok(Self::Header(name.to_ascii_lowercase())),
@@ -44,24 +45,25 @@ impl Place {
                     .ok_or_else(|| format!("`{name}` is not a header name prefix followed by `*`"))?;
                 Ok(Self::Headers(beginning.to_ascii_lowercase()))
             }
-            "header" => Err(format!("`{name}` is not the name of a header")),
+            "header" => Err(format!("`{name}` is not the name of a header").into()),
             "query" => Ok(Self::Query(name.to_owned())),
             "form" => Ok(Self::Form(name.to_owned())),
-            "json" => JsonPath::parse(name).map(Self::Json),
+            "json" => Ok(Self::Json(JsonPath::parse(name)?)),
             "key-of" => Self::parse_key_of(name),
             _ => Err(format!(
                 "`{kind}` is not a kind of place; use header, headers, query, json, form or key-of"
-            )),
+            )
+            .into()),
         }
     }
 
-    fn parse_key_of(text: &str) -> Result<Self, String> {
+    fn parse_key_of(text: &str) -> Result<Self, SyntaxError> {
         let mut words = text.split_whitespace();
         let path = words.next().unwrap_or(".");
         let object = if path == "." { JsonPath::root() } else { JsonPath::parse(path)? };
         match words.next() {
             None | Some("except") => Ok(Self::KeyOf { object, except: words.map(str::to_owned).collect() }),
-            Some(other) => Err(format!("`{other}` is in the place of `except`")),
+            Some(other) => Err(format!("`{other}` is in the place of `except`").into()),
         }
     }
 

@@ -1,87 +1,33 @@
 //! Rejections: requests that failed authentication, with their causes, re-verification and release.
 
-mod again;
-mod bulk;
-mod explanation;
+mod recheck;
 
-pub use again::{__path_recheck, __path_release, recheck, release};
-pub use bulk::{__path_recheck_all, __path_release_all, recheck_all, release_all};
+pub use recheck::{
+    __path_recheck, __path_recheck_all, __path_release, __path_release_all, recheck, recheck_all, release,
+    release_all,
+};
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::messages::{download, raw_object};
-use super::page::{Page, Paging};
-use super::schemas;
+use super::page::Paging;
+use super::types::page::Page;
+use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
+use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
 use crate::store;
 use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
 const MAX_SHOWN_BYTES: usize = 64 << 10;
-
-/// A request that failed authentication, without its content.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RejectionHead {
-    #[schema(examples(17))]
-    pub id: i64,
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub received_at: String,
-    /// The source that the request claimed.
-    #[schema(examples("github"))]
-    pub source: String,
-    #[schema(examples("signature_mismatch"))]
-    pub cause: String,
-    /// It has everything that the scheme requires (a well-formed signature and a fresh time, or a
-    /// token), so it may be genuine: it is stored for `CREEL_QUARANTINE_RETENTION`. Other
-    /// rejections are noise, and stored for a day.
-    pub candidate: bool,
-    /// The cause in words, with hints.
-    pub explanation: &'static str,
-    /// For a scheme that signs the URL, if the signature does not match: the URL used for
-    /// verification under the source's current configuration, without secrets and without the
-    /// request's query (the log has it). It must equal the URL that is registered at the provider.
-    #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
-    pub signed_url: Option<String>,
-    #[schema(examples("192.0.2.7"))]
-    pub remote_ip: String,
-    #[schema(examples("POST"))]
-    pub method: String,
-    /// Null if the body was not stored: then it cannot become a message.
-    pub body_bytes: Option<i64>,
-}
-
-/// A rejection with its stored content.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Rejection {
-    #[serde(flatten)]
-    pub head: RejectionHead,
-    /// Null for the read token.
-    pub content: Option<RejectionContent>,
-}
-
-/// Content from an unauthenticated client.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RejectionContent {
-    /// Tokens are redacted.
-    pub query: Option<String>,
-    /// Header names with their value, or values if repeated; credentials are redacted. A value that
-    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
-    pub headers: Box<RawValue>,
-    /// Beginning of the body, if it is text: up to 64 KiB.
-    pub body_text: Option<String>,
-    /// Beginning of the body, if it is not text: up to 64 KiB in base64.
-    pub body_base64: Option<String>,
-}
 
 /// Filters of the rejection list. A rejection must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -108,30 +54,12 @@ pub struct ListRejections {
     pub until: Option<String>,
 }
 
-/// Filters that select rejections. A rejection must match all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RejectionSelection {
-    #[schema(schema_with = schemas::name_or_null, required = false)]
-    pub source: Option<String>,
-    /// For example `signature_mismatch`.
-    #[schema(schema_with = schemas::name_or_null, required = false)]
-    pub cause: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
-    pub since: Option<String>,
-    /// Received before: same format as `since`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
-    pub until: Option<String>,
-}
-
 impl RejectionSelection {
     fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
         for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
-            name.as_deref().map_or(Ok(()), |name| input::name(field, name))?;
+            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
         }
-        let at = |field, text: Option<String>| text.map(|text| input::time(field, &text, now)).transpose();
+        let at = |field, text: Option<String>| text.map(|text| values::time(field, &text, now)).transpose();
         Ok(store::RejectionFilter {
             since: at("since", self.since)?,
             until: at("until", self.until)?,
@@ -159,8 +87,8 @@ pub async fn list(
         until: query.until,
     };
     let filter = selection.filter((service.clock)())?;
-    let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
-    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id.get());
+    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
+    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next)))
 }
@@ -170,13 +98,13 @@ pub async fn list(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The rejection.", body = Rejection)))]
 pub async fn one(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     sources: web::Data<Sources>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Rejection>, ApiError> {
-    let stored = stored(&service, id).await?;
+    let stored = operator.rejection(id.0).await?;
     let content = match role {
         Role::Admin => Some(RejectionContent::of(&stored)?),
         Role::Listener | Role::Reader => None,
@@ -193,30 +121,15 @@ pub async fn one(
         (status = 409, description = "The body was not kept."),
     ))]
 pub async fn body(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of rejections")?;
-    let stored = stored(&service, id).await?;
-    let body = stored.body.ok_or_else(not_kept)?;
+    let stored = operator.rejection(id.0).await?;
+    let body = stored.body.ok_or(Problem::BodyNotKept)?;
     Ok(download(&format!("rejection-{}", id.0), &stored.headers, body))
-}
-
-async fn stored(service: &Service, id: Id) -> Result<store::StoredRejection, ApiError> {
-    service.store.reads().rejection(id.0.into()).await?.ok_or_else(|| gone(id.0))
-}
-
-fn gone(id: i64) -> ApiError {
-    ApiError::NotFound(format!("Rejection {id} not found (it may have been deleted by retention)."))
-}
-
-fn not_kept() -> ApiError {
-    ApiError::NotReleasable(
-        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
-            .to_owned(),
-    )
 }
 
 impl RejectionContent {
@@ -242,15 +155,15 @@ impl RejectionContent {
 
 impl RejectionHead {
     fn of(sources: &Sources, head: store::RejectionRow) -> Self {
-        let cause = explanation::cause_of(&head.cause);
+        let cause = cause_of(&head.cause);
         let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
-            id: head.id.get(),
-            received_at: head.received_at.to_string(),
+            id: head.id,
+            received_at: head.received_at,
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
-            explanation: cause.map_or(explanation::UNKNOWN, explanation::of),
+            explanation: cause.map_or(UNKNOWN_CAUSE, explanation).into(),
             cause: head.cause,
             candidate: head.kind == store::RejectionKind::Candidate,
             remote_ip: head.remote_ip,

@@ -1,130 +1,21 @@
 //! Creation of replays: of one message, of a dead delivery, or of many messages, which are counted
 //! first.
 
-use std::time::{Duration, Instant};
-
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use super::super::deliveries::{self, Delivery};
 use super::super::error::ApiError;
-use super::super::input::{Body, Id, NoParameters, OptionalBody, Query};
-use super::super::messages::no_such_message;
-use super::super::schemas;
-use super::super::selection::Selection;
-use super::super::targets;
-use super::super::whole::{self, Whole};
-use super::super::words::TargetState;
-use super::{Replay, ReplayFilter, stored};
+use super::super::input::{Id, JsonBody, NoParameters, OptionalBody, Query};
+use super::super::types::delivery::Delivery;
+use super::super::types::replay::{
+    DeadLetters, Replay, ReplayCount, ReplayOne, ReplayRequest, ReplayedMessage, TargetReference,
+};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::store::{
-    self, ConfirmationState, DeliveryId, MessageFilter, MessageId, NewReplay, ReplayScope, StoredMessage,
-    TargetId, TargetState as StoredState,
+use crate::operate::{
+    DeadLetterSummary, Operator, Problem, ReplayDestination, ReplayEstimation, ReplayOrder, ReplayResult,
+    ReplaySelection,
 };
-
-const DEFAULT_RATE: u32 = 50;
-const MAX_RATE: u32 = 10_000;
-const MAX_IDS: usize = 1_000;
-/// A client waits for the count.
-const COUNTED_WITHIN: Duration = Duration::from_secs(20);
-
-/// A target id or name.
-#[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "target: must be the id or the name of a target")]
-pub enum TargetReference {
-    Id(Whole<i64>),
-    Name(String),
-}
-
-/// The messages to replay, by filter or ids, and their destination. Without `confirm` they are only
-/// counted.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReplayRequest {
-    /// `{}` for all messages.
-    pub filter: Option<Selection>,
-    /// Instead of a filter.
-    #[serde(default, deserialize_with = "whole::optional_list")]
-    #[schema(schema_with = schemas::ids_or_null, required = false)]
-    pub ids: Option<Vec<i64>>,
-    /// Without `target` and `url`: the targets that match the messages today; with the filter
-    /// `dead`, each message's dead targets. With the filter `dead`, only dead letters of this
-    /// target are replayed. A named target receives the selected messages that pass its filter; its
-    /// event patterns are ignored.
-    #[schema(schema_with = schemas::target_or_null, required = false)]
-    pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The requests are not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
-    pub url: Option<String>,
-    /// Messages per second.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 10_000, default = 50)]
-    pub rate: Option<u32>,
-    /// The newest selected message: the `through` of the count, which excludes later ones.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub through: Option<i64>,
-    /// The expected number of messages.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 0)]
-    pub confirm: Option<u64>,
-}
-
-/// The number of messages to replay. To start, send the same request with `confirm` and `through`.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReplayCount {
-    #[schema(examples(120))]
-    pub count: u64,
-    #[schema(examples(120))]
-    pub confirm: u64,
-    /// The newest message that was counted.
-    #[schema(examples(4711))]
-    pub through: i64,
-    pub filter: ReplayFilter,
-    /// With the filter `dead`: the dead letters of each target.
-    pub dead_letters: Vec<DeadLetters>,
-}
-
-/// Dead letters of one target.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct DeadLetters {
-    #[schema(examples(3))]
-    pub target_id: i64,
-    /// The target's name.
-    #[schema(examples("billing"))]
-    pub target: String,
-    /// Replayed deliveries to a paused or disabled target stay pending until it is resumed.
-    pub target_state: TargetState,
-    #[schema(examples(12))]
-    pub deliveries: u64,
-    /// False if the target was removed, so these are excluded. A `url` delivers them elsewhere.
-    pub replayable: bool,
-}
-
-/// The destination of one replayed message; default: the targets that match it today. A named
-/// target receives it regardless of its event patterns and filter.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReplayOne {
-    #[schema(schema_with = schemas::target_or_null, required = false)]
-    pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The request is not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
-    pub url: Option<String>,
-}
-
-/// The deliveries created for a replayed message.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Replayed {
-    #[schema(examples(42))]
-    pub message_id: i64,
-    /// Empty if no target subscribes to the message.
-    #[schema(examples(json!([7])))]
-    pub delivery_ids: Vec<i64>,
-}
 
 /// Replays many messages. The first call only counts; with `confirm` the replay starts, if the
 /// number is unchanged.
@@ -143,88 +34,48 @@ pub struct Replayed {
     ))]
 pub async fn create(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     _: Query<NoParameters>,
-    body: Body<ReplayRequest>,
+    body: JsonBody<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let Body(request) = body;
-    let now = (service.clock)();
-    let filter = match (request.filter, request.ids) {
-        (Some(selection), None) => selection.filter(now)?,
-        (None, Some(ids)) => MessageFilter { ids: checked_ids(ids)?, ..MessageFilter::default() },
-        _ => return Err(wrong("filter", "give either a filter or ids; `{}` is a filter for all messages")),
+    let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
+    let selection = match (filter, ids) {
+        (Some(selection), None) => ReplaySelection::Filter(selection.filter((service.clock)())?),
+        (None, Some(ids)) => ReplaySelection::Ids(ids),
+        _ => {
+            let problem = "give either a filter or ids; `{}` is a filter for all messages";
+            return Err(Problem::invalid("filter", problem).into());
+        }
     };
-    let rate = request.rate.unwrap_or(DEFAULT_RATE);
-    if !(1..=MAX_RATE).contains(&rate) {
-        return Err(wrong("rate", "must be from 1 to 10000 messages per second"));
-    }
-    if request.through.is_some_and(|through| through < 0) {
-        return Err(wrong("through", "must not be negative"));
-    }
-    let to = To::of(&service, request.target, request.url).await?;
-    let newest = service.store.reads().newest_message().await?;
-    let through = request.through.map_or(newest, |through| newest.min(through.into()));
-    let filter = MessageFilter { dead_at: to.target().map(TargetId::from).filter(|_| filter.dead), ..filter };
-    let to_where_it_died = filter.dead && !matches!(to, To::Url(_));
-    let scope = ReplayScope { filter, target_owner: to.owner(), to_where_it_died, through };
-    let reads = service.store.reads();
-    let counting = reads.count_to_replay(scope.clone(), Instant::now() + COUNTED_WITHIN);
-    let counted = counting.await?.ok_or(ApiError::TooBroad)?;
-    let (filter, count) = (scope.filter, counted.messages);
-    let Some(confirmed) = request.confirm else {
-        let dead_letter = |letters| DeadLetters::of(letters, to_where_it_died);
-        let dead_letters = counted.dead_letters.into_iter().map(dead_letter).collect();
-        let reply = ReplayCount {
-            count,
-            confirm: count,
-            through: through.get(),
-            filter: filter.into(),
-            dead_letters,
-        };
-        return Ok(HttpResponse::Ok().json(reply));
-    };
-    if confirmed != count {
-        return Err(ApiError::CountChanged { confirmed, count });
-    }
-    let target = to.into_target(&service).await?.map(|target| target.id);
-    let new = NewReplay { filter, target, rate, through: Some(through) };
-    let id = service.store.delivery_queue().create_replay(new, now).await?;
-    let replay = Replay::of(stored(&service, id.get()).await?, Role::Admin);
-    let location = (LOCATION, format!("/api/v1/replays/{id}"));
-    Ok(HttpResponse::Created().insert_header(location).json(replay))
+    let destination = destination(target, url)?;
+    let order = ReplayOrder { selection, destination, rate, through, confirm };
+    Ok(match operator.start_replay(order).await? {
+        ReplayResult::Counted(estimation) => HttpResponse::Ok().json(ReplayCount::from(estimation)),
+        ReplayResult::Started(replay) => {
+            let location = (LOCATION, format!("/api/v1/replays/{}", replay.id));
+            HttpResponse::Created().insert_header(location).json(Replay::of(replay, Role::Admin))
+        }
+    })
 }
 
 /// Replays one message; its deliveries are created immediately.
 #[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 200, description = "The new deliveries.", body = Replayed),
+        (status = 200, description = "The new deliveries.", body = ReplayedMessage),
         (status = 404, description = "There is no such message, or no such target."),
         (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
         (status = 422, description = "The target has an owner, and the message is not that owner's; or a URL that must not be reached."),
     ))]
 pub async fn replay_one(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
     body: OptionalBody<ReplayOne>,
-) -> Result<web::Json<Replayed>, ApiError> {
-    let OptionalBody(request) = body;
-    let message = message_to_replay(&service, id.0).await?;
-    let to = To::of(&service, request.target, request.url).await?;
-    let targets = match to.into_target(&service).await? {
-        Some(target) => {
-            refuse_other_owner(&target, &message)?;
-            vec![target.id]
-        }
-        None => {
-            let head = &message.head;
-            service.store.reads().targets_for(&head.event, head.owner.as_deref(), message.payload())
-        }
-    };
-    let made = service.store.delivery_queue().deliver_again(id.0.into(), targets, (service.clock)()).await?;
-    let made = made.ok_or_else(|| no_such_message(id.0))?;
-    let delivery_ids = made.into_iter().map(DeliveryId::get).collect();
-    Ok(web::Json(Replayed { message_id: id.0, delivery_ids }))
+) -> Result<web::Json<ReplayedMessage>, ApiError> {
+    let OptionalBody(ReplayOne { target, url }) = body;
+    let delivery_ids = operator.replay_message(id.0, destination(target, url)?).await?;
+    Ok(web::Json(ReplayedMessage { message_id: id.0, delivery_ids }))
 }
 
 /// Creates a new delivery of the message to the same target, in any state of this one.
@@ -236,132 +87,42 @@ pub async fn replay_one(
         (status = 422, description = "The target has an owner by now, and the message is not that owner's."),
     ))]
 pub async fn retry(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let old = deliveries::stored(&service, id.0).await?;
-    let message = message_to_replay(&service, old.message.get()).await?;
-    let target = targets::stored(&service, old.target.get()).await?;
-    refuse_removed(&target)?;
-    refuse_other_owner(&target, &message)?;
-    let made =
-        service.store.delivery_queue().deliver_again(old.message, vec![target.id], (service.clock)()).await?;
-    let new = made.and_then(|ids| ids.first().copied()).ok_or_else(|| no_such_message(old.message.get()))?;
-    let delivery = deliveries::stored(&service, new.get()).await?;
-    let location = (LOCATION, format!("/api/v1/deliveries/{new}"));
-    Ok(HttpResponse::Created().insert_header(location).json(Delivery::from(delivery)))
+    let new = operator.retry_delivery(id.0).await?;
+    let location = (LOCATION, format!("/api/v1/deliveries/{}", new.id));
+    Ok(HttpResponse::Created().insert_header(location).json(Delivery::from(new)))
 }
 
-/// The destination.
-enum To {
-    WhoWouldGetItToday,
-    Target(Box<store::StoredTarget>),
-    Url(String),
-}
-
-impl To {
-    async fn of(
-        service: &Service,
-        target: Option<TargetReference>,
-        url: Option<String>,
-    ) -> Result<Self, ApiError> {
-        let target = match (target, url) {
-            (None, None) => return Ok(Self::WhoWouldGetItToday),
-            (None, Some(url)) => return Ok(Self::Url(url)),
-            (Some(_), Some(_)) => return Err(wrong("url", "give either a target or a url")),
-            (Some(TargetReference::Id(Whole(id))), None) => targets::stored(service, id).await?,
-            (Some(TargetReference::Name(name)), None) => targets::named(service, &name).await?,
-        };
-        refuse_removed(&target)?;
-        Ok(Self::Target(Box::new(target)))
-    }
-
-    fn target(&self) -> Option<i64> {
-        match self {
-            Self::Target(target) => Some(target.id.get()),
-            Self::WhoWouldGetItToday | Self::Url(_) => None,
-        }
-    }
-
-    fn owner(&self) -> Option<String> {
-        match self {
-            Self::Target(target) => target.settings.owner.clone(),
-            Self::WhoWouldGetItToday | Self::Url(_) => None,
-        }
-    }
-
-    /// Creates a target for a URL, only after all checks.
-    async fn into_target(self, service: &Service) -> Result<Option<store::StoredTarget>, ApiError> {
-        match self {
-            Self::WhoWouldGetItToday => Ok(None),
-            Self::Target(target) => Ok(Some(*target)),
-            Self::Url(url) => targets::replay_target(service, &url).await.map(Some),
-        }
+fn destination(target: Option<TargetReference>, url: Option<String>) -> Result<ReplayDestination, Problem> {
+    match (target, url) {
+        (None, None) => Ok(ReplayDestination::MatchingTargets),
+        (None, Some(url)) => Ok(ReplayDestination::Url(url)),
+        (Some(TargetReference::Id(id)), None) => Ok(ReplayDestination::TargetId(id)),
+        (Some(TargetReference::Name(name)), None) => Ok(ReplayDestination::TargetName(name)),
+        (Some(_), Some(_)) => Err(Problem::invalid("url", "give either a target or a url")),
     }
 }
 
-impl DeadLetters {
-    fn of(letters: store::DeadLetterCount, to_where_it_died: bool) -> Self {
+impl From<ReplayEstimation> for ReplayCount {
+    fn from(estimation: ReplayEstimation) -> Self {
+        let ReplayEstimation { count, through, filter, dead_letters } = estimation;
+        let dead_letters = dead_letters.into_iter().map(DeadLetters::from).collect();
+        Self { count, confirm: count, through, filter: filter.into(), dead_letters }
+    }
+}
+
+impl From<DeadLetterSummary> for DeadLetters {
+    fn from(summary: DeadLetterSummary) -> Self {
+        let DeadLetterSummary { letters, is_replayable } = summary;
         Self {
-            target_id: letters.target.get(),
+            target_id: letters.target,
             target: letters.name,
             target_state: letters.state.into(),
             deliveries: letters.deliveries,
-            replayable: !to_where_it_died || letters.state != StoredState::Removed,
+            replayable: is_replayable,
         }
     }
-}
-
-/// Returns a message that may be delivered.
-async fn message_to_replay(service: &Service, id: i64) -> Result<StoredMessage, ApiError> {
-    let message = service.store.reads().message(id.into()).await?.ok_or_else(|| no_such_message(id))?;
-    match message.head.confirmation.as_deref() {
-        None => Ok(message),
-        Some(state) if state == ConfirmationState::Confirmed.name() => Ok(message),
-        Some(state) => Err(ApiError::NotConfirmed(not_confirmed(id, state))),
-    }
-}
-
-fn not_confirmed(id: i64, state: &str) -> String {
-    let advice = if state == ConfirmationState::Refused.name() {
-        format!(
-            "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{id}/confirm`"
-        )
-    } else {
-        "The provider's API is asked until then".to_owned()
-    };
-    format!(
-        "Message {id} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {id}` for its last answer."
-    )
-}
-
-fn refuse_removed(target: &store::StoredTarget) -> Result<(), ApiError> {
-    if target.state != StoredState::Removed {
-        return Ok(());
-    }
-    Err(ApiError::NotChangeable(format!("The target {} is removed.", target.settings.name)))
-}
-
-/// Rejects received messages and other owners' events for a target with an owner.
-fn refuse_other_owner(target: &store::StoredTarget, message: &StoredMessage) -> Result<(), ApiError> {
-    let owner = &target.settings.owner;
-    if owner.is_none() || *owner == message.head.owner {
-        return Ok(());
-    }
-    Err(ApiError::OtherOwner(format!(
-        "The target {} has an owner, and message {} is not that owner's.",
-        target.settings.name, message.head.id
-    )))
-}
-
-fn checked_ids(ids: Vec<i64>) -> Result<Vec<MessageId>, ApiError> {
-    if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id < 1) {
-        return Err(wrong("ids", "must be 1 to 1000 ids of messages"));
-    }
-    Ok(ids.into_iter().map(MessageId::from).collect())
-}
-
-fn wrong(field: &'static str, problem: &str) -> ApiError {
-    ApiError::InvalidValue { field, problem: problem.to_owned() }
 }

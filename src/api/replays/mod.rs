@@ -5,60 +5,17 @@ mod make;
 pub use make::{__path_create, __path_replay_one, __path_retry, create, replay_one, retry};
 
 use actix_web::web;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::page::{Page, Paging};
-use super::words::ReplayState;
+use super::page::Paging;
+use super::types::page::Page;
+use super::types::replay::{Replay, ReplayFilter};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
+use crate::operate::Operator;
 use crate::store::{self, MessageFilter};
-
-/// A replay of many messages.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Replay {
-    #[schema(examples(5))]
-    pub id: i64,
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
-    pub created_at: String,
-    pub filter: ReplayFilter,
-    /// Null: the targets that match the messages today; with the filter `dead`, each message's dead
-    /// targets.
-    pub target_id: Option<i64>,
-    /// Messages per second.
-    #[schema(examples(50))]
-    pub rate: u32,
-    pub state: ReplayState,
-    /// The last message that was processed.
-    pub position: i64,
-    /// The newest selected message.
-    pub through: i64,
-    /// Number of messages replayed.
-    pub messages: i64,
-    /// Number of deliveries created.
-    pub deliveries: i64,
-    #[schema(format = DateTime)]
-    pub updated_at: String,
-}
-
-/// The selected messages, with durations resolved to times.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReplayFilter {
-    /// Only these messages, if not empty.
-    pub ids: Vec<i64>,
-    #[schema(format = DateTime)]
-    pub since: Option<String>,
-    #[schema(format = DateTime)]
-    pub until: Option<String>,
-    pub source: Option<String>,
-    pub event: Option<String>,
-    pub owner: Option<String>,
-    /// Null for the read token.
-    pub text: Option<String>,
-    pub dead: bool,
-}
 
 /// The requested page of replays.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -82,8 +39,8 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.reads().replays(paging.cursor.map(Into::into), paging.limit).await?;
-    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id.get());
+    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
+    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
     Ok(web::Json(Page { items, next_cursor }))
 }
@@ -93,12 +50,12 @@ pub async fn list(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The replay.", body = Replay)))]
 pub async fn one(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
-    Ok(web::Json(Replay::of(stored(&service, id.0).await?, role)))
+    Ok(web::Json(Replay::of(operator.replay(id.0).await?, role)))
 }
 
 /// Cancels a replay. Deliveries that it has created stay.
@@ -109,25 +66,11 @@ pub async fn one(
         (status = 409, description = "It has ended already."),
     ))]
 pub async fn cancel(
-    service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
-    stored(&service, id.0).await?;
-    let was_running = service.store.delivery_queue().cancel_replay(id.0.into(), (service.clock)()).await?;
-    let replay = stored(&service, id.0).await?;
-    if !was_running {
-        let state = replay.state.name();
-        return Err(ApiError::NotRunning(format!("Replay {} is {state} already.", id.0)));
-    }
-    Ok(web::Json(Replay::of(replay, Role::Admin)))
-}
-
-async fn stored(service: &Service, id: i64) -> Result<store::StoredReplay, ApiError> {
-    let found = service.store.reads().replay(id.into()).await?;
-    found.ok_or_else(|| {
-        ApiError::NotFound(format!("Replay {id} not found (it may have been deleted by retention)."))
-    })
+    Ok(web::Json(Replay::of(operator.cancel_replay(id.0).await?, Role::Admin)))
 }
 
 impl Replay {
@@ -135,17 +78,17 @@ impl Replay {
         let mut filter = ReplayFilter::from(replay.filter);
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {
-            id: replay.id.get(),
-            created_at: replay.created_at.to_string(),
+            id: replay.id,
+            created_at: replay.created_at,
             filter,
-            target_id: replay.target.map(store::TargetId::get),
+            target_id: replay.target,
             rate: replay.rate,
             state: replay.state.into(),
-            position: replay.position.get(),
-            through: replay.through.get(),
+            position: replay.position,
+            through: replay.through,
             messages: replay.messages,
             deliveries: replay.deliveries,
-            updated_at: replay.updated_at.to_string(),
+            updated_at: replay.updated_at,
         }
     }
 }
@@ -153,8 +96,6 @@ impl Replay {
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
         let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
-        let shown = |at: store::Timestamp| at.to_string();
-        let ids = ids.into_iter().map(store::MessageId::get).collect();
-        Self { ids, since: since.map(shown), until: until.map(shown), source, event, owner, text, dead }
+        Self { ids, since, until, source, event, owner, text, dead }
     }
 }

@@ -1,125 +1,20 @@
-//! Creation and changes of targets through the API: HTTP only, to addresses that untrusted users
-//! may choose.
+//! Creation and changes of targets through the API.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpResponse, web};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::super::error::ApiError;
-use super::super::input::{Body, Id, NoParameters, Query};
-use super::super::schemas;
-use super::super::whole;
-use super::super::words::{ContentType, Order};
-use super::secret::{generated_name, given_or_generated};
-use super::{Condition, TargetDetails, details, present, refuse_if_declared, stored, told};
-use crate::config::target_rules;
+use super::super::input::{Id, JsonBody, NoParameters, Query};
+use super::super::types::target::{Condition, TargetDetails};
+use super::super::types::target_change::{CreatedTarget, NewTarget, TargetPatch};
+use super::super::types::words::Order;
+use super::details;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::outbound::vet_url;
-use crate::store::{self, DeliveryRate, Filter, Origin, Pattern, TargetKind, TargetSecrets, TargetSettings};
-
-/// Each message is matched against all targets.
-const MAX_TARGETS: usize = 10_000;
-const DEFAULT_CONCURRENCY: u32 = 8;
-const DEFAULT_TIMEOUT_SECONDS: u64 = 30;
-
-/// A target to create.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewTarget {
-    /// Generated if omitted.
-    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$", examples("billing"))]
-    pub name: Option<String>,
-    /// It receives only events that are emitted for this owner, and never a received message.
-    /// Cannot be changed later.
-    #[schema(schema_with = schemas::owner_or_null, required = false)]
-    pub owner: Option<String>,
-    /// Event patterns: `*` matches any characters. One without it must be a declared event
-    /// (`CREEL_EVENTS`) or start with the name of a source and a dot.
-    #[schema(schema_with = schemas::patterns)]
-    pub events: Vec<String>,
-    /// Conditions on the payload; all must hold.
-    #[schema(min_items = 1, max_items = 50)]
-    pub filter: Option<Vec<Condition>>,
-    /// `http://` or `https://`, on a public address, or one allowed by `CREEL_TARGET_ALLOW_IPS`.
-    #[schema(max_length = 2000, examples("https://billing.example.com/hooks"))]
-    pub url: String,
-    /// Default: as received; JSON for emitted events.
-    pub content_type: Option<ContentType>,
-    /// Sent with every request; the values are never shown again.
-    #[schema(schema_with = schemas::headers_or_null, required = false)]
-    pub headers: Option<BTreeMap<String, String>>,
-    /// `whsec_` and base64, or any text; generated if omitted.
-    #[schema(min_length = 16, max_length = 200, pattern = "^[!-~]{16,200}$")]
-    pub secret: Option<String>,
-    /// Concurrent deliveries; default: 8, or 1 in strict order.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 1000)]
-    pub concurrency: Option<u32>,
-    pub order: Option<Order>,
-    /// Limit on deliveries per second, minute or hour.
-    #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", examples("50/s"))]
-    pub rate: Option<String>,
-    /// Timeout of each attempt.
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 900, default = 30)]
-    pub timeout_seconds: Option<u64>,
-    /// A frequent request, so it is rejected with an explanation.
-    #[serde(default)]
-    #[schema(ignore)]
-    pub exec: Option<IgnoredAny>,
-    #[serde(default)]
-    #[schema(ignore)]
-    pub command: Option<IgnoredAny>,
-}
-
-/// Changes to a target. Omitted fields stay unchanged; null removes a filter, a content type,
-/// headers or a rate.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TargetPatch {
-    #[schema(max_length = 64, pattern = "^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
-    pub name: Option<String>,
-    #[schema(schema_with = schemas::patterns_or_null, required = false)]
-    pub events: Option<Vec<String>>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<Vec<Condition>>, min_items = 1, max_items = 50)]
-    pub filter: Option<Option<Vec<Condition>>>,
-    #[schema(max_length = 2000)]
-    pub url: Option<String>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<ContentType>)]
-    pub content_type: Option<Option<ContentType>>,
-    /// The complete set: headers that it does not list are no longer sent.
-    #[serde(deserialize_with = "present")]
-    #[schema(schema_with = schemas::headers_or_null, required = false)]
-    pub headers: Option<Option<BTreeMap<String, String>>>,
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 1000)]
-    pub concurrency: Option<u32>,
-    pub order: Option<Order>,
-    #[serde(deserialize_with = "present")]
-    #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,5}/[smh]$")]
-    pub rate: Option<Option<String>>,
-    #[serde(default, deserialize_with = "whole::optional")]
-    #[schema(minimum = 1, maximum = 900)]
-    pub timeout_seconds: Option<u64>,
-}
-
-/// A new target with its secret, which is not shown again.
-#[derive(Serialize, ToSchema)]
-pub struct CreatedTarget {
-    #[serde(flatten)]
-    pub target: TargetDetails,
-    /// Signs the requests according to Standard Webhooks.
-    #[schema(examples("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"))]
-    pub secret: String,
-}
+use crate::operate::{IssuedTarget, Operator, Problem, TargetChange, TargetRequest};
+use crate::store::Filter;
 
 /// Creates a target. Commands can only be declared in the environment.
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
@@ -130,37 +25,12 @@ pub struct CreatedTarget {
     ))]
 pub async fn create(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     _: Query<NoParameters>,
-    body: Body<NewTarget>,
+    body: JsonBody<NewTarget>,
 ) -> Result<HttpResponse, ApiError> {
-    let Body(new) = body;
-    if new.exec.is_some() || new.command.is_some() {
-        let problem = "commands are declared by the environment only (CREEL_TARGET_<NAME>_EXEC)".to_owned();
-        return Err(ApiError::InvalidValue { field: "exec", problem });
-    }
-    let headers = headers(new.headers)?;
-    let secret = given_or_generated(new.secret)?;
-    let order = new.order.unwrap_or(Order::Any);
-    let usual = if order == Order::Strict { 1 } else { DEFAULT_CONCURRENCY };
-    let settings = TargetSettings {
-        name: new.name.map_or_else(|| generated_name("target-"), Ok)?,
-        owner: new.owner,
-        events: patterns(&new.events),
-        filter: new.filter.map(filter),
-        url: Some(url(&new.url)?),
-        content_type: new.content_type.map(Into::into),
-        concurrency: new.concurrency.unwrap_or(usual),
-        ordering: order.into(),
-        rate: new.rate.as_deref().map(rate).transpose()?,
-        timeout: Duration::from_secs(new.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS)),
-    };
-    check(&service, &settings)?;
-    vet(&service, settings.url.as_deref()).await?;
-    if service.store.reads().targets().await?.len() >= MAX_TARGETS {
-        return Err(ApiError::TooManyTargets(MAX_TARGETS));
-    }
-    let secrets = vec![store::StoredSecret { secret: secret.clone(), until: None }];
-    let target = make(&service, Origin::Api, settings, TargetSecrets { secrets, headers }).await?;
+    let request = TargetRequest::try_from(body.0)?;
+    let IssuedTarget { target, secret } = operator.create_target(request).await?;
     let location = (LOCATION, format!("/api/v1/targets/{}", target.id));
     let target = details(&service, target, Role::Admin).await?;
     Ok(HttpResponse::Created().insert_header(location).json(CreatedTarget { target, secret }))
@@ -176,156 +46,57 @@ pub async fn create(
     ))]
 pub async fn patch(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     id: Id,
     _: Query<NoParameters>,
-    body: Body<TargetPatch>,
+    body: JsonBody<TargetPatch>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
-    let target = stored(&service, id.0).await?;
-    refuse_if_declared(&target)?;
-    if target.origin != Origin::Api {
-        let problem =
-            format!("{} was not made as a target of its own: it can only be removed.", target.settings.name);
-        return Err(ApiError::NotChangeable(problem));
-    }
-    let change = Change::of(body.0)?;
-    let mut settings = target.settings;
-    change.apply(&mut settings);
-    check(&service, &settings)?;
-    vet(&service, change.url.as_deref()).await?;
-    let new_headers = change.headers.clone();
-    let apply = move |settings: &mut TargetSettings, secrets: &mut TargetSecrets| {
-        change.apply(settings);
-        secrets.headers = new_headers.unwrap_or_else(|| std::mem::take(&mut secrets.headers));
-    };
-    let changed = service.store.target_registry().change_target(id.0.into(), apply, (service.clock)()).await;
-    let changed = changed.map_err(|refused| told(refused, &settings.name))?;
+    let changed = operator.change_target(id.0, body.0.into()).await?;
     Ok(web::Json(details(&service, changed, Role::Admin).await?))
 }
 
-/// A validated patch.
-struct Change {
-    name: Option<String>,
-    events: Option<Vec<Pattern>>,
-    filter: Option<Option<Filter>>,
-    url: Option<String>,
-    content_type: Option<Option<store::ContentType>>,
-    headers: Option<Vec<(String, String)>>,
-    concurrency: Option<u32>,
-    ordering: Option<store::DeliveryOrdering>,
-    rate: Option<Option<DeliveryRate>>,
-    timeout: Option<Duration>,
-}
+impl TryFrom<NewTarget> for TargetRequest {
+    type Error = Problem;
 
-impl Change {
-    fn of(patch: TargetPatch) -> Result<Self, ApiError> {
+    fn try_from(new: NewTarget) -> Result<Self, Problem> {
+        if new.exec.is_some() || new.command.is_some() {
+            let problem = "commands are declared by the environment only (CREEL_TARGET_<NAME>_EXEC)";
+            return Err(Problem::invalid("exec", problem));
+        }
         Ok(Self {
-            name: patch.name,
-            events: patch.events.as_deref().map(patterns),
-            filter: patch.filter.map(|new| new.map(filter)),
-            url: patch.url.as_deref().map(url).transpose()?,
-            content_type: patch.content_type.map(|new| new.map(Into::into)),
-            headers: patch.headers.map(headers).transpose()?,
-            concurrency: patch.concurrency,
-            ordering: patch.order.map(Into::into),
-            rate: patch.rate.map(|new| new.as_deref().map(rate).transpose()).transpose()?,
-            timeout: patch.timeout_seconds.map(Duration::from_secs),
+            name: new.name,
+            owner: new.owner,
+            events: new.events,
+            filter: new.filter.map(filter),
+            url: new.url,
+            content_type: new.content_type.map(Into::into),
+            headers: new.headers.unwrap_or_default(),
+            secret: new.secret,
+            concurrency: new.concurrency,
+            ordering: new.order.unwrap_or(Order::Any).into(),
+            rate: new.rate,
+            timeout: new.timeout_seconds.map(Duration::from_secs),
         })
     }
+}
 
-    fn apply(&self, settings: &mut TargetSettings) {
-        fn set<T: Clone>(old: &mut T, new: Option<&T>) {
-            if let Some(new) = new {
-                old.clone_from(new);
-            }
-        }
-        set(&mut settings.name, self.name.as_ref());
-        set(&mut settings.events, self.events.as_ref());
-        set(&mut settings.filter, self.filter.as_ref());
-        set(&mut settings.content_type, self.content_type.as_ref());
-        set(&mut settings.concurrency, self.concurrency.as_ref());
-        set(&mut settings.ordering, self.ordering.as_ref());
-        set(&mut settings.rate, self.rate.as_ref());
-        set(&mut settings.timeout, self.timeout.as_ref());
-        if self.url.is_some() {
-            settings.url.clone_from(&self.url);
+impl From<TargetPatch> for TargetChange {
+    fn from(patch: TargetPatch) -> Self {
+        Self {
+            name: patch.name,
+            events: patch.events,
+            filter: patch.filter.map(|new| new.map(filter)),
+            url: patch.url,
+            content_type: patch.content_type.map(|new| new.map(Into::into)),
+            headers: patch.headers.map(Option::unwrap_or_default),
+            concurrency: patch.concurrency,
+            ordering: patch.order.map(Into::into),
+            rate: patch.rate,
+            timeout: patch.timeout_seconds.map(Duration::from_secs),
         }
     }
-}
-
-/// Creates a target without subscriptions, for one replay to a URL.
-///
-/// # Errors
-/// If the URL is not allowed.
-pub async fn replay_target(service: &Service, url: &str) -> Result<store::StoredTarget, ApiError> {
-    let url = self::url(url)?;
-    vet(service, Some(&url)).await?;
-    let settings = TargetSettings {
-        name: generated_name("replay-")?,
-        owner: None,
-        events: Vec::new(),
-        filter: None,
-        url: Some(url),
-        content_type: None,
-        concurrency: DEFAULT_CONCURRENCY,
-        ordering: store::DeliveryOrdering::Any,
-        rate: None,
-        timeout: Duration::from_secs(DEFAULT_TIMEOUT_SECONDS),
-    };
-    make(service, Origin::Replay, settings, TargetSecrets::default()).await
-}
-
-async fn make(
-    service: &Service,
-    origin: Origin,
-    settings: TargetSettings,
-    secrets: TargetSecrets,
-) -> Result<store::StoredTarget, ApiError> {
-    let name = settings.name.clone();
-    let new = store::TargetDraft { kind: TargetKind::Http, origin, settings, secrets: Some(secrets) };
-    let id = service.store.target_registry().create_target(new, (service.clock)()).await;
-    stored(service, id.map_err(|refused| told(refused, &name))?.get()).await
-}
-
-/// Checks the rules for all targets, from the environment and from the API.
-fn check(service: &Service, settings: &TargetSettings) -> Result<(), ApiError> {
-    for pattern in &settings.events {
-        let known = service.known_events.check_pattern(pattern.as_str());
-        known.map_err(|problem| ApiError::UndeclaredEvent(format!("events: {problem}")))?;
-    }
-    let mut problems = target_rules::check(settings, &service.known_events).into_iter();
-    let Some(first) = problems.next() else { return Ok(()) };
-    let others = problems.map(|other| format!("; {}: {}", other.field, other.problem));
-    let problem = std::iter::once(first.problem).chain(others).collect();
-    let field = if first.field == "timeout" { "timeout_seconds" } else { first.field };
-    Err(ApiError::InvalidValue { field, problem })
-}
-
-fn url(text: &str) -> Result<String, ApiError> {
-    target_rules::url(text).map_err(ApiError::UrlRefused)
-}
-
-async fn vet(service: &Service, url: Option<&str>) -> Result<(), ApiError> {
-    let Some(url) = url else { return Ok(()) };
-    vet_url(url, &service.reach).await.map_err(|error| ApiError::UrlRefused(error.to_string()))
-}
-
-fn patterns(texts: &[String]) -> Vec<Pattern> {
-    texts.iter().map(|text| Pattern::new(text)).collect()
 }
 
 fn filter(conditions: Vec<Condition>) -> Filter {
     Filter(conditions.into_iter().map(Into::into).collect())
-}
-
-fn rate(text: &str) -> Result<DeliveryRate, ApiError> {
-    target_rules::rate(text).map_err(|problem| ApiError::InvalidValue { field: "rate", problem })
-}
-
-/// Converts names to lower case.
-fn headers(given: Option<BTreeMap<String, String>>) -> Result<Vec<(String, String)>, ApiError> {
-    let given = given.unwrap_or_default();
-    let all = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    target_rules::check_headers(all)
-        .map_err(|problem| ApiError::InvalidValue { field: "headers", problem })?;
-    Ok(given.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::super::messages::seconds;
+use super::super::output::seconds;
 use super::programs;
 use crate::config::{Config, Destination, SourceConfig, TargetConfig, target_rules};
 use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};

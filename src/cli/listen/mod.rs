@@ -8,17 +8,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::json;
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::following::{Following, Resume};
 use super::forward::{Answer, Forwarder};
 use super::output::{Failure, harmless_line, print_to_reader, say};
-use super::remote::{JSON, Purpose, Remote, TokenSource, with_query};
+use super::remote::{JSON, Purpose, Remote, TokenSource, understood, with_query};
 use super::send::block_on;
-use queue::{Answered, Delivered, Queue};
+use crate::api::types::listener::{
+    Acknowledgement, AcknowledgementResult, GreetingEvent, ListenerDelivery, ProgramAnswer,
+};
+use queue::Queue;
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Failed attempts per report, while the program or the service is unavailable.
@@ -29,7 +30,7 @@ const MAX_NAME_CHARACTERS: usize = 64;
 
 /// Service, destination and filters.
 #[derive(Debug, clap::Args)]
-pub struct Listen {
+pub struct ListenArguments {
     /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
     /// machine if left out.
     server: Option<String>,
@@ -62,19 +63,8 @@ pub struct Listen {
 /// Three keep-alive intervals of the service.
 pub const SILENCE_SECONDS: u64 = 45;
 
-/// The first event of a stream.
-#[derive(Debug, Deserialize)]
-struct Greeting {
-    name: String,
-    is_new: bool,
-    pending: i64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Acknowledged {}
-
 /// Runs until it is interrupted or replaced by another listener.
-pub fn run(arguments: &Listen) -> Result<String, Failure> {
+pub fn run(arguments: &ListenArguments) -> Result<String, Failure> {
     let forwarder = Forwarder::new(&arguments.forward)?;
     let name = match &arguments.name {
         Some(name) => name.clone(),
@@ -85,7 +75,7 @@ pub fn run(arguments: &Listen) -> Result<String, Failure> {
 }
 
 async fn listen(
-    arguments: &Listen,
+    arguments: &ListenArguments,
     name: &str,
     remote: &Remote,
     forwarder: &Forwarder,
@@ -115,7 +105,12 @@ async fn listen(
 }
 
 /// Reads the stream into the queue. A dead connection is detected even while the program is slow.
-async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
+async fn receive(
+    arguments: &ListenArguments,
+    name: &str,
+    remote: &Remote,
+    queue: &Queue,
+) -> Result<(), Failure> {
     let events = if arguments.events.is_empty() { "*".to_owned() } else { arguments.events.join(" ") };
     let path = with_query(
         &format!("/listeners/{name}/stream"),
@@ -127,7 +122,7 @@ async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue)
         let event = stream.next().await?;
         match event.kind.as_str() {
             "listening" => {
-                let greeting: Greeting = understood(&event.data)?;
+                let greeting: GreetingEvent = understood(&event.data)?;
                 queue.connected(greeting.is_new);
                 greet(arguments, &greeting, remote);
             }
@@ -144,13 +139,8 @@ async fn receive(arguments: &Listen, name: &str, remote: &Remote, queue: &Queue)
     }
 }
 
-pub fn understood<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
-    serde_json::from_str(data)
-        .map_err(|error| Failure(format!("the service sends what this creel does not understand: {error}")))
-}
-
-fn greet(arguments: &Listen, greeting: &Greeting, remote: &Remote) {
-    let Greeting { name, is_new, pending } = greeting;
+fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote) {
+    let GreetingEvent { name, is_new, pending } = greeting;
     let kind = if *is_new { "new" } else { "known" };
     say(&format!(
         "listening to {} as {name} ({kind}, {pending} waiting), forwarding to {}",
@@ -179,12 +169,12 @@ async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Que
 }
 
 /// Returns `None` if the service no longer has the message of this delivery.
-async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>, Failure> {
+async fn body_of(remote: &Remote, delivered: &ListenerDelivery) -> Result<Option<Bytes>, Failure> {
     if let Some(text) = &delivered.body_base64 {
         let body = STANDARD.decode(text);
         return body
             .map(|body| Some(body.into()))
-            .map_err(|_| Failure("the service sends no base64".to_owned()));
+            .map_err(|error| Failure(format!("the service sends no base64: {error}")));
     }
     let Some(url) = &delivered.body_url else { return Ok(None) };
     let mut tries = 0;
@@ -204,7 +194,7 @@ async fn body_of(remote: &Remote, delivered: &Delivered) -> Result<Option<Bytes>
 
 /// Returns the program's answer with any status. Without an answer the request is retried, so that
 /// no message is lost.
-async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> Answer {
+async fn answer(forwarder: &Forwarder, delivered: &ListenerDelivery, body: Bytes) -> Answer {
     let mut tries = 0;
     loop {
         match forwarder.send(&delivered.message, body.clone()).await {
@@ -215,7 +205,8 @@ async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> An
                 return answer;
             }
             Err(error) => {
-                let waiting = format!("message {} waits and is tried every second", delivered.message.id);
+                let waiting =
+                    format!("message {} waits and is tried every second", delivered.message.head.id);
                 said_now_and_then(
                     &mut tries,
                     &format!("NO ANSWER from {}: {error}; {waiting}", forwarder.url()),
@@ -226,9 +217,9 @@ async fn answer(forwarder: &Forwarder, delivered: &Delivered, body: Bytes) -> An
     }
 }
 
-fn answered(delivery: i64, answer: &Answer) -> Answered {
+fn answered(delivery: i64, answer: &Answer) -> ProgramAnswer {
     let excerpt = String::from_utf8_lossy(&answer.response.excerpt).into_owned();
-    Answered {
+    ProgramAnswer {
         delivery,
         status: answer.response.status,
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
@@ -243,9 +234,9 @@ fn said_now_and_then(tries: &mut u32, text: &str) {
     *tries += 1;
 }
 
-fn line(delivered: &Delivered, answer: &Answer) -> String {
+fn line(delivered: &ListenerDelivery, answer: &Answer) -> String {
     let (hour, minute, second) = OffsetDateTime::now_utc().to_hms();
-    let message = &delivered.message;
+    let message = &delivered.message.head;
     format!(
         "{hour:02}:{minute:02}:{second:02}Z  {}  #{}  {}  {} ms\n",
         harmless_line(&message.event),
@@ -277,10 +268,12 @@ async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), F
     }
 }
 
-async fn post_acknowledgement(name: &str, remote: &Remote, answers: &[Answered]) -> Result<(), Failure> {
+async fn post_acknowledgement(name: &str, remote: &Remote, answers: &[ProgramAnswer]) -> Result<(), Failure> {
     let deliveries: Vec<i64> = answers.iter().map(|one| one.delivery).collect();
-    let body = json!({ "deliveries": deliveries, "answers": answers }).to_string().into_bytes();
-    let Acknowledged {} = remote.post(&format!("/listeners/{name}/acknowledge"), &[JSON], body).await?;
+    let acknowledgement = Acknowledgement { deliveries, answers: answers.to_vec() };
+    let body = serde_json::to_vec(&acknowledgement).map_err(|error| Failure(error.to_string()))?;
+    let path = format!("/listeners/{name}/acknowledge");
+    let _: AcknowledgementResult = remote.post(&path, &[JSON], body).await?;
     Ok(())
 }
 

@@ -4,10 +4,9 @@
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::cli::forward::Message;
+use crate::api::types::listener::{ListenerDelivery, ProgramAnswer};
 
 /// Above the service's limit of 64 unacknowledged deliveries, which are sent again after a lost
 /// connection.
@@ -16,25 +15,6 @@ const MAX_PENDING: usize = 256;
 const REMEMBERED: usize = 4_096;
 /// Limit per acknowledgement; each entry includes the start of the answer.
 const MAX_ACKNOWLEDGEMENTS: usize = 100;
-
-/// A delivery as the service sends it.
-#[derive(Debug, Deserialize)]
-pub struct Delivered {
-    pub delivery: i64,
-    pub message: Message,
-    pub body_base64: Option<String>,
-    pub body_url: Option<String>,
-}
-
-/// The program's answer, as sent to the service.
-#[derive(Clone, Debug, Serialize)]
-pub struct Answered {
-    pub delivery: i64,
-    pub status: u16,
-    pub took_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub excerpt: Option<String>,
-}
 
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -46,9 +26,9 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Delivered>,
-    /// Answered by the program, but not acknowledged.
-    answered: VecDeque<Answered>,
+    waiting: VecDeque<ListenerDelivery>,
+    /// ProgramAnswer by the program, but not acknowledged.
+    answered: VecDeque<ProgramAnswer>,
     /// Acknowledged, newest last.
     settled: VecDeque<i64>,
     /// All of the above, and the delivery that is being forwarded.
@@ -73,7 +53,7 @@ impl Queue {
     }
 
     /// Adds a delivery unless it is a duplicate; waits while the queue is full.
-    pub async fn add(&self, delivered: Delivered) {
+    pub async fn add(&self, delivered: ListenerDelivery) {
         while self.state.borrow().waiting.len() >= MAX_PENDING {
             self.room.notified().await;
         }
@@ -85,7 +65,7 @@ impl Queue {
     }
 
     /// Returns the oldest delivery, and the number of its service.
-    pub async fn take(&self) -> (Delivered, usize) {
+    pub async fn take(&self) -> (ListenerDelivery, usize) {
         loop {
             if let Some(taken) = self.take_now() {
                 self.room.notify_one();
@@ -95,13 +75,13 @@ impl Queue {
         }
     }
 
-    fn take_now(&self) -> Option<(Delivered, usize)> {
+    fn take_now(&self) -> Option<(ListenerDelivery, usize)> {
         let mut state = self.state.borrow_mut();
         state.waiting.pop_front().map(|delivered| (delivered, state.service))
     }
 
     /// Records the program's answer to a delivery of a service.
-    pub fn answered(&self, answered: Answered, service: usize) {
+    pub fn answered(&self, answered: ProgramAnswer, service: usize) {
         let mut state = self.state.borrow_mut();
         if state.service == service {
             state.answered.push_back(answered);
@@ -110,7 +90,7 @@ impl Queue {
     }
 
     /// Returns the deliveries to acknowledge; waits until at least one is ready.
-    pub async fn to_acknowledge(&self) -> Vec<Answered> {
+    pub async fn to_acknowledge(&self) -> Vec<ProgramAnswer> {
         loop {
             let answered = self.answered_now();
             if !answered.is_empty() {
@@ -120,7 +100,7 @@ impl Queue {
         }
     }
 
-    pub fn answered_now(&self) -> Vec<Answered> {
+    pub fn answered_now(&self) -> Vec<ProgramAnswer> {
         self.state.borrow().answered.iter().take(MAX_ACKNOWLEDGEMENTS).cloned().collect()
     }
 
@@ -143,19 +123,20 @@ mod tests {
     use super::*;
     use crate::cli::send::block_on;
 
-    fn delivered(delivery: i64) -> Delivered {
+    fn delivered(delivery: i64) -> ListenerDelivery {
         let text = format!(
-            r#"{{"delivery":{delivery},"body_base64":"","message":{{"id":1,"source":"s","event":"s.e","method":"POST",
-                "query":null,"headers":{{}}}}}}"#
+            r#"{{"delivery":{delivery},"body_base64":"","message":{{"id":1,"received_at":"t","source":"s","event":"s.e",
+                "method":"POST","remote_ip":"192.0.2.7","body_bytes":0,"not_json":false,"body_unsigned":false,
+                "unverified":false,"duplicates":0,"headers":{{}}}}}}"#
         );
         serde_json::from_str(&text).expect("a delivery")
     }
 
-    fn answered(delivery: i64) -> Answered {
-        Answered { delivery, status: 200, took_ms: 1, excerpt: None }
+    fn answered(delivery: i64) -> ProgramAnswer {
+        ProgramAnswer { delivery, status: 200, took_ms: 1, excerpt: None }
     }
 
-    fn ids(answered: &[Answered]) -> Vec<i64> {
+    fn ids(answered: &[ProgramAnswer]) -> Vec<i64> {
         answered.iter().map(|one| one.delivery).collect()
     }
 

@@ -1,25 +1,31 @@
 //! `_EXEC`: splits a command line into a program and its arguments. Commands run without a shell,
 //! so shell syntax is rejected instead of passed to the program as an argument.
 
+use crate::config::error::ValueError;
+
 /// Splits a command line without any expansion: `git -C "/srv/my app" pull` has four words.
-pub fn split(text: &str) -> Result<Vec<String>, String> {
+pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
     let text = text.trim();
-    let words = shlex::split(text)
-        .ok_or_else(|| "has a quote that is not closed, or ends in a backslash; close it".to_owned())?;
+    let words = shlex::split(text).ok_or_else(|| {
+        ValueError::new("has a quote that is not closed, or ends in a backslash").hint("close it")
+    })?;
     if words.first().is_none_or(String::is_empty) {
-        return Err("names no program; write it like /usr/local/bin/deploy --quiet".to_owned());
+        return Err(ValueError::new("names no program").hint("write it like /usr/local/bin/deploy --quiet"));
     }
     if words.iter().any(|word| word.contains('\0')) {
-        return Err("holds a NUL character, which no program can be given; remove it".to_owned());
+        return Err(ValueError::new("holds a NUL character, which no program can be given").hint("remove it"));
     }
     // The named shell expands the text in double quotes after `-c`.
     let is_for_a_shell = words.get(1).is_some_and(|word| word.starts_with('-') && word.ends_with('c'));
     match for_a_shell(text, is_for_a_shell) {
-        Some(found) => Err(format!(
-            "has {} in it, which means something to a shell alone, and there is none: \
-             name a script, or sh -c '…'; where it is meant as it stands, put it into single quotes",
-            if found == '\n' { "a line break".to_owned() } else { format!("a {found}") }
-        )),
+        Some(found) => {
+            let found = if found == '\n' { "a line break".to_owned() } else { format!("a {found}") };
+            let problem = format!(
+                "has {found} in it, which means something to a shell alone, and there is none: \
+                 name a script, or sh -c '…'"
+            );
+            Err(ValueError::new(problem).hint("where it is meant as it stands, put it into single quotes"))
+        }
         None => Ok(words),
     }
 }
@@ -64,11 +70,7 @@ mod tests {
             ("find . -name *.tmp", &["find", ".", "-name", "*.tmp"]),
         ];
         for (text, words) in rows {
-            assert_eq!(
-                split(text).as_deref(),
-                Ok(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),
-                "{text}"
-            );
+            assert_eq!(split(text).expect(text), words, "{text}");
         }
     }
 
@@ -89,7 +91,7 @@ mod tests {
             "sh -c 'a' && b",
         ];
         for line in lines {
-            let problem = split(line).expect_err(line);
+            let problem = split(line).expect_err(line).to_string();
             assert!(problem.contains("name a script, or sh -c"), "{line}: {problem}");
         }
     }
@@ -97,10 +99,10 @@ mod tests {
     #[test]
     fn open_quote_and_missing_program_are_rejected() {
         for line in ["echo \"open", "echo 'open", "echo \\"] {
-            assert!(split(line).expect_err(line).contains("not closed"), "{line}");
+            assert!(split(line).expect_err(line).to_string().contains("not closed"), "{line}");
         }
         for line in ["''", "\"\" x", "# nothing but a comment"] {
-            assert!(split(line).expect_err(line).contains("names no program"), "{line}");
+            assert!(split(line).expect_err(line).to_string().contains("names no program"), "{line}");
         }
     }
 }

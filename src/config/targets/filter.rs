@@ -1,5 +1,6 @@
 //! `_FILTER`: parses conditions on the payload from text, and validates those from JSON.
 
+use crate::config::error::ValueError;
 use crate::config::parse::shown;
 use crate::json::{Literal, is_number};
 use crate::store::{Filter, PayloadCondition};
@@ -9,7 +10,7 @@ const MAX_VALUES: usize = 200;
 const MAX_SHOWN_ERROR: usize = 200;
 
 /// Parses `/ref=refs/heads/main !/deleted`, or JSON if the text begins with `[`.
-pub fn parse(text: &str) -> Result<Filter, String> {
+pub fn parse(text: &str) -> Result<Filter, ValueError> {
     let text = text.trim();
     let filter = if text.starts_with('[') { from_json(text)? } else { Filter(conditions(text)?) };
     check(&filter)?;
@@ -17,50 +18,54 @@ pub fn parse(text: &str) -> Result<Filter, String> {
 }
 
 /// Validates a filter from any input.
-pub fn check(filter: &Filter) -> Result<(), String> {
+pub fn check(filter: &Filter) -> Result<(), ValueError> {
     if filter.0.is_empty() {
-        return Err(
-            "has no condition; leave the filter off, or write one like /ref=refs/heads/main".to_owned()
-        );
+        return Err(ValueError::new("has no condition")
+            .hint("leave the filter off, or write one like /ref=refs/heads/main"));
     }
     if filter.0.len() > MAX_CONDITIONS {
-        return Err(format!("has more than {MAX_CONDITIONS} conditions; take some off"));
+        return Err(
+            ValueError::new(format!("has more than {MAX_CONDITIONS} conditions")).hint("take some off")
+        );
     }
     filter.0.iter().try_for_each(check_condition)
 }
 
-fn check_condition(condition: &PayloadCondition) -> Result<(), String> {
+fn check_condition(condition: &PayloadCondition) -> Result<(), ValueError> {
     let pointer = &condition.pointer;
     let escapes_are_good = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes_are_good {
-        return Err(format!(
-            "has {} for a place; write a JSON pointer like /repository/name (~0 is a ~ in a name, ~1 a /)",
-            shown(pointer)
-        ));
+        return Err(ValueError::new(format!("has {} for a place", shown(pointer)))
+            .hint("write a JSON pointer like /repository/name (~0 is a ~ in a name, ~1 a /)"));
     }
     let values = condition.among.as_ref().map_or(1, Vec::len);
     if condition.equals.is_none() && condition.among.is_none() && condition.exists.is_none() {
-        return Err(format!("asks nothing of {}; give it equals, in or exists", shown(pointer)));
+        return Err(ValueError::new(format!("asks nothing of {}", shown(pointer)))
+            .hint("give it equals, in or exists"));
     }
     if values == 0 {
-        return Err(format!("has no value for {}; write at least one", shown(pointer)));
+        return Err(
+            ValueError::new(format!("has no value for {}", shown(pointer))).hint("write at least one")
+        );
     }
     if values > MAX_VALUES {
-        return Err(format!("has more than {MAX_VALUES} values for {}; take some off", shown(pointer)));
+        let problem = format!("has more than {MAX_VALUES} values for {}", shown(pointer));
+        return Err(ValueError::new(problem).hint("take some off"));
     }
     Ok(())
 }
 
-fn from_json(text: &str) -> Result<Filter, String> {
+fn from_json(text: &str) -> Result<Filter, ValueError> {
     serde_json::from_str(text).map_err(|error| {
-        let error: String = error.to_string().escape_debug().take(MAX_SHOWN_ERROR).collect();
-        format!(
-            "is no JSON array of conditions like [{{\"pointer\": \"/ref\", \"equals\": \"main\"}}] (or \"in\": […], \"exists\": true): {error}"
-        )
+        let shown: String = error.to_string().escape_debug().take(MAX_SHOWN_ERROR).collect();
+        ValueError::new(format!(
+            "is no JSON array of conditions like [{{\"pointer\": \"/ref\", \"equals\": \"main\"}}] (or \"in\": […], \"exists\": true): {shown}"
+        ))
+        .caused_by(error)
     })
 }
 
-fn conditions(mut text: &str) -> Result<Vec<PayloadCondition>, String> {
+fn conditions(mut text: &str) -> Result<Vec<PayloadCondition>, ValueError> {
     let mut conditions = Vec::new();
     while !text.is_empty() {
         let (condition, rest) = condition(text)?;
@@ -71,25 +76,25 @@ fn conditions(mut text: &str) -> Result<Vec<PayloadCondition>, String> {
 }
 
 /// Returns the first condition and the remaining text.
-fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
+fn condition(text: &str) -> Result<(PayloadCondition, &str), ValueError> {
     let (is_negated, place) = match text.strip_prefix('!') {
         Some(place) => (true, place),
         None => (false, text),
     };
     if !place.starts_with('/') {
-        return Err(format!(
-            "has {} where a condition should begin; write it like /ref=refs/heads/main, /ref or !/deleted, without white space around =, and text that has some in double quotes",
-            shown(text)
+        return Err(ValueError::new(format!("has {} where a condition should begin", shown(text))).hint(
+            "write it like /ref=refs/heads/main, /ref or !/deleted, without white space around =, and text that has some in double quotes",
         ));
     }
     let end =
         place.find(|character: char| character == '=' || character.is_whitespace()).unwrap_or(place.len());
     let (pointer, rest) = place.split_at(end);
     if pointer.contains(['!', '<', '>']) {
-        return Err(format!(
-            "has {}, but conditions can only ask for =, for there being something or nothing; a place with such a character needs the JSON form",
+        let problem = format!(
+            "has {}, but conditions can only ask for =, for there being something or nothing",
             shown(pointer)
-        ));
+        );
+        return Err(ValueError::new(problem).hint("a place with such a character needs the JSON form"));
     }
     let mut condition =
         PayloadCondition { pointer: pointer.to_owned(), equals: None, among: None, exists: None };
@@ -98,10 +103,9 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
         return Ok((condition, rest));
     };
     if is_negated {
-        return Err(format!(
-            "has {}, but ! is only for a place that is not there, like !/deleted; take off the ! or the value",
-            shown(text)
-        ));
+        let problem =
+            format!("has {}, but ! is only for a place that is not there, like !/deleted", shown(text));
+        return Err(ValueError::new(problem).hint("take off the ! or the value"));
     }
     let (mut values, rest) = alternatives(values, pointer)?;
     match values.len() {
@@ -112,7 +116,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), String> {
 }
 
 /// Returns the values after the `=`, separated by `|`, and the remaining text.
-fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &'a str), String> {
+fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &'a str), ValueError> {
     let mut values = Vec::new();
     loop {
         let rest = if text.starts_with('"') {
@@ -135,31 +139,31 @@ fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &
 }
 
 /// A JSON string is always text.
-fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), String> {
+fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), ValueError> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<String>();
     let value = stream.next();
     let rest = text.get(stream.byte_offset()..).unwrap_or_default();
     let is_whole = rest.is_empty() || rest.starts_with(|next: char| next == '|' || next.is_whitespace());
     match value {
         Some(Ok(value)) if is_whole => Ok((Literal::of_text(&value), rest)),
-        _ => Err(format!(
-            "has a value for {} that begins with a double quote and is no text in JSON's form; close it, or write a quote inside it as \\\"",
+        _ => Err(ValueError::new(format!(
+            "has a value for {} that begins with a double quote and is no text in JSON's form",
             shown(pointer)
-        )),
+        ))
+        .hint("close it, or write a quote inside it as \\\"")),
     }
 }
 
 /// Returns a number, true, false or null together with its text, so that the filter matches either
 /// encoding of the value; any other word is text.
-fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, String> {
+fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, ValueError> {
     if word.is_empty() {
-        return Err(format!(
-            "has no value for {} behind = or |; write \"\" for the empty text",
-            shown(pointer)
-        ));
+        return Err(ValueError::new(format!("has no value for {} behind = or |", shown(pointer)))
+            .hint("write \"\" for the empty text"));
     }
     if word.starts_with('=') {
-        return Err(format!("has two = behind {}; write one, or the value in double quotes", shown(pointer)));
+        return Err(ValueError::new(format!("has two = behind {}", shown(pointer)))
+            .hint("write one, or the value in double quotes"));
     }
     let is_literal = is_number(word) || ["true", "false", "null"].contains(&word);
     let literal = is_literal.then(|| Literal::parse(word)).flatten();
@@ -249,10 +253,15 @@ mod tests {
             (r#"[{"pointer": "/a", "equals": 1}"#, "no JSON array"),
         ];
         for (text, part) in rows {
-            let problem = parse(text).expect_err(text);
+            let problem = parse(text).expect_err(text).to_string();
             assert!(problem.contains(part), "{text}: {problem}");
         }
-        assert!(parse(&"/a ".repeat(51)).expect_err("too many").contains("more than 50"));
-        assert!(parse(&format!("/a=x{}", "|x".repeat(200))).expect_err("too many").contains("more than 200"));
+        assert!(parse(&"/a ".repeat(51)).expect_err("too many").to_string().contains("more than 50"));
+        assert!(
+            parse(&format!("/a=x{}", "|x".repeat(200)))
+                .expect_err("too many")
+                .to_string()
+                .contains("more than 200")
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
+use crate::config::error::ValueError;
 use crate::config::parse::shown;
 use crate::providers::Secret;
 
@@ -29,48 +30,50 @@ const OURS: [&str; 12] = [
 const SIGNED: &str = "webhook-";
 
 /// Parses `{"Authorization": "Bearer x"}`; returns names in lower case, in the given order.
-pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, String> {
+pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, ValueError> {
+    // The error itself can contain a value.
     let HeaderList(fields) = serde_json::from_str(text).map_err(|error| {
-        format!(
+        ValueError::new(format!(
             "is no JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",
             error.line(),
             error.column()
-        )
+        ))
     })?;
     check(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
     Ok(fields.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), Secret::new_text(value))).collect())
 }
 
 /// Validates headers from any input.
-pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), String> {
+pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<(), ValueError> {
     let mut seen: Vec<String> = Vec::new();
     for (name, value) in headers {
         check_name(name)?;
-        check_value(value).map_err(|problem| format!("{problem} in the value of {}", shown(name)))?;
+        check_value(value)
+            .map_err(|problem| ValueError::new(format!("{problem} in the value of {}", shown(name))))?;
         let name = name.to_ascii_lowercase();
         if seen.contains(&name) {
-            return Err(format!("has the header {} twice; keep one", shown(&name)));
+            let problem = format!("has the header {} twice", shown(&name));
+            return Err(ValueError::new(problem).hint("keep one"));
         }
         seen.push(name);
     }
     if seen.len() > MAX_HEADERS {
-        return Err(format!("has more than {MAX_HEADERS} headers; take some off"));
+        return Err(ValueError::new(format!("has more than {MAX_HEADERS} headers")).hint("take some off"));
     }
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str) -> Result<(), ValueError> {
     // RFC 9110, section 5.6.2.
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || name.len() > MAX_NAME_CHARACTERS || !name.bytes().all(allowed) {
-        return Err(format!(
-            "has {} for a header's name; write it like Authorization or X-Api-Key",
-            shown(name)
-        ));
+        return Err(ValueError::new(format!("has {} for a header's name", shown(name)))
+            .hint("write it like Authorization or X-Api-Key"));
     }
     let lower = name.to_ascii_lowercase();
     if OURS.contains(&lower.as_str()) || lower.starts_with(SIGNED) {
-        return Err(format!("has the header {lower}, which belongs to what is sent; take it off"));
+        let problem = format!("has the header {lower}, which belongs to what is sent");
+        return Err(ValueError::new(problem).hint("take it off"));
     }
     Ok(())
 }
@@ -150,7 +153,7 @@ mod tests {
             (r#"{"a": "hidden", "a": "hidden"}"#, "twice"),
         ];
         for (text, part) in rows {
-            let problem = from_json(text).expect_err(text);
+            let problem = from_json(text).expect_err(text).to_string();
             assert!(problem.contains(part), "{text}: {problem}");
             assert!(!problem.contains("hidden") && !problem.contains("5150"), "{problem}");
         }
@@ -163,7 +166,7 @@ mod tests {
             "Webhook-Id",
             "webhook-x",
         ] {
-            let problem = from_json(&format!(r#"{{"{name}": "x"}}"#)).expect_err(name);
+            let problem = from_json(&format!(r#"{{"{name}": "x"}}"#)).expect_err(name).to_string();
             assert!(problem.contains("belongs to what is sent"), "{problem}");
         }
     }

@@ -8,6 +8,7 @@ pub mod rules;
 
 use std::fmt;
 
+use super::error::{ConfigError, ValueError};
 use super::noun::Noun;
 use super::values::{OwnValues, ValueDraft, parse_default};
 use super::{names, parse};
@@ -82,7 +83,7 @@ pub fn build(
     name: &str,
     values: &OwnValues,
     known: &KnownEvents,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<ConfigError>,
 ) -> Option<TargetConfig> {
     let before = problems.len();
     let draft = ValueDraft::new(Noun::Target, name, values);
@@ -92,21 +93,22 @@ pub fn build(
     let secrets = draft.secrets(problems);
     let headers = draft.parsed("HEADERS", headers::from_json, problems).unwrap_or_default();
     for problem in rules::check(&settings, known) {
-        let variable = draft.variable(&problem.field.to_ascii_uppercase());
-        problems.push(format!("{variable}: {}", problem.problem));
+        problems.push(problem.problem.of(draft.variable(&problem.field.to_ascii_uppercase())));
     }
     let destination = destination.filter(|_| problems.len() == before)?;
     Some(TargetConfig { settings, destination, secrets, headers })
 }
 
 impl ValueDraft<'_> {
-    fn destination(&self, problems: &mut Vec<String>) -> Option<Destination> {
+    fn destination(&self, problems: &mut Vec<ConfigError>) -> Option<Destination> {
         match (self.values.get("URL"), self.values.get("EXEC")) {
             (Some(url), Some(command)) => {
-                problems.push(format!(
-                    "{}: is set, and so is {}, but a target is one of the two; keep one, and make a second target for the other",
-                    command.variable, url.variable
+                let error = ValueError::new(format!(
+                    "is set, and so is {}, but a target is one of the two",
+                    url.variable
                 ));
+                let error = error.hint("keep one, and make a second target for the other");
+                problems.push(error.of(&command.variable));
                 None
             }
             (Some(_), None) => {
@@ -115,32 +117,34 @@ impl ValueDraft<'_> {
             (None, Some(_)) => self.parsed("EXEC", command::split, problems).map(Destination::Command),
             (None, None) => {
                 let given: Vec<&str> = self.values.values().map(|value| value.variable.as_str()).collect();
-                problems.push(format!(
-                    "{prefix}URL: is missing; set it to where the messages of the target {} go, or set {prefix}EXEC to a command (the target comes from {})",
+                let error = ValueError::new("is missing").hint(format!(
+                    "set it to where the messages of the target {} go, or set {}EXEC to a command (the target comes from {})",
                     self.name,
+                    self.prefix,
                     given.join(", "),
-                    prefix = self.prefix,
                 ));
+                problems.push(error.of(self.variable("URL")));
                 None
             }
         }
     }
 
-    fn refuse_what_a_command_has_not(&self, problems: &mut Vec<String>) {
+    fn refuse_what_a_command_has_not(&self, problems: &mut Vec<ConfigError>) {
         if self.values.contains_key("URL") || !self.values.contains_key("EXEC") {
             return;
         }
         for (key, value) in self.values {
             if FOR_URLS_ALONE.contains(&key.as_str()) || names::setting_of(key) == "secret" {
-                problems.push(format!(
-                    "{}: is for what is sent to a URL, but the target {} is a command ({}EXEC), which gets the body as it is; remove it",
-                    value.variable, self.name, self.prefix
+                let error = ValueError::new(format!(
+                    "is for what is sent to a URL, but the target {} is a command ({}EXEC), which gets the body as it is",
+                    self.name, self.prefix
                 ));
+                problems.push(error.hint("remove it").of(&value.variable));
             }
         }
     }
 
-    fn settings(&self, problems: &mut Vec<String>) -> TargetSettings {
+    fn settings(&self, problems: &mut Vec<ConfigError>) -> TargetSettings {
         let with_default = |key: &str| format!("{}{key}", Noun::Target.pattern());
         let ordering = self
             .parsed("ORDER", rules::ordering, problems)
@@ -168,7 +172,7 @@ impl ValueDraft<'_> {
     }
 
     /// Returns the secrets in numeric order.
-    fn secrets(&self, problems: &mut Vec<String>) -> Vec<Secret> {
+    fn secrets(&self, problems: &mut Vec<ConfigError>) -> Vec<Secret> {
         let keys = std::iter::once("SECRET".to_owned()).chain(names::further_secrets());
         let parse = |text: &str| rules::check_secret(text).map(|()| Secret::new_text(text));
         keys.filter_map(|key| self.parsed(&key, parse, problems)).collect()
@@ -176,7 +180,7 @@ impl ValueDraft<'_> {
 }
 
 /// Parses patterns without duplicates.
-fn patterns(text: &str) -> Result<Vec<Pattern>, String> {
+fn patterns(text: &str) -> Result<Vec<Pattern>, ValueError> {
     let mut patterns: Vec<Pattern> = Vec::new();
     for pattern in text.split_whitespace().map(Pattern::new) {
         if !patterns.contains(&pattern) {

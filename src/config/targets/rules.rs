@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::config::error::ValueError;
 use crate::config::parse::{self, shown};
 use crate::store::{ContentType, DeliveryOrdering, DeliveryRate, Pattern, TargetSettings};
 
@@ -39,30 +40,33 @@ impl KnownEvents {
     ///
     /// # Errors
     /// The problem, with the nearest valid pattern.
-    pub fn check_pattern(&self, pattern: &str) -> Result<(), String> {
+    pub fn check_pattern(&self, pattern: &str) -> Result<(), ValueError> {
         if pattern.is_empty() || pattern.chars().any(char::is_control) {
-            return Err(format!(
-                "has {} for an event; write a name, or a pattern like github.*",
-                shown(pattern)
-            ));
+            return Err(ValueError::new(format!("has {} for an event", shown(pattern)))
+                .hint("write a name, or a pattern like github.*"));
         }
         if pattern.chars().count() > MAX_PATTERN_CHARACTERS {
-            return Err(format!(
-                "has {}, which is longer than {MAX_PATTERN_CHARACTERS} characters and could match nothing; shorten it",
+            let problem = format!(
+                "has {}, which is longer than {MAX_PATTERN_CHARACTERS} characters and could match nothing",
                 shown(pattern)
-            ));
+            );
+            return Err(ValueError::new(problem).hint("shorten it"));
         }
         if pattern.contains('*') || self.is_of_a_source(pattern) || self.is_emitted(pattern) {
             return Ok(());
         }
-        let nearest = match pattern.contains(',') {
-            true => "; separate events with spaces".to_owned(),
-            false => self.nearest(pattern).map(|name| format!("; the nearest is {name}")).unwrap_or_default(),
+        let hint = match pattern.contains(',') {
+            true => Some("separate events with spaces".to_owned()),
+            false => self.nearest(pattern).map(|name| format!("the nearest is {name}")),
         };
-        Err(format!(
-            "has {}, which is no event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot{nearest}",
+        let error = ValueError::new(format!(
+            "has {}, which is no event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot",
             shown(pattern)
-        ))
+        ));
+        Err(match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        })
     }
 
     /// Whether a message can match the pattern and go to a target of this owner.
@@ -110,17 +114,17 @@ fn begins_with_source(text: &str, source: &str) -> bool {
 }
 
 /// A setting that violates a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SettingProblem {
     /// `name`, `owner`, `events`, `filter`, `url`, `concurrency` or `timeout`.
     pub field: &'static str,
-    pub problem: String,
+    pub problem: ValueError,
 }
 
 /// Returns all problems with the settings of a target.
 pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProblem> {
     let mut problems = Vec::new();
-    let mut note = |field, outcome: Result<(), String>| {
+    let mut note = |field, outcome: Result<(), ValueError>| {
         problems.extend(outcome.err().map(|problem| SettingProblem { field, problem }));
     };
     note("name", check_name(&settings.name));
@@ -137,16 +141,16 @@ pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProbl
     problems
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+fn check_name(name: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_good =
         !name.is_empty() && name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-');
     match is_good && name.len() <= MAX_NAME_CHARACTERS {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(ValueError::new(format!(
             "is {}, but a name is of a-z, 0-9 and - between, and at most {MAX_NAME_CHARACTERS} characters long",
             shown(name)
-        )),
+        ))),
     }
 }
 
@@ -154,54 +158,54 @@ fn check_name(name: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The problem with the owner.
-pub fn check_owner(owner: &str) -> Result<(), String> {
+pub fn check_owner(owner: &str) -> Result<(), ValueError> {
     let length = owner.chars().count();
     let is_good = owner.trim() == owner && !owner.chars().any(char::is_control);
     match is_good && (1..=MAX_OWNER_CHARACTERS).contains(&length) {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(ValueError::new(format!(
             "is {}, but an owner has 1 to {MAX_OWNER_CHARACTERS} characters, no control characters, and no white space around it",
             shown(owner)
-        )),
+        ))),
     }
 }
 
-fn check_number_of_patterns(patterns: &[Pattern]) -> Result<(), String> {
+fn check_number_of_patterns(patterns: &[Pattern]) -> Result<(), ValueError> {
     match patterns.len() {
-        0 => Err("is an empty list; write patterns of events, like * or github.*".to_owned()),
+        0 => Err(ValueError::new("is an empty list").hint("write patterns of events, like * or github.*")),
         1..=MAX_PATTERNS => Ok(()),
-        _ => Err(format!("has more than {MAX_PATTERNS} patterns; use * in some")),
+        _ => Err(ValueError::new(format!("has more than {MAX_PATTERNS} patterns")).hint("use * in some")),
     }
 }
 
-fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Result<(), String> {
+fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Result<(), ValueError> {
     let is_owned = settings.owner.is_some() && !settings.events.is_empty();
     if !is_owned || !settings.events.iter().all(|pattern| known.is_only_for_sources(pattern)) {
         return Ok(());
     }
     let patterns: Vec<String> = settings.events.iter().map(|pattern| shown(pattern.as_str())).collect();
-    Err(format!(
-        "is set, and so the target gets only events that the app emits for this owner, but its events ({}) are those of sources alone; \
-         take off the owner, or name events of CREEL_EVENTS",
+    let problem = format!(
+        "is set, and so the target gets only events that the app emits for this owner, but its events ({}) are those of sources alone",
         patterns.join(" ")
-    ))
+    );
+    Err(ValueError::new(problem).hint("take off the owner, or name events of CREEL_EVENTS"))
 }
 
-fn check_concurrency(settings: &TargetSettings) -> Result<(), String> {
+fn check_concurrency(settings: &TargetSettings) -> Result<(), ValueError> {
     match (settings.ordering, settings.concurrency) {
         (_, count) if !(1..=MAX_CONCURRENCY).contains(&count) => Err(wrong_concurrency(&count.to_string())),
-        (DeliveryOrdering::Strict, 2..) => Err(
-            "is more than 1, but the order is strict, which sends one after the other; set it to 1 or leave it off"
-                .to_owned(),
-        ),
+        (DeliveryOrdering::Strict, 2..) => {
+            Err(ValueError::new("is more than 1, but the order is strict, which sends one after the other")
+                .hint("set it to 1 or leave it off"))
+        }
         _ => Ok(()),
     }
 }
 
-fn check_timeout(timeout: Duration) -> Result<(), String> {
+fn check_timeout(timeout: Duration) -> Result<(), ValueError> {
     match timeout.as_secs() {
-        0 => Err("is shorter than 1s; write at least that".to_owned()),
-        _ if timeout > MAX_TIMEOUT => Err("is too long; the longest is 15m".to_owned()),
+        0 => Err(ValueError::new("is shorter than 1s").hint("write at least that")),
+        _ if timeout > MAX_TIMEOUT => Err(ValueError::new("is too long").hint("the longest is 15m")),
         _ => Ok(()),
     }
 }
@@ -211,15 +215,15 @@ fn check_timeout(timeout: Duration) -> Result<(), String> {
 ///
 /// # Errors
 /// The problem with the URL.
-pub fn url(text: &str) -> Result<String, String> {
+pub fn url(text: &str) -> Result<String, ValueError> {
     let has_password = |url: url::Url| !url.username().is_empty() || url.password().is_some();
     if url::Url::parse(text.trim()).is_ok_and(has_password) {
-        return Err(
-            "holds a user name or password; take it off, and send an Authorization header instead".to_owned()
-        );
+        return Err(ValueError::new("holds a user name or password")
+            .hint("take it off, and send an Authorization header instead"));
     }
     if text.len() > MAX_URL_CHARACTERS {
-        return Err(format!("is longer than {MAX_URL_CHARACTERS} characters; use a shorter URL"));
+        return Err(ValueError::new(format!("is longer than {MAX_URL_CHARACTERS} characters"))
+            .hint("use a shorter URL"));
     }
     parse::http_url(text)
 }
@@ -229,22 +233,24 @@ pub fn url(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// The problem, without the secret.
-pub fn check_secret(secret: &str) -> Result<(), String> {
+pub fn check_secret(secret: &str) -> Result<(), ValueError> {
     if secret.len() > MAX_SECRET_CHARACTERS {
-        return Err(format!("is longer than {MAX_SECRET_CHARACTERS} characters; use a shorter one"));
+        return Err(ValueError::new(format!("is longer than {MAX_SECRET_CHARACTERS} characters"))
+            .hint("use a shorter one"));
     }
     let Some(encoded) = secret.strip_prefix(ENCODED_SECRET) else {
         return match secret.is_empty() {
-            true => Err("is empty; write a secret, or leave it off".to_owned()),
+            true => Err(ValueError::new("is empty").hint("write a secret, or leave it off")),
             false => Ok(()),
         };
     };
     match BASE64_STANDARD.decode(encoded) {
         Ok(key) if !key.is_empty() => Ok(()),
-        _ => Err(format!(
-            "begins with {ENCODED_SECRET}, but what follows is no base64 (with + and /, and = at its end); \
-             `creel secret --whsec` makes one"
-        )),
+        // The error itself contains a character of the secret.
+        _ => Err(ValueError::new(format!(
+            "begins with {ENCODED_SECRET}, but what follows is no base64 (with + and /, and = at its end)"
+        ))
+        .hint("`creel secret --whsec` makes one")),
     }
 }
 
@@ -272,9 +278,10 @@ pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
 ///
 /// # Errors
 /// The valid values.
-pub fn content_type(text: &str) -> Result<ContentType, String> {
+pub fn content_type(text: &str) -> Result<ContentType, ValueError> {
     ContentType::from_name(text.trim()).ok_or_else(|| {
-        format!("{} is neither json nor form; write one of them, or leave it off", shown(text.trim()))
+        ValueError::new(format!("{} is neither json nor form", shown(text.trim())))
+            .hint("write one of them, or leave it off")
     })
 }
 
@@ -282,26 +289,27 @@ pub fn content_type(text: &str) -> Result<ContentType, String> {
 ///
 /// # Errors
 /// The valid values.
-pub fn ordering(text: &str) -> Result<DeliveryOrdering, String> {
-    DeliveryOrdering::from_name(text.trim())
-        .ok_or_else(|| format!("{} is no order; write any or strict", shown(text.trim())))
+pub fn ordering(text: &str) -> Result<DeliveryOrdering, ValueError> {
+    DeliveryOrdering::from_name(text.trim()).ok_or_else(|| {
+        ValueError::new(format!("{} is no order", shown(text.trim()))).hint("write any or strict")
+    })
 }
 
 /// Parses `50/s`, `100/m`, `1000/h`.
 ///
 /// # Errors
 /// The valid form.
-pub fn rate(text: &str) -> Result<DeliveryRate, String> {
+pub fn rate(text: &str) -> Result<DeliveryRate, ValueError> {
     parse::rate(text).map(|rate| DeliveryRate { count: rate.count, per: rate.per })
 }
 
 /// Parses a number from 1 to 1000.
-pub(super) fn concurrency(text: &str) -> Result<u32, String> {
+pub(super) fn concurrency(text: &str) -> Result<u32, ValueError> {
     let text = text.trim();
     let number = text.parse().ok().filter(|count| (1..=MAX_CONCURRENCY).contains(count));
     number.filter(|_| !text.starts_with('+')).ok_or_else(|| wrong_concurrency(text))
 }
 
-fn wrong_concurrency(text: &str) -> String {
-    format!("{} is no number from 1 to {MAX_CONCURRENCY}; write one", shown(text))
+fn wrong_concurrency(text: &str) -> ValueError {
+    ValueError::new(format!("{} is no number from 1 to {MAX_CONCURRENCY}", shown(text))).hint("write one")
 }

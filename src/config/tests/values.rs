@@ -240,5 +240,5 @@ fn non_utf_8_value_only_matters_in_creel_variables() {
     );
     let Err(Problems(problems)) = result else { panic!("the value is refused") };
     assert_eq!(problems.len(), 2, "{problems:?}");
-    assert!(problems[0].starts_with("CREEL_DATABASE: is not UTF-8"));
+    assert!(problems[0].to_string().starts_with("CREEL_DATABASE: is not UTF-8"));
 }

@@ -1,7 +1,6 @@
 //! A command's process group: started, watched, killed as a whole, and reaped.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use rustix::process::{
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
+use super::error::CommandStartError;
 use super::orphans;
 use crate::config::CommandEnvironment;
 
@@ -37,15 +37,14 @@ impl Start {
         words: &[String],
         environment: &CommandEnvironment,
         metadata: Vec<(&'static str, String)>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, CommandStartError> {
         let added = metadata.into_iter().map(|(name, value)| (name.into(), value.into()));
         Ok(Self {
             words: words.to_vec(),
             variables: environment.variables.iter().cloned().chain(added).collect(),
             search_path: environment.search_path(),
             // Registered before the start, so that the end of the command cannot be missed.
-            exits: signal(SignalKind::child())
-                .map_err(|error| format!("cannot wait for a command: {error}"))?,
+            exits: signal(SignalKind::child()).map_err(CommandStartError::NoSignals)?,
         })
     }
 
@@ -53,23 +52,24 @@ impl Start {
     ///
     /// # Errors
     /// The reason why it cannot start, and the remedy.
-    pub fn start(self) -> Result<ProcessGroup, String> {
+    pub fn start(self) -> Result<ProcessGroup, CommandStartError> {
         let Some((program, arguments)) = self.words.split_first() else {
-            return Err("the target's EXEC names no program".to_owned());
+            return Err(CommandStartError::NoProgram);
         };
         let mut command = Command::new(find(program, &self.search_path)?);
         command.args(arguments).env_clear().envs(self.variables).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = orphans::start(&mut command).map_err(|error| cannot_start(program, &error))?;
+        let child = orphans::start(&mut command)
+            .map_err(|error| CommandStartError::NotStarted { program: program.clone(), error })?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let id = id.ok_or_else(|| format!("cannot start {program}: it has no process id"))?;
+        let id = id.ok_or_else(|| CommandStartError::NoProcessId(program.clone()))?;
         Ok(ProcessGroup { child, id, exits: self.exits, is_reaped: false })
     }
 }
 
 /// Resolves the program to a path. With a path, the standard library can start it without copying
 /// this process first.
-fn find(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, String> {
+fn find(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, CommandStartError> {
     if program.contains('/') {
         return Ok(program.into());
     }
@@ -77,27 +77,8 @@ fn find(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, String> {
     let found = search_path.iter().map(|directory| directory.join(program)).find(|path| is_program(path));
     found.ok_or_else(|| {
         let looked_in: Vec<_> = search_path.iter().map(|directory| directory.to_string_lossy()).collect();
-        format!(
-            "cannot start {program}: no program of that name in PATH ({}); install it there, or write its whole path",
-            looked_in.join(":")
-        )
+        CommandStartError::NotFound { program: program.to_owned(), search_path: looked_in.join(":") }
     })
-}
-
-fn cannot_start(program: &str, error: &io::Error) -> String {
-    let what_to_do = match error.kind() {
-        io::ErrorKind::NotFound => {
-            "there is no such file, or not the interpreter that its first line names; correct the target's EXEC, or put it there"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "it may not be executed; make it executable (chmod +x), or name an interpreter before it"
-        }
-        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-            "it is no program; a script begins with a line such as #!/bin/sh"
-        }
-        _ => return format!("cannot start {program}: {error}"),
-    };
-    format!("cannot start {program}: {what_to_do}")
 }
 
 /// A running command and its child processes.

@@ -4,6 +4,7 @@
 //! service: input and output are asynchronous, and after the timeout the whole process group is
 //! killed.
 
+mod error;
 mod group;
 mod metadata;
 mod orphans;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 
 use super::attempt::{AttemptRequest, AttemptResult, AttemptVerdict};
 use crate::config::CommandEnvironment;
+use error::CommandStartError;
 use group::{ProcessGroup, Start};
 pub use orphans::collect as collect_orphans;
 use output::CommandOutput;
@@ -48,7 +50,7 @@ pub async fn run(
 ) -> AttemptResult {
     let mut group = match start(words, environment, attempt).await {
         Ok(group) => group,
-        Err(why) => return AttemptResult::failed(why),
+        Err(error) => return AttemptResult::failed(error.to_string()),
     };
     let output = Mutex::new(CommandOutput::default());
     let ended = follow(&mut group, attempt, &output).await;
@@ -67,11 +69,10 @@ async fn start(
     words: &[String],
     environment: &CommandEnvironment,
     attempt: &AttemptRequest<'_>,
-) -> Result<ProcessGroup, String> {
+) -> Result<ProcessGroup, CommandStartError> {
     let start = Start::new(words, environment, metadata::variables(attempt))?;
     // The search for a program may block on a disk.
-    let started = tokio::task::spawn_blocking(move || start.start()).await;
-    started.unwrap_or_else(|_| Err("the command could not be started".to_owned()))
+    tokio::task::spawn_blocking(move || start.start()).await?
 }
 
 /// Writes the input and reads the output until the command has exited and its output is closed.

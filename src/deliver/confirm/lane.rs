@@ -178,7 +178,7 @@ impl ConfirmationLane {
             };
             let call = match source.asker.call(&values, &body, login.as_ref()) {
                 Ok(call) => call,
-                Err(reason) => return Ok(ConfirmationAnswer::not_yet(reason)),
+                Err(error) => return Ok(ConfirmationAnswer::not_yet(error.to_string())),
             };
             let answered = self.send(call).await;
             // A login can expire early, so one new login is fetched.

@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::value::RawValue;
 
 use super::document::{BLANKS, without_mark};
+use super::path_error::PathError;
 use super::path_value::PathValue;
 use super::strings::key_text;
 
@@ -31,10 +32,10 @@ enum PathStep {
 impl JsonPath {
     /// # Errors
     /// A path with an empty key, or a pointer with an invalid escape.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, PathError> {
         if let Some(pointer) = text.strip_prefix('/') {
             if !text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1'])) {
-                return Err(format!("`{text}` has a `~` that is neither `~0` nor `~1`"));
+                return Err(PathError::Escape(text.to_owned()));
             }
             let unescaped = |token: &str| PathStep::Token(token.replace("~1", "/").replace("~0", "~"));
             return Ok(Self(pointer.split('/').map(unescaped).collect()));
@@ -43,7 +44,7 @@ impl JsonPath {
         for part in text.split('.') {
             let (key, is_array) = part.strip_suffix("[]").map_or((part, false), |key| (key, true));
             if key.is_empty() {
-                return Err(format!("`{text}` has an empty key"));
+                return Err(PathError::EmptyKey(text.to_owned()));
             }
             steps.push(PathStep::Key(key.to_owned()));
             if is_array {

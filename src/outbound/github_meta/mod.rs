@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Client, Response};
+use super::client::{Client, RequestError, Response};
 use crate::json::without_mark;
 
 /// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also
@@ -78,6 +78,17 @@ pub enum ListError {
     NotANetwork(String),
     #[error("{0} is too wide to be the sender's own network")]
     TooWide(IpNet),
+}
+
+/// Reason why the list was not refreshed.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error("the answer has status {0}")]
+    Status(u16),
+    #[error(transparent)]
+    List(#[from] ListError),
 }
 
 #[derive(Deserialize)]
@@ -151,24 +162,23 @@ impl GithubAddresses {
     /// Fetches the published list once. After an error the list is unchanged.
     ///
     /// # Errors
-    /// If there is no response, or an invalid one; the text is for the log.
-    pub async fn refresh(&self, client: &Client, url: &str) -> Result<RefreshOutcome, String> {
+    /// If there is no response, or an invalid one.
+    pub async fn refresh(&self, client: &Client, url: &str) -> Result<RefreshOutcome, RefreshError> {
         let mut headers = vec![("accept".to_owned(), "application/vnd.github+json".to_owned())];
         let validator = self.current().validator.filter(|validator| validator.url == url);
         if let Some(validator) = &validator {
             headers.push(("if-none-match".to_owned(), validator.etag.clone()));
         }
-        let response = client.request("GET", url, &headers, Vec::new(), REQUEST_TIMEOUT).await;
-        let response = response.map_err(|error| error.to_string())?;
+        let response = client.request("GET", url, &headers, Vec::new(), REQUEST_TIMEOUT).await?;
         match response.status {
             304 if validator.is_some() => Ok(RefreshOutcome::Unchanged),
-            200 => self.replace(&response, url),
-            status => Err(format!("the answer has status {status}")),
+            200 => Ok(self.replace(&response, url)?),
+            status => Err(RefreshError::Status(status)),
         }
     }
 
-    fn replace(&self, response: &Response, url: &str) -> Result<RefreshOutcome, String> {
-        let networks = Self::parse(&response.body).map_err(|error| error.to_string())?;
+    fn replace(&self, response: &Response, url: &str) -> Result<RefreshOutcome, ListError> {
+        let networks = Self::parse(&response.body)?;
         let validator =
             response.header("etag").map(|etag| Validator { url: url.to_owned(), etag: etag.to_owned() });
         *self.list.write() = List { networks, validator };

@@ -63,7 +63,7 @@ fn refresh_replaces_the_list_in_every_clone() {
     let server = Loopback::start(vec![reply("200 OK", "etag: \"one\"\r\n", ANSWER)]);
     let addresses = GithubAddresses::new();
     let clone = addresses.clone();
-    assert_eq!(run(addresses.refresh(&Client::new(), &server.url)), Ok(RefreshOutcome::Updated));
+    assert_eq!(run(addresses.refresh(&Client::new(), &server.url)).unwrap(), RefreshOutcome::Updated);
 
     assert!(holds(&clone, "198.51.100.7") && holds(&clone, "2001:db8::7"));
     assert!(!holds(&clone, "192.30.252.1"), "an address that is no longer published is not allowed");
@@ -81,7 +81,7 @@ fn tag_survives_the_cache_and_saves_a_transfer() {
     server.request();
 
     let second = GithubAddresses::from_cache(&first.to_cache()).unwrap();
-    assert_eq!(run(second.refresh(&Client::new(), &server.url)), Ok(RefreshOutcome::Unchanged));
+    assert_eq!(run(second.refresh(&Client::new(), &server.url)).unwrap(), RefreshOutcome::Unchanged);
     assert!(server.request().contains("if-none-match: W/\"one\"\r\n"));
     assert!(holds(&second, "198.51.100.7"));
 }
@@ -93,7 +93,7 @@ fn tag_is_sent_only_to_its_own_address() {
     let addresses = GithubAddresses::new();
     run(addresses.refresh(&Client::new(), &one.url)).unwrap();
 
-    let error = run(addresses.refresh(&Client::new(), &other.url)).unwrap_err();
+    let error = run(addresses.refresh(&Client::new(), &other.url)).unwrap_err().to_string();
     assert_eq!(error, "the answer has status 304", "the request was not conditional");
     assert!(!other.request().contains("if-none-match"));
 }
@@ -109,7 +109,12 @@ fn invalid_response_keeps_the_last_valid_list() {
         assert!(holds(&addresses, "192.30.252.1") && !holds(&addresses, "198.51.100.7"));
     }
     // The server has stopped.
-    assert!(run(addresses.refresh(&Client::new(), &server.url)).unwrap_err().starts_with("cannot connect"));
+    assert!(
+        run(addresses.refresh(&Client::new(), &server.url))
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot connect")
+    );
     assert!(holds(&addresses, "192.30.252.1"));
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::content::view::Texts;
+use crate::scheme::error::KeyError;
 use crate::scheme::key::{Derivation, SecretKey};
 use crate::scheme::public_key::PublicKey;
 use crate::scheme::signature::{BoundSignature, SignatureKeys};
@@ -106,7 +107,7 @@ pub fn public_keys(
     settings: &Settings,
 ) -> Result<Vec<PublicKey>, SettingError> {
     let parse = |value: &Secret| {
-        let text = std::str::from_utf8(value.expose()).map_err(|_| "is not UTF-8 text")?;
+        let text = std::str::from_utf8(value.expose()).map_err(|_| KeyError("is not UTF-8 text"))?;
         let text =
             derivation.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text);
         PublicKey::parse(text)

@@ -14,6 +14,7 @@ use crate::content::view::{Texts, View};
 use crate::json::lookup::{JsonPath, items, member};
 use crate::json::{text_of, without_mark};
 use crate::scheme::encoding::{Encoding, KeyEncoding};
+use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
@@ -56,7 +57,7 @@ impl Scheme for Adyen {
         true
     }
 
-    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         KeyEncoding::Hex.decode(secret)
     }
 

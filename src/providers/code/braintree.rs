@@ -10,6 +10,7 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
+use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::shape::has_shape_of_id;
 use crate::scheme::signature::Terms;
@@ -41,7 +42,7 @@ impl Scheme for Braintree {
         true
     }
 
-    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         // The HMAC's key is the digest of the private key.
         Ok(digest(&SHA1_FOR_LEGACY_USE_ONLY, secret).as_ref().to_vec())
     }

@@ -8,14 +8,15 @@ use subtle::ConstantTimeEq;
 use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::scheme::encoding::Encoding;
+use crate::scheme::error::KeyError;
 use crate::scheme::layout::MAX_CANDIDATES;
 
 /// Rejects an empty secret.
 ///
 /// # Errors
 /// The secret is empty.
-pub fn non_empty(secret: &[u8]) -> Result<&[u8], &'static str> {
-    if secret.is_empty() { Err("is empty; anyone can sign with an empty key") } else { Ok(secret) }
+pub fn non_empty(secret: &[u8]) -> Result<&[u8], KeyError> {
+    if secret.is_empty() { Err(KeyError("is empty; anyone can sign with an empty key")) } else { Ok(secret) }
 }
 
 /// Whether one of the encoded signatures matches the text with one of the secrets.

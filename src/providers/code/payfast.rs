@@ -10,6 +10,7 @@ use super::scheme::{Scheme, SchemeKeys};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
+use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
@@ -36,7 +37,7 @@ impl Scheme for Payfast {
         true
     }
 
-    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         // Payfast ignores white space around the passphrase.
         non_empty(secret.trim_ascii()).map(<[u8]>::to_vec)
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::content::request::Secret;
 use crate::content::view::{Texts, View};
+use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
@@ -56,7 +57,7 @@ pub trait Scheme: Debug + Sync {
     ///
     /// # Errors
     /// The value cannot be a secret of this scheme.
-    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn key(&self, secret: &[u8]) -> Result<Vec<u8>, KeyError> {
         Ok(secret.to_vec())
     }
 

@@ -1,5 +1,7 @@
 //! Fields that several tables of a recipe have, and the problems with them.
 
+use std::fmt::Display;
+
 use crate::scheme::condition::RequestCondition;
 use crate::scheme::place::Place;
 use crate::scheme::template::Template;
@@ -11,8 +13,8 @@ use super::tables::{KeyField, KeyKind, KeyTable};
 #[derive(Debug)]
 pub struct FieldProblem(pub String, pub String);
 
-pub fn problem(field: &str, problem: impl Into<String>) -> FieldProblem {
-    FieldProblem(field.to_owned(), problem.into())
+pub fn problem(field: &str, problem: impl Display) -> FieldProblem {
+    FieldProblem(field.to_owned(), problem.to_string())
 }
 
 /// `header {setting:header}` is a header that the user names.

@@ -19,7 +19,7 @@ fn asked(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
     let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
         panic!("{question:?}")
     };
-    asker.call(&values, &sent.body, None)
+    asker.call(&values, &sent.body, None).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn missing_or_ambiguous_value_is_rejected_with_reason() {
 fn question_without_message_value_is_rejected() {
     let wrong = |url: &str| {
         let question = ConfirmSettings { url, token: None };
-        Asker::own(&question, recipe("none").unwrap()).unwrap_err()
+        Asker::own(&question, recipe("none").unwrap()).unwrap_err().to_string()
     };
     assert!(wrong("https://api.example.com/status").contains("the same answer"));
     assert!(wrong("https://{query:host}/").contains("never in scheme, host or port"));

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::error::SyntaxError;
 use super::place::Place;
 use super::template::{Piece, Template};
 use crate::content::view::Texts;
@@ -38,7 +39,7 @@ impl ConfirmUrl {
     ///
     /// # Errors
     /// The problem with the URL.
-    pub fn new(template: &Template, texts: &Texts) -> Result<Self, String> {
+    pub fn new(template: &Template, texts: &Texts) -> Result<Self, SyntaxError> {
         let pieces = template
             .pieces()
             .ok_or("may contain only values like {query:id}, {header:X-Id}, {json:/data/id} and {form:id}")?;
@@ -54,7 +55,7 @@ impl ConfirmUrl {
                         .map_err(|_| format!("the setting `{name}` is not UTF-8 text"))?
                         .trim()
                 }
-                Piece::Body => return Err("cannot contain {body}: it is not an id".to_owned()),
+                Piece::Body => return Err("cannot contain {body}: it is not an id".into()),
                 Piece::Place(place) => {
                     let within = within(&before, place)?;
                     parts.push(UrlPart::Fixed(std::mem::take(&mut fixed)));
@@ -88,43 +89,56 @@ impl ConfirmUrl {
 
     /// # Errors
     /// The reason why these values allow no request.
-    pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, String> {
+    pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, ConfirmUrlError> {
         let mut url = String::new();
         for part in &self.0 {
             match part {
                 UrlPart::Fixed(text) => url.push_str(text),
                 UrlPart::Value { place, within } => {
-                    let value = value_of(place).ok_or_else(|| format!("{place} is missing"))?;
-                    check_value(value, *within).map_err(|problem| format!("{place} {problem}"))?;
+                    let value = value_of(place).ok_or_else(|| ConfirmUrlError::Missing(place.clone()))?;
+                    check_value(value, *within)
+                        .map_err(|problem| ConfirmUrlError::Value { place: place.clone(), problem })?;
                     push_encoded(&mut url, value);
                 }
             }
         }
         // Two harmless values may form a dot segment together.
         if has_dot_segment(path_of(&url)) {
-            return Err("the values would change the path".to_owned());
+            return Err(ConfirmUrlError::Path);
         }
         Ok(url)
     }
 }
 
+/// The values of a message allow no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfirmUrlError {
+    #[error("{0} is missing")]
+    Missing(Place),
+    #[error("{place} {problem}")]
+    Value { place: Place, problem: &'static str },
+    #[error("the values would change the path")]
+    Path,
+}
+
 /// Returns the URL component of a value, from the text before it.
-fn within(before: &str, place: &Place) -> Result<UrlComponent, String> {
+fn within(before: &str, place: &Place) -> Result<UrlComponent, SyntaxError> {
     let authority = before.split_once("://").map(|(_, rest)| rest);
     match authority.and_then(|rest| rest.find(['/', '?'])) {
         Some(_) if before.contains('?') => Ok(UrlComponent::Query),
         Some(_) => Ok(UrlComponent::Path),
         None => Err(format!(
             "has {place} before its path: values from the request may be only in path and query, never in scheme, host or port"
-        )),
+        ).into()),
     }
 }
 
 /// Checks the whole URL, with a letter in place of each value.
-fn check(text: &str) -> Result<(), String> {
+fn check(text: &str) -> Result<(), SyntaxError> {
     let wrong = || {
-        "is not an absolute http or https URL; write it like https://api.example.com/payments/{query:id}"
-            .to_owned()
+        SyntaxError::from(
+            "is not an absolute http or https URL; write it like https://api.example.com/payments/{query:id}",
+        )
     };
     let url = url::Url::parse(text).map_err(|_| wrong())?;
     let slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
@@ -135,17 +149,17 @@ fn check(text: &str) -> Result<(), String> {
         return Err(wrong());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("contains a user name or password; remove it".to_owned());
+        return Err("contains a user name or password; remove it".into());
     }
     if url.fragment().is_some() {
-        return Err("has a fragment; remove the # and the text after it".to_owned());
+        return Err("has a fragment; remove the # and the text after it".into());
     }
     let path = path_of(text);
     if path.contains("//") {
-        return Err("has an empty segment in its path; remove the second slash".to_owned());
+        return Err("has an empty segment in its path; remove the second slash".into());
     }
     if has_dot_segment(path) {
-        return Err("has `.` or `..` as a segment of its path; write the resolved path".to_owned());
+        return Err("has `.` or `..` as a segment of its path; write the resolved path".into());
     }
     Ok(())
 }

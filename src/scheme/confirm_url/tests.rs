@@ -3,13 +3,13 @@
 use super::*;
 use crate::content::request::Secret;
 
-fn url(template: &str) -> Result<ConfirmUrl, String> {
+fn url(template: &str) -> Result<ConfirmUrl, SyntaxError> {
     let mut texts = Texts::default();
     texts.insert("base", vec![Secret::new("https://api.example.com/v2/payments/")]);
     ConfirmUrl::new(&Template::parse(template).unwrap(), &texts)
 }
 
-fn filled(template: &str, value: &str) -> Result<String, String> {
+fn filled(template: &str, value: &str) -> Result<String, ConfirmUrlError> {
     url(template).unwrap().fill(|_| Some(value))
 }
 
@@ -49,14 +49,14 @@ fn value_that_changes_path_is_rejected() {
     for value in
         ["", ".", "..", "../admin", "a/../b", "..\\admin", "a\nb", "\0", &"x".repeat(MAX_VALUE_BYTES + 1)]
     {
-        let problem = filled(template, value).unwrap_err();
+        let problem = filled(template, value).unwrap_err().to_string();
         assert!(problem.starts_with("query field id "), "{value:?}: {problem}");
     }
     assert!(filled("https://api.example.com/{query:a}{query:b}", ".").is_err());
     assert!(filled("https://api.example.com/%2e{query:a}", ".").is_err());
     assert!(filled("https://api.example.com/?id={query:id}", "..").is_ok(), "a query has no segments");
     let missing = url(template).unwrap().fill(|_| None);
-    assert_eq!(missing, Err("query field id is missing".to_owned()));
+    assert_eq!(missing.unwrap_err().to_string(), "query field id is missing");
 }
 
 proptest::proptest! {
@@ -85,7 +85,7 @@ fn values_are_allowed_only_in_path_and_query() {
         "{query:scheme}://api.example.com/",
         "https://user:{query:p}@api.example.com/",
     ] {
-        let problem = url(text).unwrap_err();
+        let problem = url(text).unwrap_err().to_string();
         assert!(problem.contains("never in scheme, host or port"), "{text}: {problem}");
     }
     for (text, problem) in [
@@ -101,7 +101,7 @@ fn values_are_allowed_only_in_path_and_query() {
         ("https://api.example.com/{ts}", "may contain only values"),
         ("https://api.example.com/{setting:other}", "needs the setting `other`"),
     ] {
-        let found = url(text).unwrap_err();
+        let found = url(text).unwrap_err().to_string();
         assert!(found.contains(problem) && !found.contains("secret"), "{text}: {found}");
     }
 }

@@ -4,6 +4,7 @@
 mod elements;
 
 use crate::content::request::Cause;
+use crate::scheme::error::SyntaxError;
 use elements::elements;
 pub use elements::{MAX_CANDIDATES, MAX_JOINED_LINES, Pairs, Slices};
 
@@ -31,18 +32,18 @@ pub enum Layout {
 impl Layout {
     /// # Errors
     /// The problem with the example.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let elements = placeholders(text)?;
         let signatures = elements.iter().filter(|element| element.name == SIGNATURE).count();
         if signatures == 0 {
-            return Err(format!("`{text}` has no place for the signature; write {{signature}}"));
+            return Err(format!("`{text}` has no place for the signature; write {{signature}}").into());
         }
-        let [first, rest @ ..] = elements.as_slice() else { return Err("is empty".to_owned()) };
+        let [first, rest @ ..] = elements.as_slice() else { return Err("is empty".into()) };
         if rest.is_empty() {
             let is_pair = first.label.len() > 1 && first.label.ends_with('=') && !first.after.is_empty();
             return match (first.label.as_str(), first.after.as_str()) {
                 (_, after) if is_pair || !after.is_empty() => {
-                    Err(format!("`{text}` ends in `{after}`, which is not supported"))
+                    Err(format!("`{text}` ends in `{after}`, which is not supported").into())
                 }
                 ("", _) => Ok(Self::Raw),
                 (label, _) => Ok(Self::Prefix(label.to_owned())),
@@ -63,18 +64,18 @@ impl Layout {
         Self::parse_pairs(text)
     }
 
-    fn parse_pairs(text: &str) -> Result<Self, String> {
+    fn parse_pairs(text: &str) -> Result<Self, SyntaxError> {
         if let Some((first, second)) = text.split_once(' ')
             && first == second
         {
             return match Self::parse(first)? {
                 Self::Pairs(pairs) => Ok(Self::Groups(pairs)),
-                _ => Err(format!("`{text}` repeats something that is not pairs")),
+                _ => Err(format!("`{text}` repeats something that is not pairs").into()),
             };
         }
         let elements = placeholders(text)?;
         if elements.len() > MAX_PAIRS {
-            return Err(format!("`{text}` has more than {MAX_PAIRS} parts"));
+            return Err(format!("`{text}` has more than {MAX_PAIRS} parts").into());
         }
         let between = elements.get(1).map(Element::between).unwrap_or_default();
         let separator = separator(&between, text)?;
@@ -255,7 +256,7 @@ impl Element {
     }
 }
 
-fn placeholders(text: &str) -> Result<Vec<Element>, String> {
+fn placeholders(text: &str) -> Result<Vec<Element>, SyntaxError> {
     let mut elements: Vec<Element> = Vec::new();
     let mut rest = text;
     while let Some((label, tail)) = rest.split_once('{') {
@@ -272,17 +273,17 @@ fn placeholders(text: &str) -> Result<Vec<Element>, String> {
     match elements.last_mut() {
         Some(last) => rest.clone_into(&mut last.after),
         None => {
-            return Err(format!("`{text}` has no place for the signature; write {{signature}}"));
+            return Err(format!("`{text}` has no place for the signature; write {{signature}}").into());
         }
     }
     Ok(elements)
 }
 
-fn separator(between: &str, text: &str) -> Result<u8, String> {
+fn separator(between: &str, text: &str) -> Result<u8, SyntaxError> {
     match between.trim_end_matches(' ').as_bytes() {
         [one] => Ok(*one),
         [] if !between.is_empty() => Ok(b' '),
-        _ => Err(format!("`{text}` must have one of `,` `;` `&` or a space between its parts")),
+        _ => Err(format!("`{text}` must have one of `,` `;` `&` or a space between its parts").into()),
     }
 }
 

@@ -85,7 +85,7 @@ fn invalid_example_is_rejected_with_reason() {
         ("<{signature}>", "not supported"),
         ("t={ts},{signature}", "mixes pairs"),
     ] {
-        let error = Layout::parse(layout).unwrap_err();
+        let error = Layout::parse(layout).unwrap_err().to_string();
         assert!(error.contains(problem), "{layout}: {error}");
     }
 }

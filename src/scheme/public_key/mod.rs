@@ -15,6 +15,7 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::encoding::Encoding;
+use super::error::KeyError;
 
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -24,16 +25,21 @@ const ELLIPTIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 128..=1_024;
 const RSA_SHA2_BYTES: usize = 256;
 
-const NOT_A_KEY: &str = "is not a public key: neither PEM, nor base64 of 32 bytes or of a key in DER, \
-    nor 64 hex digits; copy the complete key from the provider again";
-const CUT: &str = "is not a complete PEM block; copy it from the provider again, from BEGIN to END";
-const PRIVATE: &str = "is a private key; copy the public key from the provider";
-const BROKEN: &str = "is not a valid public key; copy the complete key from the provider again";
-const OTHER_KIND: &str =
-    "is a key of an unsupported type; copy a key for Ed25519, RSA, P-256, P-384 or P-521 from the provider";
-const RSA_SIZE: &str =
-    "is an RSA key of fewer than 1,024 or more than 8,192 bits; ask the provider for another one";
-const BROKEN_JWK: &str = "is not a valid JSON Web Key; copy the complete key from the provider again";
+const NOT_A_KEY: KeyError = KeyError(
+    "is not a public key: neither PEM, nor base64 of 32 bytes or of a key in DER, \
+    nor 64 hex digits; copy the complete key from the provider again",
+);
+const CUT: KeyError =
+    KeyError("is not a complete PEM block; copy it from the provider again, from BEGIN to END");
+const PRIVATE: KeyError = KeyError("is a private key; copy the public key from the provider");
+const BROKEN: KeyError = KeyError("is not a valid public key; copy the complete key from the provider again");
+const OTHER_KIND: KeyError = KeyError(
+    "is a key of an unsupported type; copy a key for Ed25519, RSA, P-256, P-384 or P-521 from the provider",
+);
+const RSA_SIZE: KeyError =
+    KeyError("is an RSA key of fewer than 1,024 or more than 8,192 bits; ask the provider for another one");
+const BROKEN_JWK: KeyError =
+    KeyError("is not a valid JSON Web Key; copy the complete key from the provider again");
 
 /// How a signature is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +148,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// The problem and its remedy, without the value.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
         let text = text.strip_prefix("whpk_").unwrap_or(text);
         if let Some((label, der)) = pem_blocks(text).next() {
@@ -162,7 +168,7 @@ impl PublicKey {
         }
     }
 
-    fn from_pem(label: &str, der: Option<Vec<u8>>) -> Result<Self, &'static str> {
+    fn from_pem(label: &str, der: Option<Vec<u8>>) -> Result<Self, KeyError> {
         if label.ends_with("PRIVATE KEY") {
             return Err(PRIVATE);
         }
@@ -173,15 +179,15 @@ impl PublicKey {
             _ if is_certificate(label) => {
                 Self::of_certificate(&Certificate::from_der(&der).map_err(|_| BROKEN)?)
             }
-            _ => Err(
+            _ => Err(KeyError(
                 "is PEM, but neither a public key nor a certificate; copy the public key from the provider",
-            ),
+            )),
         }
     }
 
     /// # Errors
     /// The problem and its remedy, without the value.
-    pub fn from_spki(der: &[u8]) -> Result<Self, &'static str> {
+    pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
         let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| BROKEN)?;
         let key = info.subject_public_key.as_bytes().ok_or(BROKEN)?;
         match info.algorithm.oid {
@@ -198,12 +204,12 @@ impl PublicKey {
     }
 
     /// Returns the public key in a certificate.
-    pub(super) fn of_certificate(certificate: &Certificate) -> Result<Self, &'static str> {
+    pub(super) fn of_certificate(certificate: &Certificate) -> Result<Self, KeyError> {
         let info = certificate.tbs_certificate().subject_public_key_info().to_der();
         Self::from_spki(&info.map_err(|_| BROKEN)?)
     }
 
-    fn from_pkcs1(der: &[u8]) -> Result<Self, &'static str> {
+    fn from_pkcs1(der: &[u8]) -> Result<Self, KeyError> {
         match Vec::<UintRef<'_>>::from_der(der).as_deref() {
             Ok([modulus, exponent]) => Self::rsa(modulus.as_bytes(), exponent.as_bytes()),
             _ => Err(BROKEN),
@@ -214,7 +220,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// The problem and its remedy, without the value.
-    pub fn from_jwk(key: &Value) -> Result<Self, &'static str> {
+    pub fn from_jwk(key: &Value) -> Result<Self, KeyError> {
         let text = |name: &str| key.get(name).and_then(Value::as_str).ok_or(BROKEN_JWK);
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).map_err(|_| BROKEN_JWK);
         match text("kty")? {
@@ -241,11 +247,11 @@ impl PublicKey {
         Self(PublicKeyKind::Ed25519(bytes))
     }
 
-    fn elliptic(curve: Curve, point: &[u8]) -> Result<Self, &'static str> {
+    fn elliptic(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
         curve.point(point).map(|point| Self(PublicKeyKind::Elliptic(curve, point))).ok_or(BROKEN)
     }
 
-    fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, &'static str> {
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         // Some libraries write a leading zero, which ring rejects.
         let trim = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
         let (modulus, exponent) = (trim(modulus), trim(exponent));

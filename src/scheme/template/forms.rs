@@ -8,6 +8,7 @@ use crate::content::request::Cause;
 use crate::json;
 use crate::scheme::canonical;
 use crate::scheme::encoding::Encoding;
+use crate::scheme::error::SyntaxError;
 
 /// Limits bodies that are sorted or escaped, which takes up to ten times their size before
 /// authentication. No provider that signs such a form sends more.
@@ -49,7 +50,7 @@ impl BodyForm {
         !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json | Self::Structured)
     }
 
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         Ok(match text {
             "sha256-hex" => Self::Sha256(Encoding::Hex),
             "sha256-base64" => Self::Sha256(Encoding::Base64),
@@ -63,7 +64,7 @@ impl BodyForm {
             "json" => Self::Json,
             "structured" => Self::Structured,
             "crlf" => Self::CrLf,
-            _ => return Err(format!("`{{body:{text}}}` is unknown")),
+            _ => return Err(format!("`{{body:{text}}}` is unknown").into()),
         })
     }
 
@@ -96,13 +97,13 @@ pub fn is_structured(body: &[u8]) -> bool {
 }
 
 impl UrlForm {
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         Ok(match text {
             "" => Self::Whole,
             "no-query" => Self::NoQuery,
             "sha256-hex" => Self::Sha256,
             "decoded" => Self::Decoded,
-            _ => return Err(format!("`{{url:{text}}}` is unknown")),
+            _ => return Err(format!("`{{url:{text}}}` is unknown").into()),
         })
     }
 

@@ -10,6 +10,7 @@ mod section;
 mod split;
 
 use super::canonical;
+use super::error::SyntaxError;
 use super::freshness::TimestampUnit;
 use super::place::Place;
 use crate::content::request::Cause;
@@ -26,7 +27,7 @@ pub struct Template(Vec<Part>);
 impl Template {
     /// # Errors
     /// The problem with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         parse::parts(text).map(Self)
     }
 

@@ -4,6 +4,7 @@
 
 use crate::content::request::Cause;
 use crate::content::view::View;
+use crate::scheme::error::SyntaxError;
 
 /// No sender binds more.
 const MAX_NAMED_HEADERS: usize = 32;
@@ -29,7 +30,7 @@ struct Anchors {
 impl NamedHeaders {
     /// # Errors
     /// The problem with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (part, anchors) = match words.as_slice() {
             [part] => (part, None),
@@ -39,7 +40,7 @@ impl NamedHeaders {
             _ => {
                 return Err(format!(
                     "`{{layout-headers:{text}}}` must name a part of the layout, and either no headers or two: the id and the event type"
-                ));
+                ).into());
             }
         };
         Ok(Self { part: (*part).to_owned(), anchors })

@@ -1,5 +1,6 @@
 //! Parses the text of a template into its parts.
 
+use super::super::error::SyntaxError;
 use super::parts::Part;
 use super::section;
 
@@ -7,7 +8,7 @@ use super::section;
 ///
 /// # Errors
 /// The problem with the text.
-pub fn parts(text: &str) -> Result<Vec<Part>, String> {
+pub fn parts(text: &str) -> Result<Vec<Part>, SyntaxError> {
     let mut parts = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -39,7 +40,7 @@ pub fn parts(text: &str) -> Result<Vec<Part>, String> {
         parts.push(Part::Literal(literal));
     }
     section::check(&parts)?;
-    if parts.is_empty() { Err("is empty".to_owned()) } else { Ok(parts) }
+    if parts.is_empty() { Err("is empty".into()) } else { Ok(parts) }
 }
 
 /// Splits the text after `{?` at the brace that ends the section.
@@ -57,17 +58,17 @@ fn split_section(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The parts of a section.
-fn section_parts(text: &str) -> Result<Vec<Part>, String> {
+fn section_parts(text: &str) -> Result<Vec<Part>, SyntaxError> {
     let parts = parts(text)?;
     let is_place = |part: &&Part| matches!(part, Part::Place(_) | Part::QueryInLowerCase(_));
     let is_fixed = |part: Option<&Part>| matches!(part, Some(Part::Literal(_)));
     let places = parts.iter().filter(is_place).count();
     let literals = parts.iter().filter(|part| is_fixed(Some(part))).count();
     if places == 0 || places + literals < parts.len() {
-        return Err(format!("`{{?{text}}}` must contain only header, query, json or form places"));
+        return Err(format!("`{{?{text}}}` must contain only header, query, json or form places").into());
     }
     if !is_fixed(parts.first()) || !is_fixed(parts.last()) {
-        return Err(format!("`{{?{text}}}` must begin and end with fixed text"));
+        return Err(format!("`{{?{text}}}` must begin and end with fixed text").into());
     }
     Ok(parts)
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::canonical;
+use super::super::error::SyntaxError;
 use super::super::layout::Layout;
 use super::super::place::Place;
 use super::super::token::basic_credentials;
@@ -70,7 +71,7 @@ impl<'a> TemplateScope<'a> {
 }
 
 impl Part {
-    pub fn parse(name: &str) -> Result<Self, String> {
+    pub fn parse(name: &str) -> Result<Self, SyntaxError> {
         let (kind, rest) = name.split_once(':').unwrap_or((name, ""));
         Ok(match (kind, rest) {
             ("body", "") => Self::Body,
@@ -106,7 +107,7 @@ impl Part {
                 return Err(format!(
                     "`{{{name}}}` is unknown; use {{body}}, {{ts}}, {{header:Name}}, {{json:a.b}}, {{query:name}}, {{form:name}}, \
                      {{url}}, {{method}}, {{path}}, {{setting:name}}, {{secret}} and others (docs/recipes.md); double each literal brace"
-                ));
+                ).into());
             }
         })
     }

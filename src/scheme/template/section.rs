@@ -5,24 +5,26 @@
 //! is accepted only if its text can be read in one way, and a value that contains the section's
 //! closing text is rejected.
 
+use super::super::error::SyntaxError;
 use super::parts::Part;
 
 /// Checks that the text can be read in one way only.
 ///
 /// # Errors
 /// The problem with the text.
-pub fn check(parts: &[Part]) -> Result<(), String> {
+pub fn check(parts: &[Part]) -> Result<(), SyntaxError> {
     let sections = parts.iter().enumerate().filter(|(_, part)| matches!(part, Part::Section(_)));
     for (at, section) in sections {
         let Some(own) = head(section) else { continue };
         for next in &parts[at + 1..] {
             let Some(other) = head(next) else {
-                return Err("must have fixed text after an optional section".to_owned());
+                return Err("must have fixed text after an optional section".into());
             };
             if own.starts_with(other) || other.starts_with(own) {
                 return Err(format!(
                     "cannot distinguish the section that begins with `{own}` from `{other}`"
-                ));
+                )
+                .into());
             }
             if matches!(next, Part::Literal(_)) {
                 break;
@@ -33,10 +35,10 @@ pub fn check(parts: &[Part]) -> Result<(), String> {
 }
 
 /// Each value but the last of all must be followed by fixed text.
-fn check_ends(parts: &[Part]) -> Result<(), String> {
+fn check_ends(parts: &[Part]) -> Result<(), SyntaxError> {
     for pair in parts.windows(2) {
         if !matches!(pair, [Part::Literal(_) | Part::Section(_), _] | [_, Part::Literal(_)]) {
-            return Err("must have fixed text between its parts, since one of them is optional".to_owned());
+            return Err("must have fixed text between its parts, since one of them is optional".into());
         }
     }
     let inner =

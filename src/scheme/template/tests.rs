@@ -34,7 +34,7 @@ fn invalid_template_is_rejected_with_reason() {
         ("{header:}", "`{header:}` is unknown"),
         ("{body:md5}", "`{body:md5}` is unknown"),
     ] {
-        let error = Template::parse(text).unwrap_err();
+        let error = Template::parse(text).unwrap_err().to_string();
         assert!(error.contains(problem), "{text}: {error}");
     }
 }
@@ -108,7 +108,7 @@ fn ambiguous_section_is_rejected() {
         ("{?a:{?b:{query:b};};}y", "must contain only"),
         ("{?a:{query:a};", "an unmatched brace"),
     ] {
-        let error = Template::parse(text).unwrap_err();
+        let error = Template::parse(text).unwrap_err().to_string();
         assert!(error.contains(problem), "{text}: {error}");
     }
     for text in ["x:{ts};{?a:{query:a};}", "{?a:{query:a};}b:{body}"] {

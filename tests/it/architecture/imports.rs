@@ -71,13 +71,16 @@ impl Crate {
 
     /// The top-level module that a reference names with `crate::` or `super::`.
     pub fn top_level_of(&self, reference: &Reference) -> Option<String> {
+        let name = self.absolute_name_of(reference)?;
+        let first = name.split("::").next().unwrap_or_default().to_owned();
+        self.modules.contains_key(&vec![first.clone()]).then_some(first)
+    }
+
+    /// The path from the root of the crate, of a reference with `crate::` or `super::`.
+    pub fn absolute_name_of(&self, reference: &Reference) -> Option<String> {
         let (module, rest) = start(&reference.module, &reference.path)?;
-        module
-            .iter()
-            .chain(rest)
-            .next()
-            .filter(|name| self.modules.contains_key(&vec![(*name).clone()]))
-            .cloned()
+        let names: Vec<&str> = module.iter().chain(rest).map(String::as_str).collect();
+        Some(names.join("::"))
     }
 
     /// Whether a path that begins in this crate resolves to an item.

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use imports::Crate;
 
 /// A module and the modules that it may use.
-const ARROWS: [(&str, &[&str]); 16] = [
-    ("cli", &["app", "cleanup", "config", "json", "outbound", "providers", "store"]),
+const ARROWS: [(&str, &[&str]); 17] = [
+    ("cli", &["api", "app", "cleanup", "config", "json", "outbound", "providers", "store"]),
     (
         "app",
         &[
@@ -21,6 +21,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "deliver",
             "http",
             "ingest",
+            "operate",
             "outbound",
             "providers",
             "request_id",
@@ -28,7 +29,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "verification",
         ],
     ),
-    ("api", &["config", "http", "json", "outbound", "providers", "request_id", "store", "verification"]),
+    ("api", &["http", "json", "operate", "providers", "request_id", "store", "verification"]),
+    ("operate", &["config", "json", "outbound", "providers", "request_id", "store", "verification"]),
     ("ingest", &["config", "http", "json", "providers", "request_id", "store", "verification"]),
     ("verification", &["config", "json", "outbound", "providers", "request_id", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
@@ -43,6 +45,10 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("json", &[]),
     ("request_id", &[]),
 ];
+
+/// A module that may use only a part of another one: the command line and the API share the types
+/// of requests and replies.
+const PARTS: [(&str, &str, &str); 1] = [("cli", "api", "api::types")];
 
 /// A word that only some modules may use.
 const OWNED: [(&str, &[&str]); 6] = [
@@ -107,6 +113,22 @@ fn modules_use_only_the_allowed_modules() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn command_line_uses_only_types_of_api() {
+    let krate = Crate::read(&files());
+    for (module, used, part) in PARTS {
+        let of_module = krate.references.iter().filter(|one| one.file.starts_with(&format!("{module}/")));
+        let names = of_module.filter_map(|one| Some((one, krate.absolute_name_of(one)?)));
+        let (allowed, wrong): (Vec<_>, Vec<_>) = names
+            .filter(|(_, name)| name == used || name.starts_with(&format!("{used}::")))
+            .partition(|(_, name)| name == part || name.starts_with(&format!("{part}::")));
+        assert!(!allowed.is_empty(), "{module} does not use {part}");
+        let wrong: Vec<String> =
+            wrong.iter().map(|(one, name)| format!("{}:{}: {name}", one.file, one.line)).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }
 
 #[test]

@@ -150,7 +150,9 @@ fn invalid_key_error_has_advice_and_hides_value() {
         (&private, PRIVATE),
         (
             &parameters,
-            "is PEM, but neither a public key nor a certificate; copy the public key from the provider",
+            KeyError(
+                "is PEM, but neither a public key nor a certificate; copy the public key from the provider",
+            ),
         ),
         (&curve, OTHER_KIND),
         (RSA_512, RSA_SIZE),

@@ -1,5 +1,7 @@
 //! The words for states and kinds, as clients read and write them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,6 +19,12 @@ macro_rules! words {
             fn from(stored: $stored) -> Self {
                 use $stored as Stored;
                 match stored { $(Stored::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(<$stored>::from(*self).name())
             }
         }
 

@@ -3,14 +3,15 @@
 use crate::providers::Cause;
 
 /// Explanation of an unknown cause.
-pub const UNKNOWN: &str = "Refused for a cause that this version does not know.";
+pub const UNKNOWN_CAUSE: &str = "Refused for a cause that this version does not know.";
 
 /// Finds a cause by its name in the database.
 pub fn cause_of(name: &str) -> Option<Cause> {
     serde_json::from_value(name.into()).ok()
 }
 
-pub fn of(cause: Cause) -> &'static str {
+/// Explains a cause, with hints.
+pub fn explanation(cause: Cause) -> &'static str {
     match cause {
         Cause::MissingHeader => {
             "A header that the provider's scheme needs was missing or empty: look whether a secret is set at the provider, and whether a proxy takes headers away."

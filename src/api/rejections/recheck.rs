@@ -1,0 +1,160 @@
+//! Re-verification and release of rejections, one or many.
+
+use actix_web::web;
+
+use super::super::error::ApiError;
+use super::super::input::{Id, JsonBody, NoParameters, Query};
+use super::super::types::bulk::{BulkCount, BulkReply, BulkRequest, BulkStep, SelectedRejections};
+use super::super::types::rejection::{Recheck, ReleasedMessage, Verdict};
+use crate::http::service::Service;
+use crate::operate::{
+    BulkAction, Operator, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest, explanation,
+};
+use crate::store::{Receipt, RejectionFilter};
+
+/// Re-verifies a rejection, e.g. after a secret was corrected. A verified request immediately
+/// becomes a message with its original arrival time.
+#[utoipa::path(post, path = "/rejections/{id}/recheck", tag = "rejections",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The verdict.", body = Recheck),
+        (status = 409, description = "It cannot be judged: its source is not configured, or its body was not kept."),
+    ))]
+pub async fn recheck(
+    operator: web::Data<Operator>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<Recheck>, ApiError> {
+    Ok(web::Json(operator.recheck(id.0).await?.into()))
+}
+
+/// Releases a rejection as a message without verifying its sender. The message is marked
+/// `unverified`, and delivered like any other.
+#[utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
+    params(("id" = i64, Path, minimum = 1, example = 1)),
+    responses(
+        (status = 200, description = "The message.", body = ReleasedMessage),
+        (status = 409, description = "It cannot become a message: its source is not configured, its body was not kept, or it is a handshake."),
+    ))]
+pub async fn release(
+    operator: web::Data<Operator>,
+    id: Id,
+    _: Query<NoParameters>,
+) -> Result<web::Json<ReleasedMessage>, ApiError> {
+    let receipt = operator.release(id.0).await?;
+    Ok(web::Json(ReleasedMessage { message_id: receipt.id(), duplicate: is_duplicate(receipt) }))
+}
+
+/// Re-verifies rejections in order of arrival, e.g. after a secret was corrected. The first call
+/// only counts; `confirm` runs the first step, and `cursor` each later one, until `next_cursor` is
+/// null. Verified requests become messages with their original arrival time; the rest stays.
+#[utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
+    responses(
+        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
+        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+    ))]
+pub async fn recheck_all(
+    service: web::Data<Service>,
+    operator: web::Data<Operator>,
+    _: Query<NoParameters>,
+    body: JsonBody<BulkRequest>,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    step(&service, &operator, body.0, BulkAction::Recheck).await
+}
+
+/// Releases rejections as messages without verifying their sender, in order of arrival and in the
+/// same steps as a re-check. Only candidates are included. The messages are marked `unverified`.
+#[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
+    responses(
+        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
+        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+    ))]
+pub async fn release_all(
+    service: web::Data<Service>,
+    operator: web::Data<Operator>,
+    _: Query<NoParameters>,
+    body: JsonBody<BulkRequest>,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    step(&service, &operator, body.0, BulkAction::Release).await
+}
+
+async fn step(
+    service: &Service,
+    operator: &Operator,
+    request: BulkRequest,
+    action: BulkAction,
+) -> Result<web::Json<BulkReply>, ApiError> {
+    let BulkRequest { filter, through, confirm, cursor } = request;
+    let filter = filter.filter((service.clock)())?;
+    let request = StepRequest { action, filter, through, confirm, cursor };
+    Ok(web::Json(match operator.step_rejections(request).await? {
+        StepReport::Count(count) => BulkReply::Count(count.into()),
+        StepReport::Step(step) => BulkReply::Step(step.into()),
+    }))
+}
+
+fn is_duplicate(receipt: Receipt) -> bool {
+    matches!(receipt, Receipt::Duplicate { .. })
+}
+
+impl From<RecheckOutcome> for Recheck {
+    fn from(outcome: RecheckOutcome) -> Self {
+        let (verdict, text) = match outcome {
+            RecheckOutcome::Message(_) => (Verdict::Accepted, "It is genuine, and a message now."),
+            RecheckOutcome::WithoutBody => (
+                Verdict::Accepted,
+                "It would be accepted now, but its body was not kept: the sender has to send it again.",
+            ),
+            RecheckOutcome::Handshake => {
+                (Verdict::Handshake, "It is genuine, but a handshake: the provider has to begin it again.")
+            }
+            RecheckOutcome::Rejected(cause) => (Verdict::Refused, explanation(cause)),
+        };
+        let cause = match outcome {
+            RecheckOutcome::Rejected(cause) => Some(cause.name().into()),
+            _ => None,
+        };
+        let receipt = match outcome {
+            RecheckOutcome::Message(receipt) => Some(receipt),
+            _ => None,
+        };
+        Self {
+            verdict,
+            cause,
+            explanation: text.into(),
+            message_id: receipt.map(Receipt::id),
+            duplicate: receipt.is_some_and(is_duplicate),
+        }
+    }
+}
+
+impl From<RejectionCount> for BulkCount {
+    fn from(counted: RejectionCount) -> Self {
+        let count = counted.total();
+        let RejectionCount { by_cause, through, filter } = counted;
+        Self { count, confirm: count, by_cause, through, filter: filter.into() }
+    }
+}
+
+impl From<RejectionStep> for BulkStep {
+    fn from(result: RejectionStep) -> Self {
+        let RejectionStep { numbers, next_cursor, through, filter } = result;
+        Self {
+            released: numbers.released,
+            duplicates: numbers.duplicates,
+            still_rejected: numbers.still_rejected.into_iter().map(|(cause, n)| (cause.into(), n)).collect(),
+            skipped: numbers.skipped.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
+            gone: numbers.gone,
+            next_cursor,
+            through,
+            filter: filter.into(),
+        }
+    }
+}
+
+impl From<RejectionFilter> for SelectedRejections {
+    fn from(filter: RejectionFilter) -> Self {
+        let RejectionFilter { source, cause, since, until, kind: _ } = filter;
+        Self { source, cause, since, until }
+    }
+}

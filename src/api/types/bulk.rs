@@ -1,0 +1,81 @@
+//! Steps over many rejections, as clients request and see them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::rejection::RejectionSelection;
+
+/// The selected rejections. Without `confirm` and `cursor` they are only counted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BulkRequest {
+    /// `{}` for all rejections.
+    pub filter: RejectionSelection,
+    /// The newest selected rejection: the `through` of the count, which excludes later ones.
+    #[schema(minimum = 0)]
+    pub through: Option<i64>,
+    /// Starts, if the number of rejections is still this.
+    #[schema(minimum = 0)]
+    pub confirm: Option<u64>,
+    /// Continues: `next_cursor` of the previous step, with the `filter` and `through` of its reply.
+    #[schema(max_length = 100)]
+    pub cursor: Option<String>,
+}
+
+/// The count, or the result of a step.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum BulkReply {
+    Count(BulkCount),
+    Step(BulkStep),
+}
+
+/// The selected rejections, with durations resolved to times.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct SelectedRejections {
+    pub source: Option<String>,
+    pub cause: Option<String>,
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// The number of matching rejections; no step was run. To start, send `filter` and `through` of
+/// this reply with `confirm`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct BulkCount {
+    #[schema(examples(60))]
+    pub count: u64,
+    #[schema(examples(60))]
+    pub confirm: u64,
+    pub by_cause: BTreeMap<String, u64>,
+    #[schema(examples(4711))]
+    pub through: i64,
+    /// The filter, with durations resolved to times.
+    pub filter: SelectedRejections,
+}
+
+/// The result of one step.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BulkStep {
+    /// Rejections that became messages.
+    #[schema(examples(58))]
+    pub released: u64,
+    /// Duplicates of stored messages, which are only counted.
+    pub duplicates: u64,
+    /// Rejections that failed verification again and stay, by cause.
+    pub still_rejected: BTreeMap<Cow<'static, str>, u64>,
+    /// Rejections that cannot become messages and stay, by reason.
+    pub skipped: BTreeMap<Cow<'static, str>, u64>,
+    /// Rejections that were deleted or released in the meantime.
+    pub gone: u64,
+    /// `cursor` of the next step; null after the last one.
+    pub next_cursor: Option<String>,
+    pub through: i64,
+    /// The filter, with durations resolved to times.
+    pub filter: SelectedRejections,
+}

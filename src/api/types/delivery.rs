@@ -1,0 +1,69 @@
+//! Deliveries and their attempts, as clients see them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::words::{AttemptOutcome, DeliveryState};
+
+/// The delivery of one message to one target.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Delivery {
+    #[schema(examples(7))]
+    pub id: i64,
+    #[schema(examples(42))]
+    pub message_id: i64,
+    /// Null if the message was deleted.
+    #[schema(examples("github.push"))]
+    pub event: Option<String>,
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// The target's name.
+    #[schema(examples("billing"))]
+    pub target: String,
+    pub state: DeliveryState,
+    /// Attempts so far.
+    pub attempts: u32,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// Time of the next attempt, while the delivery is pending.
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    /// When it was delivered or became dead.
+    #[schema(format = DateTime)]
+    pub finished_at: Option<String>,
+    /// Outcome of the last attempt, or the reason why the delivery is dead.
+    pub outcome: Option<String>,
+    /// The replay that created it.
+    pub replay_id: Option<i64>,
+    /// In the state `replayed`: the newest delivery of the message to the target.
+    pub replayed_by: Option<i64>,
+}
+
+/// A delivery with its attempts.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryWithAttempts {
+    #[serde(flatten)]
+    pub delivery: Delivery,
+    /// Oldest first.
+    pub tries: Vec<Attempt>,
+}
+
+/// One attempt of a delivery.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// Starts at 1.
+    #[schema(examples(1))]
+    pub number: u32,
+    #[schema(format = DateTime)]
+    pub began_at: String,
+    /// Time until the outcome, in milliseconds.
+    pub took_ms: i64,
+    pub outcome: AttemptOutcome,
+    /// HTTP status or exit code; null without a response.
+    #[schema(examples(503))]
+    pub status: Option<i64>,
+    /// The error, if there was no response.
+    pub error: Option<String>,
+    /// Beginning of the response or output; null for the read token.
+    pub excerpt: Option<String>,
+}

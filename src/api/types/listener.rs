@@ -1,0 +1,119 @@
+//! Listeners, and the items of the event streams.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::message::MessageHead;
+
+/// A program that receives messages over a stream.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Listener {
+    #[schema(examples("laptop"))]
+    pub name: String,
+    /// Its target.
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// Patterns of the events that it receives.
+    pub events: Vec<String>,
+    /// Whether a client is connected.
+    pub connected: bool,
+    /// When `connected` last changed. Pending deliveries of a listener are dropped after a week
+    /// without a client.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// Deliveries that are not acknowledged.
+    pub pending: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+/// Deliveries that have reached their program.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledgement {
+    /// Delivery ids.
+    #[schema(min_items = 1, max_items = 1000)]
+    pub deliveries: Vec<i64>,
+    /// The program's responses to some of them, stored for inspection.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    pub answers: Vec<ProgramAnswer>,
+}
+
+/// The response of a program. The delivery counts as delivered with any status.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Answer)]
+pub struct ProgramAnswer {
+    /// One of `deliveries`.
+    pub delivery: i64,
+    /// The HTTP status.
+    #[schema(minimum = 100, maximum = 999)]
+    pub status: u16,
+    /// Time until the response, in milliseconds.
+    #[schema(minimum = 0, maximum = 86_400_000)]
+    pub took_ms: u64,
+    /// Beginning of the response body; cut after 1024 characters.
+    pub excerpt: Option<String>,
+}
+
+/// The result of an acknowledgement.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Acknowledged)]
+pub struct AcknowledgementResult {
+    /// The number of them that were pending.
+    pub acknowledged: usize,
+}
+
+/// A delivery as a listener receives it: the data of a `message` event.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Delivered)]
+pub struct ListenerDelivery {
+    /// The id to acknowledge.
+    pub delivery: i64,
+    /// The replay that created it.
+    pub replay: Option<i64>,
+    pub message: DeliveredMessage,
+    /// The exact bytes of the body in base64; null if longer than 256 KiB.
+    pub body_base64: Option<String>,
+    /// Address of a longer body, valid until the delivery is acknowledged.
+    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
+    pub body_url: Option<String>,
+}
+
+/// A message without its body.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeliveredMessage {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+}
+
+/// The first event of a listener's stream, `listening`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GreetingEvent {
+    /// The listener.
+    pub name: String,
+    /// Whether this connection created the listener.
+    pub is_new: bool,
+    /// Deliveries that are not acknowledged.
+    pub pending: i64,
+}
+
+/// The last event of a listener's stream, `replaced` or `removed`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FarewellEvent {
+    /// The listener.
+    pub name: String,
+}
+
+/// The first event of the live stream, `watching`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WatchingEvent {
+    /// Messages after this id follow.
+    pub from: i64,
+}

@@ -1,0 +1,136 @@
+//! Messages, as clients see them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::delivery::Delivery;
+use super::schemas;
+use super::words::ConfirmationState;
+
+/// A message without its content.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessageHead {
+    #[schema(examples(42))]
+    pub id: i64,
+    /// Time at which the last byte arrived.
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub received_at: String,
+    /// The configured sender; `emitted` for events of the user's own app.
+    #[schema(examples("github"))]
+    pub source: String,
+    #[schema(examples("github.push"))]
+    pub event: String,
+    /// Owner of an emitted event.
+    pub owner: Option<String>,
+    /// The provider's delivery id.
+    #[schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958"))]
+    pub delivery_id: Option<String>,
+    #[schema(examples("POST"))]
+    pub method: String,
+    /// The query of the request; tokens are redacted. Null for the read token.
+    pub query: Option<String>,
+    #[schema(examples("192.0.2.7"))]
+    pub remote_ip: String,
+    /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed
+    /// body with it.
+    pub body_sha256: Option<String>,
+    /// Length of the exact body.
+    pub body_bytes: i64,
+    /// The body is not empty and could not be parsed.
+    pub not_json: bool,
+    /// Why the body could not be parsed, so that filters were not evaluated: `empty`, `not_json`
+    /// (neither JSON nor a form that is parsed for this provider; multipart forms are parsed for
+    /// few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
+    /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
+    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated
+    /// filters on receipt; replays do not). Null if it was parsed.
+    #[schema(examples("too_deep"))]
+    pub unreadable: Option<String>,
+    /// The sender's credentials do not cover the body.
+    pub body_unsigned: bool,
+    /// Released from quarantine by force.
+    pub unverified: bool,
+    /// When it was released from quarantine, which starts its retention; null for all others.
+    #[schema(format = DateTime)]
+    pub released_at: Option<String>,
+    /// The message with the same delivery id and another body.
+    pub conflict_of: Option<i64>,
+    /// Number of duplicates received.
+    pub duplicates: i64,
+    #[schema(format = DateTime)]
+    pub last_duplicate_at: Option<String>,
+    /// Null if the provider's API is not queried.
+    #[schema(examples("confirmed"))]
+    pub confirmation: Option<String>,
+}
+
+/// A message with all its details.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    /// The query to the provider's API and its result.
+    pub confirmation_details: Option<Confirmation>,
+    /// Its newest deliveries, at most 200.
+    pub deliveries: Vec<Delivery>,
+    /// Null for the read token.
+    pub content: Option<ReceivedContent>,
+}
+
+/// The content that the sender sent.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = MessageContent)]
+pub struct ReceivedContent {
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+    /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than
+    /// 1 MiB.
+    #[schema(value_type = Value)]
+    pub payload: Option<Box<RawValue>>,
+    /// The payload is longer than 1 MiB and omitted: download the body.
+    pub payload_left_out: bool,
+}
+
+/// The state of a query to the provider's API.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Confirmation {
+    pub state: ConfirmationState,
+    pub tries: u32,
+    /// Time of the next query, while the confirmation is pending.
+    #[schema(format = DateTime)]
+    pub due_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub settled_at: Option<String>,
+    /// The provider's last answer. Null for the read token.
+    pub reason: Option<String>,
+}
+
+/// Filters that select messages. A message must match all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Selection)]
+pub struct MessageSelection {
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub source: Option<String>,
+    /// A pattern: `*` matches any characters.
+    #[schema(schema_with = schemas::pattern_or_null, required = false)]
+    pub event: Option<String>,
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub since: Option<String>,
+    /// Received before: same format as `since`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub until: Option<String>,
+    /// A text that the body contains exactly.
+    #[schema(min_length = 1, max_length = 1000)]
+    pub text: Option<String>,
+    /// Owner of emitted events.
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub owner: Option<String>,
+    /// Only messages with a dead letter: a delivery that is dead and was not replayed.
+    pub dead: Option<bool>,
+}

@@ -1,0 +1,21 @@
+//! JSON types of requests and replies, readable and writable, because the command line uses the same
+//! types as the server. A module for each noun. They must not depend on the HTTP server. Requests
+//! with unknown fields are errors; readers of replies ignore unknown fields.
+
+pub mod bulk;
+pub mod delivery;
+pub mod event;
+pub mod listener;
+pub mod message;
+pub mod page;
+pub mod problem;
+pub mod rejection;
+pub mod replay;
+pub mod schemas;
+pub mod source;
+pub mod target;
+pub mod target_change;
+pub mod words;
+
+#[cfg(test)]
+mod tests;

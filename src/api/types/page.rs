@@ -1,0 +1,24 @@
+//! Pages of lists.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One page, newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// A page before the last may have fewer than `limit` items, or none: the search for one page
+    /// is bounded.
+    pub items: Vec<T>,
+    /// `cursor` of the next page; null after the last one.
+    #[schema(examples(1234))]
+    pub next_cursor: Option<i64>,
+}
+
+impl<T> Page<T> {
+    pub fn new<S>(items: Vec<S>, next_cursor: Option<i64>) -> Self
+    where
+        T: From<S>,
+    {
+        Self { items: items.into_iter().map(T::from).collect(), next_cursor }
+    }
+}

@@ -1,0 +1,28 @@
+//! Problems in the sense of RFC 9457.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Reason why a request failed (RFC 9457).
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDetails {
+    /// Always `about:blank`: problems differ by `code`.
+    #[serde(rename = "type")]
+    #[schema(examples("about:blank"))]
+    pub kind: Cow<'static, str>,
+    /// Text of the status.
+    #[schema(examples("Not Found"))]
+    pub title: Cow<'static, str>,
+    /// The HTTP status.
+    #[schema(examples(404))]
+    pub status: u16,
+    /// The mistake in this request and its remedy, for people.
+    #[schema(examples("Message 42 not found (it may have been deleted by retention)."))]
+    pub detail: String,
+    /// The kind of mistake, for programs.
+    #[schema(examples("not_found"))]
+    pub code: Cow<'static, str>,
+}

@@ -1,0 +1,118 @@
+//! Rejections, as clients see them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::schemas;
+
+/// A request that failed authentication, without its content.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RejectionHead {
+    #[schema(examples(17))]
+    pub id: i64,
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub received_at: String,
+    /// The source that the request claimed.
+    #[schema(examples("github"))]
+    pub source: String,
+    #[schema(examples("signature_mismatch"))]
+    pub cause: String,
+    /// It has everything that the scheme requires (a well-formed signature and a fresh time, or a
+    /// token), so it may be genuine: it is stored for `CREEL_QUARANTINE_RETENTION`. Other
+    /// rejections are noise, and stored for a day.
+    pub candidate: bool,
+    /// The cause in words, with hints.
+    pub explanation: Cow<'static, str>,
+    /// For a scheme that signs the URL, if the signature does not match: the URL used for
+    /// verification under the source's current configuration, without secrets and without the
+    /// request's query (the log has it). It must equal the URL that is registered at the provider.
+    #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
+    pub signed_url: Option<String>,
+    #[schema(examples("192.0.2.7"))]
+    pub remote_ip: String,
+    #[schema(examples("POST"))]
+    pub method: String,
+    /// Null if the body was not stored: then it cannot become a message.
+    pub body_bytes: Option<i64>,
+}
+
+/// A rejection with its stored content.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Rejection {
+    #[serde(flatten)]
+    pub head: RejectionHead,
+    /// Null for the read token.
+    pub content: Option<RejectionContent>,
+}
+
+/// Content from an unauthenticated client.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RejectionContent {
+    /// Tokens are redacted.
+    pub query: Option<String>,
+    /// Header names with their value, or values if repeated; credentials are redacted. A value that
+    /// is not UTF-8 is shown as Latin-1 after the character U+001A.
+    #[schema(value_type = Object)]
+    pub headers: Box<RawValue>,
+    /// Beginning of the body, if it is text: up to 64 KiB.
+    pub body_text: Option<String>,
+    /// Beginning of the body, if it is not text: up to 64 KiB in base64.
+    pub body_base64: Option<String>,
+}
+
+/// Filters that select rejections. A rejection must match all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectionSelection {
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub source: Option<String>,
+    /// For example `signature_mismatch`.
+    #[schema(schema_with = schemas::name_or_null, required = false)]
+    pub cause: Option<String>,
+    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
+    /// `2h`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub since: Option<String>,
+    /// Received before: same format as `since`.
+    #[schema(schema_with = schemas::time_or_null, required = false)]
+    pub until: Option<String>,
+}
+
+/// Result of re-verifying a rejection.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Recheck {
+    pub verdict: Verdict,
+    /// Cause of the rejection, with the current settings.
+    #[schema(examples("signature_mismatch"))]
+    pub cause: Option<Cow<'static, str>>,
+    /// The verdict in words.
+    pub explanation: Cow<'static, str>,
+    /// The message created from it.
+    pub message_id: Option<i64>,
+    /// The message was a duplicate and is only counted.
+    pub duplicate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Verified. If its body was stored, it is now a message and the rejection is deleted.
+    Accepted,
+    /// Verification failed again; the rejection stays.
+    Refused,
+    /// Verified, but a handshake, which is answered and not stored.
+    Handshake,
+}
+
+/// The message created from a rejection.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Released)]
+pub struct ReleasedMessage {
+    #[schema(examples(42))]
+    pub message_id: i64,
+    /// The message was a duplicate and is only counted.
+    pub duplicate: bool,
+}

@@ -1,0 +1,144 @@
+//! Replays, as clients request and see them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::message::MessageSelection;
+use super::schemas;
+use super::words::{ReplayState, TargetState};
+
+/// A replay of many messages.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Replay {
+    #[schema(examples(5))]
+    pub id: i64,
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub created_at: String,
+    pub filter: ReplayFilter,
+    /// Null: the targets that match the messages today; with the filter `dead`, each message's dead
+    /// targets.
+    pub target_id: Option<i64>,
+    /// Messages per second.
+    #[schema(examples(50))]
+    pub rate: u32,
+    pub state: ReplayState,
+    /// The last message that was processed.
+    pub position: i64,
+    /// The newest selected message.
+    pub through: i64,
+    /// Number of messages replayed.
+    pub messages: i64,
+    /// Number of deliveries created.
+    pub deliveries: i64,
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// The selected messages, with durations resolved to times.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReplayFilter {
+    /// Only these messages, if not empty.
+    pub ids: Vec<i64>,
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+    pub source: Option<String>,
+    pub event: Option<String>,
+    pub owner: Option<String>,
+    /// Null for the read token.
+    pub text: Option<String>,
+    pub dead: bool,
+}
+
+/// A target id or name.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "target: must be the id or the name of a target")]
+pub enum TargetReference {
+    Id(i64),
+    Name(String),
+}
+
+/// The messages to replay, by filter or ids, and their destination. Without `confirm` they are only
+/// counted.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRequest {
+    /// `{}` for all messages.
+    pub filter: Option<MessageSelection>,
+    /// Instead of a filter.
+    #[schema(schema_with = schemas::ids_or_null, required = false)]
+    pub ids: Option<Vec<i64>>,
+    /// Without `target` and `url`: the targets that match the messages today; with the filter
+    /// `dead`, each message's dead targets. With the filter `dead`, only dead letters of this
+    /// target are replayed. A named target receives the selected messages that pass its filter; its
+    /// event patterns are ignored.
+    #[schema(schema_with = schemas::target_or_null, required = false)]
+    pub target: Option<TargetReference>,
+    /// Another destination, on a public address. The requests are not signed.
+    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
+    pub url: Option<String>,
+    /// Messages per second.
+    #[schema(minimum = 1, maximum = 10_000, default = 50)]
+    pub rate: Option<u32>,
+    /// The newest selected message: the `through` of the count, which excludes later ones.
+    #[schema(minimum = 0)]
+    pub through: Option<i64>,
+    /// The expected number of messages.
+    #[schema(minimum = 0)]
+    pub confirm: Option<u64>,
+}
+
+/// The number of messages to replay. To start, send the same request with `confirm` and `through`.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReplayCount {
+    #[schema(examples(120))]
+    pub count: u64,
+    #[schema(examples(120))]
+    pub confirm: u64,
+    /// The newest message that was counted.
+    #[schema(examples(4711))]
+    pub through: i64,
+    pub filter: ReplayFilter,
+    /// With the filter `dead`: the dead letters of each target.
+    pub dead_letters: Vec<DeadLetters>,
+}
+
+/// Dead letters of one target.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetters {
+    #[schema(examples(3))]
+    pub target_id: i64,
+    /// The target's name.
+    #[schema(examples("billing"))]
+    pub target: String,
+    /// Replayed deliveries to a paused or disabled target stay pending until it is resumed.
+    pub target_state: TargetState,
+    #[schema(examples(12))]
+    pub deliveries: u64,
+    /// False if the target was removed, so these are excluded. A `url` delivers them elsewhere.
+    pub replayable: bool,
+}
+
+/// The destination of one replayed message; default: the targets that match it today. A named
+/// target receives it regardless of its event patterns and filter.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayOne {
+    #[schema(schema_with = schemas::target_or_null, required = false)]
+    pub target: Option<TargetReference>,
+    /// Another destination, on a public address. The request is not signed.
+    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
+    pub url: Option<String>,
+}
+
+/// The deliveries created for a replayed message.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Replayed)]
+pub struct ReplayedMessage {
+    #[schema(examples(42))]
+    pub message_id: i64,
+    /// Empty if no target subscribes to the message.
+    #[schema(examples(json!([7])))]
+    pub delivery_ids: Vec<i64>,
+}

@@ -1,0 +1,102 @@
+//! Targets, as clients see them.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::words::{ContentType, Order, Origin, TargetKind, TargetState};
+use crate::json::Literal;
+
+/// A destination of messages.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Target {
+    #[schema(examples(3))]
+    pub id: i64,
+    #[schema(examples("billing"))]
+    pub name: String,
+    pub kind: TargetKind,
+    pub origin: Origin,
+    pub state: TargetState,
+    /// When the state was entered.
+    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    pub state_since: String,
+    /// The reason, if the service changed the state.
+    pub state_reason: Option<String>,
+    /// It receives only events that were emitted for this owner.
+    pub owner: Option<String>,
+    /// Event patterns: `*` matches any characters.
+    #[schema(examples(json!(["github.*"])))]
+    pub events: Vec<String>,
+    /// Conditions on the payload; all must hold.
+    pub filter: Option<Vec<Condition>>,
+    /// Null for listeners and for targets from the environment. The read token sees the origin,
+    /// and `…` for the rest.
+    #[schema(examples("https://billing.example.com/hooks"))]
+    pub url: Option<String>,
+    /// Null: as received; JSON for emitted events.
+    pub content_type: Option<ContentType>,
+    /// Concurrent deliveries.
+    #[schema(examples(8))]
+    pub concurrency: u32,
+    pub order: Order,
+    #[schema(examples("50/s"))]
+    pub rate: Option<String>,
+    /// Timeout of each attempt.
+    #[schema(examples(30))]
+    pub timeout_seconds: u64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// A target with metadata of its secrets. A target from the environment has its secrets there.
+// `Deserialize` would need a copy of the conditions, as `flatten` cannot pass raw JSON on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TargetDetails {
+    #[serde(flatten)]
+    pub target: Target,
+    /// Names of the headers sent with every request; their values are never shown.
+    #[schema(examples(json!(["authorization"])))]
+    pub header_names: Vec<String>,
+    /// Signing secrets, newest first, without their values.
+    pub secrets: Vec<TargetSecret>,
+}
+
+/// A signing secret.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct TargetSecret {
+    /// End of its use; null: unlimited.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// A condition on one value of the payload.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// A JSON pointer (RFC 6901); empty for the whole payload.
+    #[schema(max_length = 500, pattern = "^(/([^~/\\u0000-\\u001f]|~[01])*)*$", examples("/ref"))]
+    pub pointer: String,
+    /// The value must equal this.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Value, required = false)]
+    pub equals: Option<Literal>,
+    /// The value must be one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
+    #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
+    pub among: Option<Vec<Literal>>,
+    /// The value must exist (or not).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
+    pub exists: Option<bool>,
+}
+
+/// Parses a present value, including null, which differs from an absent one.
+///
+/// # Errors
+/// If the value is not a `T`.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,55 @@
+//! Lists of a service, printed page by page as they arrive.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::output::{Failure, print_to_reader};
+use super::remote::{Remote, understood};
+use crate::api::types::page::Page;
+
+/// Limit of the service on items in one page.
+const MAX_PAGE_ITEMS: usize = 200;
+
+/// Range and format of a list.
+#[derive(Debug, clap::Args)]
+pub struct ListArguments {
+    /// Limit on the number of lines, newest first.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+
+    /// Print the service's JSON for each item, one per line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ListArguments {
+    /// Prints the items, each as the service's JSON or as the result of `line`. `path`: that of the
+    /// page with this limit and cursor.
+    pub async fn print<T: DeserializeOwned>(
+        &self,
+        remote: &Remote,
+        path: impl Fn(&str, Option<&str>) -> String,
+        line: impl Fn(&T) -> String,
+    ) -> Result<String, Failure> {
+        let mut left = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let mut cursor: Option<String> = None;
+        while left > 0 {
+            let limit = left.min(MAX_PAGE_ITEMS).to_string();
+            let page: Page<Box<RawValue>> = remote.get(&path(&limit, cursor.as_deref())).await?;
+            for item in page.items.iter().take(left) {
+                let text = match self.json {
+                    true => format!("{}\n", item.get()),
+                    false => line(&understood(item.get())?),
+                };
+                if !print_to_reader(&text) {
+                    return Ok(String::new());
+                }
+            }
+            left = left.saturating_sub(page.items.len());
+            // A page may be short, or empty, and still not be the last.
+            let Some(next) = page.next_cursor else { break };
+            cursor = Some(next.to_string());
+        }
+        Ok(String::new())
+    }
+}

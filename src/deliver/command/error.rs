@@ -1,0 +1,48 @@
+//! Why a command cannot be started, as stored with the attempt.
+
+use std::io;
+
+use rustix::io::Errno;
+use tokio::task::JoinError;
+
+/// A command that was not started, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandStartError {
+    #[error("cannot wait for a command: {0}")]
+    NoSignals(#[source] io::Error),
+    #[error("the target's EXEC names no program")]
+    NoProgram,
+    #[error(
+        "cannot start {program}: no program of that name in PATH ({search_path}); \
+         install it there, or write its whole path"
+    )]
+    NotFound { program: String, search_path: String },
+    #[error("cannot start {program}: {}", explanation(error))]
+    NotStarted {
+        program: String,
+        #[source]
+        error: io::Error,
+    },
+    #[error("cannot start {0}: it has no process id")]
+    NoProcessId(String),
+    /// The runtime stopped before the start.
+    #[error("the command could not be started")]
+    Cancelled(#[from] JoinError),
+}
+
+/// Returns the cause and the remedy, where it is known.
+fn explanation(error: &io::Error) -> String {
+    let known = match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file, or not the interpreter that its first line names; correct the target's EXEC, or put it there"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "it may not be executed; make it executable (chmod +x), or name an interpreter before it"
+        }
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            "it is no program; a script begins with a line such as #!/bin/sh"
+        }
+        _ => return error.to_string(),
+    };
+    known.to_owned()
+}

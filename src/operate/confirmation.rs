@@ -1,0 +1,26 @@
+//! Confirmation of a message by its provider's API.
+
+use super::operator::Operator;
+use super::problem::Problem;
+use crate::store::{ConfirmationState, StoredConfirmation};
+
+impl Operator {
+    /// Queries the provider's API again about a rejected message, with the query from its arrival.
+    ///
+    /// # Errors
+    /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `QuestionNotStored`, or nothing can be
+    /// written.
+    pub async fn confirm_again(&self, id: i64) -> Result<StoredConfirmation, Problem> {
+        let head = self.message(id).await?.head;
+        let is_asked = self.store.delivery_queue().ask_refused_again(id, self.now()).await?;
+        let confirmation = self.store.reads().confirmation(id).await?;
+        if let (Some(confirmation), true) = (confirmation, is_asked) {
+            return Ok(confirmation);
+        }
+        Err(match head.confirmation {
+            Some(state) if state == ConfirmationState::Refused.name() => Problem::QuestionNotStored(id),
+            Some(state) => Problem::ConfirmationNotRefused { message: id, state },
+            None => Problem::ConfirmationNotNeeded(id),
+        })
+    }
+}

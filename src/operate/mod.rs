@@ -1,0 +1,25 @@
+//! Operations of an operator: replay messages, re-verify and release rejections, change targets,
+//! emit events. The admin API calls these functions. They use neither HTTP nor JSON, and each
+//! problem has a code and a sentence. Lists and details are read straight from the store.
+
+mod cause;
+mod confirmation;
+mod destination;
+mod emission;
+mod listeners;
+mod objects;
+mod operator;
+mod problem;
+mod recheck;
+mod replay;
+mod targets;
+pub mod values;
+
+pub use cause::{UNKNOWN_CAUSE, cause_of, explanation};
+pub use destination::ReplayDestination;
+pub use emission::{EmissionReceipt, Event};
+pub use operator::Operator;
+pub use problem::{MissingObject, Problem, ProblemClass};
+pub use recheck::{BulkAction, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest};
+pub use replay::{DeadLetterSummary, ReplayEstimation, ReplayOrder, ReplayResult, ReplaySelection};
+pub use targets::{IssuedSecret, IssuedTarget, TargetChange, TargetRequest};

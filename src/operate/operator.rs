@@ -1,0 +1,42 @@
+//! Shared state of the operations: the store, the sources, the clock and the rules for targets.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+
+use crate::config::target_rules::KnownEvents;
+use crate::outbound::Reach;
+use crate::store::Store;
+use crate::verification::Sources;
+
+/// The operations of an operator. Each module of `operate` adds its own.
+#[derive(Debug)]
+pub struct Operator {
+    pub(super) store: Store,
+    pub(super) sources: Arc<Sources>,
+    pub(super) clock: fn() -> OffsetDateTime,
+    /// Events that targets may subscribe to and that may be emitted.
+    pub(super) known_events: KnownEvents,
+    /// Addresses that are allowed for targets and replays.
+    pub(super) reach: Reach,
+    /// Serializes the steps that re-verify many rejections.
+    pub(super) rechecking: Semaphore,
+}
+
+impl Operator {
+    /// `clock`: passed in, so that tests can set the time.
+    pub fn new(
+        store: Store,
+        sources: Arc<Sources>,
+        clock: fn() -> OffsetDateTime,
+        known_events: KnownEvents,
+        reach: Reach,
+    ) -> Self {
+        Self { store, sources, clock, known_events, reach, rechecking: Semaphore::new(1) }
+    }
+
+    pub(super) fn now(&self) -> OffsetDateTime {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,305 @@
+//! The catalogue of failed operations: each problem has a code for programs and a sentence for
+//! people. A problem must never reveal more than the mistake in the request.
+
+use crate::config;
+use crate::outbound::VetError;
+use crate::store::random::RandomError;
+use crate::store::{ConfirmationState, IngestError, TargetError, Unavailable};
+use crate::verification::VerificationError;
+
+/// An object that does not exist or was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MissingObject {
+    #[error("Message {0} not found (it may have been deleted by retention).")]
+    Message(i64),
+    #[error("Delivery {0} not found (it may have been deleted by retention).")]
+    Delivery(i64),
+    #[error("Replay {0} not found (it may have been deleted by retention).")]
+    Replay(i64),
+    #[error("Rejection {0} not found (it may have been deleted by retention).")]
+    Rejection(i64),
+    /// A target's id or name.
+    #[error("Target {} not found (it may have been removed).", config::shown(.0))]
+    Target(String),
+    #[error("Listener {0} not found (it may have been removed).")]
+    Listener(String),
+    #[error("Nothing is pending as delivery {delivery} for {listener}.")]
+    PendingDelivery { delivery: i64, listener: String },
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error(transparent)]
+    NotFound(#[from] MissingObject),
+    /// A well-formed value that is not allowed.
+    #[error("{field}: {problem}")]
+    InvalidValue { field: &'static str, problem: String },
+    /// A pattern or name that could never match an event.
+    #[error("{0}.")]
+    UndeclaredEvent(String),
+    #[error("url: {0}")]
+    MalformedUrl(String),
+    #[error("url: {0}")]
+    ForbiddenUrl(#[from] VetError),
+    #[error(
+        "Message {0} was emitted with this idempotency key, and it is not the same: use a new key for each event."
+    )]
+    IdempotencyKeyReused(i64),
+    /// A target with an owner receives only that owner's events.
+    #[error("The target {target} has an owner, and message {message} is not that owner's.")]
+    OtherOwner { target: String, message: i64 },
+    #[error("Another target is called {0}: choose another name.")]
+    NameTaken(String),
+    #[error("There are {0} targets already: remove some.")]
+    TooManyTargets(usize),
+    #[error("There are {0} listeners already: remove one, or connect under the name of one.")]
+    TooManyListeners(usize),
+    #[error(
+        "{0} is declared by the environment: change it there ({variables}), and start the service again.",
+        variables = variables(.0)
+    )]
+    DeclaredTarget(String),
+    /// The target of a replay or of a listener.
+    #[error("{0} was not made as a target of its own: it can only be removed.")]
+    DependentTarget(String),
+    #[error("{0} is a listener, which is served while somebody is connected.")]
+    ListenerState(String),
+    #[error("{0} is a listener: nothing is signed for it.")]
+    UnsignedListener(String),
+    #[error("The target {0} is removed.")]
+    RemovedTarget(String),
+    #[error(
+        "The secrets of {0} were sealed under another CREEL_KEY: start with that one, or make the target anew."
+    )]
+    SealedSecrets(String),
+    #[error(
+        "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
+         `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
+    )]
+    LostSecrets { name: String, id: i64 },
+    #[error("The owner of {0} cannot be changed: make another target.")]
+    FixedOwner(String),
+    /// The source has no confirmation settings.
+    #[error("Message {0} needs no confirmation.")]
+    ConfirmationNotNeeded(i64),
+    #[error("Message {message} is {state}, not refused.")]
+    ConfirmationNotRefused { message: i64, state: String },
+    #[error("The question about message {0} is not stored. Have the provider send the message again.")]
+    QuestionNotStored(i64),
+    /// A message that its provider has not confirmed.
+    #[error(
+        "Message {message} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {message}` for its last answer.",
+        advice = confirmation_advice(*message, state)
+    )]
+    NotConfirmed { message: i64, state: String },
+    /// The number of messages or rejections differs from the confirmed number.
+    #[error("You confirmed {confirmed}, but {count} match now. Count again, then confirm the new number.")]
+    CountChanged { confirmed: u64, count: u64 },
+    #[error("Counting takes too long: narrow the filter, by `since` and `until` for instance.")]
+    TooBroad,
+    #[error("Replay {replay} is {state} already.")]
+    ReplayNotRunning { replay: i64, state: &'static str },
+    /// Steps over many rejections run one at a time.
+    #[error("Another step is running: try again.")]
+    StepRunning,
+    #[error("The source {0} is not configured any more.")]
+    SourceNotConfigured(String),
+    #[error("The source {source_name} makes no message of {method}.")]
+    MethodWithoutMessage { source_name: String, method: String },
+    #[error(
+        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
+    )]
+    BodyNotKept,
+    #[error("This request is a handshake or its source does not take its method: it is no message.")]
+    NoMessage,
+    #[error("Nothing can be read or written now: try again.")]
+    Unavailable(#[source] Unavailable),
+    /// The memory for decoding bodies is used up.
+    #[error("Nothing can be read or written now: try again.")]
+    NoRoom,
+    /// The provider's keys or API are unavailable.
+    #[error("The provider's keys could not be fetched now: try again.")]
+    ProviderUnreachable,
+    /// A stored row is damaged and cannot be read.
+    #[error(
+        "The database is damaged at this place: `creel verify` reports what, and a backup has what is missing."
+    )]
+    Damaged,
+    /// A stored rejection cannot be restored, e.g. after a manual edit.
+    #[error("Something went wrong here; the log says what.")]
+    UnreadableRejection,
+    #[error("Something went wrong here; the log says what.")]
+    NoRandomNumbers(#[from] RandomError),
+    /// A bug in creel.
+    #[error("Something went wrong here; the log says what.")]
+    Internal,
+}
+
+/// The remedy for a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemClass {
+    /// The object does not exist.
+    Missing,
+    /// The request must be changed.
+    Invalid,
+    /// The state of the object must change first.
+    Conflict,
+    /// The same request may succeed later.
+    Unavailable,
+    /// Only the operator can help.
+    Internal,
+}
+
+impl Problem {
+    pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::InvalidValue { field, problem: problem.into() }
+    }
+
+    pub fn no_message(id: i64) -> Self {
+        MissingObject::Message(id).into()
+    }
+
+    pub fn no_target(id_or_name: impl ToString) -> Self {
+        MissingObject::Target(id_or_name.to_string()).into()
+    }
+
+    /// Adds the target's name to an error of the store.
+    pub fn of_target(error: TargetError, name: &str) -> Self {
+        let name = name.to_owned();
+        match error {
+            TargetError::Unavailable(why) => why.into(),
+            TargetError::NameTaken | TargetError::DeclaredNameTaken(_) => Self::NameTaken(name),
+            TargetError::NotFound => MissingObject::Target(name).into(),
+            TargetError::Sealed => Self::SealedSecrets(name),
+            TargetError::SecretsLost(id) => Self::LostSecrets { name, id },
+            TargetError::OwnerIsFixed => Self::FixedOwner(name),
+        }
+    }
+
+    /// Returns the machine-readable code, which never changes.
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    pub fn class(&self) -> ProblemClass {
+        self.row().0
+    }
+
+    fn row(&self) -> (ProblemClass, &'static str) {
+        use ProblemClass::{Conflict, Internal, Invalid, Missing, Unavailable};
+        match self {
+            Self::NotFound(_) => (Missing, "not_found"),
+            Self::InvalidValue { .. } => (Invalid, "invalid_value"),
+            Self::UndeclaredEvent(_) => (Invalid, "undeclared_event"),
+            Self::MalformedUrl(_) | Self::ForbiddenUrl(_) => (Invalid, "url_refused"),
+            Self::IdempotencyKeyReused(_) => (Invalid, "idempotency_key_reused"),
+            Self::OtherOwner { .. } => (Invalid, "other_owner"),
+            Self::TooBroad => (Invalid, "too_broad"),
+            Self::NameTaken(_) => (Conflict, "name_taken"),
+            Self::TooManyTargets(_) => (Conflict, "too_many_targets"),
+            Self::TooManyListeners(_) => (Conflict, "too_many_listeners"),
+            Self::DeclaredTarget(_)
+            | Self::DependentTarget(_)
+            | Self::ListenerState(_)
+            | Self::UnsignedListener(_)
+            | Self::RemovedTarget(_)
+            | Self::SealedSecrets(_)
+            | Self::LostSecrets { .. }
+            | Self::FixedOwner(_)
+            | Self::ConfirmationNotNeeded(_)
+            | Self::ConfirmationNotRefused { .. }
+            | Self::QuestionNotStored(_) => (Conflict, "not_changeable"),
+            Self::NotConfirmed { .. } => (Conflict, "not_confirmed"),
+            Self::CountChanged { .. } => (Conflict, "count_changed"),
+            Self::ReplayNotRunning { .. } => (Conflict, "not_running"),
+            Self::StepRunning => (Conflict, "already_running"),
+            Self::SourceNotConfigured(_)
+            | Self::MethodWithoutMessage { .. }
+            | Self::BodyNotKept
+            | Self::NoMessage => (Conflict, "not_releasable"),
+            Self::Unavailable(_) | Self::NoRoom => (Unavailable, "unavailable"),
+            Self::ProviderUnreachable => (Unavailable, "provider_unreachable"),
+            Self::Damaged => (Internal, "damaged"),
+            Self::UnreadableRejection | Self::NoRandomNumbers(_) | Self::Internal => {
+                (Internal, "internal_error")
+            }
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(why: Unavailable) -> Self {
+        match why {
+            Unavailable::Damaged => Self::Damaged,
+            why => Self::Unavailable(why),
+        }
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::KeyReused { of } => Self::IdempotencyKeyReused(of),
+            error => error.unavailable().into(),
+        }
+    }
+}
+
+impl From<VerificationError> for Problem {
+    fn from(error: VerificationError) -> Self {
+        match error {
+            VerificationError::Unavailable(why) => Self::Unavailable(why),
+            VerificationError::NotReached => Self::ProviderUnreachable,
+            VerificationError::NoRoom => Self::NoRoom,
+            VerificationError::Failed => Self::Internal,
+        }
+    }
+}
+
+/// The variables that declare a target.
+fn variables(name: &str) -> String {
+    format!("CREEL_TARGET_{}_…", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn confirmation_advice(message: i64, state: &str) -> String {
+    if state == ConfirmationState::Refused.name() {
+        return format!(
+            "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{message}/confirm`"
+        );
+    }
+    "The provider's API is asked until then".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_name_the_object_and_the_remedy() {
+        let state = || "refused".to_owned();
+        for (problem, code, parts) in [
+            (Problem::no_message(42), "not_found", ["Message 42 not found", "deleted by retention"]),
+            (Problem::no_target("a\nb"), "not_found", ["Target ", "may have been removed"]),
+            (
+                Problem::DeclaredTarget("my-app".to_owned()),
+                "not_changeable",
+                ["my-app is declared", "(CREEL_TARGET_MY_APP_…)"],
+            ),
+            (
+                Problem::NotConfirmed { message: 7, state: state() },
+                "not_confirmed",
+                ["Message 7 is refused", "POST /api/v1/messages/7/confirm"],
+            ),
+            (
+                Problem::of_target(TargetError::SecretsLost(3), "billing"),
+                "not_changeable",
+                ["The secrets of billing", "POST /api/v1/targets/3/secret"],
+            ),
+        ] {
+            let detail = problem.to_string();
+            assert_eq!(problem.code(), code);
+            assert!(parts.iter().all(|part| detail.contains(part)), "{detail}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Positions between two steps over many rejections, as texts that a client cannot forge.
+
+use std::sync::OnceLock;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use ring::hmac;
+
+use super::super::problem::Problem;
+use crate::store::{RejectionPosition, random};
+
+/// Encodes a position and its tag. `walk`: the confirmed action, filter and end. Only a cursor from
+/// a step of the same walk is accepted, so the count and its confirmation cannot be skipped.
+///
+/// # Errors
+/// If the system returns no random numbers.
+pub fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, Problem> {
+    let text = format!("{},{}", position.received_at, position.id);
+    let tag = hmac::sign(key()?, format!("{walk} {text}").as_bytes());
+    Ok(format!("{text},{}", BASE64_URL_SAFE_NO_PAD.encode(tag)))
+}
+
+/// Decodes a cursor of the same walk.
+///
+/// # Errors
+/// If the cursor is not from a step of this walk since the start.
+pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Problem> {
+    let foreign = || {
+        Problem::invalid(
+            "cursor",
+            "is not the `next_cursor` of a step with this `filter` and `through` since the service was started; without a cursor \
+             the rejections are counted again",
+        )
+    };
+    let (text, tag) = cursor.rsplit_once(',').ok_or_else(foreign)?;
+    let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| foreign())?;
+    hmac::verify(key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
+    let (at, id) = text.split_once(',').ok_or_else(foreign)?;
+    Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
+}
+
+/// Generated at first use, so a restart ends all walks.
+fn key() -> Result<&'static hmac::Key, Problem> {
+    static KEY: OnceLock<hmac::Key> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key);
+    }
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &random::array::<32>()?);
+    Ok(KEY.get_or_init(|| key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursor_is_accepted_for_its_own_walk_only() {
+        let position = RejectionPosition { received_at: "2026-11-22T14:31:00.000000Z".to_owned(), id: 7 };
+        let cursor = cursor_of(&position, "recheck all 9").unwrap();
+        let read = position_of(&cursor, "recheck all 9").unwrap();
+        assert_eq!((read.received_at, read.id), (position.received_at, position.id));
+        assert!(position_of(&cursor, "release all 9").is_err());
+        assert!(position_of(&cursor.replacen(",7,", ",8,", 1), "recheck all 9").is_err());
+        assert!(position_of("", "recheck all 9").is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! A rejected request, restored to its original form.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::super::problem::Problem;
+use crate::providers::Cause;
+use crate::store::{NewMessage, StoredRejection, headers, timestamp};
+use crate::verification::{
+    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
+};
+
+/// The limit for a webhook, plus one fetch of keys before it.
+pub const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A rejected request, restored to its original form.
+pub struct RestoredRequest {
+    sources: Arc<Sources>,
+    source: Arc<Source>,
+    method: String,
+    target: String,
+    query: String,
+    fields: Vec<(String, Vec<u8>)>,
+    received_at: OffsetDateTime,
+    client: IpAddr,
+    body: Option<Bytes>,
+}
+
+/// The result of verifying a restored request.
+pub enum Verification {
+    Message(Box<NewMessage>),
+    Handshake,
+    Rejected(Cause),
+}
+
+impl RestoredRequest {
+    /// # Errors
+    /// If its source is not configured, or the stored row is unreadable.
+    pub fn of(sources: &Arc<Sources>, rejection: StoredRejection) -> Result<Self, Problem> {
+        let Some(source) = sources.find(&rejection.head.source).cloned() else {
+            return Err(Problem::SourceNotConfigured(rejection.head.source));
+        };
+        let credentials = Credentials::read(rejection.credentials.as_deref());
+        let query = credentials.query.or(rejection.query).unwrap_or_default();
+        let path = source.whole_path();
+        let fields = fields(&rejection.headers, credentials.headers).ok_or(Problem::UnreadableRejection)?;
+        let received_at = timestamp::from_text(&rejection.head.received_at);
+        Ok(Self {
+            target: if query.is_empty() { path } else { format!("{path}?{query}") },
+            query,
+            method: rejection.head.method,
+            fields,
+            received_at: received_at.ok_or(Problem::UnreadableRejection)?,
+            client: rejection.head.remote_ip.parse().map_err(|_| Problem::UnreadableRejection)?,
+            body: rejection.body.map(Bytes::from),
+            sources: Arc::clone(sources),
+            source,
+        })
+    }
+
+    pub fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Whether it cannot be verified without its body.
+    pub fn needs_body(&self) -> bool {
+        self.source.verifier().reads_body()
+    }
+
+    /// Verifies the request with the current secrets and the clock at arrival.
+    ///
+    /// # Errors
+    /// If the source makes no messages of its method, or it cannot be verified now.
+    pub async fn verify(&self, proof: Proof) -> Result<Verification, Problem> {
+        let source = &self.source;
+        if !source.makes_message_of(&self.method) {
+            let (source_name, method) = (source.name.to_string(), self.method.clone());
+            return Err(Problem::MethodWithoutMessage { source_name, method });
+        }
+        if proof == Proof::NeedsBody && !source.admits(self.client, &self.sources.github) {
+            return Ok(Verification::Rejected(Cause::AddressNotAllowed));
+        }
+        let incoming = IncomingRequest {
+            method: &self.method,
+            target: &self.target,
+            query: &self.query,
+            url: source.registered_url(&self.target, &self.query),
+            fields: self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect(),
+            received_at: self.received_at,
+            client: self.client,
+        };
+        let verifier = source.verifier();
+        let body = self.body.clone().unwrap_or_default();
+        let deadline = Instant::now() + VERIFICATION_TIMEOUT;
+        let verified = verify(&self.sources, source, &verifier, &incoming, &body, proof, deadline).await?;
+        Ok(match verified {
+            VerificationOutcome::Message(verified) => self.message(incoming, verified),
+            VerificationOutcome::Handshake(_) => Verification::Handshake,
+            VerificationOutcome::Rejected(reason) => Verification::Rejected(reason.cause),
+        })
+    }
+
+    fn message(&self, incoming: IncomingRequest<'_>, verified: VerifiedMessage) -> Verification {
+        let source = &self.source;
+        Verification::Message(Box::new(new_message(source, &source.verifier(), incoming, verified)))
+    }
+}
+
+/// Marks a message that an operator released without verification.
+pub fn unverified(message: NewMessage) -> NewMessage {
+    // The operator decided, so the provider's API is not queried.
+    NewMessage { unverified: true, asking: None, ..message }
+}
+
+/// Credentials that were removed from a request before it was stored.
+#[derive(Default, Deserialize)]
+struct Credentials {
+    headers: BTreeMap<String, Vec<String>>,
+    query: Option<String>,
+}
+
+impl Credentials {
+    fn read(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+}
+
+/// Restores the header fields byte for byte as they were received, sorted by name.
+fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Option<Vec<(String, Vec<u8>)>> {
+    let stored: BTreeMap<String, Value> = serde_json::from_str(stored).ok()?;
+    let text = |value: &Value| value.as_str().map(headers::bytes);
+    let mut fields = Vec::new();
+    for (name, value) in stored {
+        let values: Vec<Vec<u8>> = match (credentials.remove(&name), &value) {
+            (Some(values), _) => values.iter().map(|text| headers::bytes(text)).collect(),
+            (None, Value::Array(values)) => values.iter().filter_map(text).collect(),
+            (None, value) => text(value).into_iter().collect(),
+        };
+        fields.extend(values.into_iter().map(|value| (name.clone(), value)));
+    }
+    Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restored_fields_keep_credentials_and_order() {
+        let stored = r#"{"accept":"*/*","authorization":"[redacted]","cookie":["[redacted]","[redacted]"],"x":["1","\u001a\u00fc"]}"#;
+        let sealed =
+            r#"{"headers":{"authorization":["Bearer s"],"cookie":["b","\u001a\u00e4"]},"query":"key=s"}"#;
+        let credentials = Credentials::read(Some(sealed));
+        assert_eq!(credentials.query.as_deref(), Some("key=s"));
+        let fields = fields(stored, credentials.headers).unwrap();
+        let shown: Vec<(&str, &[u8])> =
+            fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let expected: [(&str, &[u8]); 6] = [
+            ("accept", b"*/*"),
+            ("authorization", b"Bearer s"),
+            ("cookie", b"b"),
+            ("cookie", b"\xe4"),
+            ("x", b"1"),
+            ("x", b"\xfc"),
+        ];
+        assert_eq!(shown, expected);
+    }
+}
