@@ -42,7 +42,7 @@ pub struct Acknowledgement {
 }
 
 /// The response of a program. The delivery counts as delivered with any status.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Answer)]
 pub struct ProgramAnswer {
