@@ -8,11 +8,10 @@ use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
 use super::types::delivery::{Attempt, Delivery, DeliveryWithAttempts};
 use super::types::page::Page;
-use super::types::words::DeliveryState;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, DeliveryFilter};
+use crate::store::{self, DeliveryFilter, DeliveryState};
 
 /// Filters of the delivery list. A delivery must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -72,7 +71,7 @@ pub async fn list(
     let filter = DeliveryFilter {
         message: query.message,
         target: target_id(&operator, query.target.as_deref()).await?,
-        state: query.state.map(Into::into),
+        state: query.state,
         replay: query.replay,
         is_without_listeners: false,
     };
@@ -95,7 +94,7 @@ pub async fn dead_letters(
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
         target: target_id(&operator, query.target.as_deref()).await?,
-        state: Some(store::DeliveryState::Dead),
+        state: Some(DeliveryState::Dead),
         is_without_listeners: true,
         ..DeliveryFilter::default()
     };
@@ -140,14 +139,14 @@ pub async fn one(
 
 impl From<store::StoredDelivery> for Delivery {
     fn from(delivery: store::StoredDelivery) -> Self {
-        let is_pending = delivery.state == store::DeliveryState::Pending;
+        let is_pending = delivery.state == DeliveryState::Pending;
         Self {
             id: delivery.id,
             message_id: delivery.message,
             event: delivery.event,
             target_id: delivery.target,
             target: delivery.target_name,
-            state: delivery.state.into(),
+            state: delivery.state,
             attempts: delivery.attempts,
             created_at: delivery.created_at,
             due_at: is_pending.then_some(delivery.due_at),
@@ -165,7 +164,7 @@ impl From<store::StoredAttempt> for Attempt {
             number: attempt.number,
             began_at: attempt.began_at,
             took_ms: attempt.took_ms,
-            outcome: attempt.outcome.into(),
+            outcome: attempt.outcome,
             status: attempt.status,
             error: attempt.error,
             excerpt: attempt.excerpt,

@@ -244,7 +244,7 @@ impl From<store::StoredConfirmation> for Confirmation {
     fn from(stored: store::StoredConfirmation) -> Self {
         let is_awaited = stored.state == store::ConfirmationState::Awaiting;
         Self {
-            state: stored.state.into(),
+            state: stored.state,
             tries: stored.tries,
             due_at: is_awaited.then_some(stored.due_at),
             settled_at: stored.settled_at,

@@ -120,7 +120,7 @@ impl From<DeadLetterSummary> for DeadLetters {
         Self {
             target_id: letters.target,
             target: letters.name,
-            target_state: letters.state.into(),
+            target_state: letters.state,
             deliveries: letters.deliveries,
             replayable: is_replayable,
         }

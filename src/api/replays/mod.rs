@@ -83,7 +83,7 @@ impl Replay {
             filter,
             target_id: replay.target,
             rate: replay.rate,
-            state: replay.state.into(),
+            state: replay.state,
             position: replay.position,
             through: replay.through,
             messages: replay.messages,

@@ -9,12 +9,11 @@ use super::super::error::ApiError;
 use super::super::input::{Id, JsonBody, NoParameters, Query};
 use super::super::types::target::{Condition, TargetDetails};
 use super::super::types::target_change::{CreatedTarget, NewTarget, TargetPatch};
-use super::super::types::words::Order;
 use super::details;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{IssuedTarget, Operator, Problem, TargetChange, TargetRequest};
-use crate::store::Filter;
+use crate::store::{DeliveryOrdering, Filter};
 
 /// Creates a target. Commands can only be declared in the environment.
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
@@ -69,11 +68,11 @@ impl TryFrom<NewTarget> for TargetRequest {
             events: new.events,
             filter: new.filter.map(filter),
             url: new.url,
-            content_type: new.content_type.map(Into::into),
+            content_type: new.content_type,
             headers: new.headers.unwrap_or_default(),
             secret: new.secret,
             concurrency: new.concurrency,
-            ordering: new.order.unwrap_or(Order::Any).into(),
+            ordering: new.order.unwrap_or(DeliveryOrdering::Any),
             rate: new.rate,
             timeout: new.timeout_seconds.map(Duration::from_secs),
         })
@@ -87,10 +86,10 @@ impl From<TargetPatch> for TargetChange {
             events: patch.events,
             filter: patch.filter.map(|new| new.map(filter)),
             url: patch.url,
-            content_type: patch.content_type.map(|new| new.map(Into::into)),
+            content_type: patch.content_type,
             headers: patch.headers.map(Option::unwrap_or_default),
             concurrency: patch.concurrency,
-            ordering: patch.order.map(Into::into),
+            ordering: patch.order,
             rate: patch.rate,
             timeout: patch.timeout_seconds.map(Duration::from_secs),
         }

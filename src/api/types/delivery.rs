@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::words::{AttemptOutcome, DeliveryState};
+use crate::store::{AttemptOutcome, DeliveryState};
 
 /// The delivery of one message to one target.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

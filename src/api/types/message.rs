@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::delivery::Delivery;
 use super::schemas;
-use super::words::ConfirmationState;
+use crate::store::ConfirmationState;
 
 /// A message without its content.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::message::MessageSelection;
 use super::schemas;
-use super::words::{ReplayState, TargetState};
+use crate::store::{ReplayState, TargetState};
 
 /// A replay of many messages.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::words::{ContentType, Order, Origin, TargetKind, TargetState};
 use crate::json::Literal;
+use crate::store::{ContentType, DeliveryOrdering, Origin, TargetKind, TargetState};
 
 /// A destination of messages.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -37,7 +37,7 @@ pub struct Target {
     /// Concurrent deliveries.
     #[schema(examples(8))]
     pub concurrency: u32,
-    pub order: Order,
+    pub order: DeliveryOrdering,
     #[schema(examples("50/s"))]
     pub rate: Option<String>,
     /// Timeout of each attempt.

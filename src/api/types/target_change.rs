@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::schemas;
 use super::target::{Condition, TargetDetails, TargetSecret, present};
-use super::words::{ContentType, Order};
+use crate::store::{ContentType, DeliveryOrdering};
 
 /// A target to create.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -42,7 +42,7 @@ pub struct NewTarget {
     /// Concurrent deliveries; default: 8, or 1 in strict order.
     #[schema(minimum = 1, maximum = 1000)]
     pub concurrency: Option<u32>,
-    pub order: Option<Order>,
+    pub order: Option<DeliveryOrdering>,
     /// Limit on deliveries per second, minute or hour.
     #[schema(pattern = "^[1-9][0-9]{0,5}/[smh]$", examples("50/s"))]
     pub rate: Option<String>,
@@ -81,7 +81,7 @@ pub struct TargetPatch {
     pub headers: Option<Option<BTreeMap<String, String>>>,
     #[schema(minimum = 1, maximum = 1000)]
     pub concurrency: Option<u32>,
-    pub order: Option<Order>,
+    pub order: Option<DeliveryOrdering>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = Option<String>, pattern = "^[1-9][0-9]{0,5}/[smh]$")]
     pub rate: Option<Option<String>>,

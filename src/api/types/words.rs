@@ -1,76 +1,75 @@
-//! The words for states and kinds, as clients read and write them.
+//! JSON and schemas of the store's enumerations: clients read and write the words that are stored.
 
-use std::fmt;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+pub use crate::store::{
+    AttemptOutcome, ConfirmationState, ContentType, DeliveryOrdering, DeliveryState, Origin, ReplayState,
+    TargetKind, TargetState,
+};
 
-use crate::store;
-
-/// Defines an API enumeration with the same words as the store's.
+/// Implements serde and a schema with a name and a description.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $stored:path { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-        impl From<$stored> for $name {
-            fn from(stored: $stored) -> Self {
-                use $stored as Stored;
-                match stored { $(Stored::$variant => Self::$variant),+ }
+    ($stored:ident, $name:literal, $description:expr) => {
+        impl Serialize for $stored {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(<$stored>::from(*self).name())
+        impl<'de> Deserialize<'de> for $stored {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                Self::from_name(&word).ok_or_else(|| D::Error::unknown_variant(&word, Self::WORDS))
             }
         }
 
-        impl From<$name> for $stored {
-            fn from(word: $name) -> Self {
-                use $stored as Stored;
-                match word { $($name::$variant => Stored::$variant),+ }
+        impl PartialSchema for $stored {
+            fn schema() -> RefOr<Schema> {
+                let words = ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .enum_values(Some(Self::WORDS.iter().copied()));
+                words.description(Some($description)).into()
+            }
+        }
+
+        impl ToSchema for $stored {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
             }
         }
     };
 }
 
 words!(
-    /// State of a delivery; `replayed`: it was dead, and a newer delivery has replaced it.
-    DeliveryState, store::DeliveryState { Pending, Delivered, Dead, Replayed }
+    DeliveryState,
+    "DeliveryState",
+    "State of a delivery; `replayed`: it was dead, and a newer delivery has replaced it."
 );
 words!(
-    /// Outcome of an attempt; `gone`: the target returned 410 and was disabled.
-    AttemptOutcome, store::AttemptOutcome { Delivered, Failed, Gone }
+    AttemptOutcome,
+    "AttemptOutcome",
+    "Outcome of an attempt; `gone`: the target returned 410 and was disabled."
+);
+words!(TargetKind, "TargetKind", "Kind of a target.");
+words!(Origin, "Origin", "The creator of a target.");
+words!(
+    TargetState,
+    "TargetState",
+    "Service state of a target. Deliveries to a paused or disabled target stay pending, and\nbecome dead after a week."
 );
 words!(
-    /// Kind of a target.
-    TargetKind, store::TargetKind { Http, Command, Listener }
+    DeliveryOrdering,
+    "Order",
+    "`strict`: each delivery starts only after the previous one is delivered or dead."
 );
 words!(
-    /// The creator of a target.
-    Origin, store::Origin { Environment, Api, Replay, Listener }
+    ContentType,
+    "ContentType",
+    "Conversion of the body; default: as received, or JSON for emitted events."
 );
-words!(
-    /// Service state of a target. Deliveries to a paused or disabled target stay pending, and
-    /// become dead after a week.
-    TargetState, store::TargetState { Active, Paused, Disabled, Removed }
-);
-words!(
-    /// `strict`: each delivery starts only after the previous one is delivered or dead.
-    Order, store::DeliveryOrdering { Any, Strict }
-);
-words!(
-    /// Conversion of the body; default: as received, or JSON for emitted events.
-    ContentType, store::ContentType { Json, Form }
-);
-words!(
-    /// State of a replay.
-    ReplayState, store::ReplayState { Running, Done, Cancelled }
-);
-words!(
-    /// Result of the query to the provider's API about a message.
-    ConfirmationState, store::ConfirmationState { Awaiting, Confirmed, Refused }
-);
+words!(ReplayState, "ReplayState", "State of a replay.");
+words!(ConfirmationState, "ConfirmationState", "Result of the query to the provider's API about a message.");
