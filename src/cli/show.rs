@@ -111,7 +111,7 @@ fn head(message: &Message) -> String {
         let due = confirmation.due_at.as_ref().map(|at| format!(", asked again at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
-        let asked = format!("{} after {} tries{due}{reason}", confirmation.state, confirmation.tries);
+        let asked = format!("{} after {} tries{due}{reason}", confirmation.state.name(), confirmation.tries);
         line(&mut text, "confirmation", &asked);
     }
     text
@@ -209,14 +209,17 @@ fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
     let outcome = delivery.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
     let state = format!(
         "#{} to {}: {}{when}{outcome}, {} tries",
-        delivery.id, delivery.target, delivery.state, delivery.attempts
+        delivery.id,
+        delivery.target,
+        delivery.state.name(),
+        delivery.attempts
     );
     line(&mut text, "delivery", &state);
     for attempt in tries {
         let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
         let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
         let began = seconds(&attempt.began_at);
-        let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome, attempt.took_ms);
+        let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome.name(), attempt.took_ms);
         line(&mut text, &format!("  try {}", attempt.number), &tried);
         for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
             let _ = writeln!(text, "    | {}", harmless(answer));

@@ -71,13 +71,13 @@ fn line(target: &Target) -> String {
     let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     // A disconnected listener is not paused: its deliveries stay pending until it connects again.
     let state = match (target.kind, target.state) {
-        (TargetKind::Listener, TargetState::Paused) => "disconnected".to_owned(),
-        (_, state) => state.to_string(),
+        (TargetKind::Listener, TargetState::Paused) => "disconnected",
+        (_, state) => state.name(),
     };
     let line = format!(
         "{}  {}  {state} since {}{reason}  {}",
         target.name,
-        target.kind,
+        target.kind.name(),
         seconds(&target.state_since),
         target.events.join(" ")
     );
