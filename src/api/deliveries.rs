@@ -11,7 +11,7 @@ use super::types::page::Page;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, DeliveryFilter, DeliveryState};
+use crate::store::{self, DeliveryFilter, DeliveryId, DeliveryState, ReplayId, TargetId};
 
 /// Filters of the delivery list. A delivery must match all of them.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -69,10 +69,10 @@ pub async fn list(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        message: query.message,
+        message: query.message.map(Into::into),
         target: target_id(&operator, query.target.as_deref()).await?,
         state: query.state,
-        replay: query.replay,
+        replay: query.replay.map(Into::into),
         is_without_listeners: false,
     };
     page(&service, filter, paging).await
@@ -102,7 +102,7 @@ pub async fn dead_letters(
 }
 
 /// Finds the id of a target by id or name.
-async fn target_id(operator: &Operator, text: Option<&str>) -> Result<Option<i64>, ApiError> {
+async fn target_id(operator: &Operator, text: Option<&str>) -> Result<Option<TargetId>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     Ok(Some(operator.target_named(text).await?.id))
 }
@@ -112,8 +112,9 @@ async fn page(
     filter: DeliveryFilter,
     paging: Paging,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
-    Ok(web::Json(Page::new(found, next)))
+    let (found, next) =
+        service.store.reads().deliveries(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    Ok(web::Json(Page::new(found, next.map(DeliveryId::get))))
 }
 
 /// One delivery with its attempts.
@@ -124,7 +125,7 @@ pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<DeliveryId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<DeliveryWithAttempts>, ApiError> {
     let delivery = operator.delivery(id.0).await?;
@@ -141,19 +142,19 @@ impl From<store::StoredDelivery> for Delivery {
     fn from(delivery: store::StoredDelivery) -> Self {
         let is_pending = delivery.state == DeliveryState::Pending;
         Self {
-            id: delivery.id,
-            message_id: delivery.message,
+            id: delivery.id.get(),
+            message_id: delivery.message.get(),
             event: delivery.event,
-            target_id: delivery.target,
+            target_id: delivery.target.get(),
             target: delivery.target_name,
             state: delivery.state,
             attempts: delivery.attempts,
-            created_at: delivery.created_at,
-            due_at: is_pending.then_some(delivery.due_at),
-            finished_at: delivery.finished_at,
+            created_at: delivery.created_at.to_string(),
+            due_at: is_pending.then_some(delivery.due_at.to_string()),
+            finished_at: delivery.finished_at.map(|at| at.to_string()),
             outcome: delivery.outcome,
-            replay_id: delivery.replay,
-            replayed_by: delivery.replayed_by,
+            replay_id: delivery.replay.map(ReplayId::get),
+            replayed_by: delivery.replayed_by.map(DeliveryId::get),
         }
     }
 }
@@ -162,7 +163,7 @@ impl From<store::StoredAttempt> for Attempt {
     fn from(attempt: store::StoredAttempt) -> Self {
         Self {
             number: attempt.number,
-            began_at: attempt.began_at,
+            began_at: attempt.began_at.to_string(),
             took_ms: attempt.took_ms,
             outcome: attempt.outcome,
             status: attempt.status,

@@ -15,6 +15,7 @@ use crate::http::client::client_address;
 use crate::http::service::Service;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::operate::{EmissionReceipt, Event, Operator};
+use crate::request_id;
 
 const MAX_KEY_CHARACTERS: usize = 200;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -63,10 +64,10 @@ pub async fn emit(
     let client = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
     let EmissionReceipt { message: id, is_repeat } = operator.emit(event, key, client).await?;
     if is_repeat {
-        return Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id }));
+        return Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id: id.get() }));
     }
     let location = (LOCATION, format!("/api/v1/messages/{id}"));
-    Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id }))
+    Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id: id.get() }))
 }
 
 /// Parses small bodies here, and large ones on a blocking thread.
@@ -74,7 +75,7 @@ async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }
-    web::block(move || read(&body)).await.map_err(|_| ApiError::Internal)?
+    web::block(request_id::for_thread(move || read(&body))).await.map_err(|_| ApiError::Internal)?
 }
 
 fn read(body: &Bytes) -> Result<Event, ApiError> {

@@ -42,9 +42,9 @@ impl Role {
 
 /// The id in the path.
 #[derive(Clone, Copy, Debug)]
-pub struct Id(pub i64);
+pub struct Id<T>(pub T);
 
-impl FromRequest for Id {
+impl<T: From<i64>> FromRequest for Id<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
@@ -52,7 +52,7 @@ impl FromRequest for Id {
         let text = request.match_info().get("id").unwrap_or_default();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
-        ready(id.map(Self).ok_or(ApiError::NoSuchId))
+        ready(id.map(|id| Self(id.into())).ok_or(ApiError::NoSuchId))
     }
 }
 

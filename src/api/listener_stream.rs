@@ -13,9 +13,10 @@ use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
 use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
+use crate::request_id;
 use crate::store::{
-    DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT, ListenerSession,
-    Unavailable,
+    DeliveryId, DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT,
+    ListenerSession, ReplayId, Timestamp, Unavailable,
 };
 
 /// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
@@ -24,8 +25,6 @@ const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 const MAX_IN_FLIGHT: usize = 64;
 /// Size of one database read. Events that a slow client has not read stay in memory.
 const PAGE_BYTES: usize = 512 << 10;
-/// After any due time: a listener receives all pending deliveries when it connects.
-const END_OF_TIME: &str = "9999-12-31T23:59:59.999999Z";
 
 impl ListenerDelivery {
     /// Returns `None` if the stored headers are not valid JSON, e.g. after a manual edit.
@@ -34,8 +33,8 @@ impl ListenerDelivery {
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
         let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
         Some(Self {
-            delivery: due.id,
-            replay: due.replay,
+            delivery: due.id.get(),
+            replay: due.replay.map(ReplayId::get),
             body_base64: is_short.then(|| STANDARD.encode(&message.body)),
             body_url: (!is_short).then(elsewhere),
             message: DeliveredMessage {
@@ -57,7 +56,7 @@ pub struct ListenerStream {
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
     /// Deliveries that cannot be read and perhaps not dropped; this stream skips them.
-    damaged: Vec<i64>,
+    damaged: Vec<DeliveryId>,
 }
 
 enum ListenerStep {
@@ -75,10 +74,10 @@ impl ListenerStream {
         opened: ListenerSession,
         waiting: StreamWait,
     ) -> Self {
-        let stream = service.streams.connect(opened.target);
-        settle(&service, opened.target);
+        let stream = service.streams.connect(opened.target.get());
+        settle(&service, opened.target.get());
         let step = if opened.must_be_filled {
-            ListenerStep::Fill(rt::spawn(fill(service.clone(), opened)))
+            ListenerStep::Fill(rt::spawn(request_id::for_task(fill(service.clone(), opened))))
         } else {
             ListenerStep::Greet
         };
@@ -160,8 +159,8 @@ impl ListenerStream {
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
-            now: END_OF_TIME.to_owned(),
-            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
+            now: Timestamp::MAX,
+            held: held.into_iter().map(DeliveryId::from).chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,
         };
@@ -171,7 +170,9 @@ impl ListenerStream {
         lost.extend(found.damaged);
         for due in found.deliveries {
             match ListenerDelivery::new(&self.name, &due) {
-                Some(delivered) => self.page.push_back((due.id, event("message", Some(due.id), &delivered))),
+                Some(delivered) => {
+                    self.page.push_back((due.id.get(), event("message", Some(due.id.get()), &delivered)))
+                }
                 None => lost.push(due.id),
             }
         }
@@ -218,8 +219,8 @@ impl Drop for ListenerStream {
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
-        self.service.streams.disconnect(self.opened.target, &self.stream);
-        settle(&self.service, self.opened.target);
+        self.service.streams.disconnect(self.opened.target.get(), &self.stream);
+        settle(&self.service, self.opened.target.get());
     }
 }
 
@@ -229,14 +230,17 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
     // A message in flight when the listener was created may commit at an id that was already
     // passed.
-    rt::spawn(async move {
+    rt::spawn(request_id::for_task(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
             service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
         {
-            log::warn!("a listener's old messages are looked through again when it connects next: {why}");
+            log::warn!(
+                "target={}: the last old messages are added when the listener connects next: {why}",
+                opened.target
+            );
         }
-    });
+    }));
     Ok(())
 }
 
@@ -252,10 +256,10 @@ fn settle(service: &web::Data<Service>, target: i64) {
             let written = service
                 .store
                 .listener_registry()
-                .set_listener_connected(target, is_connected, (service.clock)())
+                .set_listener_connected(target.into(), is_connected, (service.clock)())
                 .await;
             if let Err(why) = written {
-                log::warn!("whether a listener is connected could not be written: {why}");
+                log::warn!("target={target}: cannot store whether the listener is connected: {why}");
                 return;
             }
             if service.streams.is_connected(target) == is_connected {

@@ -19,7 +19,7 @@ use super::types::page::Page;
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::operate::{MissingObject, Operator, Problem, values};
-use crate::store::{self, DeliveryState, ListenerError, MAX_LISTENERS, TargetState};
+use crate::store::{self, DeliveryId, DeliveryState, ListenerError, MAX_LISTENERS, TargetState};
 
 const MAX_ACKNOWLEDGED: usize = 1_000;
 const MAX_EXCERPT_CHARACTERS: usize = 1_024;
@@ -30,12 +30,12 @@ impl From<store::StoredListener> for Listener {
         let target = stored.target;
         Self {
             name: stored.name,
-            target_id: target.id,
+            target_id: target.id.get(),
             events: target.settings.events.iter().map(ToString::to_string).collect(),
             connected: target.state == TargetState::Active,
-            since: target.state_since,
+            since: target.state_since.to_string(),
             pending: stored.pending,
-            created_at: target.created_at,
+            created_at: target.created_at.to_string(),
         }
     }
 }
@@ -121,8 +121,10 @@ impl Acknowledgement {
             took: Duration::from_millis(answer.took_ms),
             excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
         };
-        let acknowledged =
-            |delivery| store::DeliveryAcknowledgement { delivery, answer: of.remove(&delivery).map(stored) };
+        let acknowledged = |delivery: i64| store::DeliveryAcknowledgement {
+            delivery: delivery.into(),
+            answer: of.remove(&delivery).map(stored),
+        };
         Ok(deliveries.into_iter().map(acknowledged).collect())
     }
 }
@@ -139,12 +141,12 @@ pub async fn acknowledge(
     body: JsonBody<Acknowledgement>,
 ) -> Result<web::Json<AcknowledgementResult>, ApiError> {
     let acknowledgements = body.0.checked()?;
-    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery).collect();
+    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery.get()).collect();
     let target = operator.listener(&name.0).await?.id;
     let now = (service.clock)();
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
-    service.streams.acknowledged(target, &deliveries);
+    service.streams.acknowledged(target.get(), &deliveries);
     Ok(web::Json(AcknowledgementResult { acknowledged }))
 }
 
@@ -156,7 +158,7 @@ pub async fn body(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     name: ListenerName,
-    id: Id,
+    id: Id<DeliveryId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = operator.listener(&name.0).await?.id;
@@ -180,6 +182,6 @@ pub async fn remove(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = operator.remove_listener(&name.0).await?;
-    service.streams.remove(target);
+    service.streams.remove(target.get());
     Ok(HttpResponse::NoContent().finish())
 }

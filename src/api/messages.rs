@@ -18,7 +18,7 @@ use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, DeliveryFilter, Direction};
+use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
 /// Longer payloads are omitted from the details; the body download has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
@@ -73,10 +73,13 @@ pub async fn list(
         role.must_be_admin("searching the content of messages")?;
     }
     let filter = query.selection().filter((service.clock)())?;
-    let found =
-        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let found = service
+        .store
+        .reads()
+        .messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit)
+        .await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
-    Ok(web::Json(Page { items, next_cursor: found.next }))
+    Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
 }
 
 /// One message with its deliveries; for the admin token also with its content.
@@ -87,7 +90,7 @@ pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<MessageId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Message>, ApiError> {
     let stored = operator.message(id.0).await?;
@@ -122,7 +125,7 @@ pub async fn one(
     ))]
 pub async fn confirm(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<MessageId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Confirmation>, ApiError> {
     Ok(web::Json(operator.confirm_again(id.0).await?.into()))
@@ -139,7 +142,7 @@ pub async fn confirm(
 pub async fn body(
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<MessageId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of messages")?;
@@ -216,8 +219,8 @@ impl MessageHead {
 impl From<store::MessageRow> for MessageHead {
     fn from(head: store::MessageRow) -> Self {
         Self {
-            id: head.id,
-            received_at: head.received_at,
+            id: head.id.get(),
+            received_at: head.received_at.to_string(),
             source: head.source,
             event: head.event,
             owner: head.owner,
@@ -231,10 +234,10 @@ impl From<store::MessageRow> for MessageHead {
             unreadable: head.unreadable.map(|reason| reason.name().to_owned()),
             body_unsigned: head.body_unsigned,
             unverified: head.unverified,
-            released_at: head.released_at,
-            conflict_of: head.conflict_of,
+            released_at: head.released_at.map(|at| at.to_string()),
+            conflict_of: head.conflict_of.map(MessageId::get),
             duplicates: head.duplicates,
-            last_duplicate_at: head.last_duplicate_at,
+            last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
             confirmation: head.confirmation,
         }
     }
@@ -246,8 +249,8 @@ impl From<store::StoredConfirmation> for Confirmation {
         Self {
             state: stored.state,
             tries: stored.tries,
-            due_at: is_awaited.then_some(stored.due_at),
-            settled_at: stored.settled_at,
+            due_at: is_awaited.then_some(stored.due_at.to_string()),
+            settled_at: stored.settled_at.map(|at| at.to_string()),
             reason: stored.reason,
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use super::error::ApiError;
-use crate::http::connection::Gone;
+use crate::http::connection::DisconnectSignal;
 use crate::http::connections::{Link, OpenGuard};
 use crate::http::service::Service;
 use crate::http::streams::MAX_STREAMS;
@@ -82,7 +82,7 @@ pub enum WakeReason {
 /// The wake-up sources of a stream, and its slot in the limit on streams.
 #[derive(Debug)]
 pub struct StreamWait {
-    client: Gone,
+    client: DisconnectSignal,
     has_news: bool,
     ending: watch::Receiver<bool>,
     commits: watch::Receiver<u64>,
@@ -106,7 +106,7 @@ impl StreamWait {
         let mut alive = interval_at(now + KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL);
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            client: request.conn_data::<Gone>().cloned().unwrap_or_default(),
+            client: request.conn_data::<DisconnectSignal>().cloned().unwrap_or_default(),
             has_news: false,
             ending: service.streams.ending(),
             commits: service.store.reads().commits(),

@@ -29,7 +29,7 @@ mod tests;
 
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
-pub use error::{ConfigError, Problems, ValueError};
+pub use error::Problems;
 pub use inherited_sockets::InheritedSockets;
 pub use parse::{base_url, duration, http_url, shown, token};
 pub use settings::Config;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-
 use crate::config::{Config, LogFormat};
 use crate::http::attempts::Attempts;
 use crate::http::budget::Budget;

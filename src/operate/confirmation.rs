@@ -2,7 +2,7 @@
 
 use super::operator::Operator;
 use super::problem::Problem;
-use crate::store::{ConfirmationState, StoredConfirmation};
+use crate::store::{ConfirmationState, MessageId, StoredConfirmation};
 
 impl Operator {
     /// Queries the provider's API again about a rejected message, with the query from its arrival.
@@ -10,7 +10,7 @@ impl Operator {
     /// # Errors
     /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `QuestionNotStored`, or nothing can be
     /// written.
-    pub async fn confirm_again(&self, id: i64) -> Result<StoredConfirmation, Problem> {
+    pub async fn confirm_again(&self, id: MessageId) -> Result<StoredConfirmation, Problem> {
         let head = self.message(id).await?.head;
         let is_asked = self.store.delivery_queue().ask_refused_again(id, self.now()).await?;
         let confirmation = self.store.reads().confirmation(id).await?;

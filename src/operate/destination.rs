@@ -2,7 +2,7 @@
 
 use super::operator::Operator;
 use super::problem::Problem;
-use crate::store::{StoredTarget, TargetState};
+use crate::store::{StoredTarget, TargetId, TargetState};
 
 /// The requested destination of replayed messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum ReplayDestination {
     /// The targets that match a message today.
     #[default]
     MatchingTargets,
-    TargetId(i64),
+    TargetId(TargetId),
     /// A target's id or name.
     TargetName(String),
     /// A public address instead of a target.
@@ -25,7 +25,7 @@ pub(super) enum CheckedDestination {
 }
 
 impl CheckedDestination {
-    pub(super) fn target(&self) -> Option<i64> {
+    pub(super) fn target(&self) -> Option<TargetId> {
         match self {
             Self::Target(target) => Some(target.id),
             Self::MatchingTargets | Self::Url(_) => None,

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::values;
 use crate::config::{self, target_rules};
 use crate::json;
-use crate::store::{EMITTED, Identity, MessageContent, NewMessage, Receipt};
+use crate::store::{EMITTED, Identity, MessageContent, MessageId, NewMessage, Receipt};
 
 /// The same limit as for a webhook.
 const STORE_TIMEOUT: Duration = Duration::from_millis(2_400);
@@ -30,7 +30,7 @@ pub struct Event {
 /// The message created from an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmissionReceipt {
-    pub message: i64,
+    pub message: MessageId,
     /// The event was emitted before with the same key.
     pub is_repeat: bool,
 }
@@ -107,7 +107,7 @@ impl Operator {
     }
 
     /// Rejects an event whose key was used with other content; the store compares payloads only.
-    async fn refuse_another_event(&self, of: i64, event: &Event) -> Result<(), Problem> {
+    async fn refuse_another_event(&self, of: MessageId, event: &Event) -> Result<(), Problem> {
         // The message was deleted before its key, so there is nothing to compare with.
         let Some(before) = self.store.reads().message(of).await? else { return Ok(()) };
         let is_same = before.head.event == event.event && before.head.owner == event.owner;

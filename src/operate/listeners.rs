@@ -3,7 +3,7 @@
 use super::operator::Operator;
 use super::problem::Problem;
 use crate::config::target_rules::KnownEvents;
-use crate::store::{Pattern, TargetError, TargetState};
+use crate::store::{Pattern, TargetError, TargetId, TargetState};
 
 const MAX_PATTERNS: usize = 64;
 
@@ -20,7 +20,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the listener does not exist, or nothing can be written.
-    pub async fn remove_listener(&self, name: &str) -> Result<i64, Problem> {
+    pub async fn remove_listener(&self, name: &str) -> Result<TargetId, Problem> {
         let target = self.listener(name).await?.id;
         let registry = self.store.target_registry();
         let removed = registry.set_target_state(target, TargetState::Removed, None, self.now()).await;

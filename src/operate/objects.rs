@@ -2,30 +2,33 @@
 
 use super::operator::Operator;
 use super::problem::{MissingObject, Problem};
-use crate::store::{StoredDelivery, StoredMessage, StoredRejection, StoredReplay, StoredTarget};
+use crate::store::{
+    DeliveryId, MessageId, RejectionId, ReplayId, StoredDelivery, StoredMessage, StoredRejection,
+    StoredReplay, StoredTarget, TargetId,
+};
 
 impl Operator {
     /// # Errors
     /// If the message does not exist or cannot be read.
-    pub async fn message(&self, id: i64) -> Result<StoredMessage, Problem> {
+    pub async fn message(&self, id: MessageId) -> Result<StoredMessage, Problem> {
         self.store.reads().message(id).await?.ok_or_else(|| Problem::no_message(id))
     }
 
     /// # Errors
     /// If the delivery does not exist or cannot be read.
-    pub async fn delivery(&self, id: i64) -> Result<StoredDelivery, Problem> {
+    pub async fn delivery(&self, id: DeliveryId) -> Result<StoredDelivery, Problem> {
         Ok(self.store.reads().delivery(id).await?.ok_or(MissingObject::Delivery(id))?)
     }
 
     /// # Errors
     /// If the replay does not exist or cannot be read.
-    pub async fn replay(&self, id: i64) -> Result<StoredReplay, Problem> {
+    pub async fn replay(&self, id: ReplayId) -> Result<StoredReplay, Problem> {
         Ok(self.store.reads().replay(id).await?.ok_or(MissingObject::Replay(id))?)
     }
 
     /// # Errors
     /// If the rejection does not exist or cannot be read.
-    pub async fn rejection(&self, id: i64) -> Result<StoredRejection, Problem> {
+    pub async fn rejection(&self, id: RejectionId) -> Result<StoredRejection, Problem> {
         Ok(self.store.reads().rejection(id).await?.ok_or(MissingObject::Rejection(id))?)
     }
 
@@ -33,7 +36,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the target does not exist or cannot be read.
-    pub async fn target(&self, id: i64) -> Result<StoredTarget, Problem> {
+    pub async fn target(&self, id: TargetId) -> Result<StoredTarget, Problem> {
         self.store.reads().target(id).await?.ok_or_else(|| Problem::no_target(id))
     }
 
@@ -42,8 +45,8 @@ impl Operator {
     /// # Errors
     /// If the target does not exist or cannot be read.
     pub async fn target_named(&self, text: &str) -> Result<StoredTarget, Problem> {
-        let by_id = match text.parse() {
-            Ok(id) => self.store.reads().target(id).await?,
+        let by_id = match text.parse::<i64>() {
+            Ok(id) => self.store.reads().target(id.into()).await?,
             Err(_) => None,
         };
         let found = match by_id {

@@ -4,27 +4,30 @@
 use crate::config;
 use crate::outbound::VetError;
 use crate::store::random::RandomError;
-use crate::store::{ConfirmationState, IngestError, TargetError, Unavailable};
+use crate::store::{
+    ConfirmationState, DeliveryId, IngestError, MessageId, RejectionId, ReplayId, TargetError, TargetId,
+    Unavailable,
+};
 use crate::verification::VerificationError;
 
 /// An object that does not exist or was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MissingObject {
     #[error("Message {0} not found (it may have been deleted by retention).")]
-    Message(i64),
+    Message(MessageId),
     #[error("Delivery {0} not found (it may have been deleted by retention).")]
-    Delivery(i64),
+    Delivery(DeliveryId),
     #[error("Replay {0} not found (it may have been deleted by retention).")]
-    Replay(i64),
+    Replay(ReplayId),
     #[error("Rejection {0} not found (it may have been deleted by retention).")]
-    Rejection(i64),
+    Rejection(RejectionId),
     /// A target's id or name.
     #[error("Target {} not found (it may have been removed).", config::shown(.0))]
     Target(String),
     #[error("Listener {0} not found (it may have been removed).")]
     Listener(String),
     #[error("Nothing is pending as delivery {delivery} for {listener}.")]
-    PendingDelivery { delivery: i64, listener: String },
+    PendingDelivery { delivery: DeliveryId, listener: String },
 }
 
 /// Why an operation failed.
@@ -45,10 +48,10 @@ pub enum Problem {
     #[error(
         "Message {0} was emitted with this idempotency key, and it is not the same: use a new key for each event."
     )]
-    IdempotencyKeyReused(i64),
+    IdempotencyKeyReused(MessageId),
     /// A target with an owner receives only that owner's events.
     #[error("The target {target} has an owner, and message {message} is not that owner's.")]
-    OtherOwner { target: String, message: i64 },
+    OtherOwner { target: String, message: MessageId },
     #[error("Another target is called {0}: choose another name.")]
     NameTaken(String),
     #[error("There are {0} targets already: remove some.")]
@@ -77,29 +80,29 @@ pub enum Problem {
         "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
          `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
     )]
-    LostSecrets { name: String, id: i64 },
+    LostSecrets { name: String, id: TargetId },
     #[error("The owner of {0} cannot be changed: make another target.")]
     FixedOwner(String),
     /// The source has no confirmation settings.
     #[error("Message {0} needs no confirmation.")]
-    ConfirmationNotNeeded(i64),
+    ConfirmationNotNeeded(MessageId),
     #[error("Message {message} is {state}, not refused.")]
-    ConfirmationNotRefused { message: i64, state: String },
+    ConfirmationNotRefused { message: MessageId, state: String },
     #[error("The question about message {0} is not stored. Have the provider send the message again.")]
-    QuestionNotStored(i64),
+    QuestionNotStored(MessageId),
     /// A message that its provider has not confirmed.
     #[error(
         "Message {message} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {message}` for its last answer.",
         advice = confirmation_advice(*message, state)
     )]
-    NotConfirmed { message: i64, state: String },
+    NotConfirmed { message: MessageId, state: String },
     /// The number of messages or rejections differs from the confirmed number.
     #[error("You confirmed {confirmed}, but {count} match now. Count again, then confirm the new number.")]
     CountChanged { confirmed: u64, count: u64 },
     #[error("Counting takes too long: narrow the filter, by `since` and `until` for instance.")]
     TooBroad,
     #[error("Replay {replay} is {state} already.")]
-    ReplayNotRunning { replay: i64, state: &'static str },
+    ReplayNotRunning { replay: ReplayId, state: &'static str },
     /// Steps over many rejections run one at a time.
     #[error("Another step is running: try again.")]
     StepRunning,
@@ -156,7 +159,7 @@ impl Problem {
         Self::InvalidValue { field, problem: problem.into() }
     }
 
-    pub fn no_message(id: i64) -> Self {
+    pub fn no_message(id: MessageId) -> Self {
         MissingObject::Message(id).into()
     }
 
@@ -262,7 +265,7 @@ fn variables(name: &str) -> String {
     format!("CREEL_TARGET_{}_…", name.to_ascii_uppercase().replace('-', "_"))
 }
 
-fn confirmation_advice(message: i64, state: &str) -> String {
+fn confirmation_advice(message: MessageId, state: &str) -> String {
     if state == ConfirmationState::Refused.name() {
         return format!(
             "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{message}/confirm`"
@@ -279,7 +282,7 @@ mod tests {
     fn details_name_the_object_and_the_remedy() {
         let state = || "refused".to_owned();
         for (problem, code, parts) in [
-            (Problem::no_message(42), "not_found", ["Message 42 not found", "deleted by retention"]),
+            (Problem::no_message(42.into()), "not_found", ["Message 42 not found", "deleted by retention"]),
             (Problem::no_target("a\nb"), "not_found", ["Target ", "may have been removed"]),
             (
                 Problem::DeclaredTarget("my-app".to_owned()),
@@ -287,12 +290,12 @@ mod tests {
                 ["my-app is declared", "(CREEL_TARGET_MY_APP_…)"],
             ),
             (
-                Problem::NotConfirmed { message: 7, state: state() },
+                Problem::NotConfirmed { message: 7.into(), state: state() },
                 "not_confirmed",
                 ["Message 7 is refused", "POST /api/v1/messages/7/confirm"],
             ),
             (
-                Problem::of_target(TargetError::SecretsLost(3), "billing"),
+                Problem::of_target(TargetError::SecretsLost(3.into()), "billing"),
                 "not_changeable",
                 ["The secrets of billing", "POST /api/v1/targets/3/secret"],
             ),

@@ -6,8 +6,8 @@ use super::destination::{CheckedDestination, ReplayDestination, refuse_removed};
 use super::operator::Operator;
 use super::problem::Problem;
 use crate::store::{
-    ConfirmationState, DeadLetterCount, MessageFilter, NewReplay, ReplayScope, StoredDelivery, StoredMessage,
-    StoredReplay, StoredTarget, TargetState,
+    ConfirmationState, DeadLetterCount, DeliveryId, MessageFilter, MessageId, NewReplay, ReplayId,
+    ReplayScope, StoredDelivery, StoredMessage, StoredReplay, StoredTarget, TargetState,
 };
 
 const DEFAULT_RATE: u32 = 50;
@@ -21,7 +21,7 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
 pub enum ReplaySelection {
     Filter(MessageFilter),
     /// At least 1 and at most 1,000 ids.
-    Ids(Vec<i64>),
+    Ids(Vec<MessageId>),
 }
 
 /// The messages to replay, and their destination.
@@ -32,7 +32,7 @@ pub struct ReplayOrder {
     /// Messages per second; default: 50.
     pub rate: Option<u32>,
     /// The newest selected message; default: the newest one.
-    pub through: Option<i64>,
+    pub through: Option<MessageId>,
     /// The expected number of messages. `None`: the messages are only counted.
     pub confirm: Option<u64>,
 }
@@ -49,7 +49,7 @@ pub enum ReplayResult {
 pub struct ReplayEstimation {
     pub count: u64,
     /// The newest message that was counted.
-    pub through: i64,
+    pub through: MessageId,
     pub filter: MessageFilter,
     /// For dead messages: the dead letters of each target.
     pub dead_letters: Vec<DeadLetterSummary>,
@@ -78,7 +78,7 @@ impl Operator {
         if !(1..=MAX_RATE).contains(&rate) {
             return Err(Problem::invalid("rate", "must be from 1 to 10000 messages per second"));
         }
-        if order.through.is_some_and(|through| through < 0) {
+        if order.through.is_some_and(|through| through < MessageId::START) {
             return Err(Problem::invalid("through", "must not be negative"));
         }
         let destination = self.check_destination(order.destination).await?;
@@ -112,7 +112,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the replay does not exist or has ended.
-    pub async fn cancel_replay(&self, id: i64) -> Result<StoredReplay, Problem> {
+    pub async fn cancel_replay(&self, id: ReplayId) -> Result<StoredReplay, Problem> {
         self.replay(id).await?;
         let was_running = self.store.delivery_queue().cancel_replay(id, self.now()).await?;
         let replay = self.replay(id).await?;
@@ -126,7 +126,11 @@ impl Operator {
     ///
     /// # Errors
     /// If the message is not confirmed, or the destination may not receive it.
-    pub async fn replay_message(&self, id: i64, destination: ReplayDestination) -> Result<Vec<i64>, Problem> {
+    pub async fn replay_message(
+        &self,
+        id: MessageId,
+        destination: ReplayDestination,
+    ) -> Result<Vec<DeliveryId>, Problem> {
         let message = self.deliverable(id).await?;
         let destination = self.check_destination(destination).await?;
         let targets = match self.target_of(destination).await? {
@@ -147,7 +151,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the message is not confirmed, or the target is removed or has another owner by now.
-    pub async fn retry_delivery(&self, id: i64) -> Result<StoredDelivery, Problem> {
+    pub async fn retry_delivery(&self, id: DeliveryId) -> Result<StoredDelivery, Problem> {
         let old = self.delivery(id).await?;
         let message = self.deliverable(old.message).await?;
         let target = self.target(old.target).await?;
@@ -161,7 +165,7 @@ impl Operator {
     }
 
     /// Returns a message that may be delivered.
-    async fn deliverable(&self, id: i64) -> Result<StoredMessage, Problem> {
+    async fn deliverable(&self, id: MessageId) -> Result<StoredMessage, Problem> {
         let message = self.message(id).await?;
         match message.head.confirmation.as_deref() {
             Some(state) if state != ConfirmationState::Confirmed.name() => {
@@ -181,8 +185,8 @@ fn refuse_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<
     Err(Problem::OtherOwner { target: target.settings.name.clone(), message: message.head.id })
 }
 
-fn checked(ids: Vec<i64>) -> Result<Vec<i64>, Problem> {
-    if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id < 1) {
+fn checked(ids: Vec<MessageId>) -> Result<Vec<MessageId>, Problem> {
+    if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id <= MessageId::START) {
         return Err(Problem::invalid("ids", "must be 1 to 1000 ids of messages"));
     }
     Ok(ids)

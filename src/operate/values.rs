@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::problem::Problem;
 use crate::config;
-use crate::store::timestamp;
+use crate::store::Timestamp;
 
 /// Limit on strings that are compared with names.
 const MAX_NAME_CHARACTERS: usize = 200;
@@ -41,9 +41,9 @@ pub fn search_text(field: &'static str, text: &str) -> Result<(), Problem> {
 ///
 /// # Errors
 /// If it is neither, or outside the calendar.
-pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<String, Problem> {
+pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Timestamp, Problem> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
-        return Ok(timestamp::to_text(at));
+        return Ok(Timestamp::from(at));
     }
     let Ok(ago) = config::duration(text) else {
         let problem =
@@ -51,7 +51,7 @@ pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Stri
         return Err(Problem::invalid(field, problem));
     };
     let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));
-    at.map(timestamp::to_text).ok_or_else(|| Problem::invalid(field, "is too long ago"))
+    at.map(Timestamp::from).ok_or_else(|| Problem::invalid(field, "is too long ago"))
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
             ("-2h", None),
         ];
         for (text, at) in rows {
-            assert_eq!(time("since", text, now).ok().as_deref(), at, "{text}");
+            assert_eq!(time("since", text, now).ok().as_ref().map(Timestamp::as_str), at, "{text}");
         }
     }
 }

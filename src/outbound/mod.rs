@@ -23,5 +23,5 @@ pub use delivery::{DeliveryClient, DeliveryResponse};
 pub use event_stream::{EventStream, ServerEvent, StreamAnswer};
 pub use github_meta::GithubAddresses;
 pub use hop::{as_variable, remove_hop_fields};
-pub use reach::{Reach, vet_url};
+pub use reach::{Reach, VetError, vet_url};
 pub use roots::system_roots;

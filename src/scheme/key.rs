@@ -215,7 +215,8 @@ impl SecretKey {
             Some(ring) => Ok(Self::Hmac(ring_hmac::Key::new(ring, &key))),
             None if algorithm == Algorithm::HmacMd5 => Ok(Self::HmacMd5(Secret::new(key))),
             None => {
-                let algorithm = algorithm.digest().ok_or("is for a public key, not for a shared secret")?;
+                let algorithm =
+                    algorithm.digest().ok_or(KeyError("is for a public key, not for a shared secret"))?;
                 Ok(Self::Digest(algorithm, Secret::new(key)))
             }
         }

@@ -11,9 +11,9 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, ResponseError};
 
 use super::types::problem::ProblemDetails;
-use crate::http::attempts::{self, NotJudged};
+use crate::http::attempts::{self, UncheckedToken};
 use crate::http::body::BodyError;
-use crate::http::framing::Ambiguous;
+use crate::http::framing::AmbiguousFraming;
 use crate::operate::{Problem, ProblemClass};
 use crate::store::Unavailable;
 
@@ -151,11 +151,11 @@ impl From<Unavailable> for ApiError {
     }
 }
 
-impl From<NotJudged> for ApiError {
-    fn from(why: NotJudged) -> Self {
+impl From<UncheckedToken> for ApiError {
+    fn from(why: UncheckedToken) -> Self {
         match why {
-            NotJudged::TooManyAttempts => Self::TooManyAttempts,
-            NotJudged::Unavailable(why) => Self::Operation(Problem::Unavailable(why)),
+            UncheckedToken::TooManyAttempts => Self::TooManyAttempts,
+            UncheckedToken::Unavailable(why) => Self::Operation(Problem::Unavailable(why)),
         }
     }
 }
@@ -166,8 +166,8 @@ impl From<BodyError> for ApiError {
     }
 }
 
-impl From<Ambiguous> for ApiError {
-    fn from(_: Ambiguous) -> Self {
+impl From<AmbiguousFraming> for ApiError {
+    fn from(_: AmbiguousFraming) -> Self {
         Self::Ambiguous
     }
 }

@@ -24,6 +24,7 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
 use crate::store;
+use crate::store::RejectionId;
 use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
@@ -87,10 +88,10 @@ pub async fn list(
         until: query.until,
     };
     let filter = selection.filter((service.clock)())?;
-    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
+    let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
-    Ok(web::Json(Page::new(items, next)))
+    Ok(web::Json(Page::new(items, next.map(RejectionId::get))))
 }
 
 /// One rejection; for the admin token also its content.
@@ -101,7 +102,7 @@ pub async fn one(
     operator: web::Data<Operator>,
     sources: web::Data<Sources>,
     role: Role,
-    id: Id,
+    id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Rejection>, ApiError> {
     let stored = operator.rejection(id.0).await?;
@@ -123,7 +124,7 @@ pub async fn one(
 pub async fn body(
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     role.must_be_admin("the content of rejections")?;
@@ -159,8 +160,8 @@ impl RejectionHead {
         let source = sources.find(&head.source);
         let source = source.filter(|_| cause.is_some_and(cause_may_concern_url));
         Self {
-            id: head.id,
-            received_at: head.received_at,
+            id: head.id.get(),
+            received_at: head.received_at.to_string(),
             signed_url: source.and_then(|source| source.shown_signed_url(&source.whole_path(), "")),
             source: head.source,
             explanation: cause.map_or(UNKNOWN_CAUSE, explanation).into(),

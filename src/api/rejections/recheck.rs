@@ -10,7 +10,7 @@ use crate::http::service::Service;
 use crate::operate::{
     BulkAction, Operator, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest, explanation,
 };
-use crate::store::{Receipt, RejectionFilter};
+use crate::store::{MessageId, Receipt, RejectionFilter, RejectionId};
 
 /// Re-verifies a rejection, e.g. after a secret was corrected. A verified request immediately
 /// becomes a message with its original arrival time.
@@ -22,7 +22,7 @@ use crate::store::{Receipt, RejectionFilter};
     ))]
 pub async fn recheck(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Recheck>, ApiError> {
     Ok(web::Json(operator.recheck(id.0).await?.into()))
@@ -38,11 +38,11 @@ pub async fn recheck(
     ))]
 pub async fn release(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<ReleasedMessage>, ApiError> {
     let receipt = operator.release(id.0).await?;
-    Ok(web::Json(ReleasedMessage { message_id: receipt.id(), duplicate: is_duplicate(receipt) }))
+    Ok(web::Json(ReleasedMessage { message_id: receipt.id().get(), duplicate: is_duplicate(receipt) }))
 }
 
 /// Re-verifies rejections in order of arrival, e.g. after a secret was corrected. The first call
@@ -86,7 +86,7 @@ async fn step(
 ) -> Result<web::Json<BulkReply>, ApiError> {
     let BulkRequest { filter, through, confirm, cursor } = request;
     let filter = filter.filter((service.clock)())?;
-    let request = StepRequest { action, filter, through, confirm, cursor };
+    let request = StepRequest { action, filter, through: through.map(Into::into), confirm, cursor };
     Ok(web::Json(match operator.step_rejections(request).await? {
         StepReport::Count(count) => BulkReply::Count(count.into()),
         StepReport::Step(step) => BulkReply::Step(step.into()),
@@ -122,7 +122,7 @@ impl From<RecheckOutcome> for Recheck {
             verdict,
             cause,
             explanation: text.into(),
-            message_id: receipt.map(Receipt::id),
+            message_id: receipt.map(Receipt::id).map(MessageId::get),
             duplicate: receipt.is_some_and(is_duplicate),
         }
     }
@@ -132,7 +132,7 @@ impl From<RejectionCount> for BulkCount {
     fn from(counted: RejectionCount) -> Self {
         let count = counted.total();
         let RejectionCount { by_cause, through, filter } = counted;
-        Self { count, confirm: count, by_cause, through, filter: filter.into() }
+        Self { count, confirm: count, by_cause, through: through.get(), filter: filter.into() }
     }
 }
 
@@ -146,7 +146,7 @@ impl From<RejectionStep> for BulkStep {
             skipped: numbers.skipped.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
             gone: numbers.gone,
             next_cursor,
-            through,
+            through: through.get(),
             filter: filter.into(),
         }
     }
@@ -155,6 +155,6 @@ impl From<RejectionStep> for BulkStep {
 impl From<RejectionFilter> for SelectedRejections {
     fn from(filter: RejectionFilter) -> Self {
         let RejectionFilter { source, cause, since, until, kind: _ } = filter;
-        Self { source, cause, since, until }
+        Self { source, cause, since: since.map(|at| at.to_string()), until: until.map(|at| at.to_string()) }
     }
 }

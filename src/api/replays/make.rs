@@ -16,6 +16,7 @@ use crate::operate::{
     DeadLetterSummary, Operator, Problem, ReplayDestination, ReplayEstimation, ReplayOrder, ReplayResult,
     ReplaySelection,
 };
+use crate::store::{DeliveryId, MessageId};
 
 /// Replays many messages. The first call only counts; with `confirm` the replay starts, if the
 /// number is unchanged.
@@ -41,14 +42,14 @@ pub async fn create(
     let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
     let selection = match (filter, ids) {
         (Some(selection), None) => ReplaySelection::Filter(selection.filter((service.clock)())?),
-        (None, Some(ids)) => ReplaySelection::Ids(ids),
+        (None, Some(ids)) => ReplaySelection::Ids(ids.into_iter().map(MessageId::from).collect()),
         _ => {
             let problem = "give either a filter or ids; `{}` is a filter for all messages";
             return Err(Problem::invalid("filter", problem).into());
         }
     };
     let destination = destination(target, url)?;
-    let order = ReplayOrder { selection, destination, rate, through, confirm };
+    let order = ReplayOrder { selection, destination, rate, through: through.map(Into::into), confirm };
     Ok(match operator.start_replay(order).await? {
         ReplayResult::Counted(estimation) => HttpResponse::Ok().json(ReplayCount::from(estimation)),
         ReplayResult::Started(replay) => {
@@ -69,13 +70,14 @@ pub async fn create(
     ))]
 pub async fn replay_one(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<MessageId>,
     _: Query<NoParameters>,
     body: OptionalBody<ReplayOne>,
 ) -> Result<web::Json<ReplayedMessage>, ApiError> {
     let OptionalBody(ReplayOne { target, url }) = body;
-    let delivery_ids = operator.replay_message(id.0, destination(target, url)?).await?;
-    Ok(web::Json(ReplayedMessage { message_id: id.0, delivery_ids }))
+    let made = operator.replay_message(id.0, destination(target, url)?).await?;
+    let delivery_ids = made.into_iter().map(DeliveryId::get).collect();
+    Ok(web::Json(ReplayedMessage { message_id: id.0.get(), delivery_ids }))
 }
 
 /// Creates a new delivery of the message to the same target, in any state of this one.
@@ -88,7 +90,7 @@ pub async fn replay_one(
     ))]
 pub async fn retry(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<DeliveryId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let new = operator.retry_delivery(id.0).await?;
@@ -100,7 +102,7 @@ fn destination(target: Option<TargetReference>, url: Option<String>) -> Result<R
     match (target, url) {
         (None, None) => Ok(ReplayDestination::MatchingTargets),
         (None, Some(url)) => Ok(ReplayDestination::Url(url)),
-        (Some(TargetReference::Id(id)), None) => Ok(ReplayDestination::TargetId(id)),
+        (Some(TargetReference::Id(id)), None) => Ok(ReplayDestination::TargetId(id.into())),
         (Some(TargetReference::Name(name)), None) => Ok(ReplayDestination::TargetName(name)),
         (Some(_), Some(_)) => Err(Problem::invalid("url", "give either a target or a url")),
     }
@@ -110,7 +112,7 @@ impl From<ReplayEstimation> for ReplayCount {
     fn from(estimation: ReplayEstimation) -> Self {
         let ReplayEstimation { count, through, filter, dead_letters } = estimation;
         let dead_letters = dead_letters.into_iter().map(DeadLetters::from).collect();
-        Self { count, confirm: count, through, filter: filter.into(), dead_letters }
+        Self { count, confirm: count, through: through.get(), filter: filter.into(), dead_letters }
     }
 }
 
@@ -118,7 +120,7 @@ impl From<DeadLetterSummary> for DeadLetters {
     fn from(summary: DeadLetterSummary) -> Self {
         let DeadLetterSummary { letters, is_replayable } = summary;
         Self {
-            target_id: letters.target,
+            target_id: letters.target.get(),
             target: letters.name,
             target_state: letters.state,
             deliveries: letters.deliveries,

@@ -15,7 +15,7 @@ use super::types::replay::{Replay, ReplayFilter};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, MessageFilter};
+use crate::store::{self, MessageFilter, MessageId, ReplayId, TargetId};
 
 /// The requested page of replays.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -39,10 +39,10 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
+    let found = service.store.reads().replays(paging.cursor.map(Into::into), paging.limit).await?;
     let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
-    Ok(web::Json(Page { items, next_cursor }))
+    Ok(web::Json(Page { items, next_cursor: next_cursor.map(ReplayId::get) }))
 }
 
 /// One replay and its progress.
@@ -52,7 +52,7 @@ pub async fn list(
 pub async fn one(
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<ReplayId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
     Ok(web::Json(Replay::of(operator.replay(id.0).await?, role)))
@@ -67,7 +67,7 @@ pub async fn one(
     ))]
 pub async fn cancel(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<ReplayId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Replay>, ApiError> {
     Ok(web::Json(Replay::of(operator.cancel_replay(id.0).await?, Role::Admin)))
@@ -78,17 +78,17 @@ impl Replay {
         let mut filter = ReplayFilter::from(replay.filter);
         filter.text = filter.text.filter(|_| role == Role::Admin);
         Self {
-            id: replay.id,
-            created_at: replay.created_at,
+            id: replay.id.get(),
+            created_at: replay.created_at.to_string(),
             filter,
-            target_id: replay.target,
+            target_id: replay.target.map(TargetId::get),
             rate: replay.rate,
             state: replay.state,
-            position: replay.position,
-            through: replay.through,
+            position: replay.position.get(),
+            through: replay.through.get(),
             messages: replay.messages,
             deliveries: replay.deliveries,
-            updated_at: replay.updated_at,
+            updated_at: replay.updated_at.to_string(),
         }
     }
 }
@@ -96,6 +96,15 @@ impl Replay {
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
         let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
-        Self { ids, since, until, source, event, owner, text, dead }
+        Self {
+            ids: ids.into_iter().map(MessageId::get).collect(),
+            since: since.map(|at| at.to_string()),
+            until: until.map(|at| at.to_string()),
+            source,
+            event,
+            owner,
+            text,
+            dead,
+        }
     }
 }

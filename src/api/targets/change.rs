@@ -13,7 +13,7 @@ use super::details;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{IssuedTarget, Operator, Problem, TargetChange, TargetRequest};
-use crate::store::{DeliveryOrdering, Filter};
+use crate::store::{DeliveryOrdering, Filter, TargetId};
 
 /// Creates a target. Commands can only be declared in the environment.
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
@@ -46,7 +46,7 @@ pub async fn create(
 pub async fn patch(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
     body: JsonBody<TargetPatch>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {

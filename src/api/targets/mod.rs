@@ -18,7 +18,7 @@ use super::types::target::{Condition, Target, TargetDetails, TargetSecret};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, DeliveryRate, Pattern};
+use crate::store::{self, DeliveryRate, Pattern, TargetId};
 
 /// The requested page of targets.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -43,7 +43,7 @@ pub async fn list(
 ) -> Result<web::Json<Page<Target>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
     let all = service.store.reads().targets().await?;
-    let all = all.into_iter().map(|target| (target.id, Target::of(target, role))).collect();
+    let all = all.into_iter().map(|target| (target.id.get(), Target::of(target, role))).collect();
     let (items, next_cursor) = paging.of_all(all);
     Ok(web::Json(Page { items, next_cursor }))
 }
@@ -56,7 +56,7 @@ pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     role: Role,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
     let target = operator.target(id.0).await?;
@@ -73,7 +73,7 @@ pub async fn one(
 pub async fn pause(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
     let target = operator.pause_target(id.0).await?;
@@ -90,7 +90,7 @@ pub async fn pause(
 pub async fn resume(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<TargetDetails>, ApiError> {
     let target = operator.resume_target(id.0).await?;
@@ -107,12 +107,12 @@ pub async fn resume(
 pub async fn remove(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     operator.remove_target(id.0).await?;
     // Disconnects the client, if the target is a listener.
-    service.streams.remove(id.0);
+    service.streams.remove(id.0.get());
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -125,7 +125,11 @@ async fn details(
     Ok(TargetDetails {
         target: Target::of(target, role),
         header_names: secrets.headers.into_iter().map(|(name, _)| name).collect(),
-        secrets: secrets.secrets.into_iter().map(|secret| TargetSecret { until: secret.until }).collect(),
+        secrets: secrets
+            .secrets
+            .into_iter()
+            .map(|secret| TargetSecret { until: secret.until.map(|at| at.to_string()) })
+            .collect(),
     })
 }
 
@@ -133,12 +137,12 @@ impl Target {
     fn of(target: store::StoredTarget, role: Role) -> Self {
         let settings = target.settings;
         Self {
-            id: target.id,
+            id: target.id.get(),
             name: settings.name,
             kind: target.kind,
             origin: target.origin,
             state: target.state,
-            state_since: target.state_since,
+            state_since: target.state_since.to_string(),
             state_reason: target.state_reason,
             owner: settings.owner,
             events: settings.events.iter().map(Pattern::to_string).collect(),
@@ -149,8 +153,8 @@ impl Target {
             order: settings.ordering,
             rate: settings.rate.map(DeliveryRate::to_text),
             timeout_seconds: settings.timeout.as_secs(),
-            created_at: target.created_at,
-            updated_at: target.updated_at,
+            created_at: target.created_at.to_string(),
+            updated_at: target.updated_at.to_string(),
         }
     }
 }

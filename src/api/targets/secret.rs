@@ -7,6 +7,7 @@ use super::super::input::{Id, NoParameters, OptionalBody, Query};
 use super::super::types::target::TargetSecret;
 use super::super::types::target_change::{NewSecret, RotatedSecret};
 use crate::operate::{IssuedSecret, Operator};
+use crate::store::TargetId;
 
 /// Rotates the secret of a target. Until the old secrets expire, each request is signed with all of
 /// them.
@@ -18,12 +19,13 @@ use crate::operate::{IssuedSecret, Operator};
     ))]
 pub async fn rotate(
     operator: web::Data<Operator>,
-    id: Id,
+    id: Id<TargetId>,
     _: Query<NoParameters>,
     body: OptionalBody<NewSecret>,
 ) -> Result<web::Json<RotatedSecret>, ApiError> {
     let OptionalBody(NewSecret { secret, overlap_seconds }) = body;
     let IssuedSecret { secret, ends } = operator.rotate_secret(id.0, secret, overlap_seconds).await?;
-    let secrets = ends.into_iter().map(|until| TargetSecret { until }).collect();
+    let secrets =
+        ends.into_iter().map(|until| TargetSecret { until: until.map(|at| at.to_string()) }).collect();
     Ok(web::Json(RotatedSecret { secret, secrets }))
 }

@@ -35,7 +35,10 @@ pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Proble
     let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| foreign())?;
     hmac::verify(key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
-    Ok(RejectionPosition { received_at: at.to_owned(), id: id.parse().map_err(|_| foreign())? })
+    Ok(RejectionPosition {
+        received_at: at.try_into().map_err(|_| foreign())?,
+        id: id.parse::<i64>().map_err(|_| foreign())?.into(),
+    })
 }
 
 /// Generated at first use, so a restart ends all walks.
@@ -54,7 +57,10 @@ mod tests {
 
     #[test]
     fn cursor_is_accepted_for_its_own_walk_only() {
-        let position = RejectionPosition { received_at: "2026-11-22T14:31:00.000000Z".to_owned(), id: 7 };
+        let position = RejectionPosition {
+            received_at: "2026-11-22T14:31:00.000000Z".try_into().unwrap(),
+            id: 7.into(),
+        };
         let cursor = cursor_of(&position, "recheck all 9").unwrap();
         let read = position_of(&cursor, "recheck all 9").unwrap();
         assert_eq!((read.received_at, read.id), (position.received_at, position.id));

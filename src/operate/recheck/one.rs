@@ -6,7 +6,7 @@ use super::super::operator::Operator;
 use super::super::problem::{MissingObject, Problem};
 use super::restored::{RestoredRequest, VERIFICATION_TIMEOUT, Verification, unverified};
 use crate::providers::Cause;
-use crate::store::{IngestError, NewMessage, Receipt};
+use crate::store::{IngestError, NewMessage, Receipt, RejectionId};
 use crate::verification::Proof;
 
 /// The result of re-verifying a rejection.
@@ -28,7 +28,7 @@ impl Operator {
     ///
     /// # Errors
     /// If it cannot be verified, now or at all.
-    pub async fn recheck(&self, id: i64) -> Result<RecheckOutcome, Problem> {
+    pub async fn recheck(&self, id: RejectionId) -> Result<RecheckOutcome, Problem> {
         let request = RestoredRequest::of(&self.sources, self.rejection(id).await?)?;
         if !request.has_body() && request.needs_body() {
             return Err(Problem::BodyNotKept);
@@ -46,7 +46,7 @@ impl Operator {
     ///
     /// # Errors
     /// If it cannot become a message.
-    pub async fn release(&self, id: i64) -> Result<Receipt, Problem> {
+    pub async fn release(&self, id: RejectionId) -> Result<Receipt, Problem> {
         let request = RestoredRequest::of(&self.sources, self.rejection(id).await?)?;
         if !request.has_body() {
             return Err(Problem::BodyNotKept);
@@ -57,7 +57,7 @@ impl Operator {
         }
     }
 
-    async fn release_as(&self, id: i64, message: NewMessage) -> Result<Receipt, Problem> {
+    async fn release_as(&self, id: RejectionId, message: NewMessage) -> Result<Receipt, Problem> {
         let deadline = Instant::now() + VERIFICATION_TIMEOUT;
         self.store.ingest().release(id, message, deadline).await.map_err(|error| match error {
             IngestError::RejectionGone => MissingObject::Rejection(id).into(),

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::super::problem::Problem;
 use crate::providers::Cause;
-use crate::store::{NewMessage, StoredRejection, headers, timestamp};
+use crate::store::{NewMessage, StoredRejection, headers};
 use crate::verification::{
     IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
 };
@@ -51,13 +51,12 @@ impl RestoredRequest {
         let query = credentials.query.or(rejection.query).unwrap_or_default();
         let path = source.whole_path();
         let fields = fields(&rejection.headers, credentials.headers).ok_or(Problem::UnreadableRejection)?;
-        let received_at = timestamp::from_text(&rejection.head.received_at);
         Ok(Self {
             target: if query.is_empty() { path } else { format!("{path}?{query}") },
             query,
             method: rejection.head.method,
             fields,
-            received_at: received_at.ok_or(Problem::UnreadableRejection)?,
+            received_at: rejection.head.received_at.to_time(),
             client: rejection.head.remote_ip.parse().map_err(|_| Problem::UnreadableRejection)?,
             body: rejection.body.map(Bytes::from),
             sources: Arc::clone(sources),

@@ -10,8 +10,8 @@ use super::super::problem::Problem;
 use super::cursor::{cursor_of, position_of};
 use super::restored::{RestoredRequest, VERIFICATION_TIMEOUT, Verification, unverified};
 use crate::store::{
-    IngestError, NewMessage, Receipt, RejectionFilter, RejectionKind, RejectionPosition, RejectionRow,
-    Unavailable,
+    IngestError, NewMessage, Receipt, RejectionFilter, RejectionId, RejectionKind, RejectionPosition,
+    RejectionRow, Unavailable,
 };
 use crate::verification::Proof;
 
@@ -28,7 +28,7 @@ pub struct StepRequest {
     pub action: BulkAction,
     pub filter: RejectionFilter,
     /// The newest selected rejection; default: the newest one.
-    pub through: Option<i64>,
+    pub through: Option<RejectionId>,
     /// Starts, if the number of rejections is still this. Without it and a cursor, the rejections
     /// are only counted.
     pub confirm: Option<u64>,
@@ -55,7 +55,7 @@ pub enum StepReport {
 #[derive(Debug)]
 pub struct RejectionCount {
     pub by_cause: BTreeMap<String, u64>,
-    pub through: i64,
+    pub through: RejectionId,
     pub filter: RejectionFilter,
 }
 
@@ -65,7 +65,7 @@ pub struct RejectionStep {
     pub numbers: StepNumbers,
     /// `None` after the last step.
     pub next_cursor: Option<String>,
-    pub through: i64,
+    pub through: RejectionId,
     pub filter: RejectionFilter,
 }
 
@@ -89,7 +89,7 @@ struct StepPlan {
     action: BulkAction,
     filter: RejectionFilter,
     after: RejectionPosition,
-    through: i64,
+    through: RejectionId,
 }
 
 /// The result for one rejection.
@@ -116,7 +116,7 @@ impl Operator {
     pub async fn step_rejections(&self, request: StepRequest) -> Result<StepReport, Problem> {
         let StepRequest { action, mut filter, through, confirm, cursor } = request;
         filter.kind = (action == BulkAction::Release).then_some(RejectionKind::Candidate);
-        if through.is_some_and(|through| through < 0) {
+        if through.is_some_and(|through| through < RejectionId::START) {
             return Err(Problem::invalid("through", "must not be negative"));
         }
         let through = match through {
@@ -132,7 +132,7 @@ impl Operator {
                 let counted = RejectionCount { by_cause, through, filter: filter.clone() };
                 match (confirm, counted.total()) {
                     (None, _) => return Ok(StepReport::Count(counted)),
-                    (Some(confirmed), count) if confirmed == count => RejectionPosition::default(),
+                    (Some(confirmed), count) if confirmed == count => RejectionPosition::START,
                     (Some(confirmed), count) => return Err(Problem::CountChanged { confirmed, count }),
                 }
             }
@@ -185,7 +185,7 @@ impl Operator {
         }
     }
 
-    async fn finding_of(&self, id: i64, action: BulkAction) -> Result<Finding, Problem> {
+    async fn finding_of(&self, id: RejectionId, action: BulkAction) -> Result<Finding, Problem> {
         let stored = match self.store.reads().rejection(id).await {
             Ok(Some(stored)) => stored,
             Ok(None) => return Ok(Finding::Gone),

@@ -9,7 +9,7 @@ use super::secret::{generated_name, given_or_generated};
 use super::settings::{headers, patterns, rate, refuse_declared, url};
 use crate::store::{
     ContentType, DeliveryOrdering, DeliveryRate, Filter, Origin, Pattern, StoredSecret, StoredTarget,
-    TargetDraft, TargetKind, TargetSecrets, TargetSettings,
+    TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
 };
 
 /// Each message is matched against all targets.
@@ -99,7 +99,7 @@ impl Operator {
     /// # Errors
     /// If the target cannot be changed, a setting is invalid, the URL is not allowed, or the name
     /// is taken.
-    pub async fn change_target(&self, id: i64, change: TargetChange) -> Result<StoredTarget, Problem> {
+    pub async fn change_target(&self, id: TargetId, change: TargetChange) -> Result<StoredTarget, Problem> {
         let target = self.target(id).await?;
         refuse_declared(&target)?;
         if target.origin != Origin::Api {

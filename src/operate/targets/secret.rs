@@ -6,7 +6,7 @@ use super::super::operator::Operator;
 use super::super::problem::Problem;
 use super::settings::refuse_declared;
 use crate::config::target_rules;
-use crate::store::{StoredSecret, TargetKind, random, timestamp};
+use crate::store::{StoredSecret, TargetId, TargetKind, Timestamp, random};
 
 const DEFAULT_OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
@@ -18,7 +18,7 @@ const SECRET_BYTES: usize = 24;
 pub struct IssuedSecret {
     pub secret: String,
     /// The end of use of each active secret, newest first; `None`: unlimited.
-    pub ends: Vec<Option<String>>,
+    pub ends: Vec<Option<Timestamp>>,
 }
 
 impl Operator {
@@ -30,7 +30,7 @@ impl Operator {
     /// If the target does not exist or has no secrets here, or a value is invalid.
     pub async fn rotate_secret(
         &self,
-        id: i64,
+        id: TargetId,
         given: Option<String>,
         overlap_seconds: Option<u32>,
     ) -> Result<IssuedSecret, Problem> {
@@ -69,10 +69,10 @@ fn rotated(
     overlap_seconds: u32,
     now: OffsetDateTime,
 ) -> Vec<StoredSecret> {
-    let end = timestamp::to_text(now + Duration::seconds(i64::from(overlap_seconds)));
-    let now = timestamp::to_text(now);
+    let end = Timestamp::from(now + Duration::seconds(i64::from(overlap_seconds)));
+    let now = Timestamp::from(now);
     let older = before.into_iter().filter(|old| old.secret != newest).filter_map(|old| {
-        let until = old.until.map_or(end.clone(), |until| until.min(end.clone()));
+        let until = old.until.map_or(end, |until| until.min(end));
         (until > now).then_some(StoredSecret { until: Some(until), ..old })
     });
     let older: Vec<_> = older.take(MAX_SECRETS - 1).collect();
@@ -110,7 +110,10 @@ mod tests {
     const NOW: OffsetDateTime = datetime!(2026-11-22 14:31:00 UTC);
 
     fn shown(secrets: &[StoredSecret]) -> Vec<(&str, Option<&str>)> {
-        secrets.iter().map(|secret| (secret.secret.as_str(), secret.until.as_deref())).collect()
+        secrets
+            .iter()
+            .map(|secret| (secret.secret.as_str(), secret.until.as_ref().map(Timestamp::as_str)))
+            .collect()
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use super::super::operator::Operator;
 use super::super::problem::Problem;
 use super::settings::refuse_declared;
-use crate::store::{StoredTarget, TargetKind, TargetState};
+use crate::request_id;
+use crate::store::{StoredTarget, TargetId, TargetKind, TargetState};
 
 impl Operator {
     /// Pauses a target. Its deliveries stay pending until it is resumed, for up to a week.
     ///
     /// # Errors
     /// If the target does not exist or is a listener.
-    pub async fn pause_target(&self, id: i64) -> Result<StoredTarget, Problem> {
+    pub async fn pause_target(&self, id: TargetId) -> Result<StoredTarget, Problem> {
         self.set_target_state(id, TargetState::Paused).await
     }
 
@@ -18,7 +19,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the target does not exist, is a listener, or has lost its secrets.
-    pub async fn resume_target(&self, id: i64) -> Result<StoredTarget, Problem> {
+    pub async fn resume_target(&self, id: TargetId) -> Result<StoredTarget, Problem> {
         self.set_target_state(id, TargetState::Active).await
     }
 
@@ -26,7 +27,7 @@ impl Operator {
     ///
     /// # Errors
     /// If the target does not exist or is declared by the environment.
-    pub async fn remove_target(&self, id: i64) -> Result<(), Problem> {
+    pub async fn remove_target(&self, id: TargetId) -> Result<(), Problem> {
         let target = self.target(id).await?;
         refuse_declared(&target)?;
         let reason = Some("removed by the operator".to_owned());
@@ -39,23 +40,23 @@ impl Operator {
 
     /// Drops the pending deliveries of a removed target in the background, so that the client does
     /// not wait.
-    pub(in crate::operate) fn drop_pending(&self, target: i64) {
+    pub(in crate::operate) fn drop_pending(&self, target: TargetId) {
         let (store, clock) = (self.store.clone(), self.clock);
-        tokio::spawn(async move {
+        tokio::spawn(request_id::for_task(async move {
             match store.delivery_queue().drop_pending_of_removed(target, clock()).await {
                 Ok(0) => {}
-                Ok(1) => log::info!("target {target} is removed: dropped 1 pending delivery"),
-                Ok(dropped) => log::info!("target {target} is removed: dropped {dropped} pending deliveries"),
+                Ok(1) => log::info!("target={target}: removed, 1 pending delivery dropped"),
+                Ok(dropped) => log::info!("target={target}: removed, {dropped} pending deliveries dropped"),
                 Err(why) => {
                     log::warn!(
-                        "pending deliveries of removed target {target} go with the next cleanup: {why}"
+                        "target={target}: removed; the next cleanup drops its pending deliveries: {why}"
                     );
                 }
             }
-        });
+        }));
     }
 
-    async fn set_target_state(&self, id: i64, state: TargetState) -> Result<StoredTarget, Problem> {
+    async fn set_target_state(&self, id: TargetId, state: TargetState) -> Result<StoredTarget, Problem> {
         let target = self.target(id).await?;
         if target.kind == TargetKind::Listener {
             return Err(Problem::ListenerState(target.settings.name));
