@@ -24,7 +24,7 @@ pub async fn run_now(
     if store::is_in_use(&options.path)? {
         if confirm {
             store::write_setting_offline(&options.path, CONFIRMED, Timestamp::from(now).as_str(), now)?;
-            return Ok("Confirmed: the running service goes on with its next clean-up.".to_owned());
+            return Ok("Confirmed: the running service continues with its next cleanup.".to_owned());
         }
         return Ok("The running service cleans up by itself, every CREEL_CLEANUP_INTERVAL.".to_owned());
     }

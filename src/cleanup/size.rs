@@ -67,7 +67,7 @@ impl Cleaner {
         let was_out_of_room = self.is_out_of_room;
         self.is_out_of_room = match ending? {
             Ending::Fits => false,
-            // If no target holds space, something else does: rejecting messages would not help.
+            // Without a target that holds space, rejecting messages would not help.
             Ending::Exhausted => store.is_room_held(paused_before).await?,
             Ending::OutOfTime => {
                 outcome.is_unfinished = true;

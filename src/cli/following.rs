@@ -103,7 +103,7 @@ impl<'a> Following<'a> {
             // Each stream begins with an event, so a stream that ends right after it must not reset
             // the pause. Otherwise a service that cannot read its database would receive thousands
             // of requests a second.
-            say(&format!("CONNECTION LOST to {base}: {why}. Next try in {} s", self.pause.as_secs()));
+            say(&format!("CONNECTION LOST to {base}: {why}. Next attempt in {} s", self.pause.as_secs()));
             self.sleep().await;
         }
     }
@@ -128,7 +128,7 @@ impl<'a> Following<'a> {
                 Err(Refusal::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
                 Err(Refusal::ForNow(failure)) => failure,
             };
-            say(&format!("STILL NO CONNECTION: {failure}. Next try in {} s", self.pause.as_secs()));
+            say(&format!("STILL NO CONNECTION: {failure}. Next attempt in {} s", self.pause.as_secs()));
             self.sleep().await;
         }
     }

@@ -54,7 +54,7 @@ async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<Strin
     let replayed: ReplayedMessage = remote.post(&path, &[JSON], body).await?;
     if replayed.delivery_ids.is_empty() {
         return Err(Failure(format!(
-            "no target wants message {id}: nothing was delivered; name one with --target"
+            "no target accepts message {id}: nothing was delivered; name one with --target"
         )));
     }
     let ids: Vec<String> = replayed.delivery_ids.iter().map(|id| format!("#{id}")).collect();

@@ -111,7 +111,8 @@ fn head(message: &Message) -> String {
         let due = confirmation.due_at.as_ref().map(|at| format!(", asked again at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
-        let asked = format!("{} after {} tries{due}{reason}", confirmation.state.name(), confirmation.tries);
+        let asked =
+            format!("{} after {} attempts{due}{reason}", confirmation.state.name(), confirmation.tries);
         line(&mut text, "confirmation", &asked);
     }
     text
@@ -203,12 +204,12 @@ fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
     let mut text = String::new();
     let when = match (&delivery.finished_at, &delivery.due_at) {
         (Some(at), _) => format!(" at {}", seconds(at)),
-        (None, Some(at)) => format!(", next try at {}", seconds(at)),
+        (None, Some(at)) => format!(", next attempt at {}", seconds(at)),
         (None, None) => String::new(),
     };
     let outcome = delivery.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
     let state = format!(
-        "#{} to {}: {}{when}{outcome}, {} tries",
+        "#{} to {}: {}{when}{outcome}, {} attempts",
         delivery.id,
         delivery.target,
         delivery.state.name(),
@@ -220,7 +221,7 @@ fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
         let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
         let began = seconds(&attempt.began_at);
         let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome.name(), attempt.took_ms);
-        line(&mut text, &format!("  try {}", attempt.number), &tried);
+        line(&mut text, &format!("  attempt {}", attempt.number), &tried);
         for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
             let _ = writeln!(text, "    | {}", harmless(answer));
         }
@@ -288,8 +289,8 @@ mod tests {
                 "status": 500, "error": null, "excerpt": "oh\n\u{1b}[2Jno"}],
         }))
         .expect("a delivery");
-        let expected = "delivery     #9 to billing: pending, next try at 2026-11-22T14:36:00Z (500), 1 tries\n  \
-                        try 1      2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
+        let expected = "delivery     #9 to billing: pending, next attempt at 2026-11-22T14:36:00Z (500), 1 attempts\n  \
+                        attempt 1  2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
         assert_eq!(delivery_text(&delivery), expected);
     }
 }

@@ -95,12 +95,12 @@ fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Ve
     for (key, is_taken) in [("CONFIRM_EXPECT", asks), ("CONFIRM_TOKEN", false)] {
         let Some(value) = values.get(key).filter(|_| !is_taken) else { continue };
         let instead = match asks {
-            true => format!("the API of {name} is opened by the keys that `creel providers {name}` lists"),
+            true => format!("the API of {name} uses the keys that `creel providers {name}` lists"),
             false => {
-                "set the URL that is to be asked, like https://api.example.com/payments/{query:id}".to_owned()
+                "set the URL of the request, like https://api.example.com/payments/{query:id}".to_owned()
             }
         };
-        let error = ValueError::new("does nothing without _CONFIRM_URL").hint(instead);
+        let error = ValueError::new("has no effect without _CONFIRM_URL").hint(instead);
         problems.push(error.of(&value.variable));
     }
 }
@@ -115,6 +115,6 @@ fn token(text: &str) -> Result<Secret, ValueError> {
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(Secret::new(text));
     }
-    Err(ValueError::new("holds white space or other characters that do not fit into a header")
+    Err(ValueError::new("contains white space or other characters that are invalid in a header")
         .hint("write the token alone, without `Bearer`"))
 }

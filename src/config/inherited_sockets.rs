@@ -92,19 +92,17 @@ impl InheritedSockets {
 
 /// The crate marks it as close-on-exec, so that commands of targets do not inherit it.
 fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, ValueError> {
-    let wrong = |problem: &str| {
-        ValueError::new(format!("socket {} of those that systemd passes {problem}", index + 1))
-    };
+    let wrong = |problem: &str| ValueError::new(format!("socket {} passed by systemd {problem}", index + 1));
     let taken = descriptors.take_tcp_listener(index).map_err(|error| {
         wrong(&format!("is not a TCP socket ({error})"))
             .hint("use ListenStream=ADDRESS:PORT in the socket's unit")
             .caused_by(error)
     })?;
-    let socket = taken.ok_or_else(|| wrong("is not there"))?;
+    let socket = taken.ok_or_else(|| wrong("is missing"))?;
     match SockRef::from(&socket).is_listener() {
         Ok(true) => Ok(socket),
         Ok(false) => Err(wrong("is not listening").hint("use Accept=no in the socket's unit")),
-        Err(error) => Err(wrong(&format!("cannot be examined: {error}")).caused_by(error)),
+        Err(error) => Err(wrong(&format!("cannot be inspected: {error}")).caused_by(error)),
     }
 }
 
@@ -131,7 +129,7 @@ impl Variables {
         }
         if count > MAX_SOCKETS {
             return Err(ValueError::new(format!(
-                "{count} sockets were passed, but creel takes at most {MAX_SOCKETS}: for webhooks, and for API and metrics"
+                "{count} sockets were passed, but creel accepts at most {MAX_SOCKETS}: for webhooks, and for API and metrics"
             ))
             .of(COUNT));
         }

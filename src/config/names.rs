@@ -195,15 +195,15 @@ fn check_name(noun: Noun, written: &str) -> Result<(), ValueError> {
     let word = noun.word();
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if !written.bytes().all(allowed) || written.starts_with('_') || written.ends_with('_') {
-        return Err(ValueError::new(format!("holds no good name for a {word}"))
-            .hint(format!("write it with A-Z, 0-9 and _ between, like {}", noun.example())));
+        return Err(ValueError::new(format!("has no valid name for a {word}"))
+            .hint(format!("use A-Z, 0-9, and _ in between, like {}", noun.example())));
     }
     if written.len() > MAX_NAME_CHARACTERS {
         let problem = format!("names a {word} with more than {MAX_NAME_CHARACTERS} characters");
         return Err(ValueError::new(problem).hint("choose a shorter name"));
     }
     if noun == Noun::Source && name_from(written) == EMITTED {
-        let problem = format!("names a source {EMITTED}, as which the events of your own app are kept");
+        let problem = format!("names a source {EMITTED}, which is reserved for the events of your own app");
         return Err(ValueError::new(problem).hint("choose another name"));
     }
     Ok(())
@@ -260,7 +260,7 @@ fn unknown_key(noun: Noun, rest: &str) -> ValueError {
             )
         }
     };
-    ValueError::new("ends in no known key").hint(hint)
+    ValueError::new("does not end in a known key").hint(hint)
 }
 
 /// Escapes an untrusted name for a message.

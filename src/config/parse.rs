@@ -36,7 +36,7 @@ pub fn shown(text: &str) -> String {
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let text = text.trim();
     let wrong = || {
-        ValueError::new(format!("{} is no duration", shown(text)))
+        ValueError::new(format!("{} is not a duration", shown(text)))
             .hint("write a whole number and a unit, like 90s, 15m, 2h or 7d")
     };
     let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
@@ -77,14 +77,14 @@ pub fn retention(text: &str) -> Result<Retention, ValueError> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
     }
-    duration(text).map(Retention::For).map_err(|error| error.or("off to keep them for ever"))
+    duration(text).map(Retention::For).map_err(|error| error.or("off to keep them indefinitely"))
 }
 
 /// Bytes: `25MiB`, `64KiB`, `1GiB`, or a plain number; never zero.
 pub fn size(text: &str) -> Result<u64, ValueError> {
     let text = text.trim();
     let wrong = || {
-        ValueError::new(format!("{} is no size", shown(text)))
+        ValueError::new(format!("{} is not a size", shown(text)))
             .hint("write a whole number and a unit, like 64KiB, 25MiB or 1GiB, or plain bytes")
     };
     let (digits, unit) = number_and_unit(text).ok_or_else(wrong)?;
@@ -132,7 +132,7 @@ fn number_and_unit(text: &str) -> Option<(&str, &str)> {
 pub fn rate(text: &str) -> Result<Rate, ValueError> {
     let text = text.trim();
     let wrong = || {
-        ValueError::new(format!("{} is no rate", shown(text)))
+        ValueError::new(format!("{} is not a rate", shown(text)))
             .hint("write a count and a unit of time, like 50/s, 100/m or 1000/h")
     };
     let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
@@ -180,7 +180,7 @@ pub fn log_format(text: &str) -> Result<LogFormat, ValueError> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         other => {
-            Err(ValueError::new(format!("{} is no log format", shown(other))).hint("write text or json"))
+            Err(ValueError::new(format!("{} is not a log format", shown(other))).hint("write text or json"))
         }
     }
 }
@@ -192,7 +192,7 @@ pub fn log_filter(text: &str) -> Result<String, ValueError> {
     for directive in text.split(',') {
         let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
         if !LOG_LEVELS.contains(&level.trim().to_ascii_lowercase().as_str()) {
-            return Err(ValueError::new(format!("{} is no level", shown(level.trim())))
+            return Err(ValueError::new(format!("{} is not a level", shown(level.trim())))
                 .hint("write off, error, warn, info, debug or trace, or module=level, with commas between"));
         }
     }
@@ -201,7 +201,7 @@ pub fn log_filter(text: &str) -> Result<String, ValueError> {
 
 pub fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
     text.trim().parse().map_err(|error: AddrParseError| {
-        ValueError::new(format!("{} is no address with a port", shown(text.trim())))
+        ValueError::new(format!("{} is not an address with a port", shown(text.trim())))
             .hint("write it like 127.0.0.1:8080 or [::1]:8080 (a number, not a host name)")
             .caused_by(error)
     })
@@ -210,7 +210,7 @@ pub fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
 pub fn database(text: &str) -> Result<PathBuf, ValueError> {
     let text = text.trim();
     if text.ends_with('/') || text.starts_with("file:") || text.starts_with(':') {
-        return Err(ValueError::new(format!("{} is no path of a file", shown(text)))
+        return Err(ValueError::new(format!("{} is not the path of a file", shown(text)))
             .hint("write it like data/creel.db"));
     }
     Ok(PathBuf::from(text))
@@ -221,7 +221,7 @@ pub fn database(text: &str) -> Result<PathBuf, ValueError> {
 pub fn base_url(text: &str) -> Result<String, ValueError> {
     let parsed = web_url(text)?;
     if parsed.query().is_some() {
-        return Err(ValueError::new("has a query").hint("leave off the ? and what follows"));
+        return Err(ValueError::new("has a query").hint("remove the ? and the text after it"));
     }
     Ok(text.trim().trim_end_matches('/').to_owned())
 }
@@ -234,7 +234,8 @@ pub fn http_url(text: &str) -> Result<String, ValueError> {
 
 fn web_url(text: &str) -> Result<url::Url, ValueError> {
     let wrong = || {
-        ValueError::new("is no absolute http or https URL").hint("write it like https://hooks.example.com")
+        ValueError::new("is not an absolute http or https URL")
+            .hint("write it like https://hooks.example.com")
     };
     let text = text.trim();
     let parsed = url::Url::parse(text).map_err(|error| wrong().caused_by(error))?;
@@ -249,7 +250,7 @@ fn web_url(text: &str) -> Result<url::Url, ValueError> {
         return Err(ValueError::new("holds a user name or password").hint("leave it off"));
     }
     if parsed.fragment().is_some() {
-        return Err(ValueError::new("has a fragment").hint("leave off the # and what follows"));
+        return Err(ValueError::new("has a fragment").hint("remove the # and the text after it"));
     }
     Ok(parsed)
 }
@@ -271,11 +272,11 @@ fn network(word: &str) -> Result<IpNet, ValueError> {
         .or_else(|_| word.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())));
     match parsed {
         Ok(net) if net.prefix_len() == 0 => {
-            Err(ValueError::new(format!("{} holds every address", shown(word)))
-                .hint("name the ones that are meant"))
+            Err(ValueError::new(format!("{} includes every address", shown(word)))
+                .hint("name only the trusted ones"))
         }
         Ok(net) => Ok(net),
-        Err(error) => Err(ValueError::new(format!("{} is no CIDR or address", shown(word)))
+        Err(error) => Err(ValueError::new(format!("{} is not a CIDR or address", shown(word)))
             .hint("write it like 192.0.2.0/24 or 2001:db8::7, with white space between")
             .caused_by(error)),
     }
@@ -306,7 +307,7 @@ pub fn methods(text: &str) -> Result<Vec<String>, ValueError> {
     for word in text.split_whitespace() {
         let method = word.to_ascii_uppercase();
         if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE") {
-            return Err(ValueError::new(format!("{} is not taken", shown(word))).hint(METHODS_HINT));
+            return Err(ValueError::new(format!("{} is not supported", shown(word))).hint(METHODS_HINT));
         }
         if !methods.contains(&method) {
             methods.push(method);
@@ -336,7 +337,7 @@ fn check_event(name: &str) -> Result<(), ValueError> {
     match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
         true => Ok(()),
         false => Err(ValueError::new(format!("has {} for an event", shown(name))).hint(format!(
-            "a name is of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long"
+            "a name consists of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long"
         ))),
     }
 }
@@ -344,7 +345,7 @@ fn check_event(name: &str) -> Result<(), ValueError> {
 /// A token that fits into a header field.
 pub fn token(text: &str) -> Result<Secret, ValueError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let problem = "holds white space or other characters that do not fit into a header";
+        let problem = "contains white space or other characters that are invalid in a header";
         return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     if text.len() < MIN_TOKEN_CHARACTERS {
@@ -381,7 +382,7 @@ pub fn path(text: &str) -> Result<Secret, ValueError> {
 /// Only a 2xx acknowledges a message; senders retry after any other status.
 pub fn reply_status(text: &str) -> Result<u16, ValueError> {
     text.trim().parse::<u16>().ok().filter(|status| (200..=299).contains(status)).ok_or_else(|| {
-        ValueError::new(format!("{} is no status from 200 to 299", shown(text.trim())))
-            .hint("others make the sender send again")
+        ValueError::new(format!("{} is not a status from 200 to 299", shown(text.trim())))
+            .hint("senders retry after any other status")
     })
 }

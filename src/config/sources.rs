@@ -93,7 +93,7 @@ fn provider(
             .iter()
             .map(|(key, value)| format!("{}{}", value.variable, other_reading(name, key)))
             .collect();
-        let problem = format!("is missing, and {name} is no provider's name");
+        let problem = format!("is missing, and {name} is not the name of a provider");
         let error = ValueError::new(problem).hint(format!(
             "set it to the sender's ({}) (the source comes from {})",
             providers::provider_advice(name),
@@ -107,7 +107,7 @@ fn provider(
 fn provider_named(text: &str) -> Result<&'static Recipe, ValueError> {
     let text = text.trim();
     providers::recipe(text).ok_or_else(|| {
-        ValueError::new(format!("{} is no provider", shown(text))).hint(providers::provider_advice(text))
+        ValueError::new(format!("{} is not a provider", shown(text))).hint(providers::provider_advice(text))
     })
 }
 
@@ -162,7 +162,7 @@ impl ValueDraft<'_> {
             problems.push(error.of(variable));
         } else if methods.iter().any(|method| method == "GET") {
             let error = ValueError::new(format!(
-                "answers GET without storing it, but {}METHODS makes messages of GET",
+                "answers GET without storing it, but {}METHODS includes GET",
                 self.prefix
             ));
             problems.push(error.hint("remove one of them").of(variable));
@@ -309,7 +309,7 @@ impl ValueDraft<'_> {
             )
         };
         let error = ValueError::new(format!(
-            "is missing, and nothing else proves the sender of {}: set it to a random path part \
+            "is missing, and nothing else verifies the sender of {}: set it to a random path part \
              (`creel secret` makes one), {alternative}",
             self.name
         ));

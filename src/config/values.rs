@@ -209,7 +209,7 @@ pub fn read_file(path: &str) -> Result<String, ValueError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let problem = format!("the file {} is larger than {} KiB", shown(path), MAX_FILE_BYTES / 1024);
         return Err(ValueError::new(problem)
-            .hint(format!("a variable in {FILE_SUFFIX} names a file that holds the value alone")));
+            .hint(format!("a variable that ends in {FILE_SUFFIX} names a file with only the value")));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         ValueError::new(format!("the file {} is not UTF-8 text", shown(path)))

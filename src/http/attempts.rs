@@ -64,7 +64,7 @@ struct Failures {
 /// Why a request was rejected without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UncheckedToken {
-    /// The network has too many wrong tokens waiting for their answers.
+    /// The network has too many delayed replies to wrong tokens.
     TooManyAttempts,
     Unavailable(Unavailable),
 }

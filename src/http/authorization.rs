@@ -15,7 +15,7 @@ use crate::http::tokens::{Role, has_token};
 /// one.
 ///
 /// # Errors
-/// If too many replies to wrong tokens are delayed, or the stored token cannot be read.
+/// If too many replies to wrong tokens are delayed, or the stored token is unreadable.
 pub async fn role_of(service: &Service, request: &HttpRequest) -> Result<Option<Role>, UncheckedToken> {
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let Some(authorization) = authorization.filter(|value| has_token(value)) else { return Ok(None) };

@@ -202,7 +202,7 @@ mod tests {
     const CLIENT: Network = Network::V4([192, 0, 2, 1]);
     const OTHER: Network = Network::V4([192, 0, 2, 2]);
 
-    /// A client that sends these chunks and then continues, or never sends more.
+    /// A client that sends these chunks, and then ends or stalls.
     struct ScriptedSender(VecDeque<Result<Bytes, PayloadError>>, PayloadEnd);
 
     #[derive(Clone, Copy, PartialEq)]

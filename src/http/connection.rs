@@ -37,7 +37,7 @@ const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 pub struct DisconnectSignal(Arc<Notify>);
 
 impl DisconnectSignal {
-    /// For one who waits.
+    /// Resolves at the end of the client's data. For a single waiter.
     pub async fn wait(&self) {
         self.0.notified().await;
     }

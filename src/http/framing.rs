@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_length_or_a_single_chunked_is_clear() {
+    fn single_length_or_single_chunked_is_accepted() {
         let rows: [(FramingFields, Option<u64>); 5] = [
             (&[], None),
             (&[("content-length", "0")], Some(0)),

@@ -86,7 +86,7 @@ pub enum Problem {
     /// The source has no confirmation settings.
     #[error("Message {0} needs no confirmation.")]
     ConfirmationNotNeeded(MessageId),
-    #[error("Message {message} is {state}, not refused.")]
+    #[error("Message {message} is `{state}`, not `refused`.")]
     ConfirmationNotRefused { message: MessageId, state: String },
     #[error("The question about message {0} is not stored. Have the provider send the message again.")]
     QuestionNotStored(MessageId),

@@ -48,7 +48,7 @@ pub fn report(config: &Config) -> String {
     let of_database = match idle_targets_offline(&config.database) {
         Ok(idle) => {
             let key = store::key_problem(&StoreOptions::from(config));
-            let key = key.map(|problem| format!("the next start will be refused: {problem}"));
+            let key = key.map(|problem| format!("the next start will fail: {problem}"));
             targets::idle(&idle).into_iter().chain(key).collect()
         }
         Err(error) => vec![error.to_string()],

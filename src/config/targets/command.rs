@@ -13,7 +13,9 @@ pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
         return Err(ValueError::new("names no program").hint("write it like /usr/local/bin/deploy --quiet"));
     }
     if words.iter().any(|word| word.contains('\0')) {
-        return Err(ValueError::new("holds a NUL character, which no program can be given").hint("remove it"));
+        return Err(
+            ValueError::new("contains a NUL character, which arguments cannot contain").hint("remove it")
+        );
     }
     // The named shell expands the text in double quotes after `-c`.
     let is_for_a_shell = words.get(1).is_some_and(|word| word.starts_with('-') && word.ends_with('c'));
@@ -21,10 +23,10 @@ pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
         Some(found) => {
             let found = if found == '\n' { "a line break".to_owned() } else { format!("a {found}") };
             let problem = format!(
-                "has {found} in it, which means something to a shell alone, and there is none: \
+                "contains {found}, which only a shell interprets, but the command runs without a shell: \
                  name a script, or sh -c '…'"
             );
-            Err(ValueError::new(problem).hint("where it is meant as it stands, put it into single quotes"))
+            Err(ValueError::new(problem).hint("put it into single quotes if it is meant literally"))
         }
         None => Ok(words),
     }
@@ -66,7 +68,7 @@ mod tests {
             ("sh -c 'git pull && make'", &["sh", "-c", "git pull && make"]),
             ("sh -ec \"cd $DIR; make\"", &["sh", "-ec", "cd $DIR; make"]),
             ("echo '$HOME' \\; \\$ \\| 'a|b' \"a > b\"", &["echo", "$HOME", ";", "$", "|", "a|b", "a > b"]),
-            ("say \"it's\" ''", &["say", "it's", ""]),
+            ("echo \"it's\" ''", &["echo", "it's", ""]),
             ("find . -name *.tmp", &["find", ".", "-name", "*.tmp"]),
         ];
         for (text, words) in rows {
@@ -101,7 +103,7 @@ mod tests {
         for line in ["echo \"open", "echo 'open", "echo \\"] {
             assert!(split(line).expect_err(line).to_string().contains("not closed"), "{line}");
         }
-        for line in ["''", "\"\" x", "# nothing but a comment"] {
+        for line in ["''", "\"\" x", "# only a comment"] {
             assert!(split(line).expect_err(line).to_string().contains("names no program"), "{line}");
         }
     }

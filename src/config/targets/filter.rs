@@ -59,7 +59,7 @@ fn from_json(text: &str) -> Result<Filter, ValueError> {
     serde_json::from_str(text).map_err(|error| {
         let shown: String = error.to_string().escape_debug().take(MAX_SHOWN_ERROR).collect();
         ValueError::new(format!(
-            "is no JSON array of conditions like [{{\"pointer\": \"/ref\", \"equals\": \"main\"}}] (or \"in\": […], \"exists\": true): {shown}"
+            "is not a JSON array of conditions like [{{\"pointer\": \"/ref\", \"equals\": \"main\"}}] (or \"in\": […], \"exists\": true): {shown}"
         ))
         .caused_by(error)
     })
@@ -90,10 +90,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), ValueError> {
         place.find(|character: char| character == '=' || character.is_whitespace()).unwrap_or(place.len());
     let (pointer, rest) = place.split_at(end);
     if pointer.contains(['!', '<', '>']) {
-        let problem = format!(
-            "has {}, but conditions can only ask for =, for there being something or nothing",
-            shown(pointer)
-        );
+        let problem = format!("has {}, but conditions support only =, presence and absence", shown(pointer));
         return Err(ValueError::new(problem).hint("a place with such a character needs the JSON form"));
     }
     let mut condition =
@@ -103,8 +100,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), ValueError> {
         return Ok((condition, rest));
     };
     if is_negated {
-        let problem =
-            format!("has {}, but ! is only for a place that is not there, like !/deleted", shown(text));
+        let problem = format!("has {}, but ! is only for an absent place, like !/deleted", shown(text));
         return Err(ValueError::new(problem).hint("take off the ! or the value"));
     }
     let (mut values, rest) = alternatives(values, pointer)?;
@@ -147,7 +143,7 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), ValueE
     match value {
         Some(Ok(value)) if is_whole => Ok((Literal::of_text(&value), rest)),
         _ => Err(ValueError::new(format!(
-            "has a value for {} that begins with a double quote and is no text in JSON's form",
+            "has a value for {} that begins with a double quote and is not a JSON string",
             shown(pointer)
         ))
         .hint("close it, or write a quote inside it as \\\"")),
@@ -158,11 +154,11 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), ValueE
 /// encoding of the value; any other word is text.
 fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, ValueError> {
     if word.is_empty() {
-        return Err(ValueError::new(format!("has no value for {} behind = or |", shown(pointer)))
+        return Err(ValueError::new(format!("has no value for {} after = or |", shown(pointer)))
             .hint("write \"\" for the empty text"));
     }
     if word.starts_with('=') {
-        return Err(ValueError::new(format!("has two = behind {}", shown(pointer)))
+        return Err(ValueError::new(format!("has two = after {}", shown(pointer)))
             .hint("write one, or the value in double quotes"));
     }
     let is_literal = is_number(word) || ["true", "false", "null"].contains(&word);
@@ -237,20 +233,20 @@ mod tests {
             ("/a=", "no value"),
             ("/a=x|", "no value"),
             ("/a==b", "two ="),
-            ("/a!=b", "only ask for ="),
-            ("/n>5", "only ask for ="),
+            ("/a!=b", "support only ="),
+            ("/n>5", "support only ="),
             ("!/a=b", "! is only for"),
             ("!a", "where a condition should begin"),
             ("/a=\"open", "begins with a double quote"),
             ("/a=\"x\"y", "begins with a double quote"),
             ("/a~2", "JSON pointer"),
             ("[]", "no condition"),
-            ("[1]", "no JSON array"),
+            ("[1]", "not a JSON array"),
             (r#"[{"pointer": "/a", "equal": 1}]"#, "unknown field"),
             (r#"[{"pointer": "/a"}]"#, "asks nothing"),
             (r#"[{"pointer": "a", "exists": true}]"#, "JSON pointer"),
             (r#"[{"pointer": "/a", "in": []}]"#, "no value"),
-            (r#"[{"pointer": "/a", "equals": 1}"#, "no JSON array"),
+            (r#"[{"pointer": "/a", "equals": 1}"#, "not a JSON array"),
         ];
         for (text, part) in rows {
             let problem = parse(text).expect_err(text).to_string();

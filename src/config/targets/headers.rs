@@ -34,7 +34,7 @@ pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, ValueError> {
     // The error itself can contain a value.
     let HeaderList(fields) = serde_json::from_str(text).map_err(|error| {
         ValueError::new(format!(
-            "is no JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",
+            "is not a JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",
             error.line(),
             error.column()
         ))
@@ -72,7 +72,7 @@ fn check_name(name: &str) -> Result<(), ValueError> {
     }
     let lower = name.to_ascii_lowercase();
     if OURS.contains(&lower.as_str()) || lower.starts_with(SIGNED) {
-        let problem = format!("has the header {lower}, which belongs to what is sent");
+        let problem = format!("has the reserved header {lower}");
         return Err(ValueError::new(problem).hint("take it off"));
     }
     Ok(())
@@ -138,10 +138,10 @@ mod tests {
     #[test]
     fn invalid_and_reserved_headers_are_rejected_without_values() {
         let rows = [
-            ("Authorization: Bearer hidden", "no JSON object"),
-            (r#"["hidden"]"#, "no JSON object"),
-            (r#"{"a": 5150}"#, "no JSON object"),
-            (r#"{"a": "hidden"} x"#, "no JSON object"),
+            ("Authorization: Bearer hidden", "not a JSON object"),
+            (r#"["hidden"]"#, "not a JSON object"),
+            (r#"{"a": 5150}"#, "not a JSON object"),
+            (r#"{"a": "hidden"} x"#, "not a JSON object"),
             (r#"{"a b": "hidden"}"#, "header's name"),
             (r#"{"": "hidden"}"#, "header's name"),
             (r#"{"ä": "hidden"}"#, "header's name"),
@@ -167,7 +167,7 @@ mod tests {
             "webhook-x",
         ] {
             let problem = from_json(&format!(r#"{{"{name}": "x"}}"#)).expect_err(name).to_string();
-            assert!(problem.contains("belongs to what is sent"), "{problem}");
+            assert!(problem.contains("reserved header"), "{problem}");
         }
     }
 }

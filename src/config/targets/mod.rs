@@ -136,7 +136,7 @@ impl ValueDraft<'_> {
         for (key, value) in self.values {
             if FOR_URLS_ALONE.contains(&key.as_str()) || names::setting_of(key) == "secret" {
                 let error = ValueError::new(format!(
-                    "is for what is sent to a URL, but the target {} is a command ({}EXEC), which gets the body as it is",
+                    "is for requests to a URL, but the target {} is a command ({}EXEC), which gets the body as received",
                     self.name, self.prefix
                 ));
                 problems.push(error.hint("remove it").of(&value.variable));

@@ -60,7 +60,7 @@ impl KnownEvents {
             false => self.nearest(pattern).map(|name| format!("the nearest is {name}")),
         };
         let error = ValueError::new(format!(
-            "has {}, which is no event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot",
+            "has {}, which is not an event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot",
             shown(pattern)
         ));
         Err(match hint {
@@ -185,7 +185,7 @@ fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Re
     }
     let patterns: Vec<String> = settings.events.iter().map(|pattern| shown(pattern.as_str())).collect();
     let problem = format!(
-        "is set, and so the target gets only events that the app emits for this owner, but its events ({}) are those of sources alone",
+        "is set, so the target gets only events that the app emits for this owner, but its events ({}) come only from sources",
         patterns.join(" ")
     );
     Err(ValueError::new(problem).hint("take off the owner, or name events of CREEL_EVENTS"))
@@ -248,7 +248,7 @@ pub fn check_secret(secret: &str) -> Result<(), ValueError> {
         Ok(key) if !key.is_empty() => Ok(()),
         // The error itself contains a character of the secret.
         _ => Err(ValueError::new(format!(
-            "begins with {ENCODED_SECRET}, but what follows is no base64 (with + and /, and = at its end)"
+            "begins with {ENCODED_SECRET}, but the rest is not base64 (with + and /, and = at its end)"
         ))
         .hint("`creel secret --whsec` makes one")),
     }
@@ -291,7 +291,7 @@ pub fn content_type(text: &str) -> Result<ContentType, ValueError> {
 /// The valid values.
 pub fn ordering(text: &str) -> Result<DeliveryOrdering, ValueError> {
     DeliveryOrdering::from_name(text.trim()).ok_or_else(|| {
-        ValueError::new(format!("{} is no order", shown(text.trim()))).hint("write any or strict")
+        ValueError::new(format!("{} is not an order", shown(text.trim()))).hint("write any or strict")
     })
 }
 
@@ -311,5 +311,5 @@ pub(super) fn concurrency(text: &str) -> Result<u32, ValueError> {
 }
 
 fn wrong_concurrency(text: &str) -> ValueError {
-    ValueError::new(format!("{} is no number from 1 to {MAX_CONCURRENCY}", shown(text))).hint("write one")
+    ValueError::new(format!("{} is not a number from 1 to {MAX_CONCURRENCY}", shown(text))).hint("write one")
 }

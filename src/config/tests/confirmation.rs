@@ -85,7 +85,7 @@ fn invalid_confirmation_error_shows_valid_value() {
 fn expectation_and_token_without_url_are_rejected() {
     for key in ["CREEL_SOURCE_PAY_CONFIRM_EXPECT", "CREEL_SOURCE_PAY_CONFIRM_TOKEN"] {
         let given = [NONE, ("CREEL_SOURCE_PAY_PATH", PATH), (key, "200")];
-        assert_refused(&given, &[key, "does nothing without _CONFIRM_URL"]);
+        assert_refused(&given, &[key, "has no effect without _CONFIRM_URL"]);
     }
     assert_refused(
         &[("CREEL_SOURCE_SNIPCART_CONFIRM_TOKEN", "abc")],

@@ -84,7 +84,7 @@ fn command_is_split_and_rejects_url_settings() {
     for (name, value) in rows {
         assert_refused(
             &[COMMAND, (name, value)],
-            &[&format!("{name}: is for what is sent to a URL"), "CREEL_TARGET_APP_EXEC"],
+            &[&format!("{name}: is for requests to a URL"), "CREEL_TARGET_APP_EXEC"],
         );
     }
 }
@@ -107,20 +107,20 @@ fn invalid_target_values_are_rejected() {
         ("URL", "http://app/#part", "fragment"),
         ("FILTER", "ref=main", "where a condition should begin"),
         ("OWNER", "a\u{7}b", "no control characters"),
-        ("SECRET", "whsec_not base64!", "no base64"),
-        ("SECRET_2", "whsec_", "no base64"),
-        ("SECRET_9", "whsec_YWJjZA", "no base64"),
+        ("SECRET", "whsec_not base64!", "not base64"),
+        ("SECRET_2", "whsec_", "not base64"),
+        ("SECRET_9", "whsec_YWJjZA", "not base64"),
         ("HEADERS", "Authorization: Bearer hidden", "JSON object"),
-        ("HEADERS", r#"{"Host": "hidden"}"#, "belongs to what is sent"),
+        ("HEADERS", r#"{"Host": "hidden"}"#, "reserved header"),
         ("CONTENT_TYPE", "xml", "json nor form"),
         ("CONCURRENCY", "0", "1 to 1000"),
         ("CONCURRENCY", "1001", "1 to 1000"),
         ("CONCURRENCY", "+8", "1 to 1000"),
         ("ORDER", "fifo", "any or strict"),
-        ("RATE", "fast", "no rate"),
+        ("RATE", "fast", "not a rate"),
         ("RATE", "0/s", "at least 1"),
         ("TIMEOUT", "16m", "longest is 15m"),
-        ("TIMEOUT", "30", "no duration"),
+        ("TIMEOUT", "30", "not a duration"),
         ("EVENTS", "", "is empty"),
     ];
     for (key, value, part) in rows {
@@ -155,7 +155,7 @@ fn literal_pattern_must_be_declared_or_have_source_prefix() {
         ("githab.push", "the nearest is github.push"),
         ("github", "the nearest is github."),
         ("github.", "the nearest is github."),
-        ("inbox.message", "no event that the app may emit"),
+        ("inbox.message", "not an event that the app may emit"),
     ];
     for (pattern, part) in rows {
         assert_refused(
@@ -229,7 +229,7 @@ fn unmatchable_patterns_are_detected() {
 }
 
 #[test]
-fn the_names_that_the_app_may_emit_are_plain() {
+fn emitted_event_names_are_plain() {
     assert_eq!(accepted(&[("CREEL_EVENTS", " a.B-1_x\n b a.B-1_x")]).events, ["a.B-1_x", "b"]);
     for (events, part) in [("pay.*", "\"pay.*\""), ("ok ä", "\"ä\""), ("a/b", "A-Z")] {
         assert_refused(&[("CREEL_EVENTS", events)], &["CREEL_EVENTS: ", part]);
@@ -284,7 +284,7 @@ fn misspelt_target_name_error_suggests_nearest_name() {
     assert_refused(&[("CREEL_TARGET_X", "value")], &["CREEL_TARGET_<NAME>_<KEY>", "URL EXEC EVENTS"]);
     assert_refused(
         &[("CREEL_TARGET_app_URL", "http://app/")],
-        &["good name for a target", "CREEL_TARGET_MY_SHOP_URL"],
+        &["valid name for a target", "CREEL_TARGET_MY_SHOP_URL"],
     );
     let long = format!("CREEL_TARGET_{}_URL", "X".repeat(65));
     assert_refused(&[(&long, "http://app/")], &["names a target with more than 64"]);

@@ -64,7 +64,7 @@ fn value_given_directly_and_as_file_is_rejected() {
 fn invalid_values_are_rejected() {
     let rows = [
         ("CREEL_LISTEN", "localhost:80", "127.0.0.1:8080"),
-        ("CREEL_DATABASE", "data/", "no path of a file"),
+        ("CREEL_DATABASE", "data/", "not the path of a file"),
         ("CREEL_KEY", "short", "32 characters"),
         ("CREEL_ADMIN_TOKEN", "short", "16 characters"),
         ("CREEL_ADMIN_TOKEN", "with white space in it", "white space"),
@@ -81,13 +81,13 @@ fn invalid_values_are_rejected() {
         ("CREEL_CLEANUP_INTERVAL", "2d", "longest is 1d"),
         ("CREEL_MAX_DATABASE_SIZE", "1KiB", "too small"),
         ("CREEL_MIN_FREE", "0", "zero"),
-        ("CREEL_MIN_FREE", "-1", "no size"),
-        ("CREEL_MIN_FREE", "1MB", "no size"),
+        ("CREEL_MIN_FREE", "-1", "not a size"),
+        ("CREEL_MIN_FREE", "1MB", "not a size"),
         ("CREEL_MIN_FREE", "99999999TiB", "too large"),
         ("CREEL_MAX_BODY", "1GiB", "too large"),
         ("CREEL_MAX_BODY", "65MiB", "CREEL_BODY_BUDGET"),
         ("CREEL_CHECKPOINT", "no", "neither on nor off"),
-        ("CREEL_LOG", "verbose", "no level"),
+        ("CREEL_LOG", "verbose", "not a level"),
         ("CREEL_LOG_FORMAT", "xml", "text or json"),
         ("CREEL_GITHUB_META_URL", "api.github.com", "https://"),
         ("CREEL_ADMIN_LISTEN", "127.0.0.1:8080", "same as CREEL_LISTEN"),
@@ -100,8 +100,8 @@ fn invalid_values_are_rejected() {
         ("CREEL_SOURCE_GITHUB_PROBE", "yes", "generic providers"),
         ("CREEL_SOURCE_GITHUB_PROBE", "on", "neither yes nor no"),
         ("CREEL_SOURCE_GITHUB_RATE", "0/s", "at least 1"),
-        ("CREEL_SOURCE_GITHUB_RATE", "+5/s", "no rate"),
-        ("CREEL_SOURCE_GITHUB_RATE", "5/d", "no rate"),
+        ("CREEL_SOURCE_GITHUB_RATE", "+5/s", "not a rate"),
+        ("CREEL_SOURCE_GITHUB_RATE", "5/d", "not a rate"),
         ("CREEL_SOURCE_GITHUB_RATE", "99999999999/s", "too large"),
         ("CREEL_SOURCE_GITHUB_DEDUPE", "8d", "retention"),
         ("CREEL_SOURCE_GITHUB_TOLERANCE", "8d", "longest is 7d"),
@@ -238,7 +238,7 @@ fn non_utf_8_value_only_matters_in_creel_variables() {
         [("OTHER".into(), raw()), ("CREEL_DATABASE".into(), raw()), ("CREEL_LOG".into(), "loud".into())]
             .into_iter(),
     );
-    let Err(Problems(problems)) = result else { panic!("the value is refused") };
+    let Err(Problems(problems)) = result else { panic!("the value is rejected") };
     assert_eq!(problems.len(), 2, "{problems:?}");
     assert!(problems[0].to_string().starts_with("CREEL_DATABASE: is not UTF-8"));
 }

@@ -40,7 +40,7 @@ fn explanation(error: &io::Error) -> String {
             "it may not be executed; make it executable (chmod +x), or name an interpreter before it"
         }
         _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-            "it is no program; a script begins with a line such as #!/bin/sh"
+            "it is not a program; a script begins with a line such as #!/bin/sh"
         }
         _ => return error.to_string(),
     };

@@ -135,12 +135,12 @@ fn judge(status: Option<ExitStatus>) -> AttemptResult {
     let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
     let (verdict, error) = match (status.and_then(|status| status.code()), status) {
         (Some(0), _) => (AttemptVerdict::Delivered, None),
-        (Some(TRY_LATER), _) => (failed, Some(format!("exit code {TRY_LATER}: it asks to be tried again"))),
+        (Some(TRY_LATER), _) => (failed, Some(format!("exit code {TRY_LATER}: retry requested"))),
         (Some(code), _) => (AttemptVerdict::Final, Some(format!("exit code {code}"))),
         (None, Some(status)) => {
             (failed, Some(format!("killed by signal {}", status.signal().unwrap_or_default())))
         }
-        (None, None) => (failed, Some("ended in a way that cannot be told".to_owned())),
+        (None, None) => (failed, Some("ended for an unknown reason".to_owned())),
     };
     let status = status.and_then(|status| status.code()).map(i64::from);
     AttemptResult { verdict, status, error, excerpt: None }

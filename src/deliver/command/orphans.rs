@@ -36,7 +36,7 @@ pub async fn collect() {
     }
     let mut ends = match signal(SignalKind::child()) {
         Ok(ends) => ends,
-        Err(error) => return log::warn!("cannot collect processes that commands leave behind: {error}"),
+        Err(error) => return log::warn!("cannot collect orphaned processes of commands: {error}"),
     };
     while ends.recv().await.is_some() {
         sleep(PAUSE_BEFORE_LOOK).await;

@@ -95,7 +95,7 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 fn exit_code_determines_delivery_result() {
     let rows = [
         ("exit 0", AttemptVerdict::Delivered, Some(0), None),
-        ("exit 75", failed(false), Some(75), Some("exit code 75: it asks to be tried again")),
+        ("exit 75", failed(false), Some(75), Some("exit code 75: retry requested")),
         ("exit 1", AttemptVerdict::Final, Some(1), Some("exit code 1")),
         ("exit 255", AttemptVerdict::Final, Some(255), Some("exit code 255")),
         ("kill -KILL $$", failed(false), None, Some("killed by signal 9")),

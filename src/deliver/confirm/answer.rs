@@ -56,7 +56,7 @@ pub fn asked(
     let again =
         |reason: String, retry_after: Option<Duration>| match next_try_after(tries, jitter, retry_after) {
             Some(pause) => (Settlement::Again { at: Timestamp::from(now + pause) }, reason),
-            None => (Settlement::Refused, format!("{reason}, after {tries} tries")),
+            None => (Settlement::Refused, format!("{reason}, after {tries} attempts")),
         };
     let (settlement, reason) = match answer {
         ConfirmationAnswer::Confirmed(reason) => (Settlement::Confirmed, reason),
@@ -101,7 +101,7 @@ mod tests {
         }
         let last = asked(&due(11, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
         assert_eq!((last.tries, last.settlement), (12, Settlement::Refused));
-        assert_eq!(last.reason, "answered 503, after 12 tries");
+        assert_eq!(last.reason, "answered 503, after 12 attempts");
     }
 
     #[test]

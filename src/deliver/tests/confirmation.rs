@@ -228,7 +228,7 @@ fn other_answers_are_retried_for_three_days() {
             let refused = confirmation(&store, id).await;
             assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 12), "{reply:?}");
             let told = refused.reason.unwrap();
-            assert!(told.contains(reason) && told.ends_with(", after 12 tries"), "{told}");
+            assert!(told.contains(reason) && told.ends_with(", after 12 attempts"), "{told}");
             assert!(!told.contains("gateway-token") && !told.contains("127.0.0.1"), "{told}");
             assert!(all(&store).await.is_empty());
         });

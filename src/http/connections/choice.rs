@@ -143,7 +143,7 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
 }
 
 impl ConnectionGroup {
-    /// How soon the next connection of this group is closed.
+    /// Rank of the next connection of this group in the order of closing.
     fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
         // Otherwise a network with only fresh connections would cause those of others to be closed.
         let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;

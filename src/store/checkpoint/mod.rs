@@ -118,7 +118,7 @@ impl Checkpointer {
         match copied {
             Ok(SyncOutcome::Yes) => self.ask_for_reset(is_requested),
             Ok(SyncOutcome::No(error)) => {
-                self.shared.fail(Unavailable::Failed, format!("the database cannot be synced: {error}"))
+                self.shared.fail(Unavailable::Failed, format!("cannot sync the database: {error}"))
             }
             Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
                 Trouble::DiskFull => self.files.note_full(),

@@ -114,7 +114,7 @@ impl Files {
     /// Records the identity of both files, which must exist (the WAL does after the first write).
     pub fn watch(database: &Path, min_free_bytes: u64) -> Result<Self, OpenError> {
         let problem =
-            |error| OpenError(format!("cannot look at the database {}: {error}", database.display()));
+            |error| OpenError(format!("cannot inspect the database {}: {error}", database.display()));
         Ok(Self {
             database: WatchedFile::new("database", database.to_owned()).map_err(problem)?,
             wal: WatchedFile::new("WAL", wal_of(database)).map_err(problem)?,
@@ -238,7 +238,7 @@ impl Files {
         self.disk_full.store(true, Ordering::Release);
         let is_released = std::fs::remove_file(&*self.ballast.lock()).is_ok();
         if is_released {
-            log::warn!("the disk is full: released {} MiB of ballast for the clean-up", BALLAST_BYTES >> 20);
+            log::warn!("the disk is full: released {} MiB of ballast for cleanup", BALLAST_BYTES >> 20);
         }
     }
 

@@ -28,7 +28,7 @@ const NO_ATTRIBUTES: [&str; 8] =
     ["id", "source", "type", "specversion", "datacontenttype", "datacontentencoding", "data", "data_base64"];
 
 /// Whether the stored message `of` is the same event in its other form. An event with other data is
-/// not: it would be lost.
+/// a different one: otherwise it would be lost.
 pub fn is_other_form_of(
     connection: &Connection,
     of: MessageId,

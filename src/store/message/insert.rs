@@ -69,12 +69,12 @@ pub struct PreparedMessage {
     received_at: Timestamp,
     remote_ip: String,
     key: Option<MessageKey>,
-    /// Who gets it, if it is new and need not be confirmed.
+    /// Its targets, if it is new and does not need confirmation.
     targets: Vec<TargetId>,
     sealed_request: Option<String>,
     /// The rejection that becomes this message.
     rejection: Option<RejectionId>,
-    /// What is known of its key cannot be read.
+    /// The records of its key cannot be read.
     is_taken_as_new: bool,
     /// The content was dropped after SQLite copied it: the message can no longer be written.
     is_released: bool,
@@ -116,8 +116,8 @@ impl PreparedMessage {
         }
     }
 
-    /// The same, made of what was rejected: in one transaction the message comes and the rejection
-    /// goes.
+    /// Marks the message as a released rejection: one transaction inserts the message and deletes
+    /// the rejection.
     pub fn released(self, rejection: RejectionId) -> Self {
         Self { rejection: Some(rejection), ..self }
     }
@@ -131,12 +131,12 @@ impl PreparedMessage {
         self.is_taken_as_new
     }
 
-    /// The rejection that goes when it is kept.
+    /// Returns the rejection that is deleted when the message is stored.
     pub fn rejection(&self) -> Option<RejectionId> {
         self.rejection
     }
 
-    /// The targets to be told of new deliveries, if it was new.
+    /// Returns the targets to notify of new deliveries, if it was new.
     pub fn targets(&self) -> &[TargetId] {
         &self.targets
     }

@@ -140,7 +140,7 @@ fn resend_of_damaged_message_is_stored() {
 }
 
 #[test]
-fn damaged_keys_refuse_no_message() {
+fn damaged_keys_reject_no_message() {
     let setup = filled(2_000);
     let leaves = pages(&setup, "delivery_keys", "leaf");
     let store = setup.open();

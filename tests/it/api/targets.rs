@@ -395,7 +395,7 @@ fn target_with_forgotten_secret_is_not_resumed() {
     let before = app.stop();
     std::fs::remove_file(before.path().join("creel.db.key")).unwrap();
     let report = before.run(&["check"]).succeeded();
-    assert!(report.contains("the next start will be refused: the key file"), "{report}");
+    assert!(report.contains("the next start will fail: the key file"), "{report}");
     let mut command = before.command();
     command.args(["serve", "--forget-sealed"]);
     let mut process = Process::spawn(command);
@@ -409,7 +409,7 @@ fn target_with_forgotten_secret_is_not_resumed() {
     assert!(line.contains(&advice) && !line.contains("creel targets resume"), "{line}");
     let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
     let report = here.run(&["check"]).succeeded();
-    assert!(report.contains(&advice) && !report.contains("start will be refused"), "{report}");
+    assert!(report.contains(&advice) && !report.contains("start will fail"), "{report}");
     let refused = || row(act(id, "resume"), 409, &["not_changeable", &advice], &[]);
     assert_rows(&app, &[refused()]);
     let said = here.run(&["targets", "resume", "app"]).failed();

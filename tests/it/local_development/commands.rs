@@ -76,7 +76,7 @@ fn streams_without_events_are_retried_with_growing_pauses() {
         let server = Target::start();
         server.behave(Behaviour::status(200).header("Content-Type", "text/event-stream").body(body));
         let tail = Laptop::at(&server.url("")).spawn(&["tail"]);
-        tail.log.wait_for("Next try in 2 s", SOON).unwrap();
+        tail.log.wait_for("Next attempt in 2 s", SOON).unwrap();
         assert_eq!(server.bodies().len(), 2, "{}", tail.log.text());
     }
 }
@@ -133,7 +133,7 @@ fn show_prints_message_and_replies_and_escapes_terminal_codes() {
         "\nx-github-event: push\n",
         "\\u{1b}[2J\\u{202e}gnp",
         "\ndelivery     #1 to listener:laptop: delivered at 20",
-        "(500), 1 tries\n  try 1      20",
+        "(500), 1 attempts\n  attempt 1  20",
         "delivered 500, ",
         "    | it \\u{1b}[31mbroke\n",
     ] {
@@ -184,7 +184,7 @@ fn message_is_replayed_by_the_service() {
         .start();
     push(&app, "{}");
     let laptop = admin(&app);
-    assert!(laptop.run(&["replay", "1"]).failed().contains("no target wants message 1"));
+    assert!(laptop.run(&["replay", "1"]).failed().contains("no target accepts message 1"));
     let told = laptop.run(&["replay", "1", "--target", "billing"]).succeeded();
     assert!(told.contains("#1") && told.contains("creel show 1"), "{told}");
     assert_eq!(target.wait_for(1)[0].target(), "/billing");

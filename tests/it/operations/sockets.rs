@@ -109,11 +109,7 @@ fn unusable_passed_socket_is_an_error() {
         (passed(&socket), "LISTEN_PID=$$ LISTEN_FDS=some", "LISTEN_FDS: `some` is not a number"),
         (passed(&socket), "LISTEN_PID=$$ LISTEN_FDS=3", "at most 2"),
         (passed(&socket), "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=a:b", "LISTEN_FDNAMES: has 2 names"),
-        (
-            no_socket(),
-            "LISTEN_PID=$$ LISTEN_FDS=1",
-            "socket 1 of those that systemd passes is not a TCP socket",
-        ),
+        (no_socket(), "LISTEN_PID=$$ LISTEN_FDS=1", "socket 1 passed by systemd is not a TCP socket"),
         (connected(), "LISTEN_PID=$$ LISTEN_FDS=1", "is not listening; use Accept=no"),
     ];
     let builder = TestApp::github();

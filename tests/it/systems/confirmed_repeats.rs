@@ -101,7 +101,11 @@ fn rejected_message_is_confirmed_by_request() {
     app.wait_for(1);
     assert_eq!(confirmation(&inbox, 1), "confirmed");
     let again = post("confirm");
-    assert!(again.status == 409 && again.text().contains("is confirmed, not refused"), "{}", again.text());
+    assert!(
+        again.status == 409 && again.text().contains("is `confirmed`, not `refused`"),
+        "{}",
+        again.text()
+    );
 }
 
 #[test]

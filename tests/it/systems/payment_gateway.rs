@@ -166,7 +166,7 @@ fn unreachable_gateway_is_retried_until_rejection() {
     let inbox = builder.start();
     wait_until_tried(&inbox, 12);
     assert_eq!(confirmation(&inbox), "refused");
-    assert!(reason(&inbox).ends_with(", after 12 tries"), "{}", reason(&inbox));
+    assert!(reason(&inbox).ends_with(", after 12 attempts"), "{}", reason(&inbox));
     shop.assert_nothing_was_processed(&inbox);
 }
 

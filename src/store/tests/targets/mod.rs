@@ -101,7 +101,7 @@ impl World {
         deliveries.iter().rev().map(|delivery| delivery.target).collect()
     }
 
-    /// The messages that wait for a target.
+    /// Returns the pending messages of a target.
     fn due(&self, target: TargetId) -> Vec<MessageId> {
         let query = DueQuery {
             target,

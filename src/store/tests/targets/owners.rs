@@ -9,7 +9,7 @@ use crate::store::{
 
 const EMITTED: &str = "pay_info.paid";
 
-/// Targets for all events: without an owner, of ann, of bob.
+/// Targets for all events: without an owner, of ann, and of bob.
 fn everybodys(world: &World) -> [TargetId; 3] {
     let ids = world.declare(&[
         settings("nobody", None, "*"),
