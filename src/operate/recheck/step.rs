@@ -179,7 +179,7 @@ impl Operator {
         match (position, unavailable.map(Problem::from).or(problem)) {
             (None, Some(problem)) => Err(problem),
             (position, _) => {
-                let next = position.unwrap_or_else(|| plan.after);
+                let next = position.unwrap_or(plan.after);
                 Ok((numbers, is_unfinished.then_some(next)))
             }
         }
