@@ -89,7 +89,7 @@ impl<'a> Following<'a> {
                     }
                     return Ok(event);
                 }
-                Ok(None) => "the service has ended it".to_owned(),
+                Ok(None) => "the service closed it".to_owned(),
                 Err(error) => error.to_string(),
             };
             self.stream = None;
@@ -97,7 +97,7 @@ impl<'a> Following<'a> {
             let base = self.remote.base();
             if self.has_event && self.connected_at.elapsed() >= FIRST_PAUSE {
                 self.pause = FIRST_PAUSE;
-                say(&format!("CONNECTION LOST to {base}: {why}. Connecting again …"));
+                say(&format!("CONNECTION LOST to {base}: {why}. Reconnecting …"));
                 continue;
             }
             // Each stream begins with an event, so a stream that ends right after it must not reset
@@ -120,7 +120,7 @@ impl<'a> Following<'a> {
             let failure = match self.connect_once().await {
                 Ok(stream) => {
                     if let Some(lost_at) = self.lost_at {
-                        say(&format!("CONNECTED AGAIN after {} s", lost_at.elapsed().as_secs()));
+                        say(&format!("RECONNECTED after {} s", lost_at.elapsed().as_secs()));
                     }
                     return Ok(stream);
                 }

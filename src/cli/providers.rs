@@ -112,7 +112,7 @@ mod tests {
         assert!(list.contains("plaid") && !list.contains("github"), "{list}");
         let all = shown(None, None).expect("all");
         assert!(all.lines().count() > providers::recipes().len(), "{all}");
-        let failure = shown(Some("githubb"), None).expect_err("there is none").to_string();
+        let failure = shown(Some("githubb"), None).expect_err("no such provider").to_string();
         assert!(failure.contains("did you mean github"), "{failure}");
     }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn unrelated_name_gets_no_suggestion() {
-        let failure = shown(Some("zzz"), None).expect_err("there is none").to_string();
+        let failure = shown(Some("zzz"), None).expect_err("no such provider").to_string();
         assert!(failure.contains("no provider has a similar name") && !failure.contains("box"), "{failure}");
     }
 }

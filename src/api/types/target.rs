@@ -65,7 +65,7 @@ pub struct TargetDetails {
 /// A signing secret.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TargetSecret {
-    /// End of its use; null: unlimited.
+    /// Time after which it no longer signs; null: never expires.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Replies are read as they are written, and with fields that this version does not have.
+//! Replies round-trip, and readers ignore fields that this version does not have.
 
 use std::fmt::Debug;
 

@@ -60,13 +60,13 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
     // Without a slash, the script may be found elsewhere or be a shell command.
     let why = match Path::new(script).metadata() {
         _ if !script.contains('/') || script.contains("://") => return None,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there",
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist",
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             "cannot be reached: a directory of its path is not accessible"
         }
         _ => return None,
     };
-    Some(format!("its program {program:?} is to run {script:?}, which {why}"))
+    Some(format!("its program {program:?} runs {script:?}, which {why}"))
 }
 
 /// Returns the program at the start of a shell text, if it is a literal word.
@@ -101,7 +101,7 @@ fn examine(path: &Path) -> Result<(), &'static str> {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             Err("cannot be reached: a directory of its path is not accessible")
         }
-        Err(_) => Err("is not there"),
+        Err(_) => Err("does not exist"),
         Ok(file) if file.is_dir() => Err("is a directory"),
         Ok(file) if !file.is_file() => Err("is not a file"),
         Ok(file) if file.permissions().mode() & 0o111 == 0 => Err("is not executable"),
@@ -139,8 +139,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     }
     if start.strip_prefix(BYTE_ORDER_MARK).is_some_and(|rest| rest.starts_with(b"#!")) {
         return Some(
-            "begins with a byte order mark (BOM), so that the system does not see its `#!` line; remove it"
-                .to_owned(),
+            "starts with a byte order mark (BOM), so the system ignores its `#!` line; remove it".to_owned(),
         );
     }
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
@@ -189,7 +188,7 @@ mod tests {
             (b"#!/bin/sh\r\n", Some("\"/bin/sh\\r\"")),
             (
                 b"#! /no/such/python3\nprint()\n",
-                Some("\"/no/such/python3\" in its first line, which is not there"),
+                Some("\"/no/such/python3\" in its first line, which does not exist"),
             ),
             (b"#!/usr\n", Some("\"/usr\" in its first line, which is a directory")),
             (b"\x7fELF", None),
@@ -225,7 +224,7 @@ mod tests {
         let folder = path.join("folder");
         let rows: [(&[&str], Option<&str>); 24] = [
             (&["nonexistent"], Some("\"nonexistent\" is not on PATH")),
-            (&["/no/such/program"], Some("is not there")),
+            (&["/no/such/program"], Some("does not exist")),
             (&[folder.to_str().unwrap()], Some("is a directory")),
             (&["folder"], Some("is not on PATH")),
             (&["plain"], Some("is not executable")),
@@ -236,12 +235,12 @@ mod tests {
             (&["env", "PATH=/opt/bin", "nonexistent"], None),
             (&["env"], None),
             (&["sh", "-c", "true"], None),
-            (&["sh", "/no/such.sh"], Some("is to run \"/no/such.sh\", which is not there")),
-            (&["sh", "no/such.sh", "x"], Some("is not there")),
-            (&["sh", "-x", "/no/such.sh"], Some("is not there")),
-            (&["sh", "-c", "/no/such --option; true"], Some("\"/no/such\", which is not there")),
-            (&["sh", "-ec", "exec /no/such"], Some("is not there")),
-            (&["env", "A=b", "sh", "-c", "/no/such"], Some("is not there")),
+            (&["sh", "/no/such.sh"], Some("runs \"/no/such.sh\", which does not exist")),
+            (&["sh", "no/such.sh", "x"], Some("does not exist")),
+            (&["sh", "-x", "/no/such.sh"], Some("does not exist")),
+            (&["sh", "-c", "/no/such --option; true"], Some("\"/no/such\", which does not exist")),
+            (&["sh", "-ec", "exec /no/such"], Some("does not exist")),
+            (&["env", "A=b", "sh", "-c", "/no/such"], Some("does not exist")),
             (&["sh", "-c", "cd /no/such"], None),
             (&["sh", "-c", "/bin/$NAME"], None),
             (&["sh", "-o", "/no/such"], None),
@@ -262,7 +261,7 @@ mod tests {
             &["/usr/bin/python3.12", "-u", "/no/such.py"],
             &["node", "/no/such.js"],
         ] {
-            assert!(problem(words).is_some_and(|problem| problem.contains("is not there")), "{words:?}");
+            assert!(problem(words).is_some_and(|problem| problem.contains("does not exist")), "{words:?}");
         }
         for words in [&["python3", "-m", "no/such"][..], &["node", "-e", "/no/such"], &["cat", "/no/such"]] {
             assert_eq!(problem(words), None, "{words:?}");
