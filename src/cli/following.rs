@@ -1,5 +1,5 @@
-//! A stream of the service that is followed over several connections. A lost connection is always
-//! reported, so that silence is not mistaken for a lack of messages.
+//! Follows a stream of the service over several connections. A lost connection is always reported,
+//! so that silence is not mistaken for a lack of messages.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,7 +114,7 @@ impl<'a> Following<'a> {
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// Connects. The first connection may fail; a later one is retried until it works.
+    /// Connects. The first connection may fail; a later one is retried until it succeeds.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
         loop {
             let failure = match self.connect_once().await {

@@ -1,4 +1,4 @@
-//! `creel learn`: opens the window in which a handshake may teach a source its secret again.
+//! `creel learn`: opens the window in which a source learns its secret from a handshake again.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -1,5 +1,5 @@
 //! The commands: arguments in, exit code out. Their doc comments are the help text. No command
-//! makes decisions about messages: each reads the configuration and calls the part that does the
+//! makes decisions about messages: each reads the configuration and calls the module that does the
 //! work.
 
 mod check;

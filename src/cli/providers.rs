@@ -7,10 +7,10 @@ use crate::providers::{self, Alias, Coverage, Recipe};
 /// The providers to show.
 #[derive(Debug, clap::Args)]
 pub struct ProvidersArguments {
-    /// A provider's name, for its page; or a part of a name.
+    /// A provider's name shows its page; a part of a name lists the matching providers.
     name: Option<String>,
 
-    /// Lists the providers whose name, title or kind holds this text.
+    /// List the providers whose name, title or kind contains this text.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 }
@@ -38,7 +38,7 @@ pub fn run(arguments: &ProvidersArguments) -> Result<String, Failure> {
     let (recipes, aliases) = (matching(wanted), matching_aliases(wanted));
     if recipes.is_empty() && aliases.is_empty() {
         let advice = providers::provider_advice(wanted);
-        return Err(Failure(format!("no provider is called {wanted:?}; {advice}")));
+        return Err(Failure(format!("provider {wanted:?} not found; {advice}")));
     }
     Ok(list(&recipes, &aliases))
 }

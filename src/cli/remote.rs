@@ -255,7 +255,7 @@ pub fn understood<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
     })
 }
 
-/// Returns the address of the service on this machine: the operator's address, if it has one.
+/// Returns the address of the service on this machine: the admin address, if it has one.
 fn local(config: &Config) -> Result<String, Failure> {
     let url = config.local_admin_url();
     if url.ends_with(":0") {

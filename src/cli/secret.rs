@@ -28,7 +28,7 @@ pub struct SecretArguments {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
     length: u16,
 
-    /// In the form of Standard Webhooks, for the secret of a target: `whsec_` and base64.
+    /// Print it in the form of Standard Webhooks, for the secret of a target: `whsec_` and base64.
     #[arg(long)]
     whsec: bool,
 

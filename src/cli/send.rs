@@ -1,4 +1,4 @@
-//! `creel send`: a correctly signed sample message, made without the provider.
+//! `creel send`: sends a correctly signed sample message, without the provider.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,8 +23,8 @@ pub struct SendArguments {
     /// A configured source or a provider, such as github.
     provider: String,
 
-    /// The event's type as the provider names it, such as push; default: the
-    /// provider's most common event.
+    /// The event's type as the provider names it, such as push; default: the provider's most
+    /// common event.
     event: Option<String>,
 
     /// The destination; default: the source's URL on this machine.
@@ -101,8 +101,8 @@ fn url(config: &Config, source: Option<&SourceConfig>, arguments: &SendArguments
     }
 }
 
-/// Returns the URL that the source considers to be registered at the provider: some schemes sign
-/// it.
+/// Returns the URL that is registered at the provider, according to the settings: some schemes
+/// sign it.
 fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };
     let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));

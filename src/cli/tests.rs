@@ -123,7 +123,7 @@ fn warnings_cover_only_unwise_settings() {
 }
 
 #[test]
-fn header_that_proxies_drop_is_warned_of() {
+fn header_dropped_by_proxies_causes_warning() {
     let named = |header| {
         check::warnings(&config(&[
             ("CREEL_SOURCE_HOOK_PROVIDER", "token"),
@@ -172,7 +172,7 @@ fn report_shows_targets_without_potential_secrets() {
 }
 
 #[test]
-fn unwise_target_setting_is_warned_of_by_variable() {
+fn warning_about_unwise_target_setting_names_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let script = directory.path().join("script");
     std::fs::write(&script, "").expect("the file is written");
@@ -224,7 +224,7 @@ fn unwise_target_setting_is_warned_of_by_variable() {
 }
 
 #[test]
-fn unknown_events_are_warned_of_with_their_variable() {
+fn warning_about_unknown_event_names_variable() {
     let warned = |events: &str| {
         check::warnings(&config(&[
             ("CREEL_SOURCE_CODE_PROVIDER", "github"),
@@ -248,7 +248,7 @@ fn unknown_events_are_warned_of_with_their_variable() {
         [
             "CREEL_TARGET_X_EVENTS: code.pull_request matches only messages without an action, which github does not send; use code.pull_request.*",
             "CREEL_TARGET_X_EVENTS: code.push,code.create contains a comma; separate events with spaces",
-            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* get it as well",
+            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* also receive it",
         ]
     );
     let warnings = warned("code.pusj code.deployed code.issue_comments*");
@@ -264,7 +264,7 @@ fn unknown_events_are_warned_of_with_their_variable() {
 }
 
 #[test]
-fn script_without_its_interpreter_is_warned_of() {
+fn script_without_interpreter_causes_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let rows = [
         ("good", "#!/bin/sh -e\n", None),
@@ -285,7 +285,7 @@ fn script_without_its_interpreter_is_warned_of() {
 }
 
 #[test]
-fn disk_below_the_low_water_mark_is_warned_of() {
+fn disk_below_low_water_mark_causes_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("not/yet/made/creel.db");
     let report = |min_free: &str| {
@@ -298,7 +298,7 @@ fn disk_below_the_low_water_mark_is_warned_of() {
 }
 
 #[test]
-fn check_warns_of_switched_off_provider() {
+fn switched_off_provider_causes_warning() {
     let report =
         check::report(&config(&[("CREEL_SOURCE_FITBIT_SECRET", "0123456789abcdef0123456789abcdef")]));
     assert!(

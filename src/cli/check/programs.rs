@@ -1,10 +1,10 @@
-//! Checks from its file whether the program of a command can run on this machine.
+//! Checks whether the program of a command can run on this machine, by reading its file.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Number of bytes that the kernel reads of a script for its `#!` line.
+/// Number of bytes of a script that the kernel reads for its `#!` line.
 const MAX_FIRST_LINE_BYTES: u64 = 256;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Options of `env` that are followed by a value.
@@ -62,7 +62,7 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
         _ if !script.contains('/') || script.contains("://") => return None,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist",
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            "cannot be reached: a directory of its path is not accessible"
+            "cannot be reached: a directory in its path is not accessible"
         }
         _ => return None,
     };
@@ -99,7 +99,7 @@ fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static st
 fn examine(path: &Path) -> Result<(), &'static str> {
     match path.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err("cannot be reached: a directory of its path is not accessible")
+            Err("cannot be reached: a directory in its path is not accessible")
         }
         Err(_) => Err("does not exist"),
         Ok(file) if file.is_dir() => Err("is a directory"),
@@ -148,7 +148,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     let line = line.trim_matches([' ', '\t']);
     let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let named =
-        |name: &str, why: &str| format!("names the interpreter {name:?} in its first line, which {why}");
+        |name: &str, why: &str| format!("starts with a line for the interpreter {name:?}, which {why}");
     if let Err(why) = examine(Path::new(interpreter)) {
         return Some(named(interpreter, why));
     }
@@ -186,19 +186,13 @@ mod tests {
         let rows: [(&[u8], Option<&str>); 16] = [
             (b"#!/bin/sh -e\n", None),
             (b"#!/bin/sh\r\n", Some("\"/bin/sh\\r\"")),
-            (
-                b"#! /no/such/python3\nprint()\n",
-                Some("\"/no/such/python3\" in its first line, which does not exist"),
-            ),
-            (b"#!/usr\n", Some("\"/usr\" in its first line, which is a directory")),
+            (b"#! /no/such/python3\nprint()\n", Some("\"/no/such/python3\", which does not exist")),
+            (b"#!/usr\n", Some("\"/usr\", which is a directory")),
             (b"\x7fELF", None),
             (b"", Some("is empty")),
             (b"\xef\xbb\xbf#!/bin/sh\n", Some("BOM")),
             (b"#!/usr/bin/env sh\n", None),
-            (
-                b"#!/usr/bin/env nonexistent\n",
-                Some("\"nonexistent\" in its first line, which is not on PATH"),
-            ),
+            (b"#!/usr/bin/env nonexistent\n", Some("\"nonexistent\", which is not on PATH")),
             (b"#!/usr/bin/env sh\r\n", Some("\"sh\\r\"")),
             (b"#!/usr/bin/env sh -e\n", Some("\"sh -e\"")),
             (b"#!/usr/bin/env -S sh -e\n", None),

@@ -11,7 +11,7 @@ use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 /// Name suffixes that do not exist in public DNS.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
-/// Number of pending deliveries from which a disconnected listener causes a warning.
+/// Minimum number of pending deliveries for a warning about a disconnected listener.
 const MANY_PENDING: u64 = 1_000;
 
 /// Describes a target in a few lines, without potential secrets.
@@ -93,14 +93,14 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
         let source = event.split('.').next().unwrap_or_default();
         if event.contains('.') && config.sources.iter().any(|configured| configured.name == source) {
             warnings.push(format!(
-                "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* get it as well"
+                "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* also receive it"
             ));
         }
     }
     warnings
 }
 
-/// Patterns of one source that none of its messages can match.
+/// Returns warnings about patterns for one source that match none of its messages.
 fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let variable = target.events_variable();
@@ -149,8 +149,8 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     warnings
 }
 
-/// Returns the event or action that a pattern for all sources misspells, if no source and no
-/// emitted event is known to have it.
+/// Returns the event or action that a pattern for all sources probably means, if no source sends
+/// and no app emits the spelt one.
 fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> Option<&'a str> {
     if ending.contains('*') || config.events.iter().any(|event| pattern.matches(event)) {
         return None;

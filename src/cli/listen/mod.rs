@@ -1,5 +1,5 @@
 //! `creel listen`: forwards the messages of a service to a local program. No message is lost: only
-//! answered messages are acknowledged, and the service keeps the others.
+//! answered messages are acknowledged, and the service stores the others.
 
 mod queue;
 
@@ -35,7 +35,7 @@ pub struct ListenArguments {
     /// default: this machine.
     server: Option<String>,
 
-    /// The program that gets the messages, such as http://localhost:3000/hooks.
+    /// The program that receives the messages, such as http://localhost:3000/hooks.
     #[arg(long, value_name = "URL")]
     forward: String,
 

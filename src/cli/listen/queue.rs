@@ -33,7 +33,7 @@ struct State {
     settled: VecDeque<i64>,
     /// All of the above, and the delivery that is being forwarded.
     known: HashSet<i64>,
-    /// Counts the services, because the ids of a new service start again.
+    /// Counts the services, because the ids of a new service restart at 1.
     service: usize,
 }
 
