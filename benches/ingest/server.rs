@@ -163,8 +163,8 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Creel receives only settings that do not affect its operation: an address, a directory, a source,
-/// and a token for metrics.
+/// Creel receives only settings that do not affect its operation: an address, a directory, a
+/// source, and a token for metrics.
 fn creel(binary: &Path, directory: &Path) -> Command {
     let mut command = Command::new(binary);
     command.env_clear().current_dir(directory);

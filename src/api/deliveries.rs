@@ -59,7 +59,7 @@ pub struct ListDeadLetters {
 #[utoipa::path(get, path = "/deliveries", params(ListDeliveries), tag = "deliveries",
     responses(
         (status = 200, description = "A page of deliveries.", body = Page<Delivery>),
-        (status = 404, description = "There is no such target."),
+        (status = 404, description = "Target not found."),
     ))]
 pub async fn list(
     service: web::Data<Service>,
@@ -83,7 +83,7 @@ pub async fn list(
 #[utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
     responses(
         (status = 200, description = "A page of dead deliveries.", body = Page<Delivery>),
-        (status = 404, description = "There is no such target."),
+        (status = 404, description = "Target not found."),
     ))]
 pub async fn dead_letters(
     service: web::Data<Service>,

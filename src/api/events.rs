@@ -1,5 +1,5 @@
 //! Events that the user's own app emits. They are messages like any other, and are stored durably
-//! before the response.
+//! before the response is sent.
 
 use std::pin::Pin;
 
@@ -42,15 +42,15 @@ impl FromRequest for EventBytes {
 /// Emits an event. The response is sent after the event is stored durably.
 ///
 /// With an idempotency key, a client can safely repeat a request that got no response: the event is
-/// stored once. Keys are kept per owner as long as messages are, and for at least seven days.
+/// stored once. Keys are stored per owner for as long as messages, and for at least seven days.
 #[utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent,
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
-        description = "Up to 200 visible ASCII characters, as they are or as a quoted string.")),
+        description = "Up to 200 visible ASCII characters, bare or as a quoted string.")),
     responses(
-        (status = 202, description = "It is a message now, on its way to its targets.", body = EmittedEvent),
-        (status = 200, description = "It was emitted before with this key: the message of then.", body = EmittedEvent,
+        (status = 202, description = "The event is stored as a message and queued for its targets.", body = EmittedEvent),
+        (status = 200, description = "The event was already emitted with this key; the id is that of the existing message.", body = EmittedEvent,
             headers(("Idempotent-Replayed" = String, description = "`true`"))),
-        (status = 422, description = "The event is not declared, or the key was used for another one."),
+        (status = 422, description = "The event is not declared, or the key was used for another event."),
     ))]
 pub async fn emit(
     service: web::Data<Service>,

@@ -100,7 +100,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     Ok(())
 }
 
-/// A path for the log; known routes include their id.
+/// Returns a path for the log. Paths of known routes include their id.
 enum LoggedPath {
     Ours(String),
     Unknown(String),

@@ -96,7 +96,7 @@ pub struct NoParameters {}
 /// If the value is not a whole number of at least 1.
 pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     let id = Option::<i64>::deserialize(deserializer)?;
-    if id.is_some_and(|id| id < 1) { Err(D::Error::custom("must be from 1 on")) } else { Ok(id) }
+    if id.is_some_and(|id| id < 1) { Err(D::Error::custom("must be at least 1")) } else { Ok(id) }
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
@@ -104,7 +104,7 @@ fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(named)
 }
 
-/// Formats an error after the field that it is about.
+/// Formats an error with the name of its field.
 fn named<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> String {
     let problem = error.inner().to_string();
     // The text of these errors names the field.
@@ -197,7 +197,7 @@ fn plain_json(bytes: Bytes, is_coded: bool, content_type: Option<&[u8]>) -> Resu
     let declared = content_type.and_then(|value| charset::of_content_type(value).transpose());
     Err(match declared {
         _ if is_coded => ApiError::UnsupportedEncoding("has a content coding"),
-        Some(_) => ApiError::UnsupportedEncoding("is in another charset than UTF-8"),
+        Some(_) => ApiError::UnsupportedEncoding("is in a charset other than UTF-8"),
         None if has_nul => ApiError::UnsupportedEncoding("is in UTF-16 or UTF-32"),
         None => ApiError::UnsupportedEncoding("is not UTF-8"),
     })
@@ -210,7 +210,7 @@ fn plain_json(bytes: Bytes, is_coded: bool, content_type: Option<&[u8]>) -> Resu
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError> {
     // The parser would accept an array as an object with positional members.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::InvalidBody("The body: must be a JSON object, and is an array.".to_owned()));
+        return Err(ApiError::InvalidBody("The body: must be a JSON object, not an array.".to_owned()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(named);
@@ -219,7 +219,7 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     parsed.map_err(|error| {
         // Both errors come from half of a pair such as `\ud83d\ude00`.
         let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
-            true => "; a text was cut in the middle of a character",
+            true => "; a string was cut in the middle of a character",
             false => "",
         };
         ApiError::InvalidBody(format!("The body: {error}{hint}"))
@@ -309,7 +309,7 @@ mod tests {
                 b"{\"a\":\"\xeb\"}",
                 false,
                 "application/json;charset=latin1",
-                "is in another charset than UTF-8",
+                "is in a charset other than UTF-8",
             ),
         ] {
             assert_eq!(read(body, is_coded, content_type), Err(ApiError::UnsupportedEncoding(what)));

@@ -55,7 +55,7 @@ pub struct ListenerStream {
     /// Delivery ids with their encoded events.
     page: VecDeque<(i64, Bytes)>,
     may_have_more: bool,
-    /// Deliveries that cannot be read and perhaps not dropped; this stream skips them.
+    /// Deliveries that could not be read, and possibly not dropped; this stream skips them.
     damaged: Vec<DeliveryId>,
 }
 
@@ -178,7 +178,7 @@ impl ListenerStream {
         }
         self.may_have_more = found.is_full || !lost.is_empty();
         if !lost.is_empty() {
-            let why = "the message was cleaned up, or cannot be read".to_owned();
+            let why = "the message was deleted, or cannot be read".to_owned();
             let request = DiscardRequest { deliveries: lost, inactive_since: None, why };
             match self
                 .service

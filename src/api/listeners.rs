@@ -57,7 +57,7 @@ pub struct ListenQuery {
 
 /// All listeners.
 #[utoipa::path(get, path = "/listeners", tag = "listeners",
-    responses((status = 200, description = "All of them, in one page.", body = Page<Listener>)))]
+    responses((status = 200, description = "All listeners, on one page.", body = Page<Listener>)))]
 pub async fn list(
     service: web::Data<Service>,
     _: Query<NoParameters>,
@@ -74,8 +74,8 @@ pub async fn list(
 #[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
-        (status = 200, description = "Events without an end.", body = ListenerDelivery, content_type = "text/event-stream"),
-        (status = 409, description = "There are as many listeners as there may be."),
+        (status = 200, description = "An endless stream of events.", body = ListenerDelivery, content_type = "text/event-stream"),
+        (status = 409, description = "The limit on listeners is reached."),
     ))]
 pub async fn stream(
     service: web::Data<Service>,
@@ -105,13 +105,13 @@ impl Acknowledgement {
             return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
         }
         if answers.len() > MAX_ACKNOWLEDGED {
-            return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} of them"));
+            return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} answers"));
         }
         if answers.iter().any(|answer| !(100..=999).contains(&answer.status) || answer.took_ms > MAX_TOOK_MS)
         {
             return wrong(
                 "answers",
-                "must have a status from 100 to 999, and have taken a day at most".to_owned(),
+                "must have a status from 100 to 999, and a duration of at most one day".to_owned(),
             );
         }
         let mut of: HashMap<i64, ProgramAnswer> =
@@ -132,7 +132,7 @@ impl Acknowledgement {
 /// Acknowledges deliveries that reached the program, so they are not sent again.
 #[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 200, description = "It is written.", body = AcknowledgementResult)))]
+    responses((status = 200, description = "The acknowledgement is stored.", body = AcknowledgementResult)))]
 pub async fn acknowledge(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -174,7 +174,7 @@ pub async fn body(
 /// Removes a listener and drops its pending deliveries.
 #[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 204, description = "It is removed.")))]
+    responses((status = 204, description = "The listener is removed.")))]
 pub async fn remove(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -49,7 +49,7 @@ pub struct ListMessages {
     /// Received before: same format as `since`.
     #[param(schema_with = schemas::time)]
     pub until: Option<String>,
-    /// A text that the body contains exactly. Only for the admin token.
+    /// Exact text to find in the body. Only for the admin token.
     #[param(min_length = 1, max_length = 1000)]
     pub text: Option<String>,
     /// Owner of emitted events.
@@ -113,15 +113,16 @@ pub async fn one(
     }))
 }
 
-/// Queries the provider's API again about a rejected message, with the query from its arrival.
+/// Queries the provider's API again about a rejected message, with the query that was stored on its
+/// arrival.
 ///
-/// For messages that were rejected because of wrong source settings. A confirmed message is
+/// Use it after correcting the source settings that caused the rejection. A confirmed message is
 /// delivered.
 #[utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message is awaiting confirmation again.", body = Confirmation),
-        (status = 409, description = "The message is not refused, or its question is not stored."),
+        (status = 409, description = "The message is not `refused`, or its query is not stored."),
     ))]
 pub async fn confirm(
     operator: web::Data<Operator>,

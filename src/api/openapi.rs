@@ -21,11 +21,11 @@ const TOKEN: &str = "token";
 #[openapi(
     info(
         title = "creel",
-        description = "A webhook inbox: what it has received, where that goes, and what went wrong.\n\n\
-            Every request carries a token, `Authorization: Bearer <token>`. The admin token opens everything. The read token \
-            opens what GET shows, and changes nothing; of messages it sees no content but what a listener's stream brings.\n\n\
-            Errors are problems in the sense of RFC 9457; `code` is for programs. Lists come in pages, the newest first: \
-            pass `next_cursor` as `cursor` until it is null. What is created in between does not shift the pages.",
+        description = "A webhook inbox: its messages, their deliveries, and their errors.\n\n\
+            Every request needs a token, `Authorization: Bearer <token>`. The admin token allows every operation, the \
+            listener token only `/listeners`, and the read token all other GET requests, without the content of messages.\n\n\
+            Errors are problems in the sense of RFC 9457; `code` is for programs. Lists are paged, newest first: \
+            pass `next_cursor` as `cursor` until it is null. New items do not shift the pages.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/api/v1")),
@@ -91,7 +91,7 @@ struct TokenSecurity;
 impl Modify for TokenSecurity {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-            "The admin token (`CREEL_ADMIN_TOKEN`, or the one that was shown at the first start), the read token (`CREEL_READ_TOKEN`), or the listener token (`CREEL_LISTENER_TOKEN`), which opens only `/listeners`.",
+            "The admin token (`CREEL_ADMIN_TOKEN`, or the token printed at the first start), the read token (`CREEL_READ_TOKEN`), or the listener token (`CREEL_LISTENER_TOKEN`), which allows only `/listeners`.",
         ));
         if let Some(components) = &mut document.components {
             components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
@@ -123,25 +123,29 @@ fn complete(operation: &mut Operation) {
     let takes = |place: &ParameterIn| operation.parameters.iter().flatten().any(|one| is_in(one, place));
     let needs_token = operation.security.is_none();
     let mut problems = vec![
-        ("400", "A value that cannot be read, or that nobody knows; `detail` names it."),
-        ("500", "Something went wrong; the log says what."),
+        ("400", "A value is malformed or unknown; `detail` names it."),
+        ("500", "Internal error; the log has the details."),
     ];
     if needs_token {
-        problems.push(("401", "No token, or a wrong one."));
-        problems.push(("403", "The token does not open this."));
-        problems.push(("429", "Too many wrong tokens from one address: try again after `Retry-After`."));
-        problems.push(("503", "Nothing can be read or written now: try again after `Retry-After`."));
+        problems.push(("401", "The token is missing or wrong."));
+        problems.push(("403", "The token does not allow this operation."));
+        problems
+            .push(("429", "Too many wrong tokens from one address: retry after the time in `Retry-After`."));
+        problems.push((
+            "503",
+            "The service cannot read or write data now: retry after the time in `Retry-After`.",
+        ));
     }
     if takes(&ParameterIn::Path) {
         problems.push(("404", "Not found; it may have been deleted by retention."));
     }
     if takes(&ParameterIn::Query) || operation.request_body.is_some() {
-        problems.push(("422", "A value that cannot be; `detail` names it."));
+        problems.push(("422", "A value is not allowed; `detail` names it."));
     }
     if operation.request_body.is_some() {
         problems.push(("408", "The body did not arrive in time."));
         problems.push(("413", "The body is too large."));
-        problems.push(("415", "The body does not call itself JSON."));
+        problems.push(("415", "The content type is not JSON."));
     }
     let responses = &mut operation.responses.responses;
     for (status, description) in problems {
@@ -171,7 +175,7 @@ fn add_problem(status: &str, response: &mut Response) {
     response.content.insert(MEDIA_TYPE.to_owned(), problem.into());
     let header = match status {
         "401" => ("WWW-Authenticate", "`Bearer`."),
-        "429" | "503" => ("Retry-After", "So many seconds."),
+        "429" | "503" => ("Retry-After", "Seconds to wait before a retry."),
         _ => return,
     };
     let text = ObjectBuilder::new().schema_type(Type::String);

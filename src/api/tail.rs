@@ -41,7 +41,7 @@ pub struct TailQuery {
 /// connection, `Last-Event-ID` continues after the last event.
 #[utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
     params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
-    responses((status = 200, description = "Events without an end.", body = MessageHead, content_type = "text/event-stream")))]
+    responses((status = 200, description = "An endless stream of events.", body = MessageHead, content_type = "text/event-stream")))]
 pub async fn stream(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -18,11 +18,12 @@ pub struct EmitArguments {
     /// The event's name, one of CREEL_EVENTS.
     event: String,
 
-    /// The payload as JSON, or - to read it from stdin; {} if left out.
+    /// The payload as JSON, or - to read it from stdin; default: {}.
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     payload: Option<String>,
 
-    /// Owner of the event: it goes to that owner's targets, and to targets without an owner.
+    /// Owner of the event, which is delivered to that owner's targets and to targets without an
+    /// owner.
     #[arg(long)]
     owner: Option<String>,
 
@@ -64,7 +65,7 @@ fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
     };
     // Windows editors write a byte order mark, which is valid only at the start of a document.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim().to_owned();
-    RawValue::from_string(text).map_err(|error| Failure(format!("the payload is no JSON: {error}")))
+    RawValue::from_string(text).map_err(|error| Failure(format!("the payload is not JSON: {error}")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A stream of the service that is followed over several connections. A lost connection is always
-//! reported, so that silence is not mistaken for a lack of messages.
+//! Follows a stream of the service over several connections. A lost connection is always reported,
+//! so that silence is not mistaken for a lack of messages.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +89,7 @@ impl<'a> Following<'a> {
                     }
                     return Ok(event);
                 }
-                Ok(None) => "the service has ended it".to_owned(),
+                Ok(None) => "the service closed it".to_owned(),
                 Err(error) => error.to_string(),
             };
             self.stream = None;
@@ -97,7 +97,7 @@ impl<'a> Following<'a> {
             let base = self.remote.base();
             if self.has_event && self.connected_at.elapsed() >= FIRST_PAUSE {
                 self.pause = FIRST_PAUSE;
-                say(&format!("CONNECTION LOST to {base}: {why}. Connecting again …"));
+                say(&format!("CONNECTION LOST to {base}: {why}. Reconnecting …"));
                 continue;
             }
             // Each stream begins with an event, so a stream that ends right after it must not reset
@@ -114,13 +114,13 @@ impl<'a> Following<'a> {
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// Connects. The first connection may fail; a later one is retried until it works.
+    /// Connects. The first connection may fail; a later one is retried until it succeeds.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
         loop {
             let failure = match self.connect_once().await {
                 Ok(stream) => {
                     if let Some(lost_at) = self.lost_at {
-                        say(&format!("CONNECTED AGAIN after {} s", lost_at.elapsed().as_secs()));
+                        say(&format!("RECONNECTED after {} s", lost_at.elapsed().as_secs()));
                     }
                     return Ok(stream);
                 }

@@ -1,4 +1,4 @@
-//! Forwards a message to a local program, as a request like that of its sender.
+//! Forwards a message to a local program, with a request like the sender's.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! `creel learn`: opens the window in which a handshake may teach a source its secret again.
+//! `creel learn`: opens the window in which a source learns its secret from a handshake again.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -8,14 +8,13 @@ use crate::app::learned_secret::{WINDOW, secret_setting, window_setting};
 use crate::config::{Config, SourceConfig};
 use crate::store;
 
-/// The source to teach.
+/// The source that learns its secret.
 #[derive(Debug, clap::Args)]
 pub struct LearnArguments {
     /// The name of the source.
     source: String,
 
-    /// Print the learned secret, to paste it at the provider (Notion requires this), without
-    /// opening the window.
+    /// Only print the learned secret, to paste it at the provider (Notion requires this).
     #[arg(long)]
     show: bool,
 }
@@ -35,7 +34,7 @@ pub fn run(config: &Config, arguments: &LearnArguments) -> Result<String, Failur
     )
     .map_err(|error| Failure(error.to_string()))?;
     Ok(format!(
-        "Until {until} a handshake may teach {} its secret. Register the webhook at the provider now, at\n{}{}\n",
+        "Until {until}, {} learns its secret from a handshake. Register the webhook at the provider now, with the URL\n{}{}\n",
         source.name,
         config.base_url(),
         source.endpoint()
@@ -51,20 +50,20 @@ fn chosen<'a>(config: &'a Config, name: &str) -> Result<&'a SourceConfig, Failur
             .map(|source| source.name.as_str())
             .collect();
         return Err(Failure(format!(
-            "no source is called {name:?}; the sources that learn their secret are: {}",
+            "source {name:?} is not configured; the sources that learn their secret are: {}",
             if learning.is_empty() { "none".to_owned() } else { learning.join(" ") }
         )));
     };
     let recipe = source.verifier.recipe();
     if !recipe.learns() {
         return Err(Failure(format!(
-            "{name} does not learn its secret: the provider {} does not send it; it is configured",
+            "{name} does not learn its secret: the provider {} does not send it; set it in the configuration",
             recipe.name()
         )));
     }
     if !source.verifier.waits_for_secret() {
         return Err(Failure(format!(
-            "{name} has a secret in its configuration, which no handshake may replace; remove it there first"
+            "{name} has a secret in its configuration, which a handshake cannot replace; remove it there first"
         )));
     }
     Ok(source)

@@ -23,8 +23,8 @@ pub struct ListArguments {
 }
 
 impl ListArguments {
-    /// Prints the items, each as the service's JSON or as the result of `line`. `path`: that of the
-    /// page with this limit and cursor.
+    /// Prints the items, each as the service's JSON or as the result of `line`. `path` returns the
+    /// path of the page with a limit and a cursor.
     pub async fn print<T: DeserializeOwned>(
         &self,
         remote: &Remote,
@@ -46,7 +46,7 @@ impl ListArguments {
                 }
             }
             left = left.saturating_sub(page.items.len());
-            // A page may be short, or empty, and still not be the last.
+            // A page before the last may be short or empty.
             let Some(next) = page.next_cursor else { break };
             cursor = Some(next.to_string());
         }

@@ -9,7 +9,7 @@ use crate::api::types::message::MessageHead;
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
 pub struct MessagesArguments {
-    /// Only of this source.
+    /// Only messages of this source.
     #[arg(long)]
     source: Option<String>,
 
@@ -17,11 +17,11 @@ pub struct MessagesArguments {
     #[arg(long, value_name = "PATTERN")]
     event: Option<String>,
 
-    /// Received then or later, such as 2h or 2026-11-22T14:31:00Z.
+    /// Received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Received before.
+    /// Received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
@@ -29,11 +29,11 @@ pub struct MessagesArguments {
     #[arg(long)]
     text: Option<String>,
 
-    /// Only those emitted for this owner.
+    /// Only events emitted for this owner.
     #[arg(long)]
     owner: Option<String>,
 
-    /// Only those with a dead letter: a delivery that failed for good and was not replayed.
+    /// Only messages with a dead letter: a delivery that failed permanently and was not replayed.
     #[arg(long)]
     dead: bool,
 

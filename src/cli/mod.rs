@@ -1,5 +1,5 @@
 //! The commands: arguments in, exit code out. Their doc comments are the help text. No command
-//! makes decisions about messages: each reads the configuration and calls the part that does the
+//! makes decisions about messages: each reads the configuration and calls the module that does the
 //! work.
 
 mod check;
@@ -39,37 +39,37 @@ use output::Failure;
 /// Introduction of `creel --help`, before the list of commands.
 const STORY: &str = "\
 Creel is a webhook inbox: one program and one SQLite file that receive
-webhooks from any provider, prove that they are genuine, keep every one of
-them, and acknowledge in milliseconds.
+webhooks from any provider, verify them, store every one of them durably, and
+acknowledge in milliseconds.
 
-The first two minutes:
+Quick start:
 
     creel
 
-Without any configuration it makes data/creel.db, prints an admin token
-(once) and the URL of an inbox behind a random path, with a curl line to try.
-Look at what arrived, at any time:
+Without configuration, it creates data/creel.db, and prints an admin token
+(once) and the URL of an inbox with a random path, with a curl command to try.
+List the received messages at any time:
 
     sqlite3 -readonly data/creel.db 'select received_at, event, payload from messages'
 
-Then a real sender. Make a secret, start creel with it, and give it to the
-provider together with the URL that `creel check` prints:
+Then add a real sender. Generate a secret, start creel with it, and give it to
+the provider together with the URL that `creel check` prints:
 
     creel secret > github.secret
     export CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret
     creel check
     creel
 
-A correctly signed sample arrives without the provider (in another shell with
+Send a correctly signed sample without the provider (from another shell with
 the same environment):
 
     creel send github push
 
-Everything is configured by environment variables that begin with CREEL_.
+All settings are environment variables that start with CREEL_.
 docs/configuration.md lists all of them with their defaults.
 Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.";
 
-/// A webhook inbox: receives, verifies, keeps, acknowledges.
+/// A webhook inbox: receives, verifies, stores, acknowledges.
 #[derive(Debug, Parser)]
 #[command(name = "creel", version, long_about = STORY, disable_help_subcommand = true)]
 pub struct Arguments {
@@ -89,7 +89,7 @@ enum Command {
     ///
     /// Examples:
     ///     creel
-    ///     CREEL_LISTEN=0.0.0.0:8080 CREEL_SOURCE_STRIPE_SECRET_FILE=/run/secrets/stripe creel serve
+    ///     CREEL_LISTEN=0.0.0.0:8080 CREEL_SOURCE_STRIPE_SECRET_FILE=stripe.secret creel serve
     #[command(verbatim_doc_comment)]
     Serve {
         /// Start with a database that lacks acknowledged messages, such as an older backup.
@@ -97,7 +97,7 @@ enum Command {
         accept_loss: bool,
         /// Drop everything that was encrypted with a lost key.
         ///
-        /// This drops secrets and headers of targets made through the API, learned secrets, the
+        /// This drops secrets and headers of targets created through the API, learned secrets, the
         /// inbox URL, credentials in quarantine, and pending confirmation requests.
         #[arg(long)]
         forget_sealed: bool,
@@ -105,8 +105,8 @@ enum Command {
 
     /// Validate the configuration and print each source with the URL to paste at the provider.
     ///
-    /// Prints the random path parts on purpose: they are part of the URL. Warnings do not change
-    /// the exit code; problems do: 1, all of them together.
+    /// Prints the random path parts on purpose: they are part of the URL. Problems are reported all
+    /// together, with exit code 1. Warnings do not change the exit code.
     ///
     /// Examples:
     ///     creel check
@@ -114,7 +114,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Check,
 
-    /// Make a random secret, token or path part.
+    /// Generate a random secret, token or path part.
     ///
     /// Use --whsec for a target's secret: Standard Webhooks libraries need this form.
     /// For a target with another secret, --target prints the form for its app.
@@ -127,10 +127,10 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Secret(secret::SecretArguments),
 
-    /// Make a new admin token; the old one stops working.
+    /// Create a new admin token; the old one stops working.
     ///
-    /// The token is printed once and stored as a hash; the database must exist. If
-    /// CREEL_ADMIN_TOKEN is set, it is the token, and the command fails.
+    /// The token is printed once and stored as a hash; the database must exist. The command fails
+    /// if CREEL_ADMIN_TOKEN is set, because that is the token.
     ///
     /// Example:
     ///     creel token
@@ -146,7 +146,7 @@ enum Command {
     ///     creel send github
     ///     creel send github issues
     ///     creel send stripe invoice.paid --url https://hooks.example.com/webhooks/stripe
-    ///     creel send github --secret "$(cat github.secret)" --url http://127.0.0.1:8080/webhooks/github
+    ///     creel send github --secret "$(cat secret)" --url http://127.0.0.1:8080/webhooks/github
     #[command(verbatim_doc_comment)]
     Send(send::SendArguments),
 
@@ -171,12 +171,12 @@ enum Command {
     /// second. The program gets the method, headers, query and exact body of the original request,
     /// without credentials, and a creel-event header.
     ///
-    /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Ctrl-C ends
-    /// it.
+    /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Stop it with
+    /// Ctrl-C.
     ///
     /// Examples:
     ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/hooks
-    ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000/ --name ann --since 2h
+    ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000 --name ann --since 2h
     ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
     #[command(verbatim_doc_comment)]
     Listen(listen::ListenArguments),
@@ -236,7 +236,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Rejections(rejections::RejectionsArguments),
 
-    /// Check rejected requests again, such as after correcting a secret.
+    /// Verify rejected requests again, e.g. after correcting a secret.
     ///
     /// Each is verified with the current settings and the time of its arrival. Genuine requests
     /// become messages, in the order of arrival, and are delivered; the others stay in quarantine.
@@ -284,7 +284,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Emit(emit::EmitArguments),
 
-    /// Let a handshake teach a source its secret again, for the next ten minutes.
+    /// Let a source learn its secret from a handshake again, within the next ten minutes.
     ///
     /// For providers that send the secret themselves (Asana, Notion). A source without a secret
     /// does not need this: it learns the first one.
@@ -295,7 +295,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Learn(learn::LearnArguments),
 
-    /// Ask the running service whether it takes messages: exit code 0 if so, 1 if not.
+    /// Check whether the running service accepts messages: exit code 0 if it does, 1 if not.
     ///
     /// Made for HEALTHCHECK in a container without curl. Reads CREEL_ADMIN_LISTEN and CREEL_LISTEN.
     ///
@@ -304,7 +304,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Healthcheck,
 
-    /// Hash every stored body again and compare; exit code 1 if a single bit has changed.
+    /// Verify the hash of every stored body; exit code 1 if a single bit has changed.
     ///
     /// Only reads, and can run while the service is running.
     ///

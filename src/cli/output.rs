@@ -36,7 +36,7 @@ pub fn complain(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 
-/// Cuts a timestamp after its seconds.
+/// Removes the fraction of the second from a timestamp.
 pub fn seconds(timestamp: &str) -> String {
     match timestamp.split_once('.') {
         Some((whole, _)) => format!("{whole}Z"),
@@ -53,7 +53,8 @@ pub fn size(bytes: i64) -> String {
     }
 }
 
-/// Untrusted text for one line of a terminal: as `harmless`, with line breaks and tabs escaped too.
+/// Escapes untrusted text for one line of a terminal: like `harmless`, and also line breaks and
+/// tabs.
 pub fn harmless_line(text: &str) -> String {
     harmless(&text.replace('\n', "\\n").replace('\t', "\\t"))
 }

@@ -7,10 +7,10 @@ use crate::providers::{self, Alias, Coverage, Recipe};
 /// The providers to show.
 #[derive(Debug, clap::Args)]
 pub struct ProvidersArguments {
-    /// A provider's name, for its page; or a part of a name.
+    /// A provider's name shows its page; a part of a name lists the matching providers.
     name: Option<String>,
 
-    /// Lists the providers whose name, title or kind holds this text.
+    /// List the providers whose name, title or kind contains this text.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 }
@@ -38,7 +38,7 @@ pub fn run(arguments: &ProvidersArguments) -> Result<String, Failure> {
     let (recipes, aliases) = (matching(wanted), matching_aliases(wanted));
     if recipes.is_empty() && aliases.is_empty() {
         let advice = providers::provider_advice(wanted);
-        return Err(Failure(format!("no provider is called {wanted:?}; {advice}")));
+        return Err(Failure(format!("provider {wanted:?} not found; {advice}")));
     }
     Ok(list(&recipes, &aliases))
 }
@@ -112,7 +112,7 @@ mod tests {
         assert!(list.contains("plaid") && !list.contains("github"), "{list}");
         let all = shown(None, None).expect("all");
         assert!(all.lines().count() > providers::recipes().len(), "{all}");
-        let failure = shown(Some("githubb"), None).expect_err("there is none").to_string();
+        let failure = shown(Some("githubb"), None).expect_err("no such provider").to_string();
         assert!(failure.contains("did you mean github"), "{failure}");
     }
 
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn unrelated_name_gets_no_suggestion() {
-        let failure = shown(Some("zzz"), None).expect_err("there is none").to_string();
+        let failure = shown(Some("zzz"), None).expect_err("no such provider").to_string();
         assert!(failure.contains("no provider has a similar name") && !failure.contains("box"), "{failure}");
     }
 }

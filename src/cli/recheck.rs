@@ -19,7 +19,7 @@ use crate::outbound::Response;
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
 const MAX_RECOUNTS: usize = 10;
 
-/// Which rejected requests, one by its id or many.
+/// The rejected requests: one by its id, or many by filters.
 #[derive(Debug, clap::Args)]
 pub struct RecheckArguments {
     /// The id of one rejected request.
@@ -29,7 +29,7 @@ pub struct RecheckArguments {
     #[command(flatten)]
     filters: RejectionFilters,
 
-    /// Do it; otherwise several are only counted.
+    /// Run the operation; without this, several requests are only counted.
     #[arg(long)]
     yes: bool,
 
@@ -60,7 +60,7 @@ async fn recheck_one(remote: &Remote, id: u64) -> Result<String, Failure> {
         None if done.verdict == Verdict::Refused => {
             Err(Failure(format!("rejection {id} is still rejected. {}", harmless(&done.explanation))))
         }
-        None => Err(Failure(format!("rejection {id} stays. {}", harmless(&done.explanation)))),
+        None => Err(Failure(format!("rejection {id} stays in quarantine. {}", harmless(&done.explanation)))),
     }
 }
 
@@ -70,7 +70,7 @@ async fn release_one(remote: &Remote, id: u64) -> Result<String, Failure> {
 }
 
 fn became(message: i64, duplicate: bool) -> String {
-    let note = if duplicate { " (it had arrived before, and is counted as a duplicate)" } else { "" };
+    let note = if duplicate { " (it was already stored, and is counted as a duplicate)" } else { "" };
     format!("message {message}{note}\n")
 }
 
@@ -81,7 +81,8 @@ async fn all(remote: &Remote, arguments: &RecheckArguments, action: &str) -> Res
     let count: BulkCount = post(remote, &path, &request).await?;
     let counted = counted(count.count, &count.by_cause);
     if count.count == 0 || !arguments.yes {
-        let what = if action == "recheck" { "check them again" } else { "release them without proof" };
+        let what =
+            if action == "recheck" { "verify them again" } else { "release them without verification" };
         let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {what}") };
         return Ok(format!("{counted}{hint}\n"));
     }
@@ -166,7 +167,7 @@ fn summary(total: &BulkStep) -> String {
         }
     }
     if ["provider_not_reached", "not_judged_in_time"].iter().any(|why| total.skipped.contains_key(*why)) {
-        text.push_str("run the same command again in a minute for those that could not be judged now\n");
+        text.push_str("run the same command again in a minute for those that could not be verified now\n");
     }
     if total.gone > 0 {
         text.push_str(&format!("already gone: {}\n", total.gone));

@@ -6,22 +6,22 @@ use super::remote::{Address, with_query};
 use super::send::block_on;
 use crate::api::types::rejection::{RejectionHead, RejectionSelection};
 
-/// Which rejected requests.
+/// Filters of rejected requests.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct RejectionFilters {
-    /// Only of this source.
+    /// Only requests to this source.
     #[arg(long)]
     source: Option<String>,
 
-    /// Only with this cause, such as signature_mismatch.
+    /// Only requests with this cause, such as signature_mismatch.
     #[arg(long)]
     cause: Option<String>,
 
-    /// Received then or later, such as 2h or 2026-11-22T14:31:00Z.
+    /// Received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Received before.
+    /// Received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }

@@ -26,11 +26,11 @@ const OTHER_ADDRESS: &str = " The API may be on another address: see CREEL_ADMIN
      http://127.0.0.1:9090).";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Where the service is, for most commands.
+/// Address of the service, for most commands.
 #[derive(Debug, clap::Args)]
 pub struct Address {
-    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
-    /// machine if left out.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN);
+    /// default: this machine.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
 
@@ -160,7 +160,10 @@ impl Remote {
             return Err(self.refused(response));
         }
         serde_json::from_slice(&response.body).map_err(|error| {
-            Failure(format!("{} answers what this creel does not understand: {error}", self.base))
+            Failure(format!(
+                "{} returned a response that this version of creel cannot parse: {error}",
+                self.base
+            ))
         })
     }
 
@@ -169,9 +172,9 @@ impl Remote {
         let base = &self.base;
         if response.status == 401 {
             return Failure(format!(
-                "{base} does not know the token. It was printed at the first start; `creel token`, run where the service \
-                 is, makes a new one; CREEL_READ_TOKEN there sets one that may only read, CREEL_LISTENER_TOKEN one for \
-                 `creel listen`"
+                "{base} rejected the token. The admin token was printed at the first start; `creel token`, run where the \
+                 service runs, creates a new one. CREEL_READ_TOKEN sets a read-only token there, CREEL_LISTENER_TOKEN one \
+                 for `creel listen`"
             ));
         }
         match serde_json::from_slice::<ProblemDetails>(&response.body) {
@@ -181,7 +184,7 @@ impl Remote {
                 let shown: String = text.trim().chars().take(MAX_SHOWN_CHARACTERS).collect();
                 let advice = if response.status == 404 { OTHER_ADDRESS } else { "" };
                 Failure(format!(
-                    "{base} answered {}, and not as creel's API does; is this its address?{advice} {}",
+                    "{base} answered {}, but not as creel's API; is the address correct?{advice} {}",
                     response.status,
                     harmless(&shown)
                 ))
@@ -196,7 +199,7 @@ impl Remote {
     pub fn not_a_stream(&self, content_type: &str) -> Failure {
         let found = if content_type.is_empty() { "no content type" } else { content_type };
         Failure(format!(
-            "{} answered 200 with {}, not with text/event-stream; is this the address of creel's API?{OTHER_ADDRESS}",
+            "{} answered 200 with {} instead of text/event-stream; is this the address of creel's API?{OTHER_ADDRESS}",
             self.base,
             harmless(found),
         ))
@@ -232,8 +235,8 @@ impl TokenSource {
         };
         found.ok_or_else(|| {
             Failure(format!(
-                "no token is known. Set {variable}, or name a file with --token-file. The admin token was printed at the \
-                 first start of the service; `creel token`, run there, makes a new one"
+                "no token is set. Set {variable}, or name a file with --token-file. The admin token was printed at the \
+                 first start of the service; `creel token`, run there, creates a new one"
             ))
         })
     }
@@ -247,16 +250,18 @@ pub fn problem_code(response: &Response) -> Option<String> {
 
 /// Parses an event or an item of a list.
 pub fn understood<'a, T: Deserialize<'a>>(data: &'a str) -> Result<T, Failure> {
-    serde_json::from_str(data)
-        .map_err(|error| Failure(format!("the service sends what this creel does not understand: {error}")))
+    serde_json::from_str(data).map_err(|error| {
+        Failure(format!("the service sent data that this version of creel cannot parse: {error}"))
+    })
 }
 
-/// Returns the address of the service on this machine: the operator's address, if it has one.
+/// Returns the address of the service on this machine: the admin address, if it has one.
 fn local(config: &Config) -> Result<String, Failure> {
     let url = config.local_admin_url();
     if url.ends_with(":0") {
         return Err(Failure(
-            "the service's port is chosen at its start (port 0), and unknown here; say where it is with its URL".to_owned(),
+            "the system chooses the service's port (port 0), so it is unknown here; pass the service's URL"
+                .to_owned(),
         ));
     }
     Ok(url)
@@ -357,7 +362,7 @@ mod tests {
             ),
             (
                 response(502, "<html>\u{1b}[31m"),
-                "answered 502, and not as creel's API does; is this its address? <html>\\u{1b}[31m",
+                "answered 502, but not as creel's API; is the address correct? <html>\\u{1b}[31m",
             ),
         ];
         for (response, said) in rows {

@@ -22,8 +22,8 @@ pub struct ReplayArguments {
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     to: Option<String>,
 
-    /// Deliver it to this target, by name or id, regardless of its events and filter; if left out,
-    /// to all targets that would receive it today.
+    /// Deliver it to this target, by name or id, regardless of its events and filter; default:
+    /// all targets that would receive it today.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 
@@ -58,10 +58,7 @@ async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<Strin
         )));
     }
     let ids: Vec<String> = replayed.delivery_ids.iter().map(|id| format!("#{id}")).collect();
-    Ok(format!(
-        "deliveries {} are on their way; `creel show {id}` tells what becomes of them\n",
-        ids.join(", ")
-    ))
+    Ok(format!("deliveries {} are queued; `creel show {id}` shows their outcome\n", ids.join(", ")))
 }
 
 /// Sends the message from this machine. Only a 2xx is a success.
@@ -69,7 +66,7 @@ async fn send(remote: &Remote, id: u64, forwarder: &Forwarder) -> Result<String,
     let shown: Message = remote.get(&format!("/messages/{id}")).await?;
     let content = shown
         .content
-        .ok_or_else(|| Failure("sending a message from here needs the admin token".to_owned()))?;
+        .ok_or_else(|| Failure("sending a message from this machine needs the admin token".to_owned()))?;
     let body = show::body(remote, id).await?;
     let message = DeliveredMessage { head: shown.head, headers: content.headers };
     let answer = forwarder.send(&message, Bytes::from(body)).await;

@@ -28,7 +28,7 @@ pub struct SecretArguments {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(16..=1024))]
     length: u16,
 
-    /// In the form of Standard Webhooks, for the secret of a target: `whsec_` and base64.
+    /// Print it in the form of Standard Webhooks, for the secret of a target: `whsec_` and base64.
     #[arg(long)]
     whsec: bool,
 
@@ -51,7 +51,7 @@ pub fn run(arguments: &SecretArguments) -> Result<String, Failure> {
 fn standard_webhooks(length: u16) -> Result<String, Failure> {
     if !WHSEC_BYTES.contains(&length) {
         return Err(Failure(format!(
-            "--length {length}: a secret of Standard Webhooks has {} to {} bytes",
+            "--length {length}: a Standard Webhooks secret has {} to {} bytes",
             WHSEC_BYTES.start(),
             WHSEC_BYTES.end()
         )));
@@ -63,8 +63,8 @@ fn standard_webhooks(length: u16) -> Result<String, Failure> {
 fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
     let Some(target) = config.targets.iter().find(|target| target.settings.name == name) else {
         return Err(Failure(format!(
-            "target {name} is not declared by CREEL_TARGET_… variables; the secret of a target that was created through the API \
-             was in the reply"
+            "target {name} is not declared by CREEL_TARGET_… variables; the secret of a target created through the API \
+             was only in the reply"
         )));
     };
     match (target.secrets.first(), &target.destination) {
@@ -73,7 +73,7 @@ fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
             Err(Failure(format!("target {name} is a command, which has no secret")))
         }
         (None, Destination::Http(_)) => Err(Failure(format!(
-            "target {name} has no secret; set {}SECRET to what `creel secret --whsec` prints",
+            "target {name} has no secret; set {}SECRET to the output of `creel secret --whsec`",
             target.variable().trim_end_matches("URL")
         ))),
     }

@@ -1,4 +1,4 @@
-//! `creel send`: a correctly signed sample message, made without the provider.
+//! `creel send`: sends a correctly signed sample message, without the provider.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,11 +23,11 @@ pub struct SendArguments {
     /// A configured source or a provider, such as github.
     provider: String,
 
-    /// The event's type as the provider names it, such as push; the provider's most common one if
-    /// left out.
+    /// The event's type as the provider names it, such as push; default: the provider's most
+    /// common event.
     event: Option<String>,
 
-    /// Where to send it; the source's URL on this machine if left out.
+    /// The destination; default: the source's URL on this machine.
     #[arg(long)]
     url: Option<String>,
 
@@ -88,21 +88,21 @@ fn url(config: &Config, source: Option<&SourceConfig>, arguments: &SendArguments
             Ok(format!("{}{}", config.local_url(), source.endpoint()))
         }
         (None, Some(_)) => Err(Failure(
-            "CREEL_LISTEN has port 0, so the service's port is unknown here; say where to send with --url"
+            "CREEL_LISTEN has port 0, so the service's port is unknown here; set the destination with --url"
                 .to_owned(),
         )),
         (None, None) if providers::recipe(&arguments.provider).is_none() => {
             Err(unknown_provider(&arguments.provider))
         }
         (None, None) => Err(Failure(format!(
-            "no source called {:?} is configured; say where to send with --url (and --secret), or configure it",
+            "source {:?} is not configured; set the destination with --url (and --secret), or configure it",
             arguments.provider
         ))),
     }
 }
 
-/// Returns the URL that the source considers to be registered at the provider: some schemes sign
-/// it.
+/// Returns the URL that is registered at the provider, according to the settings: some schemes
+/// sign it.
 fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };
     let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));
@@ -147,7 +147,7 @@ fn refused(provider: &str, errors: &[SettingError]) -> Failure {
     let problems: Vec<String> =
         errors.iter().map(|error| format!("{}: {}", error.key, error.problem)).collect();
     Failure(format!(
-        "the provider {provider} needs more (configure a source, or give --secret): {}",
+        "the provider {provider} needs more settings (configure a source, or pass --secret): {}",
         problems.join("; ")
     ))
 }
@@ -212,7 +212,7 @@ mod tests {
         let source = config.sources.first();
         let own = url(&config, source, &arguments("github", None)).expect("a URL");
         assert_eq!(own, "http://127.0.0.1:8080/webhooks/github");
-        let failure = url(&config, None, &arguments("stripe", None)).expect_err("nothing says where to");
+        let failure = url(&config, None, &arguments("stripe", None)).expect_err("no destination");
         assert!(failure.to_string().contains("--url"), "{failure}");
         let failure = url(&config, None, &arguments("githb", None)).expect_err("unknown provider");
         assert!(failure.to_string().contains("did you mean github"), "{failure}");

@@ -108,7 +108,7 @@ fn head(message: &Message) -> String {
         line(&mut text, "remarks", &remarks.join(", "));
     }
     if let Some(confirmation) = &message.confirmation_details {
-        let due = confirmation.due_at.as_ref().map(|at| format!(", asked again at {}", seconds(at)));
+        let due = confirmation.due_at.as_ref().map(|at| format!(", next query at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
         let asked =
@@ -120,7 +120,7 @@ fn head(message: &Message) -> String {
 
 fn content(message: &Message, body: Option<&[u8]>) -> String {
     let (Some(content), Some(body)) = (&message.content, body) else {
-        return "\nQuery, headers and body are for the admin token.\n".to_owned();
+        return "\nThe query, headers and body need the admin token.\n".to_owned();
     };
     let mut text = "\n".to_owned();
     let headers = stored_headers(content);

@@ -17,7 +17,7 @@ pub struct TailArguments {
     #[arg(long, value_name = "PATTERN")]
     events: Vec<String>,
 
-    /// Begin after the message with this id, instead of now.
+    /// Start after the message with this id, instead of now.
     #[arg(long, value_name = "ID")]
     from: Option<u64>,
 

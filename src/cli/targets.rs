@@ -9,10 +9,10 @@ use crate::api::types::page::Page;
 use crate::api::types::target::Target;
 use crate::api::types::words::{TargetKind, TargetState};
 
-/// TargetAction and target.
+/// Action and target.
 #[derive(Debug, clap::Args)]
 pub struct TargetsArguments {
-    /// TargetAction on a target; if left out, all targets are listed.
+    /// Action on a target; without one, all targets are listed.
     #[arg(value_enum, requires = "name")]
     action: Option<TargetAction>,
 
@@ -25,9 +25,9 @@ pub struct TargetsArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TargetAction {
-    /// Keep its deliveries pending for up to a week.
+    /// Stop deliveries; they stay pending for up to a week.
     Pause,
-    /// Deliver again, after it was paused, or disabled because it answered 410 Gone.
+    /// Deliver again to a target that was paused, or disabled because it answered 410 Gone.
     Resume,
 }
 

@@ -115,13 +115,15 @@ fn warnings_cover_only_unwise_settings() {
         ("CREEL_SOURCE_OPEN_PATH", PATH),
         ("CREEL_SOURCE_OPEN_RATE", "5/s"),
     ]));
-    for part in ["not covered by a signature", "clear text", "rate see the proxy's", "CREEL_LISTEN takes"] {
+    for part in
+        ["not covered by a signature", "clear text", "rate apply to the proxy's", "CREEL_LISTEN accepts"]
+    {
         assert_eq!(unwise.iter().filter(|warning| warning.contains(part)).count(), 1, "{part}: {unwise:#?}");
     }
 }
 
 #[test]
-fn header_that_proxies_drop_is_warned_of() {
+fn header_dropped_by_proxies_causes_warning() {
     let named = |header| {
         check::warnings(&config(&[
             ("CREEL_SOURCE_HOOK_PROVIDER", "token"),
@@ -158,7 +160,7 @@ fn report_shows_targets_without_potential_secrets() {
     ]));
     for part in [
         "target app\n  kind      URL\n  events    *\n  filter    [{\"pointer\":\"/amount\",\"in\":[100,\"100\"]}]\n",
-        "  owner     customer 42\n  where     https://app.example.com:8443\n  signed    yes, with 2 secrets; give the app what `creel secret --target app` prints (whsec_…)\n",
+        "  owner     customer 42\n  where     https://app.example.com:8443\n  signed    yes, with 2 secrets; give the app the output of `creel secret --target app` (whsec_…)\n",
         "  pace      8 at the same time, at most 50/s, 30 s for each attempt\n",
         "target run\n  kind      command\n  events    inbox.message pay_info.*\n  where     /bin/sh\n",
         "  pace      strictly one after the other, 30 s for each attempt\n",
@@ -170,7 +172,7 @@ fn report_shows_targets_without_potential_secrets() {
 }
 
 #[test]
-fn unwise_target_setting_is_warned_of_by_variable() {
+fn warning_about_unwise_target_setting_names_variable() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let script = directory.path().join("script");
     std::fs::write(&script, "").expect("the file is written");
@@ -189,14 +191,17 @@ fn unwise_target_setting_is_warned_of_by_variable() {
         &["target x: ", "clear text", "CREEL_TARGET_X_URL"],
     );
     assert_warned(&[url("http://192.0.2.1/"), ("CREEL_TARGET_X_HEADERS", r#"{"a": "b"}"#)], &["clear text"]);
-    assert_warned(&exec("/no/such/program"), &["not there", "CREEL_TARGET_X_EXEC"]);
+    assert_warned(&exec("/no/such/program"), &["does not exist", "CREEL_TARGET_X_EXEC"]);
     assert_warned(&exec("no-such-program-anywhere"), &["not on PATH"]);
     assert_warned(&exec(script), &["not executable"]);
     assert_warned(
         &[url("http://app/"), ("CREEL_TARGET_X_EVENTS", "gitlab.*")],
-        &["no source or event", "gitlab.*"],
+        &["no configured source or event", "gitlab.*"],
     );
-    assert_warned(&[url("http://app/"), ("CREEL_TARGET_X_OWNER", "ann")], &["no event", "can match *"]);
+    assert_warned(
+        &[url("http://app/"), ("CREEL_TARGET_X_OWNER", "ann")],
+        &["no configured event", "can match *"],
+    );
     let fine = config(&[
         ("CREEL_TARGET_A_URL", "https://example.com/"),
         ("CREEL_TARGET_A_SECRET", "s"),
@@ -219,7 +224,7 @@ fn unwise_target_setting_is_warned_of_by_variable() {
 }
 
 #[test]
-fn unknown_events_are_warned_of_with_their_variable() {
+fn warning_about_unknown_event_names_variable() {
     let warned = |events: &str| {
         check::warnings(&config(&[
             ("CREEL_SOURCE_CODE_PROVIDER", "github"),
@@ -242,8 +247,8 @@ fn unknown_events_are_warned_of_with_their_variable() {
         warned("code.pull_request code.push,code.create code.deployed code.fork"),
         [
             "CREEL_TARGET_X_EVENTS: code.pull_request matches only messages without an action, which github does not send; use code.pull_request.*",
-            "CREEL_TARGET_X_EVENTS: code.push,code.create has a comma in it; separate events with spaces",
-            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* get it as well",
+            "CREEL_TARGET_X_EVENTS: code.push,code.create contains a comma; separate events with spaces",
+            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* also receive it",
         ]
     );
     let warnings = warned("code.pusj code.deployed code.issue_comments*");
@@ -259,7 +264,7 @@ fn unknown_events_are_warned_of_with_their_variable() {
 }
 
 #[test]
-fn script_without_its_interpreter_is_warned_of() {
+fn script_without_interpreter_causes_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let rows = [
         ("good", "#!/bin/sh -e\n", None),
@@ -280,7 +285,7 @@ fn script_without_its_interpreter_is_warned_of() {
 }
 
 #[test]
-fn disk_below_the_low_water_mark_is_warned_of() {
+fn disk_below_low_water_mark_causes_warning() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("not/yet/made/creel.db");
     let report = |min_free: &str| {
@@ -293,7 +298,7 @@ fn disk_below_the_low_water_mark_is_warned_of() {
 }
 
 #[test]
-fn check_warns_of_switched_off_provider() {
+fn switched_off_provider_causes_warning() {
     let report =
         check::report(&config(&[("CREEL_SOURCE_FITBIT_SECRET", "0123456789abcdef0123456789abcdef")]));
     assert!(

@@ -3,7 +3,7 @@
 use crate::providers::Cause;
 
 /// Explanation of an unknown cause.
-pub const UNKNOWN_CAUSE: &str = "Refused for a cause that this version does not know.";
+pub const UNKNOWN_CAUSE: &str = "Rejected for a cause that is unknown to this version.";
 
 /// Finds a cause by its name in the database.
 pub fn cause_of(name: &str) -> Option<Cause> {
@@ -14,42 +14,44 @@ pub fn cause_of(name: &str) -> Option<Cause> {
 pub fn explanation(cause: Cause) -> &'static str {
     match cause {
         Cause::MissingHeader => {
-            "A header that the provider's scheme needs was missing or empty: look whether a secret is set at the provider, and whether a proxy takes headers away."
+            "A header that the provider's scheme requires was missing or empty: check that a secret is set at the provider, and that no proxy removes headers."
         }
         Cause::MalformedSignature => {
-            "The signature or its timestamp is not written as the provider writes it, or came twice: look whether the source has the right provider."
+            "The signature or its timestamp does not have the provider's format, or is repeated: check that the source has the right provider."
         }
         Cause::UnknownAlgorithm => {
-            "The signature names an algorithm or version that the provider's recipe does not know."
+            "The signature names an algorithm or version that the provider's recipe does not support."
         }
         Cause::StaleTimestamp => {
-            "Correctly signed, but too long ago or too far ahead: look at the clock of this machine, or at the source's tolerance. It may also be a repetition by somebody who has listened."
+            "Correctly signed, but the timestamp is too old or too far in the future: check this machine's clock and the source's tolerance. It may also be an intercepted request that was sent again."
         }
         Cause::SignatureMismatch => {
-            "The signature is not that of this request with the configured secret: check that the secret is the provider's, and that no proxy changes bodies. Where the scheme signs the URL (`signed_url`), it must be the URL that is registered at the provider, letter by letter, and no proxy may rewrite the query."
+            "The signature does not match this request and the configured secret: check that the secret is the provider's, and that no proxy changes bodies. If the scheme signs the URL (`signed_url`), it must be exactly the URL that is registered at the provider, and no proxy may rewrite the query."
         }
-        Cause::TokenMismatch => "The token is none of the configured ones: check that it is the provider's.",
+        Cause::TokenMismatch => {
+            "The token is not one of the configured tokens: check that they are the provider's."
+        }
         Cause::ClaimMismatch => {
-            "A genuine token or signature, but for another body, URL, issuer or recipient: look whether the source's URL is as registered at the provider."
+            "A genuine token or signature, but for another body, URL, issuer or recipient: check that the source's URL is the one registered at the provider."
         }
         Cause::WrongAccount => {
-            "Correctly signed by the provider, but for another account than the configured one."
+            "Correctly signed by the provider, but for an account other than the configured one."
         }
         Cause::UnknownKey => {
-            "The request names a key that the provider has not published, or of a kind of which the source has none."
+            "The request names a key that the provider has not published, or a kind of key that the source does not have."
         }
         Cause::CertificateNotTrusted => {
-            "The certificate that the request names is of another host, not valid now, or issued by nobody who is trusted."
+            "The certificate that the request names is for another host, not valid now, or not issued by a trusted authority."
         }
         Cause::HandshakeRefused => {
-            "A handshake that must not be answered: a wrong verify token, a challenge of another shape, or a secret that is known already (`creel learn` opens the window again)."
+            "A handshake that must not be answered: a wrong verify token, a challenge in an unexpected format, or a secret for a source that already has one (`creel learn` allows a new one)."
         }
-        Cause::NotConfirmed => "The provider's API does not know what the request claims.",
+        Cause::NotConfirmed => "The provider's API does not confirm the content of the request.",
         Cause::TooLarge => {
-            "The body must be decoded or written anew to be checked, and is larger, or has more fields, than what any provider of that kind sends: whether it is genuine is not known."
+            "The body must be decoded or rewritten for verification, and is larger, or has more fields, than any body of such a provider. It is unknown whether the request is genuine."
         }
         Cause::AddressNotAllowed => {
-            "The client's address is not among those that the source allows: look at its allowlist, and at CREEL_TRUSTED_PROXIES."
+            "The client's address is not in the source's allowlist: check the allowlist and CREEL_TRUSTED_PROXIES."
         }
     }
 }

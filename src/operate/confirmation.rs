@@ -5,11 +5,12 @@ use super::problem::Problem;
 use crate::store::{ConfirmationState, MessageId, StoredConfirmation};
 
 impl Operator {
-    /// Queries the provider's API again about a rejected message, with the query from its arrival.
+    /// Queries the provider's API again about a rejected message, with the query that was stored
+    /// on its arrival.
     ///
     /// # Errors
-    /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `QuestionNotStored`, or nothing can be
-    /// written.
+    /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `QuestionNotStored`, or the store
+    /// accepts no writes.
     pub async fn confirm_again(&self, id: MessageId) -> Result<StoredConfirmation, Problem> {
         let head = self.message(id).await?.head;
         let is_asked = self.store.delivery_queue().ask_refused_again(id, self.now()).await?;

@@ -1,4 +1,4 @@
-//! Where a replayed message goes.
+//! Destinations of replayed messages.
 
 use super::operator::Operator;
 use super::problem::Problem;

@@ -1,5 +1,5 @@
 //! Events that the user's own app emits. They are messages like any other, and are stored durably
-//! before the receipt.
+//! before the receipt is returned.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub struct EmissionReceipt {
 }
 
 impl Event {
-    /// Checks the parts of an event; large payloads are worth a blocking thread.
+    /// Validates the parts of an event. For a large payload, call it on a blocking thread.
     ///
     /// # Errors
     /// If a part is invalid.
@@ -60,7 +60,8 @@ impl Operator {
     /// stored once. `key`: without spaces.
     ///
     /// # Errors
-    /// If the event is not declared, the key was used for another event, or nothing can be written.
+    /// If the event is not declared, the key was used for another event, or the store accepts no
+    /// writes.
     pub async fn emit(
         &self,
         event: Event,
@@ -100,7 +101,7 @@ impl Operator {
             return Ok(());
         }
         Err(Problem::UndeclaredEvent(format!(
-            "{} is no declared event: add it to CREEL_EVENTS, which has {}",
+            "{} is not a declared event: add it to CREEL_EVENTS (declared: {})",
             config::shown(event),
             if declared.is_empty() { "none".to_owned() } else { declared.join(" ") }
         )))

@@ -1,4 +1,4 @@
-//! Listeners: the patterns that they may ask for, and their removal.
+//! Listeners: the patterns that they may request, and their removal.
 
 use super::operator::Operator;
 use super::problem::Problem;
@@ -19,7 +19,7 @@ impl Operator {
     /// Removes a listener and drops its pending deliveries. Returns the id of its target.
     ///
     /// # Errors
-    /// If the listener does not exist, or nothing can be written.
+    /// If the listener does not exist, or the store accepts no writes.
     pub async fn remove_listener(&self, name: &str) -> Result<TargetId, Problem> {
         let target = self.listener(name).await?.id;
         let registry = self.store.target_registry();

@@ -10,7 +10,7 @@ use crate::outbound::Reach;
 use crate::store::Store;
 use crate::verification::Sources;
 
-/// The operations of an operator. Each module of `operate` adds its own.
+/// Runs the operations of an operator. Each module of `operate` adds its methods.
 #[derive(Debug)]
 pub struct Operator {
     pub(super) store: Store,

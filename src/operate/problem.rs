@@ -26,7 +26,7 @@ pub enum MissingObject {
     Target(String),
     #[error("Listener {0} not found (it may have been removed).")]
     Listener(String),
-    #[error("Nothing is pending as delivery {delivery} for {listener}.")]
+    #[error("Delivery {delivery} is not pending for listener {listener}.")]
     PendingDelivery { delivery: DeliveryId, listener: String },
 }
 
@@ -46,96 +46,102 @@ pub enum Problem {
     #[error("url: {0}")]
     ForbiddenUrl(#[from] VetError),
     #[error(
-        "Message {0} was emitted with this idempotency key, and it is not the same: use a new key for each event."
+        "Message {0} was emitted with this idempotency key and differs from this event: use a new key for each event."
     )]
     IdempotencyKeyReused(MessageId),
     /// A target with an owner receives only that owner's events.
-    #[error("The target {target} has an owner, and message {message} is not that owner's.")]
+    #[error("Target {target} has an owner, and message {message} does not belong to that owner.")]
     OtherOwner { target: String, message: MessageId },
-    #[error("Another target is called {0}: choose another name.")]
+    #[error("Another target has the name {0}: choose another name.")]
     NameTaken(String),
-    #[error("There are {0} targets already: remove some.")]
+    #[error("There are already {0} targets, which is the limit: remove some.")]
     TooManyTargets(usize),
-    #[error("There are {0} listeners already: remove one, or connect under the name of one.")]
+    #[error(
+        "There are already {0} listeners, which is the limit: remove one, or connect with the name of an existing one."
+    )]
     TooManyListeners(usize),
     #[error(
-        "{0} is declared by the environment: change it there ({variables}), and start the service again.",
+        "{0} is declared in the environment: change it there ({variables}), and restart the service.",
         variables = variables(.0)
     )]
     DeclaredTarget(String),
     /// The target of a replay or of a listener.
-    #[error("{0} was not made as a target of its own: it can only be removed.")]
+    #[error("{0} was created for a replay or a listener: it can only be removed.")]
     DependentTarget(String),
-    #[error("{0} is a listener, which is served while somebody is connected.")]
+    #[error(
+        "{0} is a listener, which cannot be paused or resumed: it receives messages while its client is connected."
+    )]
     ListenerState(String),
-    #[error("{0} is a listener: nothing is signed for it.")]
+    #[error("{0} is a listener: its messages are not signed.")]
     UnsignedListener(String),
-    #[error("The target {0} is removed.")]
+    #[error("Target {0} was removed.")]
     RemovedTarget(String),
     #[error(
-        "The secrets of {0} were sealed under another CREEL_KEY: start with that one, or make the target anew."
+        "The secrets of {0} were encrypted with another CREEL_KEY: start with that key, or create the target again."
     )]
     SealedSecrets(String),
     #[error(
-        "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: make a new secret with \
+        "The secrets of {name} were dropped with a lost key, and its deliveries would be unsigned: create a new secret with \
          `POST /api/v1/targets/{id}/secret`, set its headers again, then resume it."
     )]
     LostSecrets { name: String, id: TargetId },
-    #[error("The owner of {0} cannot be changed: make another target.")]
+    #[error("The owner of {0} cannot be changed: create another target.")]
     FixedOwner(String),
     /// The source has no confirmation settings.
-    #[error("Message {0} needs no confirmation.")]
+    #[error("Message {0} does not need confirmation.")]
     ConfirmationNotNeeded(MessageId),
     #[error("Message {message} is `{state}`, not `refused`.")]
     ConfirmationNotRefused { message: MessageId, state: String },
-    #[error("The question about message {0} is not stored. Have the provider send the message again.")]
+    #[error("The query about message {0} is not stored. Send the message again from the provider.")]
     QuestionNotStored(MessageId),
     /// A message that its provider has not confirmed.
     #[error(
-        "Message {message} is {state}, and only confirmed messages are delivered. {advice}, see `creel show {message}` for its last answer.",
+        "Message {message} is {state}, and only confirmed messages are delivered. {advice}; `creel show {message}` shows the provider's last answer.",
         advice = confirmation_advice(*message, state)
     )]
     NotConfirmed { message: MessageId, state: String },
     /// The number of messages or rejections differs from the confirmed number.
     #[error("You confirmed {confirmed}, but {count} match now. Count again, then confirm the new number.")]
     CountChanged { confirmed: u64, count: u64 },
-    #[error("Counting takes too long: narrow the filter, by `since` and `until` for instance.")]
+    #[error("Counting takes too long: narrow the filter, e.g. with `since` and `until`.")]
     TooBroad,
-    #[error("Replay {replay} is {state} already.")]
+    #[error("Replay {replay} is already {state}.")]
     ReplayNotRunning { replay: ReplayId, state: &'static str },
     /// Steps over many rejections run one at a time.
-    #[error("Another step is running: try again.")]
+    #[error("Another step is running: retry later.")]
     StepRunning,
-    #[error("The source {0} is not configured any more.")]
+    #[error("The source {0} is no longer configured.")]
     SourceNotConfigured(String),
-    #[error("The source {source_name} makes no message of {method}.")]
+    #[error("The source {source_name} does not store {method} requests as messages.")]
     MethodWithoutMessage { source_name: String, method: String },
     #[error(
-        "The body of this request was not kept: it was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
+        "The body of this request was not stored: the request was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
     )]
     BodyNotKept,
-    #[error("This request is a handshake or its source does not take its method: it is no message.")]
+    #[error(
+        "This request cannot become a message: it is a handshake, or its source does not accept its method."
+    )]
     NoMessage,
-    #[error("Nothing can be read or written now: try again.")]
+    #[error("The service cannot read or write data now: retry later.")]
     Unavailable(#[source] Unavailable),
     /// The memory for decoding bodies is used up.
-    #[error("Nothing can be read or written now: try again.")]
+    #[error("The service cannot read or write data now: retry later.")]
     NoRoom,
     /// The provider's keys or API are unavailable.
-    #[error("The provider's keys could not be fetched now: try again.")]
+    #[error("The provider's keys could not be fetched: retry later.")]
     ProviderUnreachable,
     /// A stored row is damaged and cannot be read.
     #[error(
-        "The database is damaged at this place: `creel verify` reports what, and a backup has what is missing."
+        "This part of the database is damaged: `creel verify` reports the damage; restore the missing data from a backup."
     )]
     Damaged,
     /// A stored rejection cannot be restored, e.g. after a manual edit.
-    #[error("Something went wrong here; the log says what.")]
+    #[error("Internal error; the log has the details.")]
     UnreadableRejection,
-    #[error("Something went wrong here; the log says what.")]
+    #[error("Internal error; the log has the details.")]
     NoRandomNumbers(#[from] RandomError),
     /// A bug in creel.
-    #[error("Something went wrong here; the log says what.")]
+    #[error("Internal error; the log has the details.")]
     Internal,
 }
 
@@ -268,10 +274,10 @@ fn variables(name: &str) -> String {
 fn confirmation_advice(message: MessageId, state: &str) -> String {
     if state == ConfirmationState::Refused.name() {
         return format!(
-            "If the settings of its source caused the refusal, correct them, then `POST /api/v1/messages/{message}/confirm`"
+            "If the settings of its source caused the rejection, correct them, then `POST /api/v1/messages/{message}/confirm`"
         );
     }
-    "The provider's API is asked until then".to_owned()
+    "The service queries the provider's API until then".to_owned()
 }
 
 #[cfg(test)]
@@ -292,7 +298,7 @@ mod tests {
             (
                 Problem::NotConfirmed { message: 7.into(), state: state() },
                 "not_confirmed",
-                ["Message 7 is refused", "POST /api/v1/messages/7/confirm"],
+                ["Message 7 is ", "POST /api/v1/messages/7/confirm"],
             ),
             (
                 Problem::of_target(TargetError::SecretsLost(3.into()), "billing"),

@@ -1,4 +1,4 @@
-//! Replays: of one message, of a dead delivery, or of many messages, which are counted first.
+//! Replays of one message, of a dead delivery, or of many messages, which are counted first.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::store::{
 const DEFAULT_RATE: u32 = 50;
 const MAX_RATE: u32 = 10_000;
 const MAX_IDS: usize = 1_000;
-/// A client waits for the count.
+/// Short, because a client waits for the count.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Messages to replay.
@@ -59,7 +59,7 @@ pub struct ReplayEstimation {
 #[derive(Debug)]
 pub struct DeadLetterSummary {
     pub letters: DeadLetterCount,
-    /// False if the target was removed, so these are excluded.
+    /// False if the target was removed: its dead letters are excluded.
     pub is_replayable: bool,
 }
 
@@ -147,10 +147,10 @@ impl Operator {
         made.ok_or_else(|| Problem::no_message(id))
     }
 
-    /// Creates a new delivery of the message to the same target, in any state of this one.
+    /// Creates a new delivery of the message to the same target. The delivery may be in any state.
     ///
     /// # Errors
-    /// If the message is not confirmed, or the target is removed or has another owner by now.
+    /// If the message is not confirmed, or the target is removed or now has another owner.
     pub async fn retry_delivery(&self, id: DeliveryId) -> Result<StoredDelivery, Problem> {
         let old = self.delivery(id).await?;
         let message = self.deliverable(old.message).await?;
@@ -187,7 +187,7 @@ fn refuse_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<
 
 fn checked(ids: Vec<MessageId>) -> Result<Vec<MessageId>, Problem> {
     if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id <= MessageId::START) {
-        return Err(Problem::invalid("ids", "must be 1 to 1000 ids of messages"));
+        return Err(Problem::invalid("ids", "must have 1 to 1000 message ids"));
     }
     Ok(ids)
 }

@@ -1,4 +1,4 @@
-//! Values that people write: names and times.
+//! Validation of names, search texts and times in requests.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -40,14 +40,14 @@ pub fn search_text(field: &'static str, text: &str) -> Result<(), Problem> {
 /// Converts an RFC 3339 time, or a duration before `now`, to the stored timestamp format.
 ///
 /// # Errors
-/// If it is neither, or outside the calendar.
+/// If it is neither, or out of range.
 pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Timestamp, Problem> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
         return Ok(Timestamp::from(at));
     }
     let Ok(ago) = config::duration(text) else {
         let problem =
-            "write a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
+            "must be a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
         return Err(Problem::invalid(field, problem));
     };
     let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::json::PathError;
 
-/// The problem with a text of a recipe or of a setting, and its remedy. Does not name the field, and
-/// does not show the values of settings.
+/// The problem with a text of a recipe or of a setting, and its remedy. Does not name the field,
+/// and does not show the values of settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
     #[error(transparent)]

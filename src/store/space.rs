@@ -41,8 +41,8 @@ const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_
    FROM messages WHERE id = ?1";
 
 /// Targets whose pending deliveries retain messages regardless of size: those that are not
-/// expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`: targets paused before this
-/// time are expendable.
+/// expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`: targets paused before
+/// this time are expendable.
 const FIRM: &str =
     "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
        AND NOT (targets.state = 'paused' AND state_since < ?1)";

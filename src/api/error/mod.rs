@@ -26,10 +26,10 @@ const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
 pub enum ApiError {
     #[error("Send the admin token or the read token: `Authorization: Bearer <token>`.")]
     Unauthorized,
-    #[error("Too many wrong tokens came from your address: try again after `Retry-After`.")]
+    #[error("Too many wrong tokens from your address: retry after the time in `Retry-After`.")]
     TooManyAttempts,
     /// An operation that the read token does not allow.
-    #[error("The read token is not enough for {0}. Use the admin token.")]
+    #[error("The read token does not allow {0}. Use the admin token.")]
     Forbidden(&'static str),
     /// The read token on a listener route.
     #[error(
@@ -40,14 +40,14 @@ pub enum ApiError {
     /// The listener token on any other route.
     #[error("The listener token only opens listeners. Use the read token or the admin token.")]
     OnlyListening,
-    #[error("Nothing is here; `/api/v1/openapi.json` lists all paths.")]
+    #[error("This path does not exist; `/api/v1/openapi.json` lists all paths.")]
     NoSuchPath,
-    #[error("There is no such id: ids are whole numbers from 1 on.")]
+    #[error("This id does not exist: ids are whole numbers of at least 1.")]
     NoSuchId,
     /// The methods that the path accepts.
-    #[error("This path takes {0}.")]
+    #[error("This path accepts {0}.")]
     MethodNotAllowed(String),
-    #[error("The name in the path must have 1 to 64 of `a-z0-9-`.")]
+    #[error("The name in the path must have 1 to 64 of the characters `a-z0-9-`.")]
     InvalidListenerName,
     #[error("{0}")]
     InvalidQuery(String),
@@ -62,17 +62,17 @@ pub enum ApiError {
     UnsupportedEncoding(&'static str),
     #[error("{}", of_body(*.0))]
     Body(BodyError),
-    #[error("The request cannot be read as HTTP/1.1 has it.")]
+    #[error("The request is not valid HTTP/1.1.")]
     Ambiguous,
-    #[error("There are {0} streams already: end one, and try again.")]
+    #[error("There are already {0} streams, which is the limit: close one, then retry.")]
     TooManyStreams(usize),
     /// A stream would end immediately.
-    #[error("The service is stopping: connect again after `Retry-After`.")]
+    #[error("The service is stopping: reconnect after the time in `Retry-After`.")]
     Stopping,
     #[error(transparent)]
     Operation(#[from] Problem),
     /// A bug in creel.
-    #[error("Something went wrong here; the log says what.")]
+    #[error("Internal error; the log has the details.")]
     Internal,
 }
 
@@ -138,10 +138,10 @@ fn status_of(class: ProblemClass) -> StatusCode {
 
 fn of_body(error: BodyError) -> &'static str {
     match error {
-        BodyError::TooLarge => "The body is larger than this path takes.",
+        BodyError::TooLarge => "The body is larger than this path accepts.",
         BodyError::TimedOut => "The body did not arrive in time.",
-        BodyError::BudgetUsedUp => "Nothing can be read or written now: try again.",
-        BodyError::Malformed | BodyError::Interrupted => "The request cannot be read as HTTP/1.1 has it.",
+        BodyError::BudgetUsedUp => "The service cannot read or write data now: retry later.",
+        BodyError::Malformed | BodyError::Interrupted => "The request is not valid HTTP/1.1.",
     }
 }
 

@@ -113,13 +113,13 @@ pub async fn one(
     Ok(web::Json(Rejection { head: RejectionHead::of(&sources, stored.head), content }))
 }
 
-/// The exact bytes of a rejected request's body, as a download, as for messages.
+/// The exact bytes of a rejected request's body, as a download like that of a message.
 #[utoipa::path(get, path = "/rejections/{id}/body", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
             headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String))),
-        (status = 409, description = "The body was not kept."),
+        (status = 409, description = "The body was not stored."),
     ))]
 pub async fn body(
     operator: web::Data<Operator>,

@@ -18,7 +18,7 @@ use crate::store::{MessageId, Receipt, RejectionFilter, RejectionId};
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The verdict.", body = Recheck),
-        (status = 409, description = "It cannot be judged: its source is not configured, or its body was not kept."),
+        (status = 409, description = "Verification is impossible: its source is not configured, or its body was not stored."),
     ))]
 pub async fn recheck(
     operator: web::Data<Operator>,
@@ -34,7 +34,7 @@ pub async fn recheck(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message.", body = ReleasedMessage),
-        (status = 409, description = "It cannot become a message: its source is not configured, its body was not kept, or it is a handshake."),
+        (status = 409, description = "It cannot become a message: its source is not configured, its body was not stored, or it is a handshake."),
     ))]
 pub async fn release(
     operator: web::Data<Operator>,
@@ -50,8 +50,8 @@ pub async fn release(
 /// null. Verified requests become messages with their original arrival time; the rest stays.
 #[utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
     responses(
-        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
-        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+        (status = 200, description = "The count, or the result of the step.", body = BulkReply),
+        (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
     ))]
 pub async fn recheck_all(
     service: web::Data<Service>,
@@ -66,8 +66,8 @@ pub async fn recheck_all(
 /// same steps as a re-check. Only candidates are included. The messages are marked `unverified`.
 #[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
     responses(
-        (status = 200, description = "The count, or what the step has done.", body = BulkReply),
-        (status = 409, description = "It is not as many rejections as were confirmed, or another step is running."),
+        (status = 200, description = "The count, or the result of the step.", body = BulkReply),
+        (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
     ))]
 pub async fn release_all(
     service: web::Data<Service>,
@@ -100,13 +100,13 @@ fn is_duplicate(receipt: Receipt) -> bool {
 impl From<RecheckOutcome> for Recheck {
     fn from(outcome: RecheckOutcome) -> Self {
         let (verdict, text) = match outcome {
-            RecheckOutcome::Message(_) => (Verdict::Accepted, "It is genuine, and a message now."),
+            RecheckOutcome::Message(_) => (Verdict::Accepted, "It is genuine and now a message."),
             RecheckOutcome::WithoutBody => (
                 Verdict::Accepted,
-                "It would be accepted now, but its body was not kept: the sender has to send it again.",
+                "It would be accepted now, but its body was not stored: the sender must send it again.",
             ),
             RecheckOutcome::Handshake => {
-                (Verdict::Handshake, "It is genuine, but a handshake: the provider has to begin it again.")
+                (Verdict::Handshake, "It is a genuine handshake: the provider must start it again.")
             }
             RecheckOutcome::Rejected(cause) => (Verdict::Refused, explanation(cause)),
         };

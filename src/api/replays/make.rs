@@ -1,4 +1,4 @@
-//! Creation of replays: of one message, of a dead delivery, or of many messages, which are counted
+//! Creation of replays of one message, of a dead delivery, or of many messages, which are counted
 //! first.
 
 use actix_web::http::header::LOCATION;
@@ -27,11 +27,11 @@ use crate::store::{DeliveryId, MessageId};
 /// dead letters become `replayed`.
 #[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
     responses(
-        (status = 200, description = "The count; nothing has begun.", body = ReplayCount),
-        (status = 201, description = "The replay, which goes on by itself.", body = Replay, headers(("Location" = String))),
-        (status = 404, description = "There is no such target."),
-        (status = 409, description = "It is not as many messages as were confirmed, or the target is removed."),
-        (status = 422, description = "A value that cannot be, a URL that must not be reached, or more messages than can be counted in 20 seconds."),
+        (status = 200, description = "The count; no replay was started.", body = ReplayCount),
+        (status = 201, description = "The replay, which runs in the background.", body = Replay, headers(("Location" = String))),
+        (status = 404, description = "Target not found."),
+        (status = 409, description = "The number of messages differs from the confirmed one, or the target was removed."),
+        (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
     ))]
 pub async fn create(
     service: web::Data<Service>,
@@ -64,9 +64,9 @@ pub async fn create(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new deliveries.", body = ReplayedMessage),
-        (status = 404, description = "There is no such message, or no such target."),
-        (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
-        (status = 422, description = "The target has an owner, and the message is not that owner's; or a URL that must not be reached."),
+        (status = 404, description = "Message or target not found."),
+        (status = 409, description = "The provider has not confirmed the message, or the target was removed."),
+        (status = 422, description = "The target has an owner to whom the message does not belong, or the URL is not allowed."),
     ))]
 pub async fn replay_one(
     operator: web::Data<Operator>,
@@ -80,13 +80,13 @@ pub async fn replay_one(
     Ok(web::Json(ReplayedMessage { message_id: id.0.get(), delivery_ids }))
 }
 
-/// Creates a new delivery of the message to the same target, in any state of this one.
+/// Creates a new delivery of the message to the same target. The delivery may be in any state.
 #[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 201, description = "The new delivery.", body = Delivery, headers(("Location" = String))),
-        (status = 409, description = "The provider has not confirmed the message, or the target is removed."),
-        (status = 422, description = "The target has an owner by now, and the message is not that owner's."),
+        (status = 409, description = "The provider has not confirmed the message, or the target was removed."),
+        (status = 422, description = "The target now has an owner to whom the message does not belong."),
     ))]
 pub async fn retry(
     operator: web::Data<Operator>,

@@ -63,7 +63,7 @@ pub async fn one(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The replay.", body = Replay),
-        (status = 409, description = "It has ended already."),
+        (status = 409, description = "The replay has already ended."),
     ))]
 pub async fn cancel(
     operator: web::Data<Operator>,

@@ -19,8 +19,8 @@ use crate::store::{DeliveryOrdering, Filter, TargetId};
 #[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
     responses(
         (status = 201, description = "The new target.", body = CreatedTarget, headers(("Location" = String))),
-        (status = 409, description = "Another target has the name, or there are too many."),
-        (status = 422, description = "An event that nothing could match, a URL that must not be reached, or another value that cannot be."),
+        (status = 409, description = "Another target has the name, or the limit on targets is reached."),
+        (status = 422, description = "An event pattern that can never match, or a URL or another value that is not allowed."),
     ))]
 pub async fn create(
     service: web::Data<Service>,
@@ -39,9 +39,9 @@ pub async fn create(
 #[utoipa::path(patch, path = "/targets/{id}", tag = "targets", request_body = TargetPatch,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 200, description = "The target as it is now.", body = TargetDetails),
-        (status = 409, description = "The environment declares it, it is a listener, or another target has the name."),
-        (status = 422, description = "An event that nothing could match, a URL that must not be reached, or another value that cannot be."),
+        (status = 200, description = "The changed target.", body = TargetDetails),
+        (status = 409, description = "The target is declared in the environment or is a listener, or another target has the name."),
+        (status = 422, description = "An event pattern that can never match, or a URL or another value that is not allowed."),
     ))]
 pub async fn patch(
     service: web::Data<Service>,
@@ -59,7 +59,7 @@ impl TryFrom<NewTarget> for TargetRequest {
 
     fn try_from(new: NewTarget) -> Result<Self, Problem> {
         if new.exec.is_some() || new.command.is_some() {
-            let problem = "commands are declared by the environment only (CREEL_TARGET_<NAME>_EXEC)";
+            let problem = "commands can only be declared in the environment (CREEL_TARGET_<NAME>_EXEC)";
             return Err(Problem::invalid("exec", problem));
         }
         Ok(Self {

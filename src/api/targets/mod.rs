@@ -48,7 +48,7 @@ pub async fn list(
     Ok(web::Json(Page { items, next_cursor }))
 }
 
-/// One target; it may be a removed one.
+/// One target, including a removed one.
 #[utoipa::path(get, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The target.", body = TargetDetails)))]
@@ -68,7 +68,7 @@ pub async fn one(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
-        (status = 409, description = "A listener is served while somebody is connected."),
+        (status = 409, description = "The target is a listener, which cannot be paused."),
     ))]
 pub async fn pause(
     service: web::Data<Service>,
@@ -85,7 +85,7 @@ pub async fn pause(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
-        (status = 409, description = "It is a listener, or its secrets were dropped with a lost key and it needs a new one first."),
+        (status = 409, description = "The target is a listener, or its secrets were dropped with a lost key and it needs a new secret first."),
     ))]
 pub async fn resume(
     service: web::Data<Service>,
@@ -101,8 +101,8 @@ pub async fn resume(
 #[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
-        (status = 204, description = "It is removed."),
-        (status = 409, description = "The environment declares it."),
+        (status = 204, description = "The target is removed."),
+        (status = 409, description = "The target is declared in the environment."),
     ))]
 pub async fn remove(
     service: web::Data<Service>,

@@ -15,7 +15,7 @@ use crate::store::TargetId;
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new secret.", body = RotatedSecret),
-        (status = 409, description = "The environment declares it, or it is a listener."),
+        (status = 409, description = "The target is declared in the environment, or is a listener."),
     ))]
 pub async fn rotate(
     operator: web::Data<Operator>,

@@ -1,4 +1,4 @@
-//! Steps over many rejections, as clients request and see them.
+//! Steps of bulk operations on rejections, as clients request and see them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ pub struct BulkRequest {
     /// The newest selected rejection: the `through` of the count, which excludes later ones.
     #[schema(minimum = 0)]
     pub through: Option<i64>,
-    /// Starts, if the number of rejections is still this.
+    /// The counted number: the first step runs only if it is unchanged.
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
-    /// Continues: `next_cursor` of the previous step, with the `filter` and `through` of its reply.
+    /// `next_cursor` of the previous step; needs the `filter` and `through` of its reply.
     #[schema(max_length = 100)]
     pub cursor: Option<String>,
 }

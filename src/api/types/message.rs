@@ -49,7 +49,7 @@ pub struct MessageHead {
     pub unreadable: Option<String>,
     /// The sender's credentials do not cover the body.
     pub body_unsigned: bool,
-    /// Released from quarantine by force.
+    /// Released from quarantine without verification.
     pub unverified: bool,
     /// When it was released from quarantine, which starts its retention; null for all others.
     #[schema(format = DateTime)]
@@ -125,7 +125,7 @@ pub struct MessageSelection {
     /// Received before: same format as `since`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub until: Option<String>,
-    /// A text that the body contains exactly.
+    /// Exact text to find in the body.
     #[schema(min_length = 1, max_length = 1000)]
     pub text: Option<String>,
     /// Owner of emitted events.

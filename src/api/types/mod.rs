@@ -1,6 +1,6 @@
-//! JSON types of requests and replies, readable and writable, because the command line uses the same
-//! types as the server. A module for each noun. They must not depend on the HTTP server. Requests
-//! with unknown fields are errors; readers of replies ignore unknown fields.
+//! JSON types of requests and replies, with a module for each noun. The server and the command line
+//! both read and write them, so they must not depend on the HTTP server. Requests with unknown
+//! fields are errors; readers of replies ignore unknown fields.
 
 pub mod bulk;
 pub mod delivery;

@@ -116,7 +116,8 @@ pub struct DeadLetters {
     pub target_state: TargetState,
     #[schema(examples(12))]
     pub deliveries: u64,
-    /// False if the target was removed, so these are excluded. A `url` delivers them elsewhere.
+    /// False if the target was removed: its dead letters are excluded. Use `url` to deliver them
+    /// elsewhere.
     pub replayable: bool,
 }
 

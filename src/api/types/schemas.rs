@@ -1,5 +1,5 @@
-//! Schemas shared by parameters and fields. They accept no value that the handlers reject for its
-//! form. In bodies, null is the same as an omitted field.
+//! Schemas shared by parameters and fields. They accept only values whose form the handlers accept.
+//! In bodies, null is the same as an omitted field.
 
 use utoipa::openapi::schema::{
     Array, ArrayBuilder, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType,

@@ -50,7 +50,7 @@ pub struct Target {
 }
 
 /// A target with metadata of its secrets. A target from the environment has its secrets there.
-// `Deserialize` would need a copy of the conditions, as `flatten` cannot pass raw JSON on.
+// `Deserialize` would need a copy of the conditions, as `flatten` cannot forward raw JSON.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TargetDetails {
     #[serde(flatten)]
@@ -65,7 +65,7 @@ pub struct TargetDetails {
 /// A signing secret.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct TargetSecret {
-    /// End of its use; null: unlimited.
+    /// Time after which it no longer signs; null: never expires.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }

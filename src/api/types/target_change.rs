@@ -49,7 +49,7 @@ pub struct NewTarget {
     /// Timeout of each attempt.
     #[schema(minimum = 1, maximum = 900, default = 30)]
     pub timeout_seconds: Option<u64>,
-    /// A frequent request, so it is rejected with an explanation.
+    /// Often sent by clients, so it is rejected with an explanation.
     #[serde(default, skip_serializing)]
     #[schema(ignore)]
     pub exec: Option<IgnoredAny>,

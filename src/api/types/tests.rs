@@ -1,4 +1,4 @@
-//! Replies are read as they are written, and with fields that this version does not have.
+//! Replies round-trip, and readers ignore fields that this version does not have.
 
 use std::fmt::Debug;
 
@@ -38,7 +38,7 @@ fn check<T: Serialize + DeserializeOwned + Debug>(written: &Value) {
 
 #[test]
 fn replies_round_trip_and_ignore_unknown_fields() {
-    // Raw JSON next to flattened fields is where serde could fail.
+    // Raw JSON next to flattened fields is a case in which serde can fail.
     let content = json!({"headers": {"x": ["1", "2"]}, "payload": {"a": 1.50}, "payload_left_out": false});
     let whole = json!({"confirmation_details": null, "deliveries": [], "content": content});
     check::<Message>(&with(head(), &whole));

@@ -55,11 +55,11 @@ words!(
     "Outcome of an attempt; `gone`: the target returned 410 and was disabled."
 );
 words!(TargetKind, "TargetKind", "Kind of a target.");
-words!(Origin, "Origin", "The creator of a target.");
+words!(Origin, "Origin", "Origin of a target.");
 words!(
     TargetState,
     "TargetState",
-    "Service state of a target. Deliveries to a paused or disabled target stay pending, and\nbecome dead after a week."
+    "State of a target. Deliveries to a paused or disabled target stay pending, and\nbecome dead after a week."
 );
 words!(
     DeliveryOrdering,

@@ -41,7 +41,7 @@ pub fn report(config: &Config) -> String {
         line(format!("\nevents that the app may emit: {}", config.events.join(" ")));
     }
     if config.public_url.is_none() {
-        line("\nSet CREEL_PUBLIC_URL to see the URLs as the outside reaches them.".to_owned());
+        line("\nSet CREEL_PUBLIC_URL to print the public URLs.".to_owned());
     }
     line(String::new());
     // A database that differs from the state of the last run must not be opened again.
@@ -58,7 +58,7 @@ pub fn report(config: &Config) -> String {
         line(format!("warning: {warning}"));
     }
     line(
-        "note: bodies are stored byte for byte; a secret that a provider puts inside a body is stored as it is."
+        "note: bodies are stored byte for byte, including any secret that a provider puts into a body."
             .to_owned(),
     );
     text
@@ -75,8 +75,8 @@ fn low_disk(config: &Config) -> Option<String> {
     let free_bytes = store::free_bytes(directory);
     (free_bytes < config.min_free_bytes).then(|| {
         format!(
-            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are required: messages would get 503; free some space, or \
-             lower it",
+            "CREEL_MIN_FREE: the disk of {} has {} MiB free, but {} MiB are required: requests would be answered with 503; free some \
+             space, or lower the limit",
             config.database.display(),
             free_bytes >> 20,
             config.min_free_bytes >> 20,
@@ -99,7 +99,7 @@ fn describe(config: &Config, source: &SourceConfig) -> String {
 }
 
 fn methods(source: &SourceConfig) -> String {
-    let probes = if source.probe { " (GET and HEAD are answered 200 and not stored)" } else { "" };
+    let probes = if source.probe { " (GET and HEAD are answered with 200 and not stored)" } else { "" };
     format!("{}{probes}", source.methods.join(" "))
 }
 
@@ -120,16 +120,13 @@ fn proofs(source: &SourceConfig) -> Vec<String> {
         });
     }
     if source.verifier.waits_for_secret() {
-        proofs.push("a secret that the sender's handshake teaches".to_owned());
+        proofs.push("a secret learned from the sender's handshake".to_owned());
     }
     if source.path.is_some() {
         proofs.push("random path".to_owned());
     }
     if let Some(confirm) = &source.confirm {
-        proofs.push(format!(
-            "confirmation by {} before anything is done with a message",
-            confirm.asker.origin()
-        ));
+        proofs.push(format!("confirmation by {} before any delivery", confirm.asker.origin()));
     }
     if let Some(allow) = &source.allow {
         let mut lists: Vec<String> = allow.nets.iter().map(ToString::to_string).collect();
@@ -150,13 +147,11 @@ fn uncovered(source: &SourceConfig) -> String {
     let by_confirmation = source.confirm.is_some() && !proves_sender(source);
     let trap = match source.verifier.coverage() {
         Coverage::None if by_confirmation => {
-            "its API confirms what it is asked about, not the body; read from the API what has happened"
+            "the provider's API confirms the queried object, not the body; read the object from the API"
         }
-        Coverage::Partial => {
-            "the signature covers only a part of the body; what it does not cover can have been changed"
-        }
+        Coverage::Partial => "the signature covers only a part of the body; the rest may have been changed",
         Coverage::Full | Coverage::None => {
-            "the body is not covered by a signature; whoever knows what proves the sender can send anything"
+            "the body is not covered by a signature; any client with the sender's credential can send any body"
         }
     };
     format!("{trap} (`creel providers {}`); its messages are flagged body_unsigned", source.provider)
@@ -164,7 +159,7 @@ fn uncovered(source: &SourceConfig) -> String {
 
 fn age(retention: Retention) -> String {
     let Retention::For(age) = retention else {
-        return "for ever".to_owned();
+        return "indefinitely".to_owned();
     };
     let seconds = age.as_secs();
     let units = [(24 * 60 * 60, "days"), (60 * 60, "hours"), (60, "minutes"), (1, "seconds")];
@@ -175,7 +170,7 @@ fn age(retention: Retention) -> String {
     format!("for {} {unit}", seconds / unit_seconds)
 }
 
-/// Describes how a captured signature also fits another request.
+/// Describes how an intercepted signature could also match another request.
 fn ambiguities(source: &SourceConfig) -> impl Iterator<Item = String> {
     let problems = source.verifier.recipe().ambiguities().into_iter();
     problems.map(|problem| format!("source {}: {problem}", source.name))
@@ -200,7 +195,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
             warnings.push(format!("source {name}: {}", uncovered(source)));
             if is_plain {
                 warnings.push(format!(
-                    "source {name}: what proves the sender travels in clear text over a plain http CREEL_PUBLIC_URL; use https"
+                    "source {name}: the sender's credential travels in clear text, because CREEL_PUBLIC_URL is http; use https"
                 ));
             }
         }
@@ -210,7 +205,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
             let variables: Vec<String> =
                 unused.iter().map(|setting| format!("{prefix}{}", setting.to_ascii_uppercase())).collect();
             warnings.push(format!(
-                "source {name}: its provider can sign messages; set {} to check the signatures. Until then anyone who knows the token can \
+                "source {name}: its provider can sign messages; set {} to check the signatures. Until then any client with the token can \
                  send any body",
                 variables.join(" or ")
             ));
@@ -218,12 +213,12 @@ pub fn warnings(config: &Config) -> Vec<String> {
         warnings.extend(ambiguities(source));
         if source.verifier.has_token_in_body() {
             warnings.push(format!(
-                "source {name}: its token stands in the body, and bodies are kept as they came: whoever reads the database can read it"
+                "source {name}: its token is part of the body, and bodies are stored unchanged: any reader of the database can read the token"
             ));
         }
         if let Some(confirm) = source.confirm.as_ref().filter(|confirm| !confirm.missing.is_empty()) {
             warnings.push(format!(
-                "source {name}: {} is not set: {} will most likely not answer, and without its answer no message is delivered",
+                "source {name}: {} is not set: {} will probably not answer, and messages are delivered only after its answer",
                 confirm.missing.join(" and "),
                 confirm.asker.origin(),
             ));
@@ -231,7 +226,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         warnings.extend(proxies::dropped_headers(source));
         if config.trusted_proxies.is_empty() && (source.allow.is_some() || source.rate.is_some()) {
             warnings.push(format!(
-                "source {name}: behind a proxy its allowlist and rate see the proxy's address alone; set CREEL_TRUSTED_PROXIES"
+                "source {name}: behind a proxy, its allowlist and rate apply to the proxy's address; set CREEL_TRUSTED_PROXIES"
             ));
         }
     }
@@ -243,7 +238,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     }
     if config.listen.ip().is_unspecified() && config.trusted_proxies.is_empty() {
         warnings.push(
-            "CREEL_LISTEN takes connections from everywhere and CREEL_TRUSTED_PROXIES is not set: \
+            "CREEL_LISTEN accepts connections from every address, and CREEL_TRUSTED_PROXIES is not set: \
              behind a proxy, every message seems to come from the proxy"
                 .to_owned(),
         );

@@ -1,10 +1,10 @@
-//! Checks from its file whether the program of a command can run on this machine.
+//! Checks whether the program of a command can run on this machine, by reading its file.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-/// Number of bytes that the kernel reads of a script for its `#!` line.
+/// Number of bytes of a script that the kernel reads for its `#!` line.
 const MAX_FIRST_LINE_BYTES: u64 = 256;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Options of `env` that are followed by a value.
@@ -60,13 +60,13 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
     // Without a slash, the script may be found elsewhere or be a shell command.
     let why = match Path::new(script).metadata() {
         _ if !script.contains('/') || script.contains("://") => return None,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "is not there",
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist",
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            "cannot be reached: a directory of its path is not accessible"
+            "cannot be reached: a directory in its path is not accessible"
         }
         _ => return None,
     };
-    Some(format!("its program {program:?} is to run {script:?}, which {why}"))
+    Some(format!("its program {program:?} runs {script:?}, which {why}"))
 }
 
 /// Returns the program at the start of a shell text, if it is a literal word.
@@ -99,9 +99,9 @@ fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static st
 fn examine(path: &Path) -> Result<(), &'static str> {
     match path.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Err("cannot be reached: a directory of its path is not accessible")
+            Err("cannot be reached: a directory in its path is not accessible")
         }
-        Err(_) => Err("is not there"),
+        Err(_) => Err("does not exist"),
         Ok(file) if file.is_dir() => Err("is a directory"),
         Ok(file) if !file.is_file() => Err("is not a file"),
         Ok(file) if file.permissions().mode() & 0o111 == 0 => Err("is not executable"),
@@ -139,8 +139,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     }
     if start.strip_prefix(BYTE_ORDER_MARK).is_some_and(|rest| rest.starts_with(b"#!")) {
         return Some(
-            "begins with a byte order mark (BOM), so that the system does not see its `#!` line; remove it"
-                .to_owned(),
+            "starts with a byte order mark (BOM), so the system ignores its `#!` line; remove it".to_owned(),
         );
     }
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
@@ -149,7 +148,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
     let line = line.trim_matches([' ', '\t']);
     let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
     let named =
-        |name: &str, why: &str| format!("names the interpreter {name:?} in its first line, which {why}");
+        |name: &str, why: &str| format!("starts with a line for the interpreter {name:?}, which {why}");
     if let Err(why) = examine(Path::new(interpreter)) {
         return Some(named(interpreter, why));
     }
@@ -187,19 +186,13 @@ mod tests {
         let rows: [(&[u8], Option<&str>); 16] = [
             (b"#!/bin/sh -e\n", None),
             (b"#!/bin/sh\r\n", Some("\"/bin/sh\\r\"")),
-            (
-                b"#! /no/such/python3\nprint()\n",
-                Some("\"/no/such/python3\" in its first line, which is not there"),
-            ),
-            (b"#!/usr\n", Some("\"/usr\" in its first line, which is a directory")),
+            (b"#! /no/such/python3\nprint()\n", Some("\"/no/such/python3\", which does not exist")),
+            (b"#!/usr\n", Some("\"/usr\", which is a directory")),
             (b"\x7fELF", None),
             (b"", Some("is empty")),
             (b"\xef\xbb\xbf#!/bin/sh\n", Some("BOM")),
             (b"#!/usr/bin/env sh\n", None),
-            (
-                b"#!/usr/bin/env nonexistent\n",
-                Some("\"nonexistent\" in its first line, which is not on PATH"),
-            ),
+            (b"#!/usr/bin/env nonexistent\n", Some("\"nonexistent\", which is not on PATH")),
             (b"#!/usr/bin/env sh\r\n", Some("\"sh\\r\"")),
             (b"#!/usr/bin/env sh -e\n", Some("\"sh -e\"")),
             (b"#!/usr/bin/env -S sh -e\n", None),
@@ -225,7 +218,7 @@ mod tests {
         let folder = path.join("folder");
         let rows: [(&[&str], Option<&str>); 24] = [
             (&["nonexistent"], Some("\"nonexistent\" is not on PATH")),
-            (&["/no/such/program"], Some("is not there")),
+            (&["/no/such/program"], Some("does not exist")),
             (&[folder.to_str().unwrap()], Some("is a directory")),
             (&["folder"], Some("is not on PATH")),
             (&["plain"], Some("is not executable")),
@@ -236,12 +229,12 @@ mod tests {
             (&["env", "PATH=/opt/bin", "nonexistent"], None),
             (&["env"], None),
             (&["sh", "-c", "true"], None),
-            (&["sh", "/no/such.sh"], Some("is to run \"/no/such.sh\", which is not there")),
-            (&["sh", "no/such.sh", "x"], Some("is not there")),
-            (&["sh", "-x", "/no/such.sh"], Some("is not there")),
-            (&["sh", "-c", "/no/such --option; true"], Some("\"/no/such\", which is not there")),
-            (&["sh", "-ec", "exec /no/such"], Some("is not there")),
-            (&["env", "A=b", "sh", "-c", "/no/such"], Some("is not there")),
+            (&["sh", "/no/such.sh"], Some("runs \"/no/such.sh\", which does not exist")),
+            (&["sh", "no/such.sh", "x"], Some("does not exist")),
+            (&["sh", "-x", "/no/such.sh"], Some("does not exist")),
+            (&["sh", "-c", "/no/such --option; true"], Some("\"/no/such\", which does not exist")),
+            (&["sh", "-ec", "exec /no/such"], Some("does not exist")),
+            (&["env", "A=b", "sh", "-c", "/no/such"], Some("does not exist")),
             (&["sh", "-c", "cd /no/such"], None),
             (&["sh", "-c", "/bin/$NAME"], None),
             (&["sh", "-o", "/no/such"], None),
@@ -262,7 +255,7 @@ mod tests {
             &["/usr/bin/python3.12", "-u", "/no/such.py"],
             &["node", "/no/such.js"],
         ] {
-            assert!(problem(words).is_some_and(|problem| problem.contains("is not there")), "{words:?}");
+            assert!(problem(words).is_some_and(|problem| problem.contains("does not exist")), "{words:?}");
         }
         for words in [&["python3", "-m", "no/such"][..], &["node", "-e", "/no/such"], &["cat", "/no/such"]] {
             assert_eq!(problem(words), None, "{words:?}");

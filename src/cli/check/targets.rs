@@ -11,7 +11,7 @@ use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
 /// Name suffixes that do not exist in public DNS.
 const PRIVATE_ENDS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test"];
 
-/// Number of pending deliveries from which a disconnected listener causes a warning.
+/// Minimum number of pending deliveries for a warning about a disconnected listener.
 const MANY_PENDING: u64 = 1_000;
 
 /// Describes a target in a few lines, without potential secrets.
@@ -49,7 +49,7 @@ fn signed(target: &TargetConfig) -> String {
         true => format!("{how}; give the app the same whsec_… text"),
         false => {
             format!(
-                "{how}; give the app what `creel secret --target {}` prints (whsec_…)",
+                "{how}; give the app the output of `creel secret --target {}` (whsec_…)",
                 target.settings.name
             )
         }
@@ -78,7 +78,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
             if !known.fits(pattern, settings.owner.as_deref()) {
                 let among = if settings.owner.is_some() { "event" } else { "source or event" };
                 warnings.push(format!(
-                    "target {name}: no {among} that is configured can match {pattern} (CREEL_TARGET_…_EVENTS, CREEL_EVENTS)"
+                    "target {name}: no configured {among} can match {pattern} (CREEL_TARGET_…_EVENTS, CREEL_EVENTS)"
                 ));
             }
         }
@@ -93,26 +93,26 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
         let source = event.split('.').next().unwrap_or_default();
         if event.contains('.') && config.sources.iter().any(|configured| configured.name == source) {
             warnings.push(format!(
-                "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* get it as well"
+                "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* also receive it"
             ));
         }
     }
     warnings
 }
 
-/// Patterns of one source that none of its messages can match.
+/// Returns warnings about patterns for one source that match none of its messages.
 fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let variable = target.events_variable();
     for pattern in &target.settings.events {
         let text = pattern.as_str();
         if text.contains(',') {
-            warnings.push(format!("{variable}: {text} has a comma in it; separate events with spaces"));
+            warnings.push(format!("{variable}: {text} contains a comma; separate events with spaces"));
             continue;
         }
         if let Some(ending) = text.strip_prefix("*.") {
             warnings.extend(misspelt_ending(config, pattern, ending).map(|nearest| {
-                format!("{variable}: {text} is no known event of the configured sources; the nearest is *.{nearest}")
+                format!("{variable}: {text} matches no known event of the configured sources; the nearest is *.{nearest}")
             }));
             continue;
         }
@@ -149,8 +149,8 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     warnings
 }
 
-/// Returns the event or action that a pattern for all sources misspells, if no source and no
-/// emitted event is known to have it.
+/// Returns the event or action that a pattern for all sources probably means, if no source sends
+/// and no app emits the spelt one.
 fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> Option<&'a str> {
     if ending.contains('*') || config.events.iter().any(|event| pattern.matches(event)) {
         return None;
@@ -171,7 +171,7 @@ pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
         let deliveries = if *pending == 1 { "delivery" } else { "deliveries" };
         let advice = match target.needs_secret {
             true => format!(
-                "it has no secret: make one with `POST /api/v1/targets/{}/secret`, then `creel targets resume {name}`",
+                "it has no secret: create one with `POST /api/v1/targets/{}/secret`, then `creel targets resume {name}`",
                 target.id
             ),
             false => format!("`creel targets resume {name}` resumes it"),
@@ -179,7 +179,7 @@ pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
         match target.kind {
             TargetKind::Listener if *pending < MANY_PENDING => None,
             TargetKind::Listener => Some(format!(
-                "{name}: not connected since {since}, {pending} {deliveries} pending; remove it if it is not needed any more"
+                "{name}: not connected since {since}, {pending} {deliveries} pending; remove it if it is no longer needed"
             )),
             TargetKind::Http | TargetKind::Command => Some(format!(
                 "target {name}: {} since {since}{reason}, {pending} {deliveries} pending; {advice}",
@@ -196,10 +196,7 @@ fn unwise_url(target: &TargetConfig, url: &str) -> Option<String> {
     if url.scheme() != "http" || !has_secrets || url.host().is_some_and(|host| is_private(&host)) {
         return None;
     }
-    Some(
-        "it has a secret or headers, but what is sent to it travels in clear text over http; use https"
-            .to_owned(),
-    )
+    Some("it has a secret or headers, but its requests travel in clear text over http; use https".to_owned())
 }
 
 /// Whether requests stay in a private network, according to the host's name.

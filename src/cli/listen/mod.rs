@@ -1,5 +1,5 @@
 //! `creel listen`: forwards the messages of a service to a local program. No message is lost: only
-//! answered messages are acknowledged, and the service keeps the others.
+//! answered messages are acknowledged, and the service stores the others.
 
 mod queue;
 
@@ -31,15 +31,15 @@ const MAX_NAME_CHARACTERS: usize = 64;
 /// Service, destination and filters.
 #[derive(Debug, clap::Args)]
 pub struct ListenArguments {
-    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN); this
-    /// machine if left out.
+    /// The address of the service's API, such as http://127.0.0.1:9090 (CREEL_ADMIN_LISTEN);
+    /// default: this machine.
     server: Option<String>,
 
-    /// The program that gets the messages, such as http://localhost:3000/hooks.
+    /// The program that receives the messages, such as http://localhost:3000/hooks.
     #[arg(long, value_name = "URL")]
     forward: String,
 
-    /// Name under which the service tracks the received messages; the host's name if left out.
+    /// Name under which the service tracks the received messages; default: the host's name.
     #[arg(long, value_parser = listener_name)]
     name: Option<String>,
 
@@ -80,7 +80,7 @@ async fn listen(
     remote: &Remote,
     forwarder: &Forwarder,
 ) -> Result<String, Failure> {
-    let problem = |error: std::io::Error| Failure(format!("signals cannot be watched: {error}"));
+    let problem = |error: std::io::Error| Failure(format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(problem)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(problem)?;
     let queue = Queue::default();
@@ -96,7 +96,7 @@ async fn listen(
         let last = post_acknowledgement(name, remote, &answered);
         if !matches!(tokio::time::timeout(FINAL_ACK_TIMEOUT, last).await, Ok(Ok(()))) {
             say(&format!(
-                "{} answered messages could not be acknowledged: they will come again",
+                "{} answered messages could not be acknowledged: they will be sent again",
                 answered.len()
             ));
         }
@@ -129,7 +129,7 @@ async fn receive(
             "message" => queue.add(understood(&event.data)?).await,
             "replaced" => {
                 return Err(Failure(format!(
-                    "another `creel listen` has connected as {name} and taken over; give each machine a --name of its own"
+                    "another `creel listen` has connected as {name} and taken over; give each machine its own --name"
                 )));
             }
             "removed" => return Err(Failure(format!("the listener {name} was removed from the service"))),
@@ -141,15 +141,15 @@ async fn receive(
 
 fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote) {
     let GreetingEvent { name, is_new, pending } = greeting;
-    let kind = if *is_new { "new" } else { "known" };
+    let kind = if *is_new { "new" } else { "existing" };
     say(&format!(
-        "listening to {} as {name} ({kind}, {pending} waiting), forwarding to {}",
+        "listening to {} as {name} ({kind}, {pending} pending), forwarding to {}",
         remote.base(),
         arguments.forward
     ));
     if !is_new && arguments.since.is_some() {
         say(&format!(
-            "--since has no effect: {name} goes on where it was; with another --name it would have"
+            "--since has no effect: {name} continues at its position; use a new --name to receive older messages"
         ));
     }
 }
@@ -163,7 +163,7 @@ async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Que
         let answer = answer(forwarder, &delivered, body).await;
         queue.answered(answered(delivered.delivery, &answer), service);
         if !print_to_reader(&line(&delivered, &answer)) {
-            return Err(Failure(format!("nobody reads what is printed any more; {name} stops")));
+            return Err(Failure(format!("the output is closed; {name} stops")));
         }
     }
 }
@@ -174,7 +174,7 @@ async fn body_of(remote: &Remote, delivered: &ListenerDelivery) -> Result<Option
         let body = STANDARD.decode(text);
         return body
             .map(|body| Some(body.into()))
-            .map_err(|error| Failure(format!("the service sends no base64: {error}")));
+            .map_err(|error| Failure(format!("the service sent invalid base64: {error}")));
     }
     let Some(url) = &delivered.body_url else { return Ok(None) };
     let mut tries = 0;
@@ -182,10 +182,7 @@ async fn body_of(remote: &Remote, delivered: &ListenerDelivery) -> Result<Option
         match remote.download(url).await {
             Ok(body) => return Ok(body.map(Bytes::from)),
             Err(failure) => {
-                said_now_and_then(
-                    &mut tries,
-                    &format!("a body cannot be fetched and is tried again: {failure}"),
-                );
+                said_now_and_then(&mut tries, &format!("cannot fetch a body, retrying: {failure}"));
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -205,8 +202,7 @@ async fn answer(forwarder: &Forwarder, delivered: &ListenerDelivery, body: Bytes
                 return answer;
             }
             Err(error) => {
-                let waiting =
-                    format!("message {} waits and is tried every second", delivered.message.head.id);
+                let waiting = format!("message {} is retried every second", delivered.message.head.id);
                 said_now_and_then(
                     &mut tries,
                     &format!("NO ANSWER from {}: {error}; {waiting}", forwarder.url()),
@@ -258,10 +254,7 @@ async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), F
                 tries = 0;
             }
             Err(failure) => {
-                said_now_and_then(
-                    &mut tries,
-                    &format!("answers cannot be acknowledged and are kept: {failure}"),
-                );
+                said_now_and_then(&mut tries, &format!("cannot acknowledge answers, retrying: {failure}"));
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -282,7 +275,7 @@ fn listener_name(text: &str) -> Result<String, String> {
     if (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
-    Err("a name has 1 to 64 lower-case letters, digits and hyphens".to_owned())
+    Err("a name must have 1 to 64 lower-case letters, digits and hyphens".to_owned())
 }
 
 /// Returns the host's name, reduced to the characters of a listener name.
@@ -290,7 +283,7 @@ fn host_name() -> Result<String, Failure> {
     let host = rustix::system::uname();
     let name = name_from_host(&host.nodename().to_string_lossy());
     name.ok_or_else(|| {
-        Failure("the name of this host is no name for a listener; give one with --name".to_owned())
+        Failure("the name of this host is not a valid listener name; set one with --name".to_owned())
     })
 }
 

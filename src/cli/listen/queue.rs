@@ -27,13 +27,13 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<ListenerDelivery>,
-    /// ProgramAnswer by the program, but not acknowledged.
+    /// Answered by the program, but not acknowledged.
     answered: VecDeque<ProgramAnswer>,
     /// Acknowledged, newest last.
     settled: VecDeque<i64>,
     /// All of the above, and the delivery that is being forwarded.
     known: HashSet<i64>,
-    /// Counts the services, because the ids of a new service start again.
+    /// Counts the services, because the ids of a new service restart at 1.
     service: usize,
 }
 
@@ -175,7 +175,7 @@ mod tests {
             queue.connected(false);
             queue.add(delivered(1)).await;
             queue.add(delivered(2)).await;
-            assert_eq!(queue.take().await.0.delivery, 3, "the connection was lost, no more");
+            assert_eq!(queue.take().await.0.delivery, 3, "only the connection was lost");
             queue.connected(true);
             queue.answered(answered(second.delivery), service);
             assert!(queue.answered_now().is_empty(), "the answers are about other messages");
@@ -201,7 +201,7 @@ mod tests {
             }
             let more = queue.add(delivered(-9_999));
             let late = tokio::time::timeout(std::time::Duration::from_millis(20), more).await;
-            assert!(late.is_err(), "it waits for room");
+            assert!(late.is_err(), "the queue is full");
         })
         .expect("a runtime");
     }

@@ -1,4 +1,4 @@
-//! Positions between two steps over many rejections, as texts that a client cannot forge.
+//! Cursors between the steps of a bulk operation on rejections, which a client cannot forge.
 
 use std::sync::OnceLock;
 
@@ -22,12 +22,12 @@ pub fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, Pro
 /// Decodes a cursor of the same walk.
 ///
 /// # Errors
-/// If the cursor is not from a step of this walk since the start.
+/// If the cursor is not from a step of this walk since the service started.
 pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Problem> {
     let foreign = || {
         Problem::invalid(
             "cursor",
-            "is not the `next_cursor` of a step with this `filter` and `through` since the service was started; without a cursor \
+            "is not the `next_cursor` of a step with this `filter` and `through` since the service started; without a cursor, \
              the rejections are counted again",
         )
     };

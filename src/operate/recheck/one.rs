@@ -12,7 +12,7 @@ use crate::verification::Proof;
 /// The result of re-verifying a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecheckOutcome {
-    /// Verified, and a message now. A duplicate is only counted.
+    /// Verified, and now a message. A duplicate is only counted.
     Message(Receipt),
     /// Verified, but without its body it cannot become a message.
     WithoutBody,
@@ -27,7 +27,7 @@ impl Operator {
     /// becomes a message with its original arrival time.
     ///
     /// # Errors
-    /// If it cannot be verified, now or at all.
+    /// If verification is impossible, temporarily or permanently.
     pub async fn recheck(&self, id: RejectionId) -> Result<RecheckOutcome, Problem> {
         let request = RestoredRequest::of(&self.sources, self.rejection(id).await?)?;
         if !request.has_body() && request.needs_body() {

@@ -29,10 +29,10 @@ pub struct StepRequest {
     pub filter: RejectionFilter,
     /// The newest selected rejection; default: the newest one.
     pub through: Option<RejectionId>,
-    /// Starts, if the number of rejections is still this. Without it and a cursor, the rejections
-    /// are only counted.
+    /// The counted number: the first step runs only if it is unchanged. Without it and a cursor,
+    /// the rejections are only counted.
     pub confirm: Option<u64>,
-    /// Continues after the step that returned it.
+    /// The position that the previous step returned.
     pub cursor: Option<String>,
 }
 
@@ -216,8 +216,8 @@ impl Operator {
         })
     }
 
-    /// Stores the messages among the findings in order. Returns how far it came, and the error that
-    /// stopped it.
+    /// Stores the messages among the findings in order. Returns the position of the last stored
+    /// finding, and the error that stopped it.
     async fn store_findings(
         &self,
         findings: Vec<(RejectionRow, Finding)>,
@@ -267,7 +267,7 @@ impl StepNumbers {
     /// Counts the result of storing one message.
     ///
     /// # Errors
-    /// If the store is unavailable for later ones too.
+    /// If the store is also unavailable for the following messages.
     fn count_stored(&mut self, stored: Option<Result<Receipt, IngestError>>) -> Result<(), Unavailable> {
         match stored.ok_or(Unavailable::Failed)? {
             Ok(Receipt::Duplicate { .. }) => self.duplicates += 1,

@@ -10,7 +10,7 @@ use crate::outbound::vet_url;
 use crate::store::{DeliveryRate, Origin, Pattern, StoredTarget, TargetSettings};
 
 impl Operator {
-    /// Checks the rules for all targets, also for those of the environment.
+    /// Checks the rules that apply to all targets, including those of the environment.
     ///
     /// # Errors
     /// If a pattern could never match, or settings are invalid.

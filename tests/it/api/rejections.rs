@@ -135,7 +135,7 @@ fn rejection_without_body_never_becomes_a_message() {
     assert_rows(
         &app,
         &[
-            row(release(id), 409, &["not_releasable", "not kept"], &[]),
+            row(release(id), 409, &["not_releasable", "not stored"], &[]),
             row(get(&format!("/rejections/{id}/body")), 409, &["not_releasable"], &[]),
         ],
     );
@@ -192,7 +192,7 @@ fn removed_source_cannot_verify_rejections() {
     assert_rows(
         &app,
         &[
-            row(again("recheck"), 409, &["not_releasable", "github", "not configured"], &[]),
+            row(again("recheck"), 409, &["not_releasable", "github", "no longer configured"], &[]),
             row(again("release"), 409, &["not_releasable"], &[]),
         ],
     );

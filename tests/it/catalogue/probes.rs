@@ -80,7 +80,7 @@ fn probe_that_contradicts_methods_or_provider_prevents_start() {
     let word = problem(hooks().set("CREEL_SOURCE_OPEN_PROBE", "maybe"));
     assert!(word.contains("neither yes nor no"), "{word}");
     let shown = hooks().run(&["check"]).succeeded();
-    assert!(shown.contains("GET and HEAD are answered 200 and not stored"), "{shown}");
+    assert!(shown.contains("GET and HEAD are answered with 200 and not stored"), "{shown}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn messages_while_disconnected_arrive_later_in_order_and_once() {
         push(&app, number);
     }
     let listener = laptop.listen(&target.url("/"), &[]);
-    assert!(listener.log.text().contains("(known, 149 waiting)"), "{}", listener.log.text());
+    assert!(listener.log.text().contains("(existing, 149 pending)"), "{}", listener.log.text());
     target.wait_for(150);
     wait_until_all_is_acknowledged(&app);
     interrupt(listener);
@@ -152,7 +152,7 @@ fn listener_survives_service_restart_and_logs_it() {
     listener.log.wait_for("STILL NO CONNECTION", SOON).unwrap();
     let app = stopped.set("CREEL_LISTEN", address).start();
     push(&app, "after");
-    listener.log.wait_for("CONNECTED AGAIN", SOON).unwrap();
+    listener.log.wait_for("RECONNECTED", SOON).unwrap();
     target.wait_for(2);
     wait_until_all_is_acknowledged(&app);
     assert_eq!(target.bodies(), ["before", "after"]);
@@ -173,7 +173,7 @@ fn new_database_of_the_service_is_detected() {
     let stopped = app.stop();
     std::fs::remove_file(stopped.database().path()).unwrap();
     let app = stopped.set("CREEL_LISTEN", address).start();
-    listener.log.wait_for("CONNECTED AGAIN", SOON).unwrap();
+    listener.log.wait_for("RECONNECTED", SOON).unwrap();
     wait_until_connected(&app, "laptop", true);
     push(&app, "with the id of an old one");
     assert_eq!(target.wait_for(3)[2].text(), "with the id of an old one");
@@ -191,7 +191,7 @@ fn connection_without_heartbeat_is_closed() {
     let line = listener.log.wait_for("CONNECTION LOST", SOON).unwrap();
     assert!(line.contains("no sign of life for 2s"), "{line}");
     relay.recover();
-    listener.log.wait_for("CONNECTED AGAIN", SOON).unwrap();
+    listener.log.wait_for("RECONNECTED", SOON).unwrap();
     assert_eq!(target.wait_for(1)[0].text(), "while it was silent");
 }
 
@@ -282,7 +282,7 @@ fn listener_can_request_old_messages_and_some_events() {
     let laptop = Laptop::of(app.address);
     let options = ["--since", "2h", "--events", "github.issues.*", "--events", "open.*"];
     let listener = laptop.listen(&target.url("/"), &options);
-    assert!(listener.log.text().contains("(new, 1 waiting)"), "{}", listener.log.text());
+    assert!(listener.log.text().contains("(new, 1 pending)"), "{}", listener.log.text());
     push(&app, "another push");
     assert!(app.send(&issue("new")).status < 300);
     target.wait_for(2);
@@ -363,7 +363,7 @@ fn invalid_options_fail_immediately() {
     let wrong = no_token.set("CREEL_LISTENER_TOKEN", "another-token-0123456789");
     let complaint = wrong.run(&["listen", &server, "--forward", target]).failed();
     assert!(
-        complaint.contains("does not know the token") && complaint.contains("creel token"),
+        complaint.contains("rejected the token") && complaint.contains("creel token"),
         "{complaint}"
     );
     assert_eq!(app.database().count("targets"), 0);

@@ -47,8 +47,8 @@ fn check_warns_of_likely_mistakes_without_secrets() {
         ("CREEL_SOURCE_SHOPIFY_SECRET", "quotation mark"),
         ("CREEL_TARGET_APP_SECRET", "white space"),
         ("CREEL_TARGET_APP_EVENTS", "github.push"),
-        ("CREEL_TARGET_RUN_EXEC", "not there"),
-        ("CREEL_MIN_FREE", "would get 503"),
+        ("CREEL_TARGET_RUN_EXEC", "does not exist"),
+        ("CREEL_MIN_FREE", "answered with 503"),
     ] {
         let is_warning = |line: &&str| line.starts_with("warning: ") && line.contains(variable);
         let warnings: Vec<&str> = said.lines().filter(is_warning).collect();

@@ -282,7 +282,7 @@ fn unusual_values_in_reply_keep_it_readable() {
 fn check_shows_the_confirmation_url() {
     let shop = Shop::open();
     let report = shop.inbox().run(&["check"]).succeeded();
-    let origin = format!("confirmation by http://{} before anything is done", shop.gateway.address());
+    let origin = format!("confirmation by http://{} before any delivery", shop.gateway.address());
     assert!(report.contains(&origin) && !report.contains(TOKEN), "{report}");
     let mollie = TestApp::builder().set("CREEL_SOURCE_MOLLIE_CLASSIC_CONFIRM_EXPECT", "200 /status=paid");
     let report = mollie.run(&["check"]).succeeded();

@@ -134,8 +134,8 @@ fn rollback_journal_is_applied() {
     assert_starts(&setup, 4);
 }
 
-/// CrashImage, with `old` made by VACUUM while the WAL was in use: its counter matches, its pages do
-/// not.
+/// A crash image whose `old` database was created by VACUUM while the WAL was in use: its counter
+/// matches, its pages do not.
 fn vacuumed() -> CrashImage {
     let setup = Setup::new();
     let keep = |store: &Store, ids: std::ops::Range<u32>| {
