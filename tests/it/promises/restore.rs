@@ -343,7 +343,7 @@ fn truncated_key_file_reports_the_remedy() {
     let key = builder.path().join("creel.db.key");
     std::fs::write(&key, "").unwrap();
     let said = builder.run(&["serve", "--forget-sealed"]).failed();
-    assert!(said.contains("cut short") && said.contains("remove this file"), "{said}");
+    assert!(said.contains("is truncated") && said.contains("remove this file"), "{said}");
     std::fs::remove_file(&key).unwrap();
     stop(start_with(&builder, "--forget-sealed"));
 }
