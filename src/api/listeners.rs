@@ -49,8 +49,8 @@ pub struct ListenQuery {
     /// earlier patterns.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
-    /// Also sends messages since then: a time like `2026-11-22T14:31:00Z`, or a duration before now
-    /// like `2h`. Applies to new listeners only; an existing one continues at its position.
+    /// Also sends messages since then: a time such as `2026-11-22T14:31:00Z`, or an age such as
+    /// `2h`. Applies to new listeners only; an existing one continues at its position.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
 }
@@ -102,10 +102,10 @@ impl Acknowledgement {
         let wrong = |field, problem: String| Err(Problem::invalid(field, problem));
         let (deliveries, answers) = (self.deliveries, self.answers);
         if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
-            return wrong("deliveries", format!("must have 1 to {MAX_ACKNOWLEDGED} ids"));
+            return wrong("deliveries", format!("must contain 1 to {MAX_ACKNOWLEDGED} ids"));
         }
         if answers.len() > MAX_ACKNOWLEDGED {
-            return wrong("answers", format!("must have at most {MAX_ACKNOWLEDGED} answers"));
+            return wrong("answers", format!("must contain at most {MAX_ACKNOWLEDGED} answers"));
         }
         if answers.iter().any(|answer| !(100..=999).contains(&answer.status) || answer.took_ms > MAX_TOOK_MS)
         {

@@ -42,8 +42,7 @@ pub struct ListMessages {
     /// A pattern: `*` matches any characters.
     #[param(schema_with = schemas::pattern)]
     pub event: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
+    /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
     /// Received before: same format as `since`.
@@ -55,7 +54,7 @@ pub struct ListMessages {
     /// Owner of emitted events.
     #[param(schema_with = schemas::name)]
     pub owner: Option<String>,
-    /// Only messages with a dead letter: a delivery that is dead and was not replayed.
+    /// True selects messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! Parses single values. Pure; an error describes the problem and a valid value, and the caller
+//! Parses single values. No I/O; an error describes the problem and a valid value, and the caller
 //! adds the variable's name.
 
 use std::net::{AddrParseError, IpAddr, SocketAddr};
@@ -122,7 +122,7 @@ pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, ValueError
     Ok(bytes)
 }
 
-/// Returns the leading digits and the rest; `None` without digits.
+/// Returns the leading digits and the rest; `None` if there are no digits.
 fn number_and_unit(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
@@ -289,7 +289,8 @@ fn unmapped(net: IpNet) -> IpNet {
     mapped.and_then(|(v4, prefix)| IpNet::new(v4.into(), prefix).ok()).unwrap_or(net)
 }
 
-/// Same as `networks`, and the word `github` (which is not checked while the provider is unknown).
+/// Parses networks as `networks` does, and the word `github` (which is not checked while the
+/// provider is unknown).
 pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, ValueError> {
     let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
     let github = !words.is_empty();
@@ -372,14 +373,14 @@ pub fn path(text: &str) -> Result<Secret, ValueError> {
     }
     if !(MIN_PATH_CHARACTERS..=MAX_PATH_CHARACTERS).contains(&text.len()) {
         let problem = format!(
-            "must have {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters, or it could be guessed"
+            "must be {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters long, or it could be guessed"
         );
         return Err(ValueError::new(problem).hint(SECRET_HINT));
     }
     Ok(Secret::new(text))
 }
 
-/// Only a 2xx acknowledges a message; senders retry after any other status.
+/// Parses a 2xx status: senders retry after any other status.
 pub fn reply_status(text: &str) -> Result<u16, ValueError> {
     text.trim().parse::<u16>().ok().filter(|status| (200..=299).contains(status)).ok_or_else(|| {
         ValueError::new(format!("{} is not a status from 200 to 299", shown(text.trim())))

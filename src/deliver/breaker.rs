@@ -1,5 +1,6 @@
-//! Circuit breaker of a target. After repeated failures the target gets a pause, then a single
-//! probe delivery; meanwhile no delivery uses up an attempt. Pure.
+//! Circuit breaker of a target. After repeated failures the target is paused, then a single probe
+//! delivery follows. While it is open, only the probe makes an attempt. No I/O; the caller passes
+//! the time.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// Times are durations since a start chosen by the caller.
+/// All times are offsets from an origin that the caller chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BreakerState {
     Closed {
@@ -30,11 +31,11 @@ pub struct Breaker(BreakerState);
 /// Whether a delivery can begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
-    /// Without a limit by the breaker.
+    /// Any number of deliveries.
     Free,
     /// One delivery; the next waits for its outcome.
     Probe,
-    /// No delivery before this time; `None`: only after the outcome of the probe.
+    /// No delivery before this time, or (`None`) before the outcome of the probe.
     Wait(Option<Duration>),
 }
 

@@ -1,17 +1,17 @@
-//! Checks the `Host` of requests that need no token. A web page whose name resolves to this address
-//! (DNS rebinding) makes the browser send that name; a name that only resolves in the operator's
-//! own network cannot be such a page's.
+//! Checks the `Host` of requests that need no token. In a DNS rebinding attack, the attacker's
+//! domain resolves to this address, and the browser sends that domain as `Host`. A name that does
+//! not exist in public DNS cannot be the attacker's.
 
 use std::net::IpAddr;
 
 use actix_web::http::header::{HOST, HeaderMap};
 
-/// Endings of names that the public name system does not have.
+/// Suffixes that do not exist in public DNS.
 const PRIVATE_SUFFIXES: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".svc"];
 
 /// Whether a request addresses an IP address, a name of the private network (`creel`,
 /// `creel.monitoring.svc`), or the host of `CREEL_PUBLIC_URL`. Browsers always send a host, so a
-/// request without one is safe.
+/// request without a host is safe.
 pub fn is_own(headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let Some(host) = headers.get(HOST) else { return true };
     let Ok(host) = host.to_str() else { return false };
@@ -25,7 +25,7 @@ pub fn is_own(headers: &HeaderMap, public_url: Option<&str>) -> bool {
         || public.as_ref().and_then(url::Url::host_str) == Some(&*name)
 }
 
-/// Without the port, and without the brackets of an IPv6 address.
+/// Returns the host without its port and IPv6 brackets.
 fn name(host: &str) -> &str {
     if let Some(rest) = host.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();

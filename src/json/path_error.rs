@@ -9,7 +9,7 @@ pub enum PathError {
     EmptyKey(String),
     #[error("`{0}` has a `~` that is neither `~0` nor `~1`")]
     Escape(String),
-    #[error("`{0}` is a JSON pointer; write keys with dots between")]
+    #[error("`{0}` is a JSON pointer; separate keys with dots")]
     Pointer(String),
     #[error("`{0}` ends in an array; name a key of its items")]
     EndsInArray(String),

@@ -8,7 +8,7 @@ use crate::store::{Pattern, TargetError, TargetId, TargetState};
 const MAX_PATTERNS: usize = 64;
 
 impl Operator {
-    /// Parses event patterns separated by white space; without any, all events match.
+    /// Parses event patterns separated by white space; without patterns, all events match.
     ///
     /// # Errors
     /// If a pattern could never match, or there are too many.
@@ -36,7 +36,7 @@ impl Operator {
 fn patterns(known: &KnownEvents, text: Option<&str>) -> Result<Vec<Pattern>, Problem> {
     let words: Vec<&str> = text.unwrap_or_default().split_ascii_whitespace().collect();
     if words.len() > MAX_PATTERNS {
-        return Err(Problem::invalid("events", format!("must have at most {MAX_PATTERNS} patterns")));
+        return Err(Problem::invalid("events", format!("must contain at most {MAX_PATTERNS} patterns")));
     }
     for word in &words {
         let checked = known.check_pattern(word);

@@ -20,7 +20,7 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub enum ReplaySelection {
     Filter(MessageFilter),
-    /// At least 1 and at most 1,000 ids.
+    /// 1 to 1,000 ids.
     Ids(Vec<MessageId>),
 }
 
@@ -51,7 +51,7 @@ pub struct ReplayEstimation {
     /// The newest message that was counted.
     pub through: MessageId,
     pub filter: MessageFilter,
-    /// For dead messages: the dead letters of each target.
+    /// Dead letters of each target, if only dead messages are replayed.
     pub dead_letters: Vec<DeadLetterSummary>,
 }
 
@@ -187,7 +187,7 @@ fn refuse_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<
 
 fn checked(ids: Vec<MessageId>) -> Result<Vec<MessageId>, Problem> {
     if !(1..=MAX_IDS).contains(&ids.len()) || ids.iter().any(|id| *id <= MessageId::START) {
-        return Err(Problem::invalid("ids", "must have 1 to 1000 message ids"));
+        return Err(Problem::invalid("ids", "must contain 1 to 1000 message ids"));
     }
     Ok(ids)
 }

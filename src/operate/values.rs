@@ -7,9 +7,9 @@ use super::problem::Problem;
 use crate::config;
 use crate::store::Timestamp;
 
-/// Limit on strings that are compared with names.
+/// Maximum length of a name, in characters.
 const MAX_NAME_CHARACTERS: usize = 200;
-/// Limit on a search text.
+/// Maximum length of a search text, in characters.
 const MAX_TEXT_CHARACTERS: usize = 1_000;
 
 /// Validates a string that names an object, an event or an owner.
@@ -18,10 +18,10 @@ const MAX_TEXT_CHARACTERS: usize = 1_000;
 /// If it is empty, too long, or contains control characters.
 pub fn name(field: &'static str, text: &str) -> Result<(), Problem> {
     if text.is_empty() || text.chars().count() > MAX_NAME_CHARACTERS {
-        return Err(Problem::invalid(field, format!("must have 1 to {MAX_NAME_CHARACTERS} characters")));
+        return Err(Problem::invalid(field, format!("must be 1 to {MAX_NAME_CHARACTERS} characters long")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Problem::invalid(field, "must not have control characters"));
+        return Err(Problem::invalid(field, "must not contain control characters"));
     }
     Ok(())
 }
@@ -34,7 +34,7 @@ pub fn search_text(field: &'static str, text: &str) -> Result<(), Problem> {
     if (1..=MAX_TEXT_CHARACTERS).contains(&text.chars().count()) {
         return Ok(());
     }
-    Err(Problem::invalid(field, format!("must have 1 to {MAX_TEXT_CHARACTERS} characters")))
+    Err(Problem::invalid(field, format!("must be 1 to {MAX_TEXT_CHARACTERS} characters long")))
 }
 
 /// Converts an RFC 3339 time, or a duration before `now`, to the stored timestamp format.
@@ -47,7 +47,7 @@ pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Time
     }
     let Ok(ago) = config::duration(text) else {
         let problem =
-            "must be a time like 2026-11-22T14:31:00Z, or a duration before now like 90s, 15m, 2h or 7d";
+            "must be a time such as 2026-11-22T14:31:00Z, or an age such as 90s, 15m, 2h or 7d";
         return Err(Problem::invalid(field, problem));
     };
     let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));

@@ -9,10 +9,10 @@ use crate::content::view::View;
 use crate::json::PathValue;
 use crate::json::lookup::JsonPath;
 
-/// Where a value is.
+/// The place of a value in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In lower case.
+    /// The name of a header, in lower case.
     Header(String),
     /// All header fields with this prefix, in lower case.
     Headers(String),
@@ -45,7 +45,7 @@ impl Place {
                     .ok_or_else(|| format!("`{name}` is not a header name prefix followed by `*`"))?;
                 Ok(Self::Headers(beginning.to_ascii_lowercase()))
             }
-            "header" => Err(format!("`{name}` is not the name of a header").into()),
+            "header" => Err(format!("`{name}` is not a valid header name").into()),
             "query" => Ok(Self::Query(name.to_owned())),
             "form" => Ok(Self::Form(name.to_owned())),
             "json" => Ok(Self::Json(JsonPath::parse(name)?)),
@@ -107,7 +107,7 @@ impl Place {
     /// are not values.
     ///
     /// # Errors
-    /// As for `find`.
+    /// See `find`.
     pub fn is_filled(&self, view: &View<'_>) -> Result<bool, Cause> {
         match self {
             Self::Json(path) => {
@@ -117,10 +117,10 @@ impl Place {
         }
     }
 
-    /// Like `find`, for a required value.
+    /// Finds a required value.
     ///
     /// # Errors
-    /// The value is absent or duplicated.
+    /// If the value is absent or duplicated.
     pub fn require<'a>(&self, view: &'a View<'a>) -> Result<Cow<'a, [u8]>, Cause> {
         self.find(view)?.ok_or(Cause::MissingHeader)
     }

@@ -9,16 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::macros::datetime;
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
-/// Width of the text. A digit stands for any digit.
+/// Length in bytes.
 const WIDTH: usize = 27;
+/// Template of the text; `0` matches any digit.
 const SHAPE: &[u8; WIDTH] = b"0000-00-00T00:00:00.000000Z";
 const MIN_TIME: OffsetDateTime = datetime!(0000-01-01 00:00 UTC);
 const MAX_TIME: OffsetDateTime = datetime!(9999-12-31 23:59:59.999_999 UTC);
 
-/// A moment in UTC, rounded down to microseconds, as the text of 27 characters in the database.
+/// A moment in UTC, rounded down to microseconds, stored as 27 characters of text.
 ///
-/// Holds the text itself: a stored message, each of its deliveries and each attempt bind one to a
-/// statement, without an allocation. Times outside the years 0 to 9999 become the nearest of them.
+/// Holds the text, so binding it to a statement does not allocate. Every message, delivery and
+/// attempt binds one. Times outside the years 0 to 9999 are clamped.
 ///
 /// ```
 /// use creel::testing::Timestamp;
@@ -28,15 +29,15 @@ const MAX_TIME: OffsetDateTime = datetime!(9999-12-31 23:59:59.999_999 UTC);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp([u8; WIDTH]);
 
-/// The text does not have the stored form of a timestamp.
+/// Error for text that is not a stored timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a timestamp of the form 2026-01-31T23:59:59.123456Z")]
 pub struct TimestampError;
 
 impl Timestamp {
-    /// Before or at any other.
+    /// The earliest timestamp.
     pub const MIN: Self = Self(*b"0000-01-01T00:00:00.000000Z");
-    /// After or at any other.
+    /// The latest timestamp.
     pub const MAX: Self = Self(*b"9999-12-31T23:59:59.999999Z");
 
     pub fn as_str(&self) -> &str {
@@ -80,7 +81,7 @@ fn put(digits: &mut [u8], mut number: u32) {
     }
 }
 
-/// Returns the time of a text with the stored form; `None` for any other text.
+/// Returns the time of a text in the stored format; `None` for any other text.
 fn read(text: &[u8; WIDTH]) -> Option<OffsetDateTime> {
     let fits = |(byte, shape): (&u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape };
     if !text.iter().zip(SHAPE).all(fits) {
@@ -142,7 +143,8 @@ impl ToSql for Timestamp {
     }
 }
 
-/// Any other text, such as after a manual edit, is an error that `damage::is_damage` recognises.
+/// Fails if the text is not a timestamp, e.g. after a manual edit; `damage::is_damage` recognises
+/// this error.
 impl FromSql for Timestamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_bytes()?.try_into().map_err(FromSqlError::other)
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn time_outside_four_digit_years_is_the_nearest() {
+    fn time_outside_four_digit_years_is_clamped() {
         assert_eq!(Timestamp::from(datetime!(-0004-02-29 12:00 UTC)), Timestamp::MIN);
         assert_eq!(Timestamp::from(datetime!(9999-12-31 23:59:59.999_999_999 UTC)), Timestamp::MAX);
         assert_eq!(Timestamp::from(datetime!(9999-12-31 23:59 -23)), Timestamp::MAX);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_that_of_time() {
+    fn timestamps_sort_by_time() {
         let at = datetime!(2026-12-31 23:59:59.999_999 UTC);
         let times = [at - time::Duration::DAY, at, at + time::Duration::MICROSECOND];
         assert!(times.map(Timestamp::from).is_sorted());

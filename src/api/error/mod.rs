@@ -47,7 +47,7 @@ pub enum ApiError {
     /// The methods that the path accepts.
     #[error("This path accepts {0}.")]
     MethodNotAllowed(String),
-    #[error("The name in the path must have 1 to 64 of the characters `a-z0-9-`.")]
+    #[error("The name in the path must be 1 to 64 characters long and contain only `a-z0-9-`.")]
     InvalidListenerName,
     #[error("{0}")]
     InvalidQuery(String),

@@ -43,11 +43,10 @@ pub struct ListRejections {
     pub limit: Option<u16>,
     #[param(schema_with = schemas::name)]
     pub source: Option<String>,
-    /// For example `signature_mismatch`.
+    /// Cause of the rejection, e.g. `signature_mismatch`.
     #[param(schema_with = schemas::name)]
     pub cause: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
+    /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
     /// Received before: same format as `since`.

@@ -51,7 +51,7 @@ pub struct MessageHead {
     pub body_unsigned: bool,
     /// Released from quarantine without verification.
     pub unverified: bool,
-    /// When it was released from quarantine, which starts its retention; null for all others.
+    /// Time of its release from quarantine, which starts its retention; null for other messages.
     #[schema(format = DateTime)]
     pub released_at: Option<String>,
     /// The message with the same delivery id and another body.
@@ -118,8 +118,7 @@ pub struct MessageSelection {
     /// A pattern: `*` matches any characters.
     #[schema(schema_with = schemas::pattern_or_null, required = false)]
     pub event: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
+    /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub since: Option<String>,
     /// Received before: same format as `since`.
@@ -131,6 +130,6 @@ pub struct MessageSelection {
     /// Owner of emitted events.
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub owner: Option<String>,
-    /// Only messages with a dead letter: a delivery that is dead and was not replayed.
+    /// True selects messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }

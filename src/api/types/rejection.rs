@@ -26,9 +26,9 @@ pub struct RejectionHead {
     pub candidate: bool,
     /// The cause in words, with hints.
     pub explanation: Cow<'static, str>,
-    /// For a scheme that signs the URL, if the signature does not match: the URL used for
-    /// verification under the source's current configuration, without secrets and without the
-    /// request's query (the log has it). It must equal the URL that is registered at the provider.
+    /// URL used for verification under the source's current configuration, if the scheme signs the
+    /// URL and the signature does not match. Without secrets and without the request's query (the
+    /// log has it). It must equal the URL that is registered with the provider.
     #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
     pub signed_url: Option<String>,
     #[schema(examples("192.0.2.7"))]
@@ -69,11 +69,10 @@ pub struct RejectionContent {
 pub struct RejectionSelection {
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub source: Option<String>,
-    /// For example `signature_mismatch`.
+    /// Cause of the rejection, e.g. `signature_mismatch`.
     #[schema(schema_with = schemas::name_or_null, required = false)]
     pub cause: Option<String>,
-    /// Received at or after: a time like `2026-11-22T14:31:00Z`, or a duration before now like
-    /// `2h`.
+    /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
     #[schema(schema_with = schemas::time_or_null, required = false)]
     pub since: Option<String>,
     /// Received before: same format as `since`.

@@ -275,7 +275,7 @@ fn listener_name(text: &str) -> Result<String, String> {
     if (1..=MAX_NAME_CHARACTERS).contains(&text.len()) && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
-    Err("a name must have 1 to 64 lower-case letters, digits and hyphens".to_owned())
+    Err("a name must be 1 to 64 lower-case letters, digits and hyphens".to_owned())
 }
 
 /// Returns the host's name, reduced to the characters of a listener name.

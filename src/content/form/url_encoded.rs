@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 
-/// Decoded, a form of many short fields takes thirty times its size.
+/// Maximum number of fields: a form of many short fields needs thirty times its size when decoded.
 pub const MAX_FIELDS: usize = 10_000;
 
 /// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control
-/// characters in names. Clients that take a whole document for the name of a field, or for the
-/// value of a field without a name, send no form: a filter like `!/draft` would pass it.
+/// characters in names; tabs and line breaks are accepted after the first field. A body whose first
+/// name, or unnamed value, is a whole document is not a form. Read as a form, it would pass filters
+/// such as `!/draft`.
 pub fn is_url_encoded(body: &[u8]) -> bool {
     if Encoding::for_bom(body).is_some() || memchr::memchr(0, body).is_some() {
         return false;
@@ -32,7 +33,7 @@ pub fn is_url_encoded(body: &[u8]) -> bool {
 }
 
 /// Whether a field is a document (JSON, XML, a script) or its beginning. A document that contains
-/// `=` or `&` ends in other fields, so the rules for the first field are stricter.
+/// `=` or `&` continues in later fields, so the rules for the first field are stricter.
 fn is_document(written: &[u8], value: Option<&[u8]>, is_first: bool) -> bool {
     let unescaped_name = unescaped(written);
     let name = without_invisible_start(&unescaped_name);
@@ -70,8 +71,8 @@ fn is_index(after_bracket: &[u8]) -> bool {
         && !after_bracket.iter().any(|byte| matches!(byte, b'{' | b'"'))
 }
 
-/// Skips white space, control characters and characters without a glyph. Invalid bytes count too:
-/// they can be white space in a charset that is declared elsewhere.
+/// Skips white space, control characters and characters without a glyph. Also skips invalid bytes,
+/// which can be white space in another declared charset.
 fn without_invisible_start(mut text: &[u8]) -> &[u8] {
     const MAX_CHAR_BYTES: usize = 4;
     while let Some(chunk) = text[..text.len().min(MAX_CHAR_BYTES)].utf8_chunks().next() {
@@ -96,7 +97,7 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// The charset that a form names in one of its fields: `_charset_` (HTML, RFC 7578), or `charset`
-/// (PayPal).
+/// (PayPal). `None` if it is UTF-8, not ASCII-compatible, or named more than once.
 pub fn named_charset<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<&'static Encoding> {
     let mut labels = fields.filter(|(name, _)| matches!(*name, b"_charset_" | b"charset"));
     let (Some((_, label)), None) = (labels.next(), labels.next()) else { return None };
@@ -112,7 +113,7 @@ pub fn split(body: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// The value is `None` without an equals sign.
+/// The value is `None` if there is no equals sign.
 fn name_and_value(field: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'=', field) {
         Some(at) => (&field[..at], Some(&field[at + 1..])),

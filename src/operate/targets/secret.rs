@@ -85,7 +85,7 @@ fn rotated(
 pub(super) fn given_or_generated(given: Option<String>) -> Result<String, Problem> {
     let Some(given) = given else { return Ok(random::signing_secret(SECRET_BYTES)?) };
     if !(16..=200).contains(&given.len()) || !given.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Problem::invalid("secret", "must have 16 to 200 visible ASCII characters"));
+        return Err(Problem::invalid("secret", "must be 16 to 200 visible ASCII characters long"));
     }
     target_rules::check_secret(&given).map_err(|problem| Problem::invalid("secret", problem.to_string()))?;
     Ok(given)

@@ -18,7 +18,7 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Addresses that requests may connect to.
 #[derive(Clone, Debug)]
 pub enum Reach {
-    /// For URLs that the operator configured.
+    /// Any address, for URLs that the operator configured.
     Anywhere,
     /// Public addresses, and networks that the operator allowed.
     Public { allowed: Arc<[IpNet]> },
@@ -91,7 +91,7 @@ pub enum VetError {
     Scheme,
     #[error("the URL must not hold a user name or a password: send them in a header")]
     Credentials,
-    #[error("the URL must not have a fragment (#…): it is never sent")]
+    #[error("the URL must not contain a fragment (#…): it is never sent")]
     Fragment,
     #[error("the host of the URL cannot be resolved: {0}")]
     Unresolved(String),

@@ -17,7 +17,7 @@ fn url_error_has_the_cause_and_omits_the_url() {
         ("file:///etc/hush", "the URL must begin with http:// or https://"),
         ("http://user@8.8.8.8/", "the URL must not hold a user name or a password: send them in a header"),
         ("http://:hush@8.8.8.8/", "the URL must not hold a user name or a password: send them in a header"),
-        ("http://8.8.8.8/#hush", "the URL must not have a fragment (#…): it is never sent"),
+        ("http://8.8.8.8/#hush", "the URL must not contain a fragment (#…): it is never sent"),
         (
             "http://10.0.0.1/hush",
             "the address 10.0.0.1 is private: a URL given to the API may lead only to public addresses; the operator \

@@ -1,4 +1,4 @@
-//! Lookups, by the system's resolver and by a scripted one.
+//! Tests of lookups with the system resolver and with a scripted one.
 
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -25,15 +25,15 @@ fn name_without_an_address_is_an_error() {
     assert_eq!(run(failing.addresses("name")), Err(LookupError::new("the name server is on fire")));
 }
 
-/// Creates a scripted resolver: it sends each requested name to the first channel, and completes
-/// one lookup per item in the second.
+/// Returns a resolver that sends each requested name to the first channel, and answers one lookup
+/// for each item in the second, or all of them when its sender is dropped.
 fn told() -> (Resolver, Receiver<String>, Sender<()>) {
     let (asked, names) = channel();
     let (go, gone) = channel::<()>();
     let (asked, gone) = (Mutex::new(asked), Mutex::new(gone));
     let resolver = Resolver::new(move |name| {
         asked.lock().send(name.to_owned()).unwrap();
-        // An error means that the test is over.
+        // An error means that the sender was dropped: answer immediately.
         let _ = gone.lock().recv();
         Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
     });

@@ -32,7 +32,7 @@ pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError
         return Err(SettingError::new(setting, "is missing: the name of the header with the token"));
     };
     if !is_header_name(header) {
-        return Err(SettingError::new(setting, "is not the name of a header, such as `Acme-Webhook-Token`"));
+        return Err(SettingError::new(setting, "is not a valid header name such as `Acme-Webhook-Token`"));
     }
     if COMMON_HEADERS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
         return Err(SettingError::new(

@@ -117,7 +117,7 @@ fn answer_rule(table: &AnswerTable, keys: &[KeyTable]) -> Result<AnswerRule, Fie
     if key.is_some() == table.algorithm.is_plain_digest() || table.algorithm.public().is_some() {
         return Err(problem(
             "handshake.answer.algorithm",
-            "must be an HMAC with a `key`, or a plain digest without one",
+            "must be an HMAC with a `key`, or a plain digest without a key",
         ));
     }
     Ok(AnswerRule {
@@ -144,7 +144,7 @@ fn reply(table: &HandshakeReplyTable, keys: &[KeyTable]) -> Result<HandshakeRepl
     };
     let header = |(name, value): (&String, &String)| {
         if !is_header_name(name) {
-            return Err(problem("handshake.reply.headers", format!("`{name}` is not the name of a header")));
+            return Err(problem("handshake.reply.headers", format!("`{name}` is not a valid header name")));
         }
         Ok((name.clone(), template("handshake.reply.headers", value, keys)?))
     };

@@ -1,5 +1,5 @@
-//! Strict parser of recipes: an unknown or invalid field is an error with its name. A file and the
-//! environment variables of a custom sender have the same fields.
+//! Strict parser of recipes: an unknown or invalid field is an error with its name. Recipe files
+//! and the variables of a `custom` source share these fields.
 
 mod fetch;
 mod fields;
@@ -104,8 +104,7 @@ impl RecipeFile {
         };
         let event_type = details("event_type", &self.event_type, ItemChoice::FirstItem)?;
         let event_action = details("event_action", &self.event_action, ItemChoice::FirstItem)?;
-        // Otherwise an attacker who changes the unsigned items of a genuine batch obtains another
-        // id.
+        // Otherwise an attacker could give a genuine batch a new id by changing its unsigned items.
         let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
         let of = if signs_first { ItemChoice::FirstItem } else { ItemChoice::EveryItem };
         let delivery_id = details("delivery_id", &self.delivery_id, of)?;
@@ -162,7 +161,7 @@ impl RecipeFile {
         })
     }
 
-    /// Checks that a payload in the query is the signed text.
+    /// Checks that every signature covers a payload in the query.
     fn check_query_payload(&self, proofs: &Proofs) -> Result<(), FieldProblem> {
         let signs_other = proofs.signatures.iter().any(|signature| !signature.scheme.template.has_payload());
         if self.query_payload.is_some() && (signs_other || proofs.code.is_some()) {
@@ -174,7 +173,7 @@ impl RecipeFile {
         Ok(())
     }
 
-    /// Returns the tolerance for a token whose age is checked.
+    /// Returns the tolerance for the age of a token, if the recipe checks or sets it.
     fn token_age(&self) -> Option<Duration> {
         let checks_age = self.jwt.iter().any(|table| table.issued.is_some());
         (checks_age || self.tolerance_seconds.is_some())
@@ -225,7 +224,7 @@ impl RecipeFile {
 }
 
 impl Facts {
-    /// Checks that the unconfirmed fields exist.
+    /// Checks that `unconfirmed` lists known fields.
     fn check(&self) -> Result<(), FieldProblem> {
         const FIELDS: [&str; 16] = [
             "docs",
@@ -257,7 +256,7 @@ impl Facts {
 impl SampleTable {
     fn to_body(&self) -> Result<SampleBody, FieldProblem> {
         if let Some(name) = self.headers.keys().find(|name| !is_header_name(name)) {
-            return Err(problem("sample.headers", format!("`{name}` is not the name of a header")));
+            return Err(problem("sample.headers", format!("`{name}` is not a valid header name")));
         }
         let signed_at = self.signed_at.as_deref().map(Place::parse).transpose();
         Ok(SampleBody {
@@ -273,7 +272,7 @@ impl SampleTable {
     }
 }
 
-/// The items of a batch that a detail is read from.
+/// Which items of a batch supply a detail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ItemChoice {
     FirstItem,
@@ -289,7 +288,8 @@ fn methods(given: Vec<String>) -> Result<Vec<String>, FieldProblem> {
     Ok(if given.is_empty() { vec!["POST".to_owned()] } else { given })
 }
 
-/// Parses the place of a detail. A form's fields are read as JSON, so both have one place.
+/// Parses the place of a detail. Forms are read as JSON, so `form x` and `json x` are the same
+/// place.
 fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<Detail, FieldProblem> {
     let place = Place::parse(text).map_err(|error| problem(name, error))?;
     let path = text.trim().split_once(' ').map_or("", |(_, path)| path.trim());
@@ -299,7 +299,7 @@ fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<D
         Place::Json(_) if path.starts_with('/') => {
             return Err(problem(
                 name,
-                "is a JSON pointer; write keys with dots between, like `json data.id`",
+                "is a JSON pointer; separate keys with dots, such as `json data.id`",
             ));
         }
         Place::Json(_) | Place::Form(_) => {
@@ -307,6 +307,6 @@ fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<D
             Detail::Json(slot.map_err(|error| problem(name, error))?)
         }
         Place::KeyOf { object, except } => Detail::Json(paths.add_name(object, except)),
-        Place::Headers(_) => return Err(problem(name, "is in one header, not in several")),
+        Place::Headers(_) => return Err(problem(name, "must be one header: `headers` reads several")),
     })
 }

@@ -184,7 +184,7 @@ fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, FieldProblem> {
         (Some(text), None, false) => ClaimCheck::Equal(template("jwt.claim.equals", text, keys)?),
         (None, Some(texts), false) => ClaimCheck::OneOf(texts.clone()),
         (None, None, true) => ClaimCheck::True,
-        _ => return Err(problem("jwt.claim", "must have one of `equals`, `one_of` and `is_true`")),
+        _ => return Err(problem("jwt.claim", "must contain one of `equals`, `one_of` and `is_true`")),
     };
     Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
 }
@@ -230,7 +230,7 @@ fn confirm_header(
 ) -> Result<(String, Template), FieldProblem> {
     const FIELD: &str = "confirm.headers";
     if !is_header_name(name) {
-        return Err(problem(FIELD, format!("`{name}` is not the name of a header")));
+        return Err(problem(FIELD, format!("`{name}` is not a valid header name")));
     }
     let value = template(FIELD, value, keys)?;
     if !value.needs_no_request() {

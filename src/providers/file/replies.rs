@@ -12,7 +12,7 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldPro
         return Ok(vec![AcceptedReply { event: None, reply: Reply::empty(200) }]);
     }
     if tables.last().is_none_or(|last| last.event.is_some()) {
-        return Err(problem("accepted", "must end with a row without `event`, for all others"));
+        return Err(problem("accepted", "the last row must have no `event`: it applies to all other events"));
     }
     let row = |table: &AcceptedTable| {
         let reply = reply("accepted", 200..=299, table.status, table.text.as_ref(), table.json.as_ref())?;
@@ -21,13 +21,14 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldPro
     tables.iter().map(row).collect()
 }
 
-/// Parses the replies; a handshake's own rejection status precedes the rows of all others.
+/// Parses the replies to rejected requests. The first `refuse_status` of a handshake becomes the
+/// first row, for `HandshakeRefused`.
 pub fn refused(
     tables: &[RefusedTable],
     handshakes: &[HandshakeTable],
 ) -> Result<Vec<RefusedReply>, FieldProblem> {
     if tables.last().is_some_and(|last| last.causes.is_some()) {
-        return Err(problem("refused", "must end with a row without `causes`, for all others"));
+        return Err(problem("refused", "the last row must have no `causes`: it applies to all other causes"));
     }
     let mut rows = Vec::new();
     if let Some(status) = handshakes.iter().find_map(|table| table.refuse_status) {
@@ -61,7 +62,7 @@ fn reply(
     match (text, json) {
         (Some(_), Some(_)) => Err(problem(field, "has both `text` and `json`")),
         (Some(_), None) | (None, Some(_)) if status == 204 => {
-            Err(problem(field, "a reply with status 204 has no body"))
+            Err(problem(field, "a reply with status 204 cannot have `text` or `json`"))
         }
         (Some(text), None) => Ok(Reply::text(status, text.clone())),
         (None, Some(json)) if json::accepts(json.as_bytes()) => Ok(Reply::json(status, json.clone())),

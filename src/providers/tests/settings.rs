@@ -17,7 +17,7 @@ fn each_wrong_setting_is_named_with_its_problem() {
         ("github", &[("secret", "a"), ("header", "a")], "header", "which has allow_sha1, secret"),
         ("none", &[("secret", "a")], "secret", "which has none"),
         ("token", &[("secret", "a")], "header", "is missing"),
-        ("token", &[("secret", "a"), ("header", "a b")], "header", "is not the name of a header"),
+        ("token", &[("secret", "a"), ("header", "a b")], "header", "is not a valid header name"),
         ("token", &[("secret", "a"), ("header", "a"), ("header", "b")], "header", "takes one value"),
         ("token", &[("header", "a")], "secret", "is missing"),
         ("token", &[("header", "a"), ("secret", "b"), ("secret", "")], "secret", "is empty"),

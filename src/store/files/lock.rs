@@ -10,14 +10,15 @@ use crate::store::error::OpenError;
 use crate::store::files::modes::FILE_MODE;
 use crate::store::files::paths::beside;
 
-/// Held for the life of the process; the kernel releases it at any kind of exit.
+/// Held for the life of the process; the kernel releases it on any exit.
 #[derive(Debug)]
 pub struct InstanceLock {
     file: File,
 }
 
 impl InstanceLock {
-    /// `Ok(None)`: another process holds it. Keeps the content of the file.
+    /// Takes the lock, or returns `Ok(None)` if another process holds it. Does not change the
+    /// file's content.
     pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
         let path = beside(database, "lock");
         let problem = |error: std::io::Error| {
@@ -42,12 +43,13 @@ impl InstanceLock {
         }
     }
 
-    /// Returns the mark of the last run; `None` without one.
+    /// Returns the mark of the last run; `None` if there is no mark.
     pub fn mark(&self) -> Option<Mark> {
         Mark::read(&self.file)
     }
 
-    /// Writes the process id. On a full disk the lock holds without it.
+    /// Writes the process id and reserves space for the marks. Errors are ignored: the lock is
+    /// valid without them.
     pub fn claim(&self) {
         let owner = format!("{:<width$}\n", std::process::id(), width = OWNER_BYTES - 1);
         let _ = self.file.write_all_at(owner.as_bytes(), 0).and_then(|()| mark::lay_out(&self.file));

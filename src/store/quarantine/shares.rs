@@ -1,20 +1,19 @@
-//! Use of the quarantine: bytes by source and client network, and the next one to evict. Holds only
-//! sums in memory, never rows.
+//! Use of the quarantine: bytes by source and client network, and the network whose row is evicted
+//! next. Holds only sums in memory, never rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::senders::Sender;
 
-/// Known senders can displace other networks down to this share of the total: one in
-/// `STRANGERS_SHARE`.
+/// Unknown networks keep at least one part in `STRANGERS_SHARE` of the total.
 const STRANGERS_SHARE: u64 = 4;
 
 /// Bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
     strangers: GroupShare,
-    /// Networks that have verified with the source before.
+    /// Networks from which the source has verified requests.
     senders: GroupShare,
     known: BTreeSet<Sender>,
 }
@@ -32,8 +31,8 @@ impl Shares {
         self.group(source, network).remove(source, network, bytes);
     }
 
-    /// Returns the owner of the next row to evict: an unknown network while these exceed their
-    /// share.
+    /// Returns the source and network whose row is evicted next. Unknown networks come first while
+    /// together they exceed their share.
     pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
         let is_strangers_turn = self.strangers.total() > self.total() / STRANGERS_SHARE;
         let (first, then) = if is_strangers_turn {
@@ -78,9 +77,9 @@ struct GroupShare {
 struct SourceShare {
     total: u64,
     bytes: BTreeMap<ClientNetwork, u64>,
-    /// The same, ordered by bytes relative to the allowance of the range.
+    /// The same, ordered by bytes relative to [`ClientNetwork::allowance`] of the range.
     ordered: BTreeSet<(u64, ClientNetwork)>,
-    /// The same for each wider range, to find its heaviest network without a scan.
+    /// The same for each wider range, to find the heaviest network in a range without a scan.
     ordered_within: BTreeSet<(ClientNetwork, u64, ClientNetwork)>,
 }
 
@@ -144,8 +143,7 @@ impl SourceShare {
         }
     }
 
-    /// Descends from the range with the most bytes relative to its allowance to one of its smallest
-    /// networks.
+    /// Starts at the heaviest range and follows the heaviest subrange down to a /24 or /64.
     fn heaviest(&self) -> Option<ClientNetwork> {
         let mut found = self.ordered.last()?.1;
         while !found.is_smallest() {
@@ -233,8 +231,7 @@ mod tests {
             let mut shares = Shares::default();
             (0..NETWORKS).for_each(|n| shares.add("github", ClientNetwork::of(address(n)), 2_048));
             let began = Instant::now();
-            // As many transactions evict. A scan of the networks for each takes minutes in a debug
-            // build.
+            // 20,000 evictions. With a scan for each, this takes minutes in a debug build.
             for _ in 0..20_000 {
                 let (source, network) = shares.heaviest().map(|(name, one)| (name.to_owned(), one)).unwrap();
                 assert_eq!(shares.of(&source, network), 2_048);
@@ -256,7 +253,7 @@ mod tests {
         ] {
             shares.add("github", network(address), bytes);
         }
-        // Half of the first /48's bytes exceeds the heaviest network.
+        // Half of the first /48 (315 bytes) exceeds the heaviest network (300).
         assert_eq!(heaviest(&shares).1, "2001:db8:1:2::/64");
         shares.remove("github", network("2001:db8:1:2::"), 220);
         assert_eq!(heaviest(&shares).1, "2001:db8:2:1::/64");
