@@ -46,8 +46,7 @@ pub fn time(field: &'static str, text: &str, now: OffsetDateTime) -> Result<Time
         return Ok(Timestamp::from(at));
     }
     let Ok(ago) = config::duration(text) else {
-        let problem =
-            "must be a time such as 2026-11-22T14:31:00Z, or an age such as 90s, 15m, 2h or 7d";
+        let problem = "must be a time such as 2026-11-22T14:31:00Z, or an age such as 90s, 15m, 2h or 7d";
         return Err(Problem::invalid(field, problem));
     };
     let at = now.checked_sub(time::Duration::try_from(ago).unwrap_or(time::Duration::MAX));

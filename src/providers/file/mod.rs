@@ -297,10 +297,7 @@ fn detail(name: &str, text: &str, of: ItemChoice, paths: &mut Paths) -> Result<D
         Place::Header(header) => Detail::Header(header),
         Place::Query(field) => Detail::Query(field),
         Place::Json(_) if path.starts_with('/') => {
-            return Err(problem(
-                name,
-                "is a JSON pointer; separate keys with dots, such as `json data.id`",
-            ));
+            return Err(problem(name, "is a JSON pointer; separate keys with dots, such as `json data.id`"));
         }
         Place::Json(_) | Place::Form(_) => {
             let slot = if of == ItemChoice::EveryItem { paths.add_every(path) } else { paths.add(path) };
