@@ -21,17 +21,17 @@ CREATE TABLE messages (
   query             TEXT,                                     -- query string without the question mark; tokens redacted
   remote_ip         TEXT    NOT NULL,                         -- the client's address
   body_sha256       BLOB    NOT NULL,                         -- 32 bytes: SHA-256 of the exact body
-  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, and neither JSON nor a form
+  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty and could not be read; see unreadable
   body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: the signature or token does not cover the body
   unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine without verification
-  conflict_of       INTEGER,                                  -- message with the same delivery id and a different body
+  conflict_of       INTEGER,                                  -- updated: message with the same delivery id and a different body
   duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: number of duplicates received
   last_duplicate_at TEXT,                                     -- updated: time of the last duplicate
   confirmation      TEXT,                                     -- updated: see confirmations.state; NULL if not required
   headers           TEXT    NOT NULL,                         -- JSON object: name to value, or to an array of values
-  payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
+  payload           TEXT,                                     -- the body as JSON text; NULL if unreadable
   body              BLOB                                      -- the exact body, unless payload is identical
-, released_at TEXT /* release from quarantine, which starts its retention */, unreadable TEXT /* why the body is unreadable: empty, not_json, too_deep …; NULL in rows of older versions */) STRICT;
+, released_at TEXT /* release from quarantine, which starts its retention */, unreadable TEXT /* why the body is unreadable: empty, not_json, too_deep …; NULL if it is readable, and in rows from before 0.1.0 */) STRICT;
 
 CREATE INDEX messages_received_at ON messages (received_at);
 CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS NOT NULL;
@@ -55,15 +55,16 @@ CREATE TABLE key_generations (
 ) STRICT;
 
 -- Quarantine: requests that failed authentication. Candidates have every part that the scheme
--- requires (a well-formed signature and a fresh time, or a token) and are stored within
--- CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The rest is noise: at most 20 rows for each
--- network and cause, for a day.
+-- requires (a well-formed signature and a fresh timestamp, or a token), or a correct signature with a
+-- stale timestamp. They are stored within CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The
+-- rest is noise, stored for a day: at most 20 rows for each network and cause, and 1,000 rows and
+-- 4 MiB for each source.
 CREATE TABLE rejections (
   id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never reused
   received_at        TEXT    NOT NULL,                        -- when its last byte arrived
   source             TEXT    NOT NULL,                        -- the source that it was sent to
   cause              TEXT    NOT NULL,                        -- signature_mismatch, stale_timestamp …
-  candidate          INTEGER NOT NULL,                        -- 1: has all parts that the scheme requires, so it may be genuine
+  candidate          INTEGER NOT NULL,                        -- 1: may be genuine; see above
   remote_ip          TEXT    NOT NULL,                        -- the client's address
   network            TEXT    NOT NULL,                        -- /24 or /64 of remote_ip
   bytes              INTEGER NOT NULL,                        -- bytes counted against CREEL_QUARANTINE_SIZE
@@ -71,7 +72,7 @@ CREATE TABLE rejections (
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT    NOT NULL,                        -- as in messages, credentials redacted
   body               BLOB,                                    -- NULL if it was not read, or is large and noise
-  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
+  sealed_credentials BLOB                                     -- redacted values, encrypted with the key
 ) STRICT;
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
@@ -93,7 +94,7 @@ CREATE TABLE rejection_counts (
 CREATE TABLE settings (
   name       TEXT    PRIMARY KEY,                             -- e.g. admin_token, inbox_path
   value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext if sealed
-  sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
+  sealed     INTEGER NOT NULL,                                -- 1: encrypted with the key
   updated_at TEXT    NOT NULL                                 -- time of the last change
 ) STRICT, WITHOUT ROWID;
 
@@ -136,13 +137,13 @@ CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never reused
   message_id  INTEGER NOT NULL,                               -- the delivered message
   target_id   INTEGER NOT NULL,                               -- the receiving target
-  state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead
+  state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead, replayed
   attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: number of attempts
   created_at  TEXT    NOT NULL,                               -- time of the commit
   due_at      TEXT    NOT NULL,                               -- updated: position in the target's queue
   not_before  TEXT,                                           -- updated: next attempt of a strict target, which keeps its position
   finished_at TEXT,                                           -- updated: when it was delivered or became dead
-  outcome     TEXT,                                           -- updated: outcome of the last attempt, or cause of death
+  outcome     TEXT,                                           -- updated: outcome of the last attempt, or why it became a dead letter
   replay_id   INTEGER                                         -- the replay that created it
 ) STRICT;
 
@@ -180,7 +181,7 @@ CREATE TABLE confirmations (
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
 
--- Repeated deliveries of many stored messages.
+-- Replay jobs: each delivers many stored messages again.
 CREATE TABLE replays (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never reused
   created_at TEXT    NOT NULL,                                -- time of the request

@@ -14,7 +14,8 @@ pub struct LearnArguments {
     /// The name of the source.
     source: String,
 
-    /// Only print the learned secret, to paste it at the provider (Notion requires this).
+    /// Only print the learned secret, to paste it into the provider's settings (Notion requires
+    /// this).
     #[arg(long)]
     show: bool,
 }
@@ -34,7 +35,7 @@ pub fn run(config: &Config, arguments: &LearnArguments) -> Result<String, Failur
     )
     .map_err(|error| Failure(error.to_string()))?;
     Ok(format!(
-        "Until {until}, {} learns its secret from a handshake. Register the webhook at the provider now, with the URL\n{}{}\n",
+        "Until {until}, {} learns its secret from a handshake. Register the webhook with the provider now, with the URL\n{}{}\n",
         source.name,
         config.base_url(),
         source.endpoint()

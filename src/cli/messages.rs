@@ -72,10 +72,9 @@ pub fn remarks(head: &MessageHead) -> Vec<String> {
 fn unreadable_remark(head: &MessageHead) -> Option<String> {
     match head.unreadable.as_deref() {
         Some("empty") => None,
-        Some("not_json") => Some("not-json".to_owned()),
-        Some(reason) => Some(format!("unreadable={}", reason.replace('_', "-"))),
+        Some(reason) => Some(format!("unreadable={reason}")),
         // An older service does not send the reason.
-        None => head.not_json.then(|| "not-json".to_owned()),
+        None => head.not_json.then(|| "not_json".to_owned()),
     }
 }
 

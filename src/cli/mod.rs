@@ -28,7 +28,7 @@ mod tests;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, ArgAction, Parser, Subcommand};
 
 pub use crate::app::protect_secrets;
 
@@ -38,7 +38,7 @@ use output::Failure;
 
 /// Introduction of `creel --help`, before the list of commands.
 const STORY: &str = "\
-Creel is a webhook inbox: one program and one SQLite file that receive
+creel is a webhook inbox: one program and one SQLite file that receive
 webhooks from any provider, verify them, store every one of them durably, and
 acknowledge in milliseconds.
 
@@ -69,12 +69,20 @@ All settings are environment variables that start with CREEL_.
 docs/configuration.md lists all of them with their defaults.
 Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.";
 
+const LISTENER_TOKEN_HELP: &str = "Read the token from a file instead of CREEL_LISTENER_TOKEN";
+
 /// A webhook inbox: receives, verifies, stores, acknowledges.
 #[derive(Debug, Parser)]
 #[command(name = "creel", version, long_about = STORY, disable_help_subcommand = true)]
+#[command(disable_help_flag = true, arg(help_option()))]
 pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// Returns `-h, --help` with a shorter text than clap's own.
+fn help_option() -> Arg {
+    Arg::new("help").short('h').long("help").help("Print help").global(true).action(ArgAction::Help)
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,8 +92,7 @@ enum Command {
     /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or the start
     /// failed, 74 when the store failed while running.
     ///
-    /// Each of the two options applies to one start, after creel has reported the data that would
-    /// be lost.
+    /// Use each option for one start only, after creel has listed the data that would be lost.
     ///
     /// Examples:
     ///     creel
@@ -103,9 +110,10 @@ enum Command {
         forget_sealed: bool,
     },
 
-    /// Validate the configuration and print each source with the URL to paste at the provider.
+    /// Validate the configuration and print each source with the URL to register with the
+    /// provider.
     ///
-    /// Prints the random path parts on purpose: they are part of the URL. Problems are reported all
+    /// Prints random paths in full, because they are part of the URL. Problems are reported all
     /// together, with exit code 1. Warnings do not change the exit code.
     ///
     /// Examples:
@@ -117,7 +125,7 @@ enum Command {
     /// Generate a random secret, token or path part.
     ///
     /// Use --whsec for a target's secret: Standard Webhooks libraries need this form.
-    /// For a target with another secret, --target prints the form for its app.
+    /// `--target NAME` prints an existing secret in this form.
     ///
     /// Examples:
     ///     creel secret
@@ -130,7 +138,7 @@ enum Command {
     /// Create a new admin token; the old one stops working.
     ///
     /// The token is printed once and stored as a hash; the database must exist. The command fails
-    /// if CREEL_ADMIN_TOKEN is set, because that is the token.
+    /// if CREEL_ADMIN_TOKEN is set, because then the environment sets the token.
     ///
     /// Example:
     ///     creel token
@@ -139,8 +147,7 @@ enum Command {
 
     /// Send a correctly signed sample message, without the provider.
     ///
-    /// Uses the secrets of the configured source with that name, or of the only source of that
-    /// provider.
+    /// Uses the secrets of the source with that name. A provider's name works if it has one source.
     ///
     /// Examples:
     ///     creel send github
@@ -166,10 +173,10 @@ enum Command {
     /// Forward the messages of a service to a program on this machine, as they arrive.
     ///
     /// The service tracks the received messages by --name: messages that arrive while this machine
-    /// is offline are delivered later, in order, and none is lost. A message counts as received
-    /// once the program has answered it, with any status; without an answer, it is retried every
-    /// second. The program gets the method, headers, query and exact body of the original request,
-    /// without credentials, and a creel-event header.
+    /// is offline are delivered later, in order, including those of the last week. A message counts
+    /// as received once the program has answered it, with any status; without an answer, it is
+    /// retried every second. The program receives the method, headers, query and exact body of the
+    /// original request, without credentials, and a creel-event header.
     ///
     /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Stop it with
     /// Ctrl-C.
@@ -179,6 +186,7 @@ enum Command {
     ///     creel listen http://127.0.0.1:9090 --forward http://localhost:3000 --name ann --since 2h
     ///     creel listen --forward http://localhost:3000/hooks --events 'github.*' --events '*.paid'
     #[command(verbatim_doc_comment)]
+    #[command(mut_arg("token_file", |file| file.help(LISTENER_TOKEN_HELP)))]
     Listen(listen::ListenArguments),
 
     /// Print the messages of a service as they arrive.
@@ -240,7 +248,7 @@ enum Command {
     ///
     /// Each is verified with the current settings and the time of its arrival. Genuine requests
     /// become messages, in the order of arrival, and are delivered; the others stay in quarantine.
-    /// Without --yes, several are only counted. Running it twice is safe.
+    /// Without --yes, a filter only counts the matching requests. Running it twice is safe.
     ///
     /// Examples:
     ///     creel recheck 17
@@ -252,13 +260,14 @@ enum Command {
     /// Accept rejected requests without verification.
     ///
     /// Use it only if you know that the requests are genuine: the messages are marked
-    /// `unverified` and are delivered. Of several, only candidates are released. Without --yes,
-    /// they are only counted.
+    /// `unverified` and are delivered. A filter releases only candidates. Without --yes, a filter
+    /// only counts the matching requests.
     ///
     /// Examples:
     ///     creel release 17
     ///     creel release --source github --cause stale_timestamp --since 2h --yes
     #[command(verbatim_doc_comment)]
+    #[command(mut_arg("yes", |yes| yes.help("Release the requests instead of only counting them")))]
     Release(recheck::RecheckArguments),
 
     /// List the targets of a service with their states, or pause or resume one.
@@ -304,7 +313,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Healthcheck,
 
-    /// Verify the hash of every stored body; exit code 1 if a single bit has changed.
+    /// Verify the hash of every stored body; exits with 1 if any body differs.
     ///
     /// Only reads, and can run while the service is running.
     ///
@@ -313,7 +322,10 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Verify,
 
-    /// Clean up now, instead of waiting for the interval.
+    /// Delete expired messages now.
+    ///
+    /// While the service runs, this only reports that the service does it itself; --confirm works
+    /// at any time.
     ///
     /// Examples:
     ///     creel cleanup

@@ -29,7 +29,7 @@ pub struct RecheckArguments {
     #[command(flatten)]
     filters: RejectionFilters,
 
-    /// Run the operation; without this, several requests are only counted.
+    /// Verify the requests instead of only counting them.
     #[arg(long)]
     yes: bool,
 

@@ -41,8 +41,7 @@ pub struct Address {
 /// Source of the token.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
-    /// Read the token from a file instead of CREEL_ADMIN_TOKEN, CREEL_READ_TOKEN or, for `creel
-    /// listen`, CREEL_LISTENER_TOKEN.
+    /// Read the token from a file instead of CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }

@@ -101,7 +101,7 @@ fn url(config: &Config, source: Option<&SourceConfig>, arguments: &SendArguments
     }
 }
 
-/// Returns the URL that is registered at the provider, according to the settings: some schemes
+/// Returns the URL that is registered with the provider, according to the settings: some schemes
 /// sign it.
 fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };

@@ -11,6 +11,7 @@ use crate::providers;
 
 const EXAMPLE_SOURCE: &str = "MY_SHOP";
 const EXAMPLE_TARGET: &str = "APP";
+const EXAMPLE_COMMAND: &str = "DEPLOY";
 
 /// Variables of the service that most installations set in the first week.
 const FIRST_GLOBALS: [&str; 9] = [
@@ -25,12 +26,13 @@ const FIRST_GLOBALS: [&str; 9] = [
     "CREEL_MAX_DATABASE_SIZE",
 ];
 const FIRST_SOURCE_KEYS: [&str; 4] = ["PROVIDER", "PATH", "RATE", "REPLY_BODY"];
-const FIRST_TARGET_KEYS: [&str; 5] = ["URL", "SECRET", "EXEC", "EVENTS", "FILTER"];
+const FIRST_TARGET_KEYS: [&str; 4] = ["URL", "SECRET", "EVENTS", "FILTER"];
+const FIRST_COMMAND_KEYS: [&str; 1] = ["EXEC"];
 
 const EXAMPLE_HEAD: &str = "\
 # Settings for the first week; docs/configuration.md lists all of them.
-# For `docker run --env-file`, compose's `env_file` and systemd's `EnvironmentFile`: creel reads the
-# environment, not this file. Remove the # of a setting to use it; `creel check` validates them.
+# Pass it with `docker run --env-file`, compose's `env_file` or systemd's `EnvironmentFile`; creel does
+# not read the file itself. Remove the # of a setting to use it; `creel check` validates them.
 # Secrets can come from files: CREEL_ADMIN_TOKEN_FILE=/run/secrets/admin-token.
 
 # --- Service ---------------------------------------------------------------------------------------
@@ -38,14 +40,21 @@ const EXAMPLE_HEAD: &str = "\
 
 const EXAMPLE_SOURCES: &str = "
 # --- Sources: senders of webhooks ------------------------------------------------------------------
-# CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. A source with the name of its
-# provider needs only the secret; `creel providers` lists the providers.
-#CREEL_SOURCE_GITHUB_SECRET=<paste the secret entered at GitHub>
+# CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. For most providers, a source with
+# the provider's name needs only the secret; `creel providers NAME` lists the settings.
+#CREEL_SOURCE_GITHUB_SECRET=<paste the secret set in GitHub>
+# A sender that sends a token in a header needs these three.
+#CREEL_SOURCE_MY_SHOP_HEADER=Shop-Token
+#CREEL_SOURCE_MY_SHOP_SECRET=<paste the output of `creel secret`>
 ";
 
 const EXAMPLE_TARGETS: &str = "
 # --- Targets: receivers of messages ----------------------------------------------------------------
-# CREEL_TARGET_<NAME>_<KEY>: a URL or a command. Without more keys it receives every message.
+# CREEL_TARGET_<NAME>_<KEY>: a URL or a command. By default it receives every message.
+";
+
+const EXAMPLE_COMMANDS: &str = "\
+# Another target, for a command; it can have _EVENTS and _FILTER, too.
 ";
 
 /// Returns the content of `.env.example`.
@@ -57,6 +66,7 @@ pub fn environment_example() -> String {
     for (head, noun, keys, name) in [
         (EXAMPLE_SOURCES, Noun::Source, FIRST_SOURCE_KEYS.as_slice(), EXAMPLE_SOURCE),
         (EXAMPLE_TARGETS, Noun::Target, FIRST_TARGET_KEYS.as_slice(), EXAMPLE_TARGET),
+        (EXAMPLE_COMMANDS, Noun::Target, FIRST_COMMAND_KEYS.as_slice(), EXAMPLE_COMMAND),
     ] {
         text.push_str(head);
         for key in keys {

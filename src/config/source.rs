@@ -14,7 +14,7 @@ pub struct SourceConfig {
     pub provider: String,
     pub verifier: Verifier,
     pub path: Option<Secret>,
-    /// The URL registered at the provider, if it differs from the public URL and the path.
+    /// The URL registered with the provider, if it differs from the public URL and the path.
     pub url: Option<String>,
     pub allow: Option<Allow>,
     /// Upper case.

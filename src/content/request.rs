@@ -60,7 +60,7 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The raw query without `?`; may be empty.
     pub query: &'a str,
-    /// The whole URL as registered at the provider, which some schemes sign. Empty if unknown.
+    /// The whole URL as registered with the provider, which some schemes sign. Empty if unknown.
     pub url: &'a str,
     pub headers: Headers<'a>,
     /// The exact bytes; empty while they have not been read.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// Consecutive failures of the target that open the breaker.
+/// Failures of the target, without a success in between, that open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const MAX_PAUSE: Duration = Duration::from_secs(5 * 60);
@@ -67,14 +67,15 @@ impl Breaker {
         self.0 = BreakerState::Closed { failures: 0 };
     }
 
-    /// Records an answer that rejects only this message: the target is available.
+    /// Records a response that rejects only this message. Closes an open breaker; does not reset the
+    /// failure count.
     pub fn answered(&mut self) {
         if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
             self.0 = BreakerState::Closed { failures: 0 };
         }
     }
 
-    /// Records a failure of the target; returns true if it opens the breaker.
+    /// Records a failure of the target. Returns true if this failure opens a closed breaker.
     pub fn failed(&mut self, now: Duration) -> bool {
         match self.0 {
             BreakerState::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {

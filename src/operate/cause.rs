@@ -14,7 +14,7 @@ pub fn cause_of(name: &str) -> Option<Cause> {
 pub fn explanation(cause: Cause) -> &'static str {
     match cause {
         Cause::MissingHeader => {
-            "A header that the provider's scheme requires was missing or empty: check that a secret is set at the provider, and that no proxy removes headers."
+            "A header that the provider's scheme requires was missing or empty: check that a secret is set in the provider's settings, and that no proxy removes headers."
         }
         Cause::MalformedSignature => {
             "The signature or its timestamp does not have the provider's format, or is repeated: check that the source has the right provider."
@@ -26,13 +26,13 @@ pub fn explanation(cause: Cause) -> &'static str {
             "Correctly signed, but the timestamp is too old or too far in the future: check this machine's clock and the source's tolerance. It may also be an intercepted request that was sent again."
         }
         Cause::SignatureMismatch => {
-            "The signature does not match this request and the configured secret: check that the secret is the provider's, and that no proxy changes bodies. If the scheme signs the URL (`signed_url`), it must be exactly the URL that is registered at the provider, and no proxy may rewrite the query."
+            "The signature does not match this request and the configured secret: check that the secret is the provider's, and that no proxy changes bodies. If the scheme signs the URL (`signed_url`), it must be exactly the URL that is registered with the provider, and no proxy may rewrite the query."
         }
         Cause::TokenMismatch => {
             "The token is not one of the configured tokens: check that they are the provider's."
         }
         Cause::ClaimMismatch => {
-            "A genuine token or signature, but for another body, URL, issuer or recipient: check that the source's URL is the one registered at the provider."
+            "A genuine token or signature, but for another body, URL, issuer or recipient: check that the source's URL is the one registered with the provider."
         }
         Cause::WrongAccount => {
             "Correctly signed by the provider, but for an account other than the configured one."

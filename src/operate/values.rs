@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_is_a_date_or_duration_before_now() {
+    fn time_is_a_timestamp_or_duration_before_now() {
         let now = datetime!(2026-11-22 14:31:00 UTC);
         let rows = [
             ("2026-11-22T15:31:00+01:00", Some("2026-11-22T14:31:00.000000Z")),

@@ -1,4 +1,4 @@
-//! Confirms a message at the provider's API: builds the question and the request, and
+//! Confirms a message with the provider's API: builds the question and the request, and
 //! interprets the answer, without any I/O. The question is stored with the message. URL,
 //! credentials and expectation come from the source's settings at the time of the call, so that the
 //! operator can correct them in between.

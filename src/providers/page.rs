@@ -9,6 +9,7 @@ use super::aliases::{Alias, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
 use super::recipe::{Coverage, ProviderGroup, Recipe};
 use super::settings::{SettingKind, SettingSpec};
+use crate::scheme::template::Template;
 
 /// Marks facts without a source.
 const UNCONFIRMED: &str = " (unconfirmed)";
@@ -126,7 +127,7 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
         .collect();
     if !needed.is_empty() {
         steps.push(format!(
-            "Set {}. With the suffix `_FILE`, a variable contains the path of a file with the value.",
+            "Set {}. To read a value from a file, add `_FILE` to the variable's name and set it to the path.",
             needed.join(" and ")
         ));
     } else if !recipe.requires.is_empty() {
@@ -157,17 +158,18 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
     }
     let place = recipe.facts.registered_at.as_ref();
     let place = place.map(|place| format!(" ({place}){}", mark(recipe, "where"))).unwrap_or_default();
-    steps.push(format!("Run `creel check` to print the URL, and register it at the sender{place}."));
+    steps.push(format!("Run `creel check` to print the URL, and register it with the sender{place}."));
     if recipe.asks_provider() {
         steps.push(format!(
             "Run `creel send {}` to send a sample. creel finally rejects it, because the sender's API has no such message.",
             name
         ));
     } else if !recipe.samples.is_empty() {
-        steps.push(format!(
-            "Run `creel send {}` to test without the sender: if the source has the secret, it sends a signed sample.",
-            name
-        ));
+        let sample = match recipe.proofs.are_none() {
+            true => "This sends a sample.",
+            false => "This sends a signed sample and needs the source's secret.",
+        };
+        steps.push(format!("Run `creel send {name}` to test without the sender. {sample}"));
     }
     steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect()
 }
@@ -218,10 +220,25 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
     }
     lines.push(format!(
         "- {}",
-        if recipe.signs_body_sometimes() { SOMETIMES_SIGNED } else { coverage_in_words(recipe.coverage) }
+        match recipe.coverage {
+            _ if recipe.signs_body_sometimes() => SOMETIMES_SIGNED,
+            Coverage::Partial if signs_all_content(recipe) => CONTENT_SIGNED,
+            coverage => coverage_in_words(coverage),
+        }
     ));
     lines
 }
+
+/// Whether each signature covers the whole body in another form, e.g. with other line breaks.
+fn signs_all_content(recipe: &Recipe) -> bool {
+    let signatures = &recipe.proofs.signatures;
+    let is_content = |text: &Template| text.has_body() || text.has_content_of_body();
+    !signatures.is_empty() && signatures.iter().all(|signature| is_content(&signature.scheme.template))
+}
+
+/// Text for a recipe whose signatures cover the body in another form.
+const CONTENT_SIGNED: &str =
+    "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
 
 /// Text for a recipe that accepts signatures over the body as well as other proofs.
 const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone with a token or a captured request can send any body. \
@@ -297,7 +314,7 @@ fn messages(recipe: &Recipe) -> Vec<String> {
             format!(" ({})", causes.iter().map(|cause| cause.name()).collect::<Vec<_>>().join(", "))
         });
         lines.push(format!(
-            "- Reply to rejected messages{}: {}{}",
+            "- Reply to rejected requests{}: {}{}",
             causes.unwrap_or_default(),
             row.reply.status,
             mark(recipe, "refused")

@@ -35,7 +35,7 @@ pub struct SampleOptions<'a> {
     pub now: OffsetDateTime,
     /// Makes the delivery id unique.
     pub nonce: &'a str,
-    /// The URL as registered at the provider: some schemes sign it.
+    /// The URL as registered with the provider: some schemes sign it.
     pub url: &'a str,
 }
 

@@ -197,7 +197,7 @@ impl Source {
         }
     }
 
-    /// Returns the URL as registered at the provider; empty if no scheme signs it.
+    /// Returns the URL as registered with the provider; empty if no scheme signs it.
     pub fn registered_url<'a>(&'a self, target: &str, query: &str) -> Cow<'a, str> {
         match &self.url {
             RegisteredUrl::NotSigned => Cow::Borrowed(""),

@@ -160,7 +160,7 @@ impl Vector {
         OffsetDateTime::from_unix_timestamp_nanos((seconds * 1e3) as i128 * 1_000_000).unwrap()
     }
 
-    /// The URL as registered at the provider.
+    /// The URL as registered with the provider.
     pub fn registered_url(&self) -> String {
         let configured = self.config.url.clone().or_else(|| self.full_url.clone());
         configured.unwrap_or_else(|| format!("https://hooks.example.com{}", self.path_and_query))

@@ -43,7 +43,7 @@ pub struct ListenArguments {
     #[arg(long, value_parser = listener_name)]
     name: Option<String>,
 
-    /// With a new name, also deliver messages received since then, such as 2h or
+    /// If NAME is new, also deliver messages from this time on, such as 2h or
     /// 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,

@@ -20,7 +20,7 @@ pub const VARIABLES: &[Variable] = &[
         unit: "address:port",
         secret: false,
         doc: "separate address for API and metrics; `/metrics` needs no token there",
-        example: "127.0.0.1:8081",
+        example: "127.0.0.1:9090",
     },
     Variable {
         name: "CREEL_ADMIN_TOKEN",
@@ -235,7 +235,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("`CREEL_PUBLIC_URL` and the request's path and query"),
         unit: "http(s) URL",
         secret: false,
-        doc: "URL as registered at the provider, for schemes that sign it; if it has no query, the request's is appended",
+        doc: "URL as registered with the provider, for schemes that sign it; if it has no query, the request's is appended",
         example: "https://hooks.example.com/webhooks/my-shop",
     },
     Variable {

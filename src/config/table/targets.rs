@@ -9,7 +9,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("`_EXEC` is set instead"),
         unit: "http(s) URL",
         secret: true,
-        doc: "URL that receives messages by POST, also a private address; enough for a complete target",
+        doc: "URL that receives messages by POST (private addresses are allowed); enough for a complete target",
         example: "http://app:8000/hooks",
     },
     Variable {
@@ -27,7 +27,7 @@ pub const VARIABLES: &[Variable] = &[
         unit: "list of events; `*` stands for any characters",
         secret: false,
         doc: "events to deliver, such as `github.push billing.*`; one without `*` must be in `CREEL_EVENTS` or start with a source's name and a dot",
-        example: "github.push billing.*",
+        example: "github.*",
     },
     Variable {
         name: "CREEL_TARGET_<NAME>_FILTER",

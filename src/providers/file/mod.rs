@@ -180,7 +180,7 @@ impl RecipeFile {
             .then(|| Duration::from_secs(self.tolerance_seconds.unwrap_or(DEFAULT_TOLERANCE_SECONDS)))
     }
 
-    /// Returns the coverage of the signed text, unless the recipe states a lower one.
+    /// Returns the coverage that the recipe states; otherwise the coverage of the signed text.
     fn signed_coverage(&self, proofs: &Proofs) -> Coverage {
         let is_in_all = |is_in: &dyn Fn(&Template) -> bool| {
             let is_claimed = |rule: &JwtRule| {

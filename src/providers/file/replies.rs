@@ -1,5 +1,7 @@
 //! Parses the tables of replies.
 
+use std::ops::RangeInclusive;
+
 use crate::content::request::Cause;
 
 use super::super::reply::{AcceptedReply, RefusedReply, Reply};
@@ -32,8 +34,9 @@ pub fn refused(
     }
     let mut rows = Vec::new();
     if let Some(status) = handshakes.iter().find_map(|table| table.refuse_status) {
-        let reply = reply("handshake.refuse_status", 400..=599, status, None, None)?;
-        rows.push(RefusedReply { causes: Some(vec![Cause::HandshakeRefused]), reply });
+        check_status("handshake.refuse_status", &(400..=599), status)?;
+        let causes = Some(vec![Cause::HandshakeRefused]);
+        rows.push(RefusedReply { causes, reply: Reply::empty(status) });
     }
     for table in tables {
         let reply = reply("refused", 400..=599, table.status, table.text.as_ref(), table.json.as_ref())?;
@@ -47,17 +50,12 @@ pub fn refused(
 
 fn reply(
     field: &str,
-    statuses: std::ops::RangeInclusive<u16>,
+    statuses: RangeInclusive<u16>,
     status: u16,
     text: Option<&String>,
     json: Option<&String>,
 ) -> Result<Reply, FieldProblem> {
-    if !statuses.contains(&status) {
-        return Err(problem(
-            &format!("{field}.status"),
-            format!("{status} is not between {} and {}", statuses.start(), statuses.end()),
-        ));
-    }
+    check_status(&format!("{field}.status"), &statuses, status)?;
     let text = text.filter(|text| !text.is_empty());
     match (text, json) {
         (Some(_), Some(_)) => Err(problem(field, "has both `text` and `json`")),
@@ -69,4 +67,11 @@ fn reply(
         (None, Some(_)) => Err(problem(&format!("{field}.json"), "is not JSON")),
         (None, None) => Ok(Reply::empty(status)),
     }
+}
+
+fn check_status(field: &str, statuses: &RangeInclusive<u16>, status: u16) -> Result<(), FieldProblem> {
+    if statuses.contains(&status) {
+        return Ok(());
+    }
+    Err(problem(field, format!("{status} is not between {} and {}", statuses.start(), statuses.end())))
 }

@@ -166,7 +166,7 @@ impl Recipe {
         self.handshakes.iter().any(|rule| rule.learn.is_some())
     }
 
-    /// Whether messages must be confirmed at the provider's API.
+    /// Whether messages must be confirmed by the provider's API.
     pub const fn asks_provider(&self) -> bool {
         self.proofs.confirm.is_some()
     }

@@ -181,7 +181,7 @@ impl Verifier {
         asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
     }
 
-    /// Confirmation of messages at the provider's API; `None` if the source does not confirm them.
+    /// Confirmation of messages by the provider's API; `None` if the source does not confirm them.
     pub fn asker(&self) -> Option<&Arc<Asker>> {
         self.proofs.asker.as_ref()
     }

@@ -17,15 +17,15 @@ CREATE TABLE messages (
   query             TEXT,                                     -- query string without the question mark; tokens redacted
   remote_ip         TEXT    NOT NULL,                         -- the client's address
   body_sha256       BLOB    NOT NULL,                         -- 32 bytes: SHA-256 of the exact body
-  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty, and neither JSON nor a form
+  not_json          INTEGER NOT NULL DEFAULT 0,               -- 1: the body is not empty and could not be read; see unreadable
   body_unsigned     INTEGER NOT NULL DEFAULT 0,               -- 1: the signature or token does not cover the body
   unverified        INTEGER NOT NULL DEFAULT 0,               -- 1: released from quarantine without verification
-  conflict_of       INTEGER,                                  -- message with the same delivery id and a different body
+  conflict_of       INTEGER,                                  -- updated: message with the same delivery id and a different body
   duplicates        INTEGER NOT NULL DEFAULT 0,               -- updated: number of duplicates received
   last_duplicate_at TEXT,                                     -- updated: time of the last duplicate
   confirmation      TEXT,                                     -- updated: see confirmations.state; NULL if not required
   headers           TEXT    NOT NULL,                         -- JSON object: name to value, or to an array of values
-  payload           TEXT,                                     -- the JSON body as received, or the decoded form as JSON
+  payload           TEXT,                                     -- the body as JSON text; NULL if unreadable
   body              BLOB                                      -- the exact body, unless payload is identical
 ) STRICT;
 
@@ -61,7 +61,7 @@ CREATE TABLE rejections (
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT NOT NULL,                           -- as in messages, credentials redacted
   body               BLOB,                                    -- NULL if the address is not allowed
-  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
+  sealed_credentials BLOB                                     -- redacted values, encrypted with the key
 ) STRICT;
 
 CREATE INDEX rejections_received_at ON rejections (received_at);
@@ -80,7 +80,7 @@ CREATE TABLE rejection_counts (
 CREATE TABLE settings (
   name       TEXT    PRIMARY KEY,                             -- e.g. admin_token, inbox_path
   value      TEXT    NOT NULL,                                -- base64 of nonce and ciphertext if sealed
-  sealed     INTEGER NOT NULL,                                -- 1: encrypted with CREEL_KEY
+  sealed     INTEGER NOT NULL,                                -- 1: encrypted with the key
   updated_at TEXT    NOT NULL                                 -- time of the last change
 ) STRICT, WITHOUT ROWID;
 

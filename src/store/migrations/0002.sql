@@ -29,13 +29,13 @@ CREATE TABLE deliveries (
   id          INTEGER PRIMARY KEY AUTOINCREMENT,              -- never reused
   message_id  INTEGER NOT NULL,                               -- the delivered message
   target_id   INTEGER NOT NULL,                               -- the receiving target
-  state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead
+  state       TEXT    NOT NULL DEFAULT 'pending',             -- updated: pending, delivered, dead, replayed
   attempts    INTEGER NOT NULL DEFAULT 0,                     -- updated: number of attempts
   created_at  TEXT    NOT NULL,                               -- time of the commit
   due_at      TEXT    NOT NULL,                               -- updated: position in the target's queue
   not_before  TEXT,                                           -- updated: next attempt of a strict target, which keeps its position
   finished_at TEXT,                                           -- updated: when it was delivered or became dead
-  outcome     TEXT,                                           -- updated: outcome of the last attempt, or cause of death
+  outcome     TEXT,                                           -- updated: outcome of the last attempt, or why it became a dead letter
   replay_id   INTEGER                                         -- the replay that created it
 ) STRICT;
 
@@ -72,7 +72,7 @@ CREATE TABLE confirmations (
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
 
--- Repeated deliveries of many stored messages.
+-- Replay jobs: each delivers many stored messages again.
 CREATE TABLE replays (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,               -- never reused
   created_at TEXT    NOT NULL,                                -- time of the request

@@ -8,7 +8,7 @@ CREATE TABLE rejections (
   received_at        TEXT    NOT NULL,                        -- when its last byte arrived
   source             TEXT    NOT NULL,                        -- the source that it was sent to
   cause              TEXT    NOT NULL,                        -- signature_mismatch, stale_timestamp …
-  candidate          INTEGER NOT NULL,                        -- 1: has all parts that the scheme requires, so it may be genuine
+  candidate          INTEGER NOT NULL,                        -- 1: may be genuine; see above
   remote_ip          TEXT    NOT NULL,                        -- the client's address
   network            TEXT    NOT NULL,                        -- /24 or /64 of remote_ip
   bytes              INTEGER NOT NULL,                        -- bytes counted against CREEL_QUARANTINE_SIZE
@@ -16,7 +16,7 @@ CREATE TABLE rejections (
   query              TEXT,                                    -- without the question mark; tokens redacted
   headers            TEXT    NOT NULL,                        -- as in messages, credentials redacted
   body               BLOB,                                    -- NULL if it was not read, or is large and noise
-  sealed_credentials BLOB                                     -- redacted values, encrypted with CREEL_KEY
+  sealed_credentials BLOB                                     -- redacted values, encrypted with the key
 ) STRICT;
 
 INSERT INTO rejections (id, received_at, source, cause, candidate, remote_ip, network, bytes, method, query, headers, body,

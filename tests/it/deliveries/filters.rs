@@ -171,7 +171,7 @@ fn unreadable_bodies_match_no_filter_and_log_why() {
         shown.contains("filters      not evaluated: the body is JSON nested more than 127 levels"),
         "{shown}"
     );
-    assert!(shown.contains("unreadable=too-deep"), "{shown}");
+    assert!(shown.contains("unreadable=too_deep"), "{shown}");
 }
 
 #[test]

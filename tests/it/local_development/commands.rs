@@ -31,7 +31,7 @@ fn tail_prints_one_line_per_message() {
     let odd = sign::github("odd", "\u{1b}[2J").replace("X-GitHub-Event", "a b");
     assert!(app.send(&odd).status < 300);
     let line = tail.stdout.wait_for("#3", SOON).unwrap();
-    assert!(line.ends_with("github.a b  4 B  not-json"), "{line}");
+    assert!(line.ends_with("github.a b  4 B  unreadable=not_json"), "{line}");
     drop(tail);
     let from = Laptop::of(app.address).spawn(&["tail", "--json", "--from", "1", "--events", "*.push"]);
     let line = from.stdout.wait_for("github.push", SOON).unwrap();
