@@ -9,7 +9,7 @@ pub const MAX_LIMIT: u16 = 200;
 /// The requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paging {
-    /// Only items below this id.
+    /// Upper bound of the ids on the page, exclusive.
     pub cursor: Option<i64>,
     pub limit: usize,
 }

@@ -22,8 +22,7 @@ use crate::http::streams::MAX_STREAMS;
 pub const MEDIA_TYPE: &str = "text/event-stream";
 /// A client that receives nothing for three intervals may treat the connection as dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Under load every commit wakes the streams, so reads of the database are batched at this
-/// interval.
+/// Minimum interval between reads of the database: under load every commit wakes the streams.
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 

@@ -23,7 +23,7 @@ const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     WithToken,
-    /// Only the operator can reach the address.
+    /// An address that only the operator can reach.
     Free,
 }
 

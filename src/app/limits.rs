@@ -12,14 +12,14 @@ const OPERATOR_CONNECTIONS: u64 = 96;
 const OTHER_DESCRIPTORS: u64 = 256;
 /// … of which the service needs at least this many.
 const MIN_OTHER_DESCRIPTORS: u64 = 64;
-/// With fewer connections than this the service still starts, but it is not usable.
+/// Minimum for a usable service. With fewer connections it still starts.
 const MIN_CONNECTIONS: u64 = 16;
 
 /// Connection limits that fit under the limit on file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub webhooks: usize,
-    /// For an operator-only address.
+    /// Limit for an operator-only address.
     pub operator: usize,
 }
 

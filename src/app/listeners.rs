@@ -82,7 +82,7 @@ fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, Bind
     Ok(listener)
 }
 
-/// Warns that the service listens on another socket than the configured address, which commands on
+/// Warns that the service listens on a socket other than the configured address, which commands on
 /// this machine connect to.
 fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket: Option<&TcpListener>) {
     let Some(Ok(address)) = socket.map(TcpListener::local_addr) else { return };

@@ -62,11 +62,11 @@ pub mod learned_secret {
 
 /// `EX_IOERR` in `sysexits.h`, an input/output error.
 const STORE_FAILED: u8 = 74;
-/// Same as the stack of the main thread.
+/// Size of the main thread's stack.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
 /// A stop can take 8 s, including 5 s for requests in flight.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// After a failure of the store, requests in flight only need to receive an error response.
+/// Time for requests in flight after a failure of the store: they only need an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How the service ended.
@@ -175,7 +175,7 @@ impl App {
         Self::build_with(config, listeners, clock, Consent::default()).await
     }
 
-    /// Same as `build`, with the operator's decisions for this start.
+    /// Builds the service with the operator's decisions for this start.
     async fn build_with(
         mut config: Config,
         listeners: Listeners,

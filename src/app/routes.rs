@@ -18,7 +18,7 @@ use crate::verification::Sources;
 pub enum Surface {
     /// Webhooks and the operator's pages.
     Everything,
-    /// Only webhooks: the operator's pages have their own address.
+    /// Webhooks without the operator's pages, which have their own address.
     Webhooks,
     Operator,
 }

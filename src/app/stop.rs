@@ -49,9 +49,10 @@ pub struct WebhookServer {
 /// Owner of the listening socket.
 #[derive(Debug)]
 pub enum SocketOrigin {
-    /// Only this process: connections in its queue are reset when it closes.
+    /// This process alone: connections in its queue are reset when it closes.
     Own(TcpListener),
-    /// Also the service manager: connections in its queue are kept for the next process.
+    /// This process and the service manager: connections in its queue are kept for the next
+    /// process.
     Inherited,
 }
 
@@ -81,8 +82,8 @@ impl WebhookServer {
 }
 
 /// Makes the kernel ignore new connections. The client's kernel retries a second later, and then
-/// reaches the next process or gets a refused connection, which a proxy can safely retry. Closing
-/// the socket would reset the connections in its queue.
+/// reaches the next process or receives a refused connection, which a proxy can safely retry.
+/// Closing the socket would reset the connections in its queue.
 fn defer_new_connections(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).attach_filter(&DROP_SYN)
 }

@@ -201,7 +201,7 @@ impl Cleaner {
     /// limit.
     ///
     /// # Errors
-    /// As for [`Self::run_once`].
+    /// See [`Self::run_once`].
     pub async fn make_room(
         &mut self,
         store: &Cleanup,

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 const JUMP: Duration = Duration::from_secs(12 * 3_600);
 /// A clock that was set back by less than this during a restart was corrected and has not jumped.
 const SET_BACK: Duration = Duration::from_secs(300);
-/// After a jump the clock must be correct for this long before deletion resumes.
+/// Time for which the clock must be correct after a jump before deletion resumes.
 const AGREES_FOR: Duration = Duration::from_secs(3_600);
 
 /// Returns the time since boot, including time in suspend.

@@ -30,7 +30,7 @@ pub struct Following<'a> {
     remote: &'a Remote,
     path: String,
     resume: Resume,
-    /// Silence after which a connection counts as dead.
+    /// Silence after which a connection is treated as dead.
     silence: Duration,
     stream: Option<Box<EventStream>>,
     last_id: Option<String>,

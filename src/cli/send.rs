@@ -64,7 +64,8 @@ pub fn run(arguments: &SendArguments) -> Result<String, Failure> {
     tell(&response)
 }
 
-/// Returns the source of that name, or the only source of that provider; `None` without either.
+/// Returns the source of that name, or the only source of that provider; `None` if there is
+/// neither.
 fn choose<'a>(config: &'a Config, wanted: &str) -> Result<Option<&'a SourceConfig>, Failure> {
     if let Some(source) = config.sources.iter().find(|source| source.name == wanted) {
         return Ok(Some(source));

@@ -142,9 +142,9 @@ fn stored_headers(content: &ReceivedContent) -> Map<String, Value> {
 /// Explains an `unreadable` reason.
 fn unread_in_words(reason: &str) -> String {
     let words = match reason {
-        // The older version may have evaluated filters on receipt.
+        // Filters may have been evaluated on receipt.
         "older_version" => {
-            return "not evaluated by replays: an older version stored the body without a payload".to_owned();
+            return "not evaluated by replays: the body was stored without a payload before reasons were recorded".to_owned();
         }
         "empty" => "the body is empty",
         "not_json" => "the body is neither JSON nor a form that creel reads for this provider",

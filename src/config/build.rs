@@ -111,7 +111,7 @@ impl Config {
             .iter()
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values))
             .collect();
-        // A source with a problem still counts as known, so that its targets cause no further
+        // A source with a problem is still treated as known, so that its targets cause no further
         // problems.
         let known = known_events(sources.keys().cloned(), &config.events);
         let targets = std::mem::take(&mut values.targets);

@@ -30,8 +30,8 @@ pub enum ProofKind {
     AlsoOther,
 }
 
-/// Returns `None` without confirmation, and after a problem, which is then added to the list.
-/// `prefix`: `CREEL_SOURCE_MY_SHOP_`.
+/// Returns `None` if confirmation is off, or after a problem, which is added to the list. `prefix`:
+/// `CREEL_SOURCE_MY_SHOP_`.
 pub fn build(
     prefix: &str,
     values: &OwnValues,

@@ -135,7 +135,7 @@ fn unit(variable: &Variable) -> String {
 
 /// A key that recipes declare.
 struct RecipeRow {
-    /// With `<NAME>`.
+    /// The name of the variable, with `<NAME>`.
     name: String,
     unit: &'static str,
     doc: String,

@@ -46,7 +46,7 @@ struct Variables {
 /// Meaning of the variables.
 #[derive(Debug, PartialEq, Eq)]
 enum SocketHandover {
-    /// In the order of the descriptors.
+    /// Roles of the sockets, in the order of the descriptors.
     Sockets(Vec<SocketRole>),
     /// The variables are for another process, perhaps an ancestor that did not remove them from the
     /// environment.

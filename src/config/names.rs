@@ -90,7 +90,7 @@ pub fn readings(noun: Noun, rest: &str) -> Vec<NameReading> {
     readings_among(noun, rest, known_keys(noun).iter())
 }
 
-/// Same as `readings`, with the given keys instead of the known ones.
+/// Returns the readings with the given keys instead of the known ones.
 pub fn readings_among<'a>(
     noun: Noun,
     rest: &str,

@@ -22,7 +22,7 @@ pub struct Config {
     pub listener_token: Option<Secret>,
     pub database: PathBuf,
     pub key: Option<Secret>,
-    /// Without a trailing slash.
+    /// The URL without a trailing slash.
     pub public_url: Option<String>,
     pub trusted_proxies: Vec<IpNet>,
     pub retention: Retention,
@@ -36,13 +36,13 @@ pub struct Config {
     pub log: String,
     pub log_format: LogFormat,
     pub github_meta_url: String,
-    /// In alphabetical order. Empty: the app adds the `inbox` source.
+    /// Sources in alphabetical order. If empty, the app adds the `inbox` source.
     pub sources: Vec<SourceConfig>,
-    /// In alphabetical order.
+    /// Targets in alphabetical order.
     pub targets: Vec<TargetConfig>,
     /// Names that the app may emit.
     pub events: Vec<String>,
-    /// Private networks that targets made through the API may reach.
+    /// Private networks that targets created through the API may reach.
     pub target_allow_ips: Vec<IpNet>,
     /// Age at which finished deliveries and their attempts are cleaned up.
     pub attempt_retention: Retention,

@@ -39,7 +39,8 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
     let own_retention = draft.parsed("RETENTION", parse::retention, problems);
     let dedupe = draft.dedupe(own_retention.unwrap_or(retention), problems);
     let common = draft.common_settings(problems);
-    // The other settings depend on the provider; without one, only earlier problems are reported.
+    // The other settings depend on the provider; if there is no provider, only earlier problems are
+    // reported.
     let recipe = recipe?;
     draft.refuse_untaken_keys(recipe, problems);
     let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
@@ -117,7 +118,7 @@ fn other_reading(name: &str, key: &str) -> String {
     words_for_other_reading(&names::readings(Noun::Source, &rest), key)
 }
 
-/// Returns ` (or as KEY of the source my-public)` if a name has another reading than the one with
+/// Returns ` (or as KEY of the source my-public)` if a name has a reading other than the one with
 /// `key`.
 fn words_for_other_reading(readings: &[NameReading], key: &str) -> String {
     match readings.iter().find(|reading| reading.key != key) {

@@ -1,5 +1,4 @@
-//! Only the tokens: the variables that commands need on a machine without a complete
-//! configuration.
+//! The tokens: the only variables that commands need on a machine without a complete configuration.
 
 use std::collections::BTreeMap;
 

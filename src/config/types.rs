@@ -24,7 +24,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow {
     pub nets: Vec<IpNet>,
-    /// Also GitHub's published `hooks` list.
+    /// Whether addresses in GitHub's published `hooks` list may send, too.
     pub github: bool,
 }
 

@@ -132,7 +132,7 @@ fn provider_of<'a>(vars: &'a BTreeMap<String, String>, name: &str) -> Option<&'a
 /// Form in which a value was given.
 struct ValueForm {
     is_file: bool,
-    /// Both directly and as a file.
+    /// Whether it was given both directly and as a file.
     twice: bool,
 }
 

@@ -27,7 +27,7 @@ pub fn declared(headers: Headers<'_>) -> DeclaredCharset {
 /// Returns the charset that a Content-Type declares, if any.
 ///
 /// # Errors
-/// As for `declared`.
+/// See `declared`.
 pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
     let Some((_, label)) = parameters(value).find(|(name, _)| name.eq_ignore_ascii_case(b"charset")) else {
         return Ok(None);

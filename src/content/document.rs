@@ -11,9 +11,9 @@ use crate::json;
 /// The fields that hold the document if the body itself is not the document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PayloadFields<'a> {
-    /// Of a form.
+    /// Field of a form.
     pub form: Option<&'a str>,
-    /// Of the query of a GET without a body.
+    /// Field in the query of a GET without a body.
     pub query: Option<&'a str>,
 }
 

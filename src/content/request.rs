@@ -87,7 +87,7 @@ pub enum Cause {
     TokenMismatch,
     /// A genuine token or signature, but for another body, URL, issuer or recipient.
     ClaimMismatch,
-    /// Correctly signed by the provider, but for another account than the configured one.
+    /// Correctly signed by the provider, but for an account other than the configured one.
     WrongAccount,
     /// The provider has no key with the id in the request, or the source has no key of that kind.
     UnknownKey,

@@ -22,7 +22,7 @@ pub struct AttemptRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptResult {
     pub verdict: AttemptVerdict,
-    /// HTTP status or exit code; `None` without an answer.
+    /// HTTP status or exit code; `None` if there is no answer.
     pub status: Option<i64>,
     /// A short description of the error, without secrets.
     pub error: Option<String>,

@@ -11,7 +11,7 @@ use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
-/// Rows of older versions can expand more than today's limits for received bodies allow.
+/// Stored rows can expand to more than the present limits for received bodies allow.
 const MAX_DECODED_BYTES: usize = 64 << 20;
 
 /// A body for a target that accepts forms.

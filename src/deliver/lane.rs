@@ -41,9 +41,9 @@ pub enum MemoryPressure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     Now,
-    /// After this time has elapsed.
+    /// Begins after this time.
     In(Duration),
-    /// After an event, such as a message or an outcome.
+    /// Begins after an event, e.g. a message or an outcome.
     Later,
 }
 
@@ -274,8 +274,8 @@ impl Lane {
     }
 
     /// Whether another delivery may start. The disk must not slow down a target that answers
-    /// immediately, but the number of repeats after a crash must stay limited. A strict target gets
-    /// the next delivery only after the last outcome is stored.
+    /// immediately, but the number of repeats after a crash must stay limited. A strict target
+    /// receives the next delivery only after the last outcome is stored.
     fn has_room(&self) -> bool {
         let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
         self.unanswered < self.concurrency() && self.under_way.len() < most

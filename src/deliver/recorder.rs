@@ -41,7 +41,7 @@ pub async fn run(
     }
 }
 
-/// Which outcomes are stored.
+/// The outcomes that are stored.
 enum StoredOutcomes {
     All,
     /// All but those of these deliveries.

@@ -138,7 +138,7 @@ fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }
 
-/// A target with an owner only gets events emitted for that owner, also in a replay.
+/// A target with an owner receives only events emitted for that owner, even in a replay.
 fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
     is_owners && is_believed(message)
@@ -158,7 +158,7 @@ async fn passes_filter(
     }
 }
 
-/// Returns the targets that would get the message if it arrived now.
+/// Returns the targets that would receive the message if it arrived now.
 async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<TargetId>, Unavailable> {
     let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,

@@ -48,12 +48,12 @@ impl Route {
 
 /// Data for building routes.
 pub struct Routes {
-    /// By the id of the target.
+    /// Configuration of each declared target, by its id.
     pub declared: HashMap<TargetId, config::TargetConfig>,
     pub environment: CommandEnvironment,
-    /// For targets declared by the operator.
+    /// Client for targets declared by the operator.
     pub anywhere: DeliveryClient,
-    /// For targets made through the API.
+    /// Client for targets created through the API.
     pub public: DeliveryClient,
 }
 

@@ -1,4 +1,4 @@
-//! Retry schedule. Pure.
+//! Retry schedule. No I/O; the caller passes the time and the jitter.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
     Some(Duration::from_secs(seconds).mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0)))
 }
 
-/// Same as `next_try`, but at least the pause requested by the target.
+/// Returns the pause of `next_try`, or the longer one requested by the target.
 pub fn next_try_after(tries: u32, jitter: f64, asked_for: Option<Duration>) -> Option<Duration> {
     let pause = next_try(tries, jitter)?;
     Some(pause.max(asked_for.unwrap_or_default().min(MAX_RETRY_AFTER)))

@@ -21,7 +21,7 @@ impl Signer {
         Self { keys: secrets.into_iter().map(key).collect() }
     }
 
-    /// Returns the value of `webhook-signature`: one signature per key. `None` without a key.
+    /// Returns the value of `webhook-signature`: one signature per key. `None` if there is no key.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
         let mut value = String::new();
         for (key, _) in self.keys.iter().filter(|(_, until)| until.is_none_or(|until| timestamp < until)) {

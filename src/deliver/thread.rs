@@ -28,7 +28,7 @@ pub struct DeliverySettings {
     /// The targets from the environment, by their ids in the store.
     pub declared: Vec<(TargetId, config::TargetConfig)>,
     pub environment: CommandEnvironment,
-    /// Private networks that targets made through the API may reach.
+    /// Private networks that targets created through the API may reach.
     pub allowed: Vec<IpNet>,
 }
 

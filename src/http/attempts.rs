@@ -1,6 +1,6 @@
 //! Slows down guessing of tokens. The reply to a wrong token is delayed, more with each attempt
 //! from the same client network; a correct token is never delayed. A network with several delayed
-//! replies gets 429 for any token, because parallel guesses would be fast otherwise. While many
+//! replies receives 429 for any token, because parallel guesses would be fast otherwise. While many
 //! networks guess at the same time, one rate limits all of them.
 //!
 //! The exception is a token whose role was used from this network recently: behind an untrusted
@@ -25,13 +25,13 @@ const MAX_NETWORKS: usize = 4_096;
 const MAX_WAITING: u32 = 8;
 /// The same limit for all networks together: each delayed reply holds a connection, and
 /// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
-/// and its network gets 429 for the duration of the delay.
+/// and its network receives 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
-/// Above that limit, one token of all networks is checked per interval; the others get 429.
+/// Above that limit, one token of all networks is checked per interval; the others receive 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limit on remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
-/// A network counts as known for this time after its last correct token.
+/// A network is treated as known for this time after its last correct token.
 const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
 /// Delay of the first wrong token; it doubles with each.
 const FIRST_DELAY: Duration = Duration::from_millis(100);

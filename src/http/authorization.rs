@@ -11,8 +11,8 @@ use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::{Role, has_token};
 
-/// Returns the role of a request's token; `None` without a token or, after a delay, for a wrong
-/// one.
+/// Returns the role of a request's token; `None` if there is no token or, after a delay, if it is
+/// wrong.
 ///
 /// # Errors
 /// If too many replies to wrong tokens are delayed, or the stored token is unreadable.

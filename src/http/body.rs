@@ -52,10 +52,10 @@ pub struct ReceivedBody {
     pub memory: Option<Arc<Reservation>>,
 }
 
-/// Like `read_accounted`, for bodies that the ingest path does not store.
+/// Reads a body that the ingest path does not store.
 ///
 /// # Errors
-/// Those of `read_accounted`.
+/// See `read_accounted`.
 pub async fn read(
     payload: Payload,
     announced: Option<u64>,

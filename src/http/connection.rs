@@ -17,10 +17,10 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::http::connections::{Link, Opening};
 use crate::http::scanner::{Scanner, Stage};
 
-/// From the first byte of a request to the first byte of its reply. Longer than the timeout of a
-/// body plus its commit.
+/// Limit from the first byte of a request to the first byte of its reply. Longer than the timeout
+/// of a body plus its commit.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
-/// A client that reads no byte of a reply for this time counts as disconnected.
+/// A client that reads no byte of a reply for this time is treated as disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval of these checks. A timer for each request would cost more.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);

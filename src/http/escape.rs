@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter, Write};
 #[derive(Clone, Copy, Debug)]
 pub struct LogValue<'a>(pub &'a str);
 
-/// As a JSON string, quotes included.
+/// A JSON string, quotes included.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonString<'a>(pub &'a str);
 

@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 /// Rates are measured over at least this time.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Below this a body never counts as arriving.
+/// Minimum rate of an arriving body.
 const MIN_BYTES_PER_SECOND: f64 = 1_024.0;
 /// The bytes that a body holds must, at its present rate, arrive within this time: the limit for a
 /// whole body.
 const MAX_HELD_SECONDS: f64 = 60.0;
 
-/// Time without any bytes after which a body counts as stalled. Mobile clients pause for a few
+/// Time without any bytes after which a body is treated as stalled. Mobile clients pause for a few
 /// seconds.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -63,7 +63,7 @@ impl BodyPace {
         Some(rate / needed)
     }
 
-    /// Like [`Self::progress`], but a body without any bytes counts as the slowest after one
+    /// Returns [`Self::progress`], but treats a body without any bytes as the slowest after one
     /// window.
     pub fn progress_since_start(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let is_silent = !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;

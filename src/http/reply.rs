@@ -12,8 +12,8 @@ use actix_web::http::header::{
 };
 
 pub const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Without it, a shared cache could answer the next GET webhook itself, and creel would not receive
-/// it. Varnish does so by default.
+/// Prevents a shared cache from answering the next GET webhook itself, without passing it to creel.
+/// Varnish does so by default.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Created once and copied: actix-http writes the fields of each new map in another order, which
 /// would make two replies distinguishable that must be identical.
@@ -49,7 +49,7 @@ pub fn method_not_allowed(allow: &str) -> HttpResponse {
     HeaderValue::from_str(allow).map_or_else(|_| internal_error(), |allow| with(reply, ALLOW, allow))
 }
 
-/// For requests after which the start of the next request on the connection is ambiguous.
+/// Replies to a request after which the start of the next request on the connection is ambiguous.
 pub fn text_and_close(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = text(status, body);
     reply.head_mut().set_connection_type(ConnectionType::Close);
@@ -79,7 +79,7 @@ fn with(mut reply: HttpResponse, name: HeaderName, value: HeaderValue) -> HttpRe
     reply
 }
 
-/// In whole seconds, rounded up, at least one.
+/// Converts to whole seconds, rounded up, at least one.
 fn whole_seconds(wait: Duration) -> HeaderValue {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     HeaderValue::from(seconds.max(1))

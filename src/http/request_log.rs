@@ -27,7 +27,7 @@ pub struct LogEntry<'a> {
     pub status: u16,
     pub took: Duration,
     pub source: Option<&'a str>,
-    /// Without the source.
+    /// The event type without the source.
     pub event_type: Option<&'a str>,
     pub id: Option<i64>,
     pub is_duplicate: bool,

@@ -28,7 +28,7 @@ pub struct Service {
     pub log_format: LogFormat,
     pub streams: Streams,
     is_stopping: AtomicBool,
-    /// Without a trailing slash.
+    /// The URL without a trailing slash.
     pub public_url: Option<String>,
 }
 

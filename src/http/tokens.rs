@@ -66,8 +66,8 @@ impl AcceptedTokens {
         }
     }
 
-    /// Returns the role of the token in an `Authorization` header; `None` without a token, or for a
-    /// wrong one.
+    /// Returns the role of the token in an `Authorization` header; `None` if there is no token, or
+    /// it is wrong.
     ///
     /// # Errors
     /// If the stored hash cannot be read now.

@@ -15,7 +15,7 @@ pub struct Endpoint {
     pub source: Arc<Source>,
     pub metrics: SourceMetrics,
     throttle: Option<Throttle>,
-    /// For requests that are not messages: probes must not use up the rate of messages.
+    /// Throttle of requests that are not messages: probes must not use up the rate of messages.
     probe_throttle: Option<Throttle>,
 }
 

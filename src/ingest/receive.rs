@@ -144,7 +144,7 @@ async fn process(
     let message = new_message(source, &verifier, incoming, verified);
     report.kept = Some(service.store.ingest().keep_accounted(message, memory, deadline).await?);
 
-    // 10. Acknowledge: a duplicate gets the reply of the first message.
+    // 10. Acknowledge: a duplicate receives the reply of the first message.
     Ok(provider_reply(accepted))
 }
 

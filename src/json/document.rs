@@ -17,9 +17,9 @@ pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 /// Why bytes are not a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonProblem {
-    /// Not UTF-8, or not in JSON's syntax.
+    /// Bytes that are not UTF-8, or not in JSON's syntax.
     NotJson,
-    /// In JSON's syntax, but nested more than `MAX_LEVELS` deep.
+    /// JSON nested more than `MAX_LEVELS` deep.
     TooDeep,
 }
 

@@ -97,7 +97,7 @@ impl Paths {
     /// every item has one.
     ///
     /// # Errors
-    /// As for `add`.
+    /// See `add`.
     pub fn add_every(&mut self, path: &str) -> Result<Slot, PathError> {
         let sole = self.add(path)?;
         let slot = Slot(self.count);

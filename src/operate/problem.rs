@@ -77,7 +77,7 @@ pub enum Problem {
     #[error("Target {0} was removed.")]
     RemovedTarget(String),
     #[error(
-        "The secrets of {0} were encrypted with another CREEL_KEY: start with that key, or create the target again."
+        "The secrets of {0} were encrypted with another key: start with that key, or create the target again."
     )]
     SealedSecrets(String),
     #[error(
@@ -156,7 +156,7 @@ pub enum ProblemClass {
     Conflict,
     /// The same request may succeed later.
     Unavailable,
-    /// Only the operator can help.
+    /// The operator must fix the cause.
     Internal,
 }
 

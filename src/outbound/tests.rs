@@ -75,7 +75,7 @@ const LOOPBACK_FORMS: [&str; 47] = [
     "http://[0000:0000:0000:0000:0000:ffff:7f00:0001]:PORT/",
 ];
 
-/// Also rejected; they would lead to the operator's network, to the cloud's own services, or to no
+/// Other rejected URLs; they lead to the operator's network, to the cloud's own services, or to no
 /// host.
 const OTHER_FORMS: [&str; 45] = [
     "http://127.255.255.254/",

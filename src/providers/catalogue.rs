@@ -15,7 +15,7 @@ macro_rules! files {
     };
 }
 
-/// In alphabetical order; a test compares it with the folder.
+/// Built-in recipes in alphabetical order; a test compares the list with the folder.
 static FILES: &[(&str, &str)] = files! {
     "a2a" "ably" "adyen" "adyen-header" "airtable" "airwallex" "alertmanager" "anthropic" "apprise" "asana"
     "ashby" "attio" "auth0-log-stream" "authorize-net" "aws-sns" "azure-event-grid" "bigcommerce" "bitbucket"

@@ -46,8 +46,8 @@ impl EventSlots {
     }
 
     /// Reads the type and id; `None` if the request is not an event. The content type of the
-    /// structured mode has priority over the headers of the binary mode. The headers count if the
-    /// body has another format than JSON.
+    /// structured mode has priority over the headers of the binary mode. The headers are used if
+    /// the body has a format other than JSON.
     pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<CloudEvent<'a>> {
         if is_declared(request) {
             return self.structured(json, true).or_else(|| binary(request));
@@ -95,9 +95,9 @@ fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
     Some(join_parts(&[source?, id?], 0))
 }
 
-/// Decodes an attribute in a header (section 3.1.3.2): removes the double quotes of older versions,
-/// then percent-decodes once. Keeps a value that does not decode to UTF-8: the SDK for JavaScript
-/// does not encode, and Node.js sends Latin-1.
+/// Decodes an attribute in a header (section 3.1.3.2): removes the double quotes that older
+/// versions of the specification required, then percent-decodes once. Keeps a value that does not
+/// decode to UTF-8: the SDK for JavaScript does not encode, and Node.js sends Latin-1.
 fn decoded(value: &[u8]) -> Cow<'_, str> {
     let latin_1 = || -> String { value.iter().copied().map(char::from).collect() };
     let unquoted = match std::str::from_utf8(value) {

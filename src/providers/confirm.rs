@@ -1,7 +1,7 @@
-//! Confirms a message with the provider's API: builds the question and the request, and
-//! interprets the answer, without any I/O. The question is stored with the message. URL,
-//! credentials and expectation come from the source's settings at the time of the call, so that the
-//! operator can correct them in between.
+//! Confirms a message with the provider's API: builds the question and the request, and interprets
+//! the answer. No I/O. The question is stored with the message. URL, credentials and expectation
+//! come from the source's settings at the time of the call, so that the operator can correct them
+//! in between.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -63,7 +63,7 @@ enum BodyPart {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// By place.
+    /// Values by place.
     Values(BTreeMap<String, String>),
     /// No question is possible, with the reason.
     Unaskable(String),
@@ -140,7 +140,7 @@ impl Asker {
         let url = ConfirmUrl::new(&template, &texts)?;
         if url.places().next().is_none() {
             return Err(SyntaxError::from(
-                "contains no value of the message, so every message would get the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}",
+                "contains no value of the message, so every message would have the same answer; add one to path or query, like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}",
             ));
         }
         let mut headers = vec![("Accept".to_owned(), "application/json")];
@@ -334,7 +334,7 @@ impl Asker {
 }
 
 impl Question {
-    /// For the store.
+    /// Returns the text that the store keeps.
     pub fn to_text(&self) -> String {
         // Strings and maps of them cannot fail.
         serde_json::to_string(self).unwrap_or_default()

@@ -18,7 +18,7 @@ use super::recipe::Recipe;
 /// A field of a recipe that a variable can set.
 #[derive(Debug)]
 pub struct CustomField {
-    /// As in a recipe's file.
+    /// The name of the field in a recipe's file.
     pub name: &'static str,
     pub doc: &'static str,
 }

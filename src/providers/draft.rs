@@ -14,7 +14,7 @@ use crate::scheme::place::Place;
 pub struct SampleDraft {
     pub headers: Vec<(String, String)>,
     pub query: String,
-    /// With the query.
+    /// The URL with its query.
     pub url: String,
     pub body: String,
     pub now: OffsetDateTime,

@@ -56,7 +56,7 @@ pub fn provider_advice(text: &str) -> String {
     }
 }
 
-/// In lower case, with `-` between words.
+/// Converts a name to lower case, with `-` between words.
 fn normalized(text: &str) -> String {
     let dash = |character: char| if character.is_alphanumeric() { character } else { '-' };
     text.trim().to_lowercase().chars().map(dash).collect()

@@ -20,7 +20,7 @@ use crate::content::view::{Texts, View};
 /// A scheme as its provider documents it.
 #[derive(Clone, Debug)]
 pub struct SignatureScheme {
-    /// Where the signature is.
+    /// The place of the signature.
     pub at: Place,
     pub layout: Layout,
     pub encoding: Encoding,

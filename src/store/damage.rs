@@ -58,8 +58,8 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
     }
 }
 
-/// Reads a time, or an optional one. A damaged one, such as after a manual edit, is noted and
-/// becomes the latest time, so that the row stays available and does not expire.
+/// Reads a time, or an optional one. A damaged one, e.g. after a manual edit, is noted and becomes
+/// the latest time, so that the row stays available and does not expire.
 pub fn time<T: FromSql + From<Timestamp>>(
     place: &str,
     row: &Row<'_>,
@@ -80,7 +80,7 @@ pub fn advice(error: &Error) -> String {
     }
 }
 
-/// Like `advice`, for `creel verify` itself.
+/// Returns the advice for `creel verify` itself.
 pub fn advice_of_verify(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => {

@@ -2,7 +2,7 @@
 
 use crate::store::id::MessageId;
 
-/// Reason why a message was not acknowledged; clients get 503 with `Retry-After`.
+/// Reason why a message was not acknowledged; clients receive 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     #[error("the queue of the writer is full")]

@@ -22,9 +22,9 @@ macro_rules! ids {
         pub struct $name(i64);
 
         impl $name {
-            /// Before every stored id.
+            /// An id before every stored one.
             pub const START: Self = Self(0);
-            /// After every stored id.
+            /// An id after every stored one.
             pub const END: Self = Self(i64::MAX);
 
             pub const fn get(self) -> i64 {

@@ -63,10 +63,10 @@ impl Store {
         Self::open_with(options, Consent::default())
     }
 
-    /// Like `open`, with the operator's decisions.
+    /// Opens the database with the operator's decisions.
     ///
     /// # Errors
-    /// As for `open`.
+    /// See `open`.
     pub fn open_with(options: &StoreOptions, consent: Consent) -> Result<Self, OpenError> {
         connection::check_sqlite_version()?;
         let path = absolute(&options.path)?;
@@ -166,8 +166,8 @@ impl LastRun {
     }
 
     /// Counts a commit, so that this run differs from any earlier copy of the file. Without a
-    /// matching mark, later messages may have existed, so new ones get another instance id. A copy
-    /// of the file also gets one, because the original may still be in use.
+    /// matching mark, later messages may have existed, so new ones receive another instance id. A
+    /// copy of the file also receives one, because the original may still be in use.
     fn continue_or_begin(
         &self,
         connection: &mut rusqlite::Connection,

@@ -105,7 +105,7 @@ pub fn check_ours(connection: &Connection) -> Result<usize, OpenError> {
     check_ours_with(connection, damage::advice)
 }
 
-/// Like `check_ours`, with other advice for damage.
+/// Returns the number of migrations, or an error with the given advice for damage.
 pub fn check_ours_with(
     connection: &Connection,
     advice: fn(&rusqlite::Error) -> String,

@@ -275,7 +275,7 @@ impl SharedState {
         self.checkpointing.lock()
     }
 
-    /// Like [`Self::wait_for_checkpoint`], for at most `limit`.
+    /// Waits as [`Self::wait_for_checkpoint`] does, for at most `limit`.
     pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
         let give_up = Instant::now() + limit;
         loop {

@@ -26,7 +26,7 @@ pub struct StepResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimePosition {
     pub at: Timestamp,
-    /// Of the table that is walked.
+    /// Id in the table that is walked.
     pub id: i64,
 }
 

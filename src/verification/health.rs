@@ -85,7 +85,7 @@ impl SourceHealth {
                 );
             }
             Some(_) => self.has_verified.store(true, Ordering::Relaxed),
-            // A database of an older version has messages and no state.
+            // A database may have messages from before this state was stored.
             None => {
                 if numbers.is_none() {
                     *numbers = Some(store.reads().source_numbers().await?);

@@ -13,7 +13,7 @@ pub struct IncomingRequest<'a> {
     pub method: &'a str,
     pub target: &'a str,
     pub query: &'a str,
-    /// As registered with the provider, if a scheme signs it.
+    /// The URL registered with the provider, if a scheme signs it.
     pub url: Cow<'a, str>,
     /// Sorted by name; fields of one name stay in the order of arrival.
     pub fields: Vec<(&'a str, &'a [u8])>,

@@ -14,7 +14,7 @@ const CONNECTION_OPTIONS: [&str; 6] = ["", "close", "keep-alive", "upgrade", "te
 /// The header and query fields of one source that hold credentials.
 #[derive(Clone, Debug)]
 pub struct Redaction {
-    /// In lower case.
+    /// Names in lower case.
     headers: Vec<String>,
     query: Vec<String>,
 }
@@ -62,7 +62,7 @@ impl Redaction {
         String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
     }
 
-    /// Returns the query without its secrets; `None` without a query.
+    /// Returns the query without its secrets; `None` if there is no query.
     pub fn query<'a>(&self, query: &'a str) -> Option<Cow<'a, str>> {
         if query.is_empty() {
             return None;

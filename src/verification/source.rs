@@ -62,7 +62,7 @@ enum RegisteredUrl {
     /// No scheme of the source signs it.
     NotSigned,
     Whole(String),
-    /// Without a trailing slash.
+    /// The base of the URL, without a trailing slash.
     Base(String),
 }
 

@@ -87,7 +87,8 @@ pub async fn verify(
     Err(VerificationError::NotReached)
 }
 
-/// Also returns the keys that were used.
+/// Examines a request where it fits: here, or on another thread. Also returns the keys that were
+/// used.
 async fn examine_where_it_fits(
     sources: &Arc<Sources>,
     source: &Arc<Source>,

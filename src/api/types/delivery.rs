@@ -28,14 +28,14 @@ pub struct Delivery {
     /// Time of the next attempt, while the delivery is pending.
     #[schema(format = DateTime)]
     pub due_at: Option<String>,
-    /// When it was delivered or became dead.
+    /// Time at which it was delivered or became dead.
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// Outcome of the last attempt, or the reason why the delivery is dead.
     pub outcome: Option<String>,
     /// The replay that created it.
     pub replay_id: Option<i64>,
-    /// In the state `replayed`: the newest delivery of the message to the target.
+    /// The newest delivery of the message to the target, if the state is `replayed`.
     pub replayed_by: Option<i64>,
 }
 

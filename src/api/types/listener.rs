@@ -18,8 +18,8 @@ pub struct Listener {
     pub events: Vec<String>,
     /// Whether a client is connected.
     pub connected: bool,
-    /// When `connected` last changed. Pending deliveries of a listener are dropped after a week
-    /// without a client.
+    /// Time of the last change of `connected`. Pending deliveries of a listener are dropped after a
+    /// week without a client.
     #[schema(format = DateTime)]
     pub since: String,
     /// Deliveries that are not acknowledged.
@@ -41,7 +41,7 @@ pub struct Acknowledgement {
     pub answers: Vec<ProgramAnswer>,
 }
 
-/// The response of a program. The delivery counts as delivered with any status.
+/// The response of a program. Any status completes the delivery.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Answer)]

@@ -43,8 +43,8 @@ pub struct MessageHead {
     /// (neither JSON nor a form that is parsed for this provider; multipart forms are parsed for
     /// few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
     /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
-    /// `expands_too_much` or `older_version` (stored by an older version, which may have evaluated
-    /// filters on receipt; replays do not). Null if it was parsed.
+    /// `expands_too_much` or `older_version` (stored before reasons were recorded; filters may have
+    /// been evaluated on receipt, but not by replays). Null if it was parsed.
     #[schema(examples("too_deep"))]
     pub unreadable: Option<String>,
     /// The sender's credentials do not cover the body.

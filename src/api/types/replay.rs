@@ -37,7 +37,7 @@ pub struct Replay {
 /// The selected messages, with durations resolved to times.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReplayFilter {
-    /// Only these messages, if not empty.
+    /// The ids of the messages; empty if the other fields select them.
     pub ids: Vec<i64>,
     #[schema(format = DateTime)]
     pub since: Option<String>,
@@ -66,13 +66,13 @@ pub enum TargetReference {
 pub struct ReplayRequest {
     /// `{}` for all messages.
     pub filter: Option<MessageSelection>,
-    /// Instead of a filter.
+    /// Ids of messages, instead of a filter.
     #[schema(schema_with = schemas::ids_or_null, required = false)]
     pub ids: Option<Vec<i64>>,
-    /// Without `target` and `url`: the targets that match the messages today; with the filter
-    /// `dead`, each message's dead targets. With the filter `dead`, only dead letters of this
-    /// target are replayed. A named target receives the selected messages that pass its filter; its
-    /// event patterns are ignored.
+    /// The target that receives the selected messages that pass its filter; its event patterns are
+    /// ignored. With the filter `dead`, only its dead letters are replayed. Without `target` and
+    /// `url`, the messages go to the targets that match them today; with the filter `dead`, to each
+    /// message's dead targets.
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Another destination, on a public address. The requests are not signed.
@@ -100,7 +100,7 @@ pub struct ReplayCount {
     #[schema(examples(4711))]
     pub through: i64,
     pub filter: ReplayFilter,
-    /// With the filter `dead`: the dead letters of each target.
+    /// Dead letters of each target, for the filter `dead`.
     pub dead_letters: Vec<DeadLetters>,
 }
 

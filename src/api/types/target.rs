@@ -16,7 +16,7 @@ pub struct Target {
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
-    /// When the state was entered.
+    /// Time of the last change of the state.
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub state_since: String,
     /// The reason, if the service changed the state.

@@ -29,7 +29,7 @@ const PLACEHOLDERS: [&str; 25] = [
     "yourtoken",
     "yourwebhook",
 ];
-/// Guessable words, also with digits after them. Compared like placeholders.
+/// Guessable words, which may be followed by digits. Compared like placeholders.
 const GUESSED: [&str; 14] = [
     "admin",
     "default",
@@ -145,7 +145,7 @@ fn is_unexpanded(text: &str) -> bool {
         || within("%", "%").is_some_and(is_name)
 }
 
-/// Returns the name before the value in `SECRET=…` and `export SECRET=…`, also with `:`.
+/// Returns the name before the value in `SECRET=…` and `export SECRET=…`; `:` may replace `=`.
 fn assigned_variable(text: &str) -> Option<&str> {
     let exported = ["export ", "set ", "ENV ", "$env:"].iter().find_map(|begin| text.strip_prefix(begin));
     let (name, value) = exported.unwrap_or(text).split_once(['=', ':'])?;

@@ -22,10 +22,10 @@ const FOR_URLS_ALONE: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
 /// One declared target.
 #[derive(Debug)]
 pub struct TargetConfig {
-    /// Without the URL, which may contain a token.
+    /// Settings without the URL, which may contain a token.
     pub settings: TargetSettings,
     pub destination: Destination,
-    /// As configured; all of them sign, in this order. Empty: requests are unsigned.
+    /// Configured secrets; all of them sign, in this order. If empty, requests are unsigned.
     pub secrets: Vec<Secret>,
     /// Added to every request; names in lower case.
     pub headers: Vec<(String, Secret)>,
@@ -136,7 +136,7 @@ impl ValueDraft<'_> {
         for (key, value) in self.values {
             if FOR_URLS_ALONE.contains(&key.as_str()) || names::setting_of(key) == "secret" {
                 let error = ValueError::new(format!(
-                    "is for requests to a URL, but the target {} is a command ({}EXEC), which gets the body as received",
+                    "is for requests to a URL, but the target {} is a command ({}EXEC), which receives the body unchanged",
                     self.name, self.prefix
                 ));
                 problems.push(error.hint("remove it").of(&value.variable));

@@ -1,4 +1,4 @@
-//! Rules for targets from the environment and from the API. Pure; a problem describes the mistake
+//! Rules for targets from the environment and from the API. No I/O; a problem describes the mistake
 //! and a valid value, and the caller adds the field's name.
 
 use std::time::Duration;
@@ -93,8 +93,8 @@ impl KnownEvents {
         self.emitted.iter().any(|event| event == pattern)
     }
 
-    /// Whether the pattern only matches received messages. A target with an owner never gets those,
-    /// so such patterns are mistakes.
+    /// Whether the pattern only matches received messages. A target with an owner never receives
+    /// those, so such patterns are mistakes.
     fn is_only_for_sources(&self, pattern: &Pattern) -> bool {
         let head = pattern.as_str().split('*').next().unwrap_or_default();
         !self.fits(pattern, Some("")) && self.sources.iter().any(|source| begins_with_source(head, source))
@@ -185,7 +185,7 @@ fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Re
     }
     let patterns: Vec<String> = settings.events.iter().map(|pattern| shown(pattern.as_str())).collect();
     let problem = format!(
-        "is set, so the target gets only events that the app emits for this owner, but its events ({}) come only from sources",
+        "is set, so the target receives only events that the app emits for this owner, but its events ({}) come only from sources",
         patterns.join(" ")
     );
     Err(ValueError::new(problem).hint("take off the owner, or name events of CREEL_EVENTS"))

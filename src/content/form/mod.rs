@@ -121,8 +121,8 @@ fn decoded(body: &[u8], charset: &'static Encoding) -> FormFields {
     FormFields { values, is_exact }
 }
 
-/// Returns the JSON in the payload field of a form, regardless of other fields; `None` without that
-/// field.
+/// Returns the JSON in the payload field of a form, regardless of other fields; `None` if it has no
+/// such field.
 ///
 /// # Errors
 /// The reason why the form cannot be read.
@@ -214,7 +214,7 @@ fn object<'a>(body: &'a [u8], charset: &'static Encoding) -> Result<FieldObject<
 }
 
 /// Returns the fields of a multipart form like `to_json`; a file is an object without its content.
-/// `None` without fields.
+/// `None` if there are no fields.
 ///
 /// # Errors
 /// The reason why the form cannot be read.

@@ -15,7 +15,7 @@ pub struct FormPart {
     pub name: Option<String>,
     /// Empty for a file.
     pub value: Bytes,
-    /// From the part's Content-Type; otherwise the charset of the form.
+    /// Charset from the part's Content-Type; otherwise the charset of the form.
     pub charset: DeclaredCharset,
     /// `None` inside: its description is not UTF-8.
     pub file: Option<Option<FormFile>>,
@@ -27,7 +27,7 @@ pub struct FormFile {
     filename: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    /// In bytes.
+    /// Size in bytes.
     size: usize,
 }
 

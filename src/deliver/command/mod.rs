@@ -31,7 +31,7 @@ use output::CommandOutput;
 
 /// `EX_TEMPFAIL` in `sysexits.h`: the command requests a retry.
 const TRY_LATER: i32 = 75;
-/// Between SIGTERM and SIGKILL.
+/// Time between SIGTERM and SIGKILL.
 const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
 /// Time for which a remaining child process may hold the output open.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);

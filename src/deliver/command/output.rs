@@ -32,7 +32,7 @@ impl CommandOutput {
         self.end.drain(..self.end.len().saturating_sub(FROM_END));
     }
 
-    /// Returns `None` without any output.
+    /// Returns the start and end of the output; `None` if there is no output.
     pub fn excerpt(mut self) -> Option<String> {
         if self.bytes <= EXCERPT_BYTES as u64 {
             let mut text = readable(&self.beginning);

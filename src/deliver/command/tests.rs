@@ -73,7 +73,7 @@ fn process_in(text: &str) -> u32 {
     text.trim().parse().unwrap_or_else(|_| panic!("no process id in {text:?}"))
 }
 
-/// A zombie counts as dead, because another process may have to reap it.
+/// A zombie is treated as dead, because another process may have to reap it.
 fn is_alive(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     !matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), None | Some('Z' | 'X'))

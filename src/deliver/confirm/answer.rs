@@ -1,4 +1,5 @@
-//! Meaning of an API's answer for a message: confirmed, rejected, or retried by the schedule. Pure.
+//! Meaning of an API's answer for a message: confirmed, rejected, or retried by the schedule. No
+//! I/O.
 
 use std::time::Duration;
 

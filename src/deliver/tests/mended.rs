@@ -233,7 +233,7 @@ fn replay_does_not_delay_messages() {
             let id = create(&store, settings(&format!("t{number}"), &server.url)).await;
             store.target_registry().set_target_state(id, TargetState::Paused, None, clock()).await.unwrap();
         }
-        // All 20 targets get each message, now and in the replay.
+        // All 20 targets receive each message, now and in the replay.
         for number in 0..1_000 {
             keep(&store, message("github.push", &number.to_string())).await;
         }

@@ -108,8 +108,7 @@ fn rejected_message_is_queried_once_a_minute() {
     });
 }
 
-/// For example the same event, sent again with a new signature while the first is still
-/// unconfirmed.
+/// Covers e.g. an event that is sent again with a new signature while the first is unconfirmed.
 #[test]
 fn repeat_with_another_question_is_queried_separately() {
     let api = api();
@@ -179,7 +178,7 @@ fn second_confirmed_body_of_an_id_is_a_conflict() {
     });
 }
 
-/// For example, the source no longer needs confirmation, or the message was released from
+/// Covers e.g. a source that no longer needs confirmation, or a message that was released from
 /// quarantine without verification.
 #[test]
 fn message_without_confirmation_is_not_a_repeat() {

@@ -23,8 +23,8 @@ pub const COPIES: usize = 1;
 const SHARE_OF_OVERHEAD: usize = 6;
 /// Limit on bodies that wait for room: each holds a read buffer.
 pub const MAX_WAITING: usize = 64;
-/// A network that holds less than this share of the budget never counts as heavy, for any number of
-/// networks.
+/// A network that holds less than this share of the budget is never treated as heavy, for any
+/// number of networks.
 const LIGHT_SHARE: usize = 64;
 
 #[derive(Debug, Default)]
@@ -33,10 +33,9 @@ pub struct InFlight {
     /// Total of the bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
-    /// Only bodies that are large, still arriving, or waiting for room; older ones have smaller
-    /// ids.
+    /// Bodies that are large, still arriving, or waiting for room; older ones have smaller ids.
     pub bodies: HashMap<u64, BodyInFlight>,
-    /// Only clients that hold memory.
+    /// Bytes of each client that holds memory.
     pub of_clients: HashMap<Network, usize>,
     pub waiting: usize,
 }

@@ -41,7 +41,7 @@ pub struct BudgetExhausted;
 /// Cause that prevents a body from growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shortage {
-    /// Of its client's share.
+    /// The share of its client is used up.
     Share,
     Total,
 }
@@ -86,7 +86,7 @@ impl Reservation {
         self.grow(&mut budget.in_flight.lock(), bytes).map_err(|_| BudgetExhausted)
     }
 
-    /// Like `grow_to`, but waits briefly, and drops bodies that are too slow.
+    /// Reserves as `grow_to` does, but waits briefly, and drops bodies that are too slow.
     ///
     /// # Errors
     /// If there is still no room.
@@ -165,7 +165,7 @@ impl Reservation {
         let Some(body) = in_flight.bodies.get_mut(&id) else { return };
         let is_waiting = std::mem::take(&mut body.wanted) > 0;
         if std::mem::take(&mut body.is_displaced) || is_waiting {
-            // The wait does not count as slowness of the sender.
+            // The wait is not treated as slowness of the sender.
             body.pace = BodyPace::new(Instant::now());
         }
         in_flight.waiting -= usize::from(is_waiting);
@@ -218,7 +218,7 @@ impl Reservation {
         id
     }
 
-    /// From now on the body may be dropped if it is too slow.
+    /// Allows the body to be dropped if it is too slow.
     pub fn watch(&mut self) {
         if self.dropped.is_none() {
             let budget = Arc::clone(&self.budget);

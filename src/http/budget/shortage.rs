@@ -25,7 +25,7 @@ pub struct Demand {
     pub wanted_bytes: usize,
     /// Bytes that must be freed.
     pub needed_bytes: usize,
-    /// Of the whole budget.
+    /// Size of the whole budget.
     pub total_bytes: usize,
     /// The share of its own network is exhausted: bodies of other networks are not affected.
     pub is_of_share: bool,
@@ -45,7 +45,7 @@ struct DroppableBody {
 #[derive(Debug, Default)]
 struct Crowd {
     held_bytes: usize,
-    /// Also those that cannot be dropped.
+    /// Number of bodies, including those that cannot be dropped.
     bodies: usize,
     /// The slowest last.
     droppable: Vec<DroppableBody>,

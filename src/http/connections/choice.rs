@@ -46,7 +46,7 @@ pub struct ClosingCandidate {
 
 #[derive(Debug, Default)]
 pub struct Choice {
-    /// By their index among the candidates.
+    /// Connections by their index among the candidates.
     pub connections: Vec<(usize, Class)>,
     /// The network with the most connections, and their number.
     pub largest: Option<(Network, usize)>,

@@ -30,8 +30,8 @@ pub use opening::Opening;
 
 /// Share of the connections that is kept free for new clients.
 const FREE_SHARE: usize = 16;
-/// Up to this share of the connections, no network counts as having more than others: a provider
-/// with a few connections must not give way to a flood from thousands of addresses.
+/// Share of the connections up to which no network is treated as having more than others: a
+/// provider with a few connections must not give way to a flood from thousands of addresses.
 const FAIR_SHARE: usize = 128;
 /// A new connection needs a moment to send its request: for this time after its last change of
 /// state, a connection is closed only if its network has more than its fair share, and then the

@@ -23,7 +23,7 @@ const NAME_LENGTHS: [usize; 4] = [7, 10, 14, 17];
 /// The part of a request to which the next byte belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Between two requests.
+    /// The gap between two requests.
     Between,
     Head,
     Body,
@@ -87,9 +87,9 @@ struct Line {
     name: [u8; NAME_PREFIX_BYTES],
     name_bytes: usize,
     value: [u8; VALUE_PREFIX_BYTES],
-    /// Without leading white space (and zeros, in a length); counts on beyond the prefix.
+    /// Length without leading white space (and zeros, in a length); continues beyond the prefix.
     value_bytes: usize,
-    /// Like `value_bytes`, up to the last byte that is not white space.
+    /// Length as in `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
     has_leading_zero: bool,
     offer: UpgradeOffer,

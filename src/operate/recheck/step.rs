@@ -38,7 +38,7 @@ pub struct StepRequest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkAction {
-    /// Only verified requests become messages.
+    /// Verified requests become messages; others stay in quarantine.
     Recheck,
     /// Candidates become messages without verification.
     Release,

@@ -108,7 +108,7 @@ impl Client {
         self.request_up_to(MAX_RESPONSE_BYTES, method, url, headers, body, timeout).await
     }
 
-    /// Like `request`, with its own limit on the response.
+    /// Sends a request with its own limit on the response.
     ///
     /// # Errors
     /// If there is no complete response within `timeout`, or it is larger than `limit` bytes.

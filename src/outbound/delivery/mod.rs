@@ -68,10 +68,10 @@ impl DeliveryClient {
         Self { inner: Arc::new(Inner { vetted, clients: Clients::default() }) }
     }
 
-    /// Posts the body once: [`Self::send`].
+    /// Posts the body once.
     ///
     /// # Errors
-    /// As for any method.
+    /// See [`Self::send`].
     pub async fn post(
         &self,
         url: &str,

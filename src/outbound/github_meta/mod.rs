@@ -141,7 +141,7 @@ impl GithubAddresses {
         serde_json::to_string(&cached).expect("strings serialise")
     }
 
-    /// Whether GitHub sends from this address. An IPv4-mapped IPv6 address counts as its IPv4
+    /// Whether GitHub sends from this address. An IPv4-mapped IPv6 address is treated as its IPv4
     /// address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

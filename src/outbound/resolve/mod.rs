@@ -30,7 +30,7 @@ impl LookupError {
     }
 }
 
-/// At least one address; the port is 0.
+/// The result of a lookup: at least one address; the port is 0.
 type LookupAnswer = Result<Arc<[SocketAddr]>, LookupError>;
 
 /// A blocking lookup.
@@ -102,7 +102,7 @@ impl Resolver {
         let shared = Arc::clone(&self.shared);
         match thread::Builder::new().name("resolve".to_owned()).spawn(move || shared.work()) {
             Ok(_) => state.threads += 1,
-            // Existing threads take the work; without any, it would never finish.
+            // Existing threads take the work; without threads it would never finish.
             Err(error) if state.threads == 0 => {
                 state.queue.clear();
                 let failed = Err(LookupError::new(&format!("no thread for the lookup: {error}")));

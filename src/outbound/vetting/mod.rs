@@ -1,5 +1,4 @@
-//! Rules for non-public addresses, which a target made through the API must not reach. Pure
-//! functions.
+//! Rules for non-public addresses, which a target created through the API must not reach. No I/O.
 //!
 //! Based on IANA's special-purpose registries (RFC 6890 and its updates), and on the metadata
 //! addresses of clouds. A translator with a prefix chosen by its operator (RFC 6052) cannot be
@@ -53,7 +52,7 @@ pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4([240, 0, 0, 0], 4), RESERVED), // broadcast too
 ];
 
-/// Without mapped addresses, which are checked as their IPv4 address.
+/// IPv6 networks without mapped addresses, which are checked as their IPv4 address.
 pub(super) const FORBIDDEN_V6: [(Ipv6Net, &str); 20] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), UNSPECIFIED),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), LOOPBACK),
@@ -91,8 +90,8 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// Checks that an address is public or in an allowed network. An IPv4-mapped IPv6 address counts as
-/// its IPv4 address.
+/// Checks that an address is public or in an allowed network. An IPv4-mapped IPv6 address is
+/// treated as its IPv4 address.
 ///
 /// # Errors
 /// If it is neither.

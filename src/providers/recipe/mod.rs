@@ -25,8 +25,8 @@ pub struct Recipe {
     pub(super) facts: Facts,
     pub(super) keys: Vec<SettingSpec>,
     pub(super) proofs: Proofs,
-    /// Maximum difference between a signed timestamp and the local clock; `None` without a signed
-    /// timestamp.
+    /// Maximum difference between a signed timestamp and the local clock; `None` if no timestamp is
+    /// signed.
     pub(super) tolerance: Option<Duration>,
     /// All paths that are read from a JSON body.
     pub(super) paths: Paths,
@@ -87,7 +87,7 @@ pub struct Facts {
     pub docs: String,
     /// The source of the facts.
     pub source: String,
-    /// Where the URL is registered.
+    /// The place where the URL is registered.
     pub registered_at: Option<String>,
     pub answer_within: Option<String>,
     pub retries: Option<String>,

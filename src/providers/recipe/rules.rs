@@ -21,7 +21,7 @@ use crate::scheme::shape::ChallengeShape;
 pub struct Proofs {
     pub tokens: Vec<TokenRule>,
     pub basic: bool,
-    /// In order of preference.
+    /// Signatures in order of preference.
     pub signatures: Vec<Signature>,
     pub jwts: Vec<JwtRule>,
     pub code: Option<&'static dyn Scheme>,

@@ -1,4 +1,4 @@
-//! Which rule makes the signed text of each recipe fit one request only.
+//! Tests the rule that makes the signed text of each recipe fit one request only.
 
 use super::super::{Recipe, recipes};
 

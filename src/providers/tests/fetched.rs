@@ -1,4 +1,4 @@
-//! Which answers of a provider are accepted, and when an unknown key is fetched again.
+//! Tests which answers of a provider are accepted, and when an unknown key is fetched again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -40,7 +40,7 @@ pub struct BoundToken {
     pub token: SharedToken,
     /// The setting that holds it.
     pub key: &'static str,
-    /// For samples.
+    /// Values for samples.
     pub values: Vec<Secret>,
 }
 

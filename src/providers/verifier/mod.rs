@@ -120,7 +120,7 @@ impl Verifier {
         self.check(&view, &terms)?;
         self.check_form_shape(&view)?;
         // creel may have signed this text as the challenge of an unauthenticated client. A recipe
-        // that signs another text than the body is loaded only if that cannot be a challenge
+        // that signs a text other than the body is loaded only if that cannot be a challenge
         // (`file/handshakes.rs`).
         if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
             return Err(Cause::ClaimMismatch.into());

@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: usize = 512;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfirmUrl(Vec<UrlPart>);
 
-/// Without `Debug`, because it may hold a token.
+/// A part of a URL. Has no `Debug`, because it may hold a token.
 #[derive(Clone, PartialEq, Eq)]
 enum UrlPart {
     Fixed(String),

@@ -29,7 +29,7 @@ pub struct TimestampRule {
     pub unit: TimestampUnit,
 }
 
-/// Where the timestamp is.
+/// The place of the timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimestampPlace {
     Request(Place),
@@ -66,7 +66,7 @@ pub enum TimestampUnit {
     /// Thirteen digits and more are milliseconds.
     #[serde(rename = "s-or-ms")]
     SecondsOrMilliseconds,
-    /// Without an offset it means UTC; any number of decimals.
+    /// RFC 3339 time with any number of decimals; UTC if it has no offset.
     #[serde(rename = "rfc3339")]
     Rfc3339,
     /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, recognised by shape.

@@ -100,9 +100,9 @@ pub struct Pairs {
     pub separator: u8,
     /// The key of the signatures.
     pub signature: String,
-    /// In the order in which the sender writes them: key, and the name that templates use.
+    /// Key, and the name that templates use, in the order in which the sender writes them.
     pub named: Vec<(String, String)>,
-    /// Between elements as the sender writes them: the separator and maybe a space.
+    /// The text between elements as the sender writes it: the separator and maybe a space.
     pub(super) written_separator: String,
     pub(super) signature_first: bool,
 }

@@ -12,12 +12,12 @@ const SIGNATURE: &str = "signature";
 /// Limit on the keys of a layout of pairs.
 const MAX_PAIRS: usize = 32;
 
-/// Where in a value the encoded signatures are.
+/// The place of the encoded signatures within a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// The whole value.
     Raw,
-    /// After a fixed prefix that names the algorithm or version: `sha256=…`.
+    /// The rest after a fixed prefix that names the algorithm or version: `sha256=…`.
     Prefix(String),
     /// Elements that begin with a label: `v1,… v1,…`.
     List { separator: u8, label: String },

@@ -45,15 +45,15 @@ const BROKEN_JWK: KeyError =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PublicAlgorithm {
     Ed25519,
-    /// With signatures in DER, as the next one.
+    /// Signatures in DER; the next variant too.
     EcdsaP256Sha256,
     EcdsaP256Sha1,
-    /// PKCS#1 v1.5, as all of RSA here.
+    /// PKCS#1 v1.5, like the other RSA variants.
     RsaSha1,
     RsaSha256,
     RsaSha384,
     RsaSha512,
-    /// With signatures of fixed width, as JSON Web Signatures have them. P-256 with SHA-256.
+    /// P-256 with SHA-256, and signatures of fixed width, as in JSON Web Signatures.
     Es256,
     /// P-384 with SHA-384.
     Es384,
@@ -132,7 +132,7 @@ enum PublicKeyKind {
     Ed25519([u8; 32]),
     /// An uncompressed point.
     Elliptic(Curve, Vec<u8>),
-    /// Both without leading zeros.
+    /// Modulus and exponent have no leading zeros.
     Rsa {
         modulus: Vec<u8>,
         exponent: Vec<u8>,

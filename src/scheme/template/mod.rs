@@ -165,7 +165,7 @@ impl Template {
         Ok(text)
     }
 
-    /// Renders a JSON document; values are escaped for use inside a JSON string.
+    /// Renders a JSON document; values are escaped for use inside JSON strings.
     ///
     /// # Errors
     /// As for `feed`.

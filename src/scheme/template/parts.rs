@@ -16,7 +16,7 @@ use crate::content::view::{Texts, View};
 pub enum Part {
     Literal(String),
     Body,
-    /// Without its content codings.
+    /// The body without its content codings.
     DecodedBody,
     BodyAs(BodyForm),
     /// The JSON document, wherever it is in the request.
@@ -178,7 +178,7 @@ pub fn path_of(url: &str) -> &str {
     rest.find('/').map_or("/", |start| &rest[start..])
 }
 
-/// Like `Template::feed`, for templates with sections.
+/// Feeds a template with sections.
 pub fn feed_sections(
     parts: &[Part],
     scope: &TemplateScope<'_>,

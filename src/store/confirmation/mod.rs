@@ -33,7 +33,7 @@ pub struct DueConfirmation {
     pub source: String,
     pub tries: u32,
     pub unknowns: u32,
-    /// As passed to `NewMessage`; `None` if it cannot be opened.
+    /// The request that was passed to `NewMessage`; `None` if it cannot be opened.
     pub request: Option<String>,
 }
 
@@ -232,8 +232,9 @@ pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timesta
         .map(drop)
 }
 
-/// Writes the result. A confirmed message gets its deliveries in the same transaction, unless it
-/// repeats another confirmed message or conflicts with it. True unless it was settled before.
+/// Writes the result. The deliveries of a confirmed message are created in the same transaction,
+/// unless it repeats another confirmed message or conflicts with it. True unless it was settled
+/// before.
 pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,

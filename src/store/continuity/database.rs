@@ -16,7 +16,7 @@ pub type FileHeader = [u8; DATABASE_HEADER_BYTES];
 pub enum DatabaseFile {
     Missing,
     Empty,
-    /// Not creel's, or damaged: other checks report it in more detail.
+    /// A foreign or damaged file: other checks report it in more detail.
     Unknown,
     Ours {
         header: Box<FileHeader>,
@@ -62,7 +62,7 @@ impl DatabaseFile {
     }
 }
 
-/// Opens the file without locks, without the WAL, and without any change.
+/// Opens the file without locks and without the WAL. Does not change it.
 pub fn open_alone(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

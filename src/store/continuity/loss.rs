@@ -17,7 +17,7 @@ pub enum LossFinding {
     ForeignWal,
     /// The database lacks commits that the mark has.
     Older { found: Option<Ledger> },
-    /// The database has another history than the mark.
+    /// The database's history differs from the mark's.
     OtherHistory,
     /// The database file is missing or empty.
     NoDatabase,

@@ -37,7 +37,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Returns the newest mark in a lock file; `None` without any.
+    /// Returns the newest mark in a lock file; `None` if there is no mark.
     pub fn read(file: &File) -> Option<Self> {
         let read = |at: u64| {
             let mut slot = [0; SLOT_BYTES];

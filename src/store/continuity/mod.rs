@@ -44,15 +44,15 @@ pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenErr
     Ok(seen.loss(path, mark))
 }
 
-/// Like `inspect`, for a command that runs next to the service.
+/// Inspects the files for a command that runs next to the service.
 ///
 /// # Errors
-/// Also if the files do not match the last run.
+/// See `inspect`; also if the files do not match the last run.
 pub fn check(path: &Path) -> Result<(), OpenError> {
     check_with(path, inspect)
 }
 
-/// Like `check`, for a command that checks for damage itself.
+/// Checks the files for a command that checks for damage itself.
 ///
 /// # Errors
 /// If the files do not match the last run.
@@ -79,7 +79,7 @@ fn check_with(
 
 struct FileFinding {
     finding: Option<LossFinding>,
-    /// Whether the database exists without any commit in a WAL.
+    /// Whether the database exists, and no WAL has a commit.
     is_without_wal: bool,
 }
 

@@ -43,8 +43,8 @@ pub fn salts(wal: &File) -> Option<Salts> {
     (word(&header, 0) & !1 == MAGIC).then(|| salts_of(&header))
 }
 
-/// Reads the WAL up to its last commit; `None` without a commit. `header`: the first bytes of the
-/// database file.
+/// Reads the WAL up to its last commit; `None` if there is no commit. `header`: the first bytes of
+/// the database file.
 pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Result<Option<WalContent>> {
     let file = match File::open(path) {
         Ok(file) => file,

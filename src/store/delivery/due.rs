@@ -43,7 +43,8 @@ pub struct DuePage {
     pub orphans: Vec<DeliveryId>,
     /// Unreadable deliveries, and those with an unreadable message.
     pub damaged: Vec<DeliveryId>,
-    /// Time of the next delivery that is not due yet; `None` without one, or if more are due now.
+    /// Time of the next delivery that is not due yet; `None` if there is no such delivery, or more
+    /// are due now.
     pub next_due: Option<Timestamp>,
     /// Whether more may be due now.
     pub is_full: bool,

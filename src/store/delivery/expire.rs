@@ -11,7 +11,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
-/// By the time of completion.
+/// Finished deliveries by the time of completion.
 pub const FINISHED: Walk = Walk {
     select: "SELECT id, finished_at, message_id, state,
                EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id) FROM deliveries",
@@ -121,8 +121,8 @@ pub fn waiting(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardRequest {
     pub deliveries: Vec<DeliveryId>,
-    /// Only if their target has been inactive since before this: a target that has become active
-    /// keeps them.
+    /// Discards them only if their target has been inactive since before this: a target that has
+    /// become active keeps them.
     pub inactive_since: Option<Timestamp>,
     pub why: String,
 }

@@ -12,7 +12,7 @@ use crate::store::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
     pub delivery: DeliveryId,
-    /// From 1 on.
+    /// Number of the attempt, from 1 on.
     pub number: u32,
     pub began_at: Timestamp,
     pub took_ms: u64,

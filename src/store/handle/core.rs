@@ -122,7 +122,7 @@ impl Core {
         self.change_targets_where(work, |_| true).await
     }
 
-    /// Like `change_targets`, for work that may turn out to change nothing.
+    /// Writes a change as `change_targets` does, unless `is_change` returns false for its result.
     pub async fn change_targets_where<T, F>(
         &self,
         work: F,

@@ -40,7 +40,7 @@ impl Ingest {
         self.keep_accounted(message, None, deadline).await
     }
 
-    /// Like `keep`; drops `memory` once the message is written or discarded.
+    /// Stores a message as `keep` does; drops `memory` once the message is written or discarded.
     ///
     /// # Errors
     /// As for `keep`.
@@ -159,7 +159,7 @@ impl Ingest {
         self.keep_prepared(prepared.released(rejection), None, deadline).await
     }
 
-    /// Like `release`, for many in order: each is queued without waiting for the previous one.
+    /// Releases many rejections in order: each is queued without waiting for the previous one.
     pub async fn release_in_order(
         &self,
         messages: Vec<(RejectionId, NewMessage)>,

@@ -29,9 +29,8 @@ pub struct ListenerRegistry {
 }
 
 impl ListenerRegistry {
-    /// Creates the listener, or changes the subscription of an existing one. With `since`, a
-    /// new one also gets the messages received from then on, after
-    /// [`Self::fill_listener`].
+    /// Creates the listener, or changes the subscription of an existing one. With `since`, a new
+    /// one also receives the messages since then, after [`Self::fill_listener`].
     pub async fn open_listener(
         &self,
         name: String,

@@ -85,7 +85,7 @@ impl Reads {
         Ok(None)
     }
 
-    /// Returns the id of the newest message; 0 without any.
+    /// Returns the id of the newest message; 0 if there is no message.
     pub async fn newest_message(&self) -> Result<MessageId, Unavailable> {
         self.core.read(message::read::newest_id).await
     }
@@ -188,7 +188,7 @@ impl Reads {
             .await
     }
 
-    /// Returns the id of the newest rejection; 0 without any.
+    /// Returns the id of the newest rejection; 0 if there is no rejection.
     pub async fn newest_rejection(&self) -> Result<RejectionId, Unavailable> {
         self.core.read(quarantine::read::newest).await
     }
@@ -206,7 +206,7 @@ impl Reads {
         }))
     }
 
-    /// Returns the numbers by name of the source; sources without any are missing.
+    /// Returns the numbers by name of the source; sources without numbers are missing.
     pub async fn source_numbers(&self) -> Result<BTreeMap<String, SourceNumbers>, Unavailable> {
         self.core.read(quarantine::read::source_numbers).await
     }

@@ -17,7 +17,8 @@ impl MessageKey {
         Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
     }
 
-    /// Returns the key of a message without one: same method, query and body are the same message.
+    /// Returns the key of a message that has no delivery id: same method, query and body are the
+    /// same message.
     pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
         Self::of(&[
             b"content",

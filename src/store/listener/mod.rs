@@ -16,7 +16,7 @@ use crate::store::target::subscription::Pattern;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, target};
 
-/// Limit on listeners. Each gets every matching message, connected or not.
+/// Limit on listeners. Each receives every matching message, connected or not.
 pub const MAX_LISTENERS: usize = 32;
 /// Time after which every message matched before the listener existed is committed.
 pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,9 +72,9 @@ pub struct ListenerAnswer {
 /// Position of the next page of old messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillPosition {
-    /// In order of arrival.
+    /// Position in order of arrival.
     ByTime { received_at: Timestamp, message: MessageId },
-    /// In order of ids after `message`, among messages received since `since`.
+    /// Position in order of ids, after `message`, among messages received since `since`.
     ById { since: Timestamp, message: MessageId },
 }
 
@@ -120,8 +120,8 @@ pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<S
     target::read::by_name(connection, &stored_name(name))
 }
 
-/// Creates the listener, or changes the subscription of an existing one. A new one also gets the
-/// messages since `since`.
+/// Creates the listener, or changes the subscription of an existing one. A new one also receives
+/// the messages since `since`.
 pub fn open(
     connection: &Connection,
     name: &str,
@@ -318,7 +318,7 @@ const POSITIONS_SAME_TIME: &str =
 const POSITIONS_LATER: &str =
     "SELECT received_at, id FROM messages WHERE received_at > ?1 ORDER BY received_at, id LIMIT ?2";
 
-/// Returns the event of the message if the target may still get it. Unconfirmed and conflicting
+/// Returns the event of the message if the target may still receive it. Unconfirmed and conflicting
 /// messages are not delivered automatically.
 fn wanted_event(
     connection: &Connection,

@@ -1,4 +1,4 @@
-//! Listeners: the messages they get, their order, and their start.
+//! Listeners: the messages they receive, their order, and their start.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;

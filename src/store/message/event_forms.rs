@@ -147,8 +147,8 @@ fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     count == members.len()
 }
 
-/// Header values are percent-encoded, except by some senders; older versions put them in double
-/// quotes. Converters between the forms write times in their own format.
+/// Header values are percent-encoded, except by some senders; older versions of the specification
+/// put them in double quotes. Converters between the forms write times in their own format.
 fn is_same_attribute(member: &str, header: &str) -> bool {
     let unquoted = header.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(header);
     let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();

@@ -12,15 +12,15 @@ use crate::store::timestamp::Timestamp;
 use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
-/// By the time of their arrival.
+/// Messages by the time of their arrival.
 pub const OLD: Walk =
     Walk { select: "SELECT id, received_at FROM messages", at: "received_at", id: "id", and: "" };
 
-/// By the time of their release from quarantine.
+/// Messages by the time of their release from quarantine.
 pub const RELEASED: Walk =
     Walk { select: "SELECT id, released_at FROM messages", at: "released_at", id: "id", and: "" };
 
-/// By the time of the provider's answer.
+/// Messages that failed confirmation, by the time of the provider's answer.
 pub const REFUSED: Walk = Walk {
     select: "SELECT message_id, settled_at FROM confirmations",
     at: "settled_at",
@@ -50,7 +50,7 @@ impl RetainedSince {
     }
 }
 
-/// Which messages are old.
+/// Selects expired messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpirySelection {
     pub since: RetainedSince,
@@ -100,7 +100,7 @@ pub struct ExpiryPage {
     pub ids: Vec<MessageId>,
     /// The greatest id among the messages examined.
     pub looked_through: MessageId,
-    /// Where the next page begins; `None` after the last one.
+    /// Start of the next page; `None` after the last one.
     pub next: Option<TimePosition>,
 }
 

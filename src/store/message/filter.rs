@@ -29,9 +29,9 @@ pub struct MessageFilter {
     /// Occurs in the body, in this case and spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Only those with a dead letter.
+    /// Selects only messages with a dead letter.
     pub dead: bool,
-    /// With `dead`: a dead letter at this target.
+    /// Target of the dead letter, with `dead`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_at: Option<TargetId>,
 }

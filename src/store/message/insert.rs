@@ -284,8 +284,8 @@ impl PreparedMessage {
         Ok(connection.last_insert_rowid().into())
     }
 
-    /// SQLite reads and rewrites the whole row of the first message, also in two copies. Damage in
-    /// that row must be found while the message can still be stored as new.
+    /// SQLite reads and rewrites the whole row of the first message, and can hold two copies of it.
+    /// Damage in that row must be found while the message can still be stored as new.
     fn count_duplicate(&mut self, connection: &Connection, of: MessageId) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;

@@ -13,7 +13,8 @@ use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 /// without, so that a flood of one id does not slow down the writer; after their confirmation, a
 /// repeat of them may be delivered twice.
 const MAX_UNCONFIRMED: usize = 64;
-/// Limits the messages with one key that are examined before the new message counts as unrelated.
+/// Limits the messages with one key that are examined before the new message is treated as
+/// unrelated.
 const MAX_LOOKED_AT: usize = 256;
 
 /// The trust in a stored message, in ascending order.
@@ -123,7 +124,7 @@ pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: MessageId) -> 
     Ok(related.map_or(KeyMatch::Nothing, |found| found.believed))
 }
 
-/// Deletes the key of a rejected message, before its row: a later repeat must not count as a
+/// Deletes the key of a rejected message, before its row: a later repeat must not be treated as a
 /// duplicate of it.
 pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: MessageId) -> rusqlite::Result<()> {
     let key = connection

@@ -64,8 +64,8 @@ impl StoredMessage {
         }
     }
 
-    /// Returns the query without the field whose JSON is stored as the body; `None` without such a
-    /// field.
+    /// Returns the query without the field whose JSON is stored as the body; `None` if there is no
+    /// such field.
     pub fn query_without_content(&self) -> Option<String> {
         query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
     }
@@ -158,7 +158,8 @@ pub fn one(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<St
         .optional()
 }
 
-/// Only this check detects a flipped bit in a page that is otherwise intact.
+/// Compares the body with its hash: only this detects a flipped bit in a page that is otherwise
+/// intact.
 fn check_body(message: &StoredMessage) -> rusqlite::Result<()> {
     if digest(&SHA256, &message.body).as_ref() == message.head.body_sha256 {
         return Ok(());
@@ -178,7 +179,7 @@ pub fn exists(connection: &Connection, id: MessageId) -> rusqlite::Result<bool> 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,
-    /// With the filter `dead`: the dead letters of each target, including removed targets.
+    /// Dead letters of each target, including removed targets, with the filter `dead`.
     pub dead_letters: Vec<DeadLetterCount>,
 }
 

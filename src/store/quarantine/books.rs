@@ -189,7 +189,7 @@ impl Books {
     }
 
     /// Evicts the next row: the oldest noise, or the oldest row of the network with the most bytes.
-    /// Returns its bytes; `None` without any row.
+    /// Returns its bytes; `None` if there is no row.
     pub fn evict(&mut self, connection: &Connection, intake: &Intake) -> rusqlite::Result<Option<u64>> {
         let noisiest = self.noise.values().filter(|noise| !noise.rows.is_empty()).max_by_key(|one| one.bytes);
         if let Some(id) = noisiest.and_then(|noise| noise.rows.front()).map(|row| row.id) {

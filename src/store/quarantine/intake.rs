@@ -46,7 +46,7 @@ pub struct Intake {
 pub struct QuarantineStats {
     pub rows: u64,
     pub bytes: u64,
-    /// Since the start.
+    /// Dropped candidates since the start.
     pub candidates_dropped: u64,
     pub noise_dropped: u64,
 }

@@ -1,6 +1,6 @@
 //! Quarantine: requests that failed authentication. Candidates carry the parts that the scheme
-//! requires and may be genuine; they share `CREEL_QUARANTINE_SIZE` by source and network. Noise
-//! gets a few rows. Rows are only written between batches of messages, and never at their expense.
+//! requires and may be genuine; they share `CREEL_QUARANTINE_SIZE` by source and network. Noise has
+//! a few rows. Rows are only written between batches of messages, and never at their expense.
 
 pub mod books;
 pub mod drops;

@@ -43,8 +43,8 @@ impl ClientNetwork {
     }
 
     /// Returns the allowance relative to a smallest range: 1, 2 or 4 times as much. A client that
-    /// rotates through the addresses of an allocation counts as one network; several small senders
-    /// in it do not.
+    /// rotates through the addresses of an allocation is treated as one network; several small
+    /// senders in it do not.
     pub fn allowance(self) -> u64 {
         match self.length {
             24 | 64 => 1,

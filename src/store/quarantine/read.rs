@@ -33,7 +33,8 @@ pub struct StoredRejection {
     /// JSON object, credentials redacted.
     pub headers: String,
     pub body: Option<Vec<u8>>,
-    /// Redacted values, as in `NewRejection`; `None` without any, or if sealed under another key.
+    /// Redacted values, as in `NewRejection`; `None` if nothing was redacted, or if sealed under
+    /// another key.
     pub credentials: Option<String>,
 }
 
@@ -46,7 +47,7 @@ pub struct RejectionFilter {
     pub since: Option<Timestamp>,
     /// Received before.
     pub until: Option<Timestamp>,
-    /// Only of this kind.
+    /// Kind of the rejections.
     pub kind: Option<RejectionKind>,
 }
 
@@ -201,10 +202,10 @@ pub fn one(
 /// Numbers of a source from the database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceNumbers {
-    /// Among the newest messages of all sources.
+    /// Messages of this source among the newest of all sources.
     pub recent_messages: i64,
     pub last_message_at: Option<Timestamp>,
-    /// In quarantine, and those that were only counted.
+    /// Rejections in quarantine, and those that were only counted.
     pub rejections: i64,
 }
 

@@ -9,7 +9,7 @@ const MAX_SENDERS: usize = 4_096;
 /// A source and a network that has sent to it.
 pub type Sender = (String, ClientNetwork);
 
-/// In the order in which they were added.
+/// Known senders, in the order in which they were added.
 #[derive(Debug, Default)]
 pub struct Senders {
     in_order: Vec<Sender>,

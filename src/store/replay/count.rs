@@ -13,9 +13,10 @@ use crate::store::message::search::Search;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayScope {
     pub filter: MessageFilter,
-    /// Only messages of this owner, if the replay's target has one.
+    /// The owner of the replay's target, if any: only its messages are replayed.
     pub target_owner: Option<String>,
-    /// To the targets with dead letters, see [`MessageFilter::leads_to_where_it_died`].
+    /// Whether messages go to the targets with dead letters, see
+    /// [`MessageFilter::leads_to_where_it_died`].
     pub to_where_it_died: bool,
     /// The newest message included.
     pub through: MessageId,
@@ -25,7 +26,7 @@ pub struct ReplayScope {
 #[derive(Clone, Debug, Default)]
 pub struct CountStep {
     pub messages: u64,
-    /// By target.
+    /// Dead letters by target.
     pub dead_letters: BTreeMap<TargetId, DeadLetterCount>,
     /// Position of the next step; `None` after the last one.
     pub next: Option<MessageId>,

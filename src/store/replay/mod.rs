@@ -21,7 +21,7 @@ words!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplay {
     pub filter: MessageFilter,
-    /// `None`: the targets that would get the messages today.
+    /// `None`: the targets that would receive the messages today.
     pub target: Option<TargetId>,
     /// Messages per second.
     pub rate: u32,
@@ -54,7 +54,7 @@ pub struct ReplayStep {
     /// The last message examined.
     pub to: MessageId,
     pub messages: Vec<(MessageId, Vec<TargetId>)>,
-    /// Only if the message is still a dead letter at that target.
+    /// Whether a message is delivered only if it is still a dead letter at that target.
     pub is_of_dead: bool,
     pub is_last: bool,
 }

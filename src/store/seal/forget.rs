@@ -38,14 +38,14 @@ impl fmt::Display for ForgottenSecrets {
             parts.push(format!("learned secrets of sources (`creel learn`): {}", self.learned.join(" ")));
         }
         if self.inbox {
-            parts.push("the URL of the inbox, which gets a new one".to_owned());
+            parts.push("the URL of the inbox, which changes".to_owned());
         }
         if self.rejections > 0 {
             parts.push(format!("credentials of {} rejected requests in quarantine", self.rejections));
         }
         if self.confirmations > 0 {
             parts.push(format!(
-                "confirmation requests of {} awaiting messages, which count as rejected",
+                "confirmation requests of {} awaiting messages, which are treated as rejected",
                 self.confirmations
             ));
         }

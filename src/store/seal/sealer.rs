@@ -74,9 +74,9 @@ impl Sealer {
         Self::new(without_surroundings(secret))
     }
 
-    /// Returns the key that opens `key_check`. Earlier versions included surrounding white space in
-    /// the key: such values open with the same text, and with the key with or without trailing
-    /// white space.
+    /// Returns the key that opens `key_check`. A value may have been sealed with the key's
+    /// surrounding white space: such values open with the same text, and with the key with or
+    /// without trailing white space.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, UnsealError> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
         let texts = [without_surroundings(secret), secret.trim_ascii_end()];
@@ -190,7 +190,7 @@ mod tests {
             assert!(Sealer::for_database(changed.as_bytes(), &key_check).is_ok(), "{start:?}");
             let key_check = Sealer::for_new_database(changed.as_bytes()).seal(KEY_CHECK, b"creel");
             assert!(Sealer::for_database(b"a key", &key_check).is_ok(), "{start:?}");
-            // As earlier versions sealed it.
+            // Sealed with white space in the key.
             let key_check = Sealer::new(format!("{start}a key").as_bytes()).seal(KEY_CHECK, b"creel");
             assert!(Sealer::for_database(changed.as_bytes(), &key_check).is_ok(), "{start:?}");
         }

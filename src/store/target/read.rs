@@ -17,7 +17,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
     let events: String = row.get("events")?;
     let filter: Option<String> = row.get("filter")?;
     let rate: Option<String> = row.get("rate")?;
-    // After a manual edit that broke the column, the target gets no events instead of all.
+    // After a manual edit that broke the column, the target receives no events instead of all.
     let events: Vec<String> = serde_json::from_str(&events).unwrap_or_default();
     let nothing = || Filter(vec![crate::store::target::subscription::PayloadCondition::never()]);
     let parse = |text: String| serde_json::from_str(&text).unwrap_or_else(|_| nothing());

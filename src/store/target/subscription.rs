@@ -1,4 +1,4 @@
-//! Matches messages to targets: patterns of events, owners, and conditions on the payload. Pure.
+//! Matches messages to targets: patterns of events, owners, and conditions on the payload. No I/O.
 
 use std::fmt;
 
@@ -107,7 +107,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A target with an owner gets only events emitted for that owner; one without gets all events.
+    /// A target with an owner receives only events emitted for that owner; other targets receive
+    /// all events.
     fn may_get(&self, owner: Option<&str>) -> bool {
         self.owner.is_none() || self.owner.as_deref() == owner
     }

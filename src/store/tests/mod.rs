@@ -60,7 +60,7 @@ fn memory_of_a_message_is_accounted_until_it_is_written() {
     assert_eq!(Arc::strong_count(&share), 1);
 }
 
-/// Rows written by older versions have no stored reason.
+/// Rows written before reasons were recorded have none.
 #[test]
 fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();

@@ -93,7 +93,7 @@ fn copied(body: &[u8], room: &mut DecodingRoom) -> Result<String, ReadingProblem
 
 enum ReadingProblem {
     Unreadable(UnreadableReason),
-    /// With the fields that are readable nevertheless.
+    /// An unreadable form, with its readable fields.
     UnreadableForm(UnreadableReason, Option<Box<PathValues>>),
     NoRoom,
 }

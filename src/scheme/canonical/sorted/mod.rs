@@ -13,7 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 /// The order of the keys of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyOrder {
-    /// By UTF-16 code units, as RFC 8785 requires.
+    /// The order of UTF-16 code units, as RFC 8785 requires.
     Utf16,
     /// The order in which ECMAScript lists the keys of an object to which they were added in that
     /// order: array indexes come first, by value.
@@ -270,7 +270,8 @@ mod tests {
         }
     }
 
-    /// Only the capacity of the output is observable; the rest is known from the size of a member.
+    /// Checks the capacity of the output, the only observable part; the rest follows from the size
+    /// of a member.
     #[test]
     fn extra_memory_is_small_for_shortest_members() {
         let body: String = (0..200_000).map(|number| format!("\"{number:x}\":0,")).collect();

@@ -35,7 +35,7 @@ pub const SECP256K1: &str = "\
     MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAEq4Y47IKrpwrBkwg/QZUr/m2vddH7liHoz6IiW5etkm+XK8/KWCn3kiM+X03b\
     941ONF8T36vkLGDYcicg0cz2vw==";
 
-/// With `RSA_1024`.
+/// Signature made with `RSA_1024`.
 pub const RSA_1024_SHA1: &str = "\
     RqsJwySFQf6NEILC6bfYZNS7AORbDk/2+rqUHrK0JE5hQDbv16SwF4xtR/U1ogBNYJ14fSvBPO/uncw2cvCGBXHBS7Qp\
     oexSWsE6nGsTmgl5pgtq9rW6khz/+A7EcOOeG2q4LK/IkE0O/0SZVPK2n/Lw6G+GIaGaUXmwIKfpiPo=";

@@ -163,7 +163,7 @@ impl Part {
         )
     }
 
-    /// Without a registered query, the query is the request's.
+    /// Whether it includes the URL's query. Without a registered query, that is the request's.
     const fn is_url_with_query(&self) -> bool {
         matches!(self, Self::Url(UrlForm::Whole | UrlForm::Decoded) | Self::Path)
     }
@@ -357,7 +357,7 @@ impl<'a> SplitCheck<'a> {
         Ok(window)
     }
 
-    /// Like `window_after`, with the text before it.
+    /// The value of a part with the text before it, as in `window_after`.
     fn window_before(&self, at: usize, value: &[u8]) -> Result<Vec<u8>, Cause> {
         let before = at.checked_sub(1).and_then(|before| self.parts.get(before));
         let enough = MAX_DATE_BYTES + literal(before).len();

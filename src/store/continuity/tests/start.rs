@@ -24,7 +24,7 @@ fn remove_lock(setup: &Setup) {
     let _ = std::fs::remove_file(beside_lock(setup));
 }
 
-/// Removes the ledger, as in a database of an older version.
+/// Removes the ledger, as in a database that was created before the ledger existed.
 fn remove_ledger(setup: &Setup) {
     remove_lock(setup);
     let connection = Connection::open(setup.path()).unwrap();

@@ -19,7 +19,7 @@ const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
 pub struct Search<'a> {
     pub filter: &'a MessageFilter,
     pub direction: Direction,
-    /// Only messages with an id between these two, both excluded.
+    /// Bounds of the ids, both excluded.
     pub above: MessageId,
     pub below: MessageId,
     /// Ends the search.
@@ -27,8 +27,8 @@ pub struct Search<'a> {
     /// Further conditions, or none: ` AND …`. May use `:target_owner`.
     pub and: &'static str,
     pub target_owner: Option<&'a str>,
-    /// With `filter.dead`: only messages that a replay may deliver to the targets where they became
-    /// dead letters.
+    /// With `filter.dead`, restricts the search to messages that a replay may deliver to the
+    /// targets where they became dead letters.
     pub to_where_it_died: bool,
 }
 
@@ -248,7 +248,8 @@ fn bind_if_used(
 }
 
 const IDS_OF_TIME: &str = "SELECT id FROM messages WHERE received_at >= ?1 AND received_at < ?2 LIMIT ?3";
-/// Without the index name and the unary plus, SQLite scans the table by id instead.
+/// Finds the last id in a range of time. Without the index name and the unary plus, SQLite scans
+/// the table by id instead.
 const LAST_OF_TIME: &str = "SELECT max(+id) FROM messages INDEXED BY messages_received_at
   WHERE received_at >= ?1 AND received_at < ?2 AND +id > ?3 AND +id < ?4";
 const FIRST_OF_TIME: &str = "SELECT min(+id) FROM messages INDEXED BY messages_received_at

@@ -1,5 +1,5 @@
-//! The rules on owners, each with attempts to bypass it: a target with an owner gets only messages
-//! that were emitted for that owner.
+//! The rules on owners, each with attempts to bypass it: a target with an owner receives only
+//! messages that were emitted for that owner.
 
 use super::*;
 use crate::store::id::{DeliveryId, TargetId};
@@ -82,7 +82,8 @@ fn pending_deliveries_never_reach_next_owner_of_target_name() {
     let for_nobody = world.declare(&[settings("hook", None, "*")]).unwrap();
     world.keep(message("github.push", None, "{}")).unwrap();
     assert_eq!(world.due(for_nobody[0]), [2]);
-    // A target of the environment that gets an owner must not receive messages that have no owner.
+    // A target of the environment to which an owner is added must not receive messages that have no
+    // owner.
     let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!((again[0], world.due(again[0])), (for_ann[0], vec![1.into()]));
 }
