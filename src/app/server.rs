@@ -26,8 +26,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(150);
 const LINGER: Duration = Duration::from_secs(1);
 /// Limit on finishing requests in flight, after the grace period (`stop`).
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 4;
-/// Blocking threads of each worker. They hash large bodies, so more threads than processors are no
-/// faster.
+/// Blocking threads of each worker. They hash large bodies, so more threads than processors do not
+/// help.
 const BLOCKING_THREADS: usize = 4;
 
 /// Resources of one address.

@@ -67,8 +67,8 @@ impl Breaker {
         self.0 = BreakerState::Closed { failures: 0 };
     }
 
-    /// Records a response that rejects only this message. Closes an open breaker; does not reset the
-    /// failure count.
+    /// Records a response that rejects only this message. Closes an open breaker; does not reset
+    /// the failure count.
     pub fn answered(&mut self) {
         if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
             self.0 = BreakerState::Closed { failures: 0 };
