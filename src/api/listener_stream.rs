@@ -19,7 +19,8 @@ use crate::store::{
     ListenerSession, ReplayId, Timestamp, Unavailable,
 };
 
-/// Longer bodies are fetched separately, so an event stays small enough for a client to buffer.
+/// Maximum body in an event. Longer bodies are fetched separately, so an event stays small enough
+/// for a client to buffer.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 /// Limit on deliveries that are sent and not acknowledged.
 const MAX_IN_FLIGHT: usize = 64;

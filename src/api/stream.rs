@@ -120,7 +120,8 @@ impl StreamWait {
         *self.ending.borrow()
     }
 
-    /// Must be called before each read of the database, so that later commits wake the stream.
+    /// Prepares a read of the database. Must be called before each one, so that later commits wake
+    /// the stream.
     pub fn will_look(&mut self) {
         self.commits.mark_unchanged();
         self.has_news = false;

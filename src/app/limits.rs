@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Each connection can hold a 128 KiB head, so this limits heads to 512 MiB of memory. It is twice
-/// the number of slow clients that the service must tolerate.
+/// Limit on connections, which limits their 128 KiB heads to 512 MiB of memory. It is twice the
+/// number of slow clients that the service must tolerate.
 const MAX_CONNECTIONS: u64 = 4_096;
 /// Limit on connections to an operator-only address; at most half of them are streams.
 const OPERATOR_CONNECTIONS: u64 = 96;

@@ -69,7 +69,7 @@ const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for requests in flight after a failure of the store: they only need an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How the service ended.
+/// Reason for the end of the service.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ServiceEnd {
     /// Requested by a signal.

@@ -18,7 +18,7 @@ use crate::http::connections::{Connections, Registration};
 
 /// Limit on receiving the complete head of the first request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than the idle timeout of proxies (Caddy: 120 s): if the server closes first, the close
+/// Idle timeout, longer than that of proxies (Caddy: 120 s): if the server closes first, the close
 /// races with the next request.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(150);
 /// Time to discard the rest of a body after an early rejection. Closing the connection immediately

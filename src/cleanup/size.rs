@@ -28,7 +28,7 @@ const SLACK_BYTES: u64 = 4 * 4096;
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
 /// Limit on a run during ingest: under steady load it might never end, and other work is due.
 const MAX_DURATION: Duration = Duration::from_secs(1);
-/// How the deletion of messages ended.
+/// Reason for the end of a deletion of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     /// The database is within its goal.

@@ -3,7 +3,7 @@
 use crate::store::{MessageId, TargetId};
 use std::collections::BTreeSet;
 
-/// Above this number the scan restarts.
+/// Number of passed messages above which the scan restarts.
 const MAX_PASSED: usize = 100_000;
 /// No target yields, absent targets yield, all expendable targets yield.
 pub const LEVELS: usize = 3;

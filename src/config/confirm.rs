@@ -19,7 +19,7 @@ pub struct Confirm {
     pub max_awaiting: Option<u32>,
     /// Variables with the credentials of the API.
     pub credentials: Vec<String>,
-    /// Those credentials that are not set.
+    /// Credentials that are not set.
     pub missing: Vec<String>,
 }
 

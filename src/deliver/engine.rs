@@ -41,7 +41,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
 enum TargetRefresh {
     No,
     Once,
-    /// It has changed since the read began.
+    /// The table has changed since the read began.
     Again,
 }
 

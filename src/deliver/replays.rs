@@ -133,7 +133,7 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     Ok(is_last)
 }
 
-/// Unconfirmed messages are not delivered.
+/// Whether the message may be delivered: unconfirmed messages are not.
 fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }

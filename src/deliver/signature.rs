@@ -10,7 +10,7 @@ const PREFIX: &str = "whsec_";
 /// The keys of a target, newest first. Does not implement `Debug`.
 #[derive(Clone)]
 pub struct Signer {
-    /// Each with the time (seconds since 1970) until which it signs.
+    /// Keys, each with the time (seconds since 1970) until which it signs.
     keys: Vec<(Key, Option<i64>)>,
 }
 

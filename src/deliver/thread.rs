@@ -17,7 +17,8 @@ use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{Clock, DeliveryQueue, TargetId};
 
-/// Longer than the shutdown limits for attempts in flight and their outcomes together.
+/// Limit on the stop, longer than the shutdown limits for attempts in flight and their outcomes
+/// together.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
 /// Threads for database reads and DNS lookups.

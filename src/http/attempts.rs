@@ -27,7 +27,7 @@ const MAX_WAITING: u32 = 8;
 /// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
 /// and its network receives 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
-/// Above that limit, one token of all networks is checked per interval; the others receive 429.
+/// Interval at which one token of all networks is checked above that limit; the others receive 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limit on remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
@@ -61,7 +61,7 @@ struct Failures {
     barred_until: Option<Instant>,
 }
 
-/// Why a request was rejected without checking its token.
+/// Reason for rejecting a request without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UncheckedToken {
     /// The network has too many delayed replies to wrong tokens.

@@ -23,7 +23,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// mobile connection reaches, with room for an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
-/// Reserved before the first byte arrives.
+/// Memory reserved before the first byte arrives.
 const INITIAL_BYTES: usize = 16 << 10;
 /// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

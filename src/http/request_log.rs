@@ -12,8 +12,8 @@ use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
-/// Longer parts of an unknown path may be a secret pasted in the wrong place: a random path part
-/// has at least 16 characters.
+/// Maximum length of a logged part of an unknown path. Longer ones may be a secret pasted in the
+/// wrong place: a random path part has at least 16 characters.
 const MAX_SHOWN_PART_CHARACTERS: usize = 15;
 const ELLIPSIS: &str = "...";
 /// Limit on the shown method, in characters. The longest registered one has 17.
@@ -32,7 +32,7 @@ pub struct LogEntry<'a> {
     pub id: Option<i64>,
     pub is_duplicate: bool,
     pub conflict_of: Option<i64>,
-    /// Why the body could not be read, so that filters were not evaluated.
+    /// Reason why the body could not be read, so that filters were not evaluated.
     pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,

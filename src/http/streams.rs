@@ -27,12 +27,12 @@ pub struct ListenerConnection {
 
 #[derive(Debug, Default)]
 struct StreamState {
-    /// Sent and not acknowledged yet.
+    /// Deliveries that were sent and are not acknowledged yet.
     in_flight: BTreeSet<i64>,
     over: Option<StreamEnd>,
 }
 
-/// Why a stream ends before its client disconnects.
+/// Reason for the end of a stream before its client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The same listener has connected again.

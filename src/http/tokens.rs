@@ -49,7 +49,7 @@ pub struct AcceptedTokens {
 #[derive(Debug)]
 enum AdminToken {
     Configured(String),
-    /// Generated at the first start, or later by `creel token`.
+    /// A token generated at the first start, or later by `creel token`.
     Stored(Store, Mutex<Option<(Instant, Option<String>)>>),
 }
 

@@ -1,4 +1,4 @@
-//! Why a webhook is not acknowledged, and the reply.
+//! Reasons not to acknowledge a webhook, and the replies.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::providers::Cause;
 use crate::store::{IngestError, Unavailable};
 use crate::verification::{ProviderUnreachable, Source, VerificationError, cause_may_concern_url};
 
-/// Why a webhook is not acknowledged.
+/// Reason not to acknowledge a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceiveError {
     NotFound,
     MethodNotAllowed,
     Ambiguous,
-    /// Answered in the provider's convention.
+    /// A rejection, answered in the provider's convention.
     Rejected(Cause),
     RateLimited(Duration),
     Body(BodyError),

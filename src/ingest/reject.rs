@@ -19,7 +19,7 @@ use crate::request_id;
 use crate::store::{NewRejection, RejectionKind};
 use crate::verification::{IncomingRequest, OwnedRequest, RejectionReason, Source, Sources};
 
-/// How long a large body waits until it can be examined.
+/// Maximum time that a large body waits until it can be examined.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Puts a rejected request into quarantine.

@@ -23,7 +23,7 @@ enum Magnitude<'a> {
     },
 }
 
-/// Longer exponents are compared as text.
+/// Maximum digits of an exponent. Longer exponents are compared as text.
 const MAX_EXPONENT_DIGITS: usize = 30;
 
 /// Whether two JSON numbers have the same value, e.g. `1`, `1.0` and `10e-1`. Linear in the length

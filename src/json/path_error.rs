@@ -1,4 +1,4 @@
-//! Why a path into a JSON document cannot be used.
+//! Errors in paths into a JSON document.
 
 /// A path that cannot be parsed, or that does not fit the other paths.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

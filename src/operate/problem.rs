@@ -30,7 +30,7 @@ pub enum MissingObject {
     PendingDelivery { delivery: DeliveryId, listener: String },
 }
 
-/// Why an operation failed.
+/// Reason why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error(transparent)]

@@ -121,7 +121,7 @@ fn decoded(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(unquoted, Cow::Owned)
 }
 
-/// Quoted strings may be a part of the value (RFC 7230, section 3.2.6).
+/// Removes the quotes of a value that is a quoted string (RFC 7230, section 3.2.6).
 fn unquoted(value: &str) -> Cow<'_, str> {
     if !value.contains('"') {
         return Cow::Borrowed(value);

@@ -24,7 +24,7 @@ use crate::content::request::Cause;
 use crate::content::request::Request;
 use crate::content::request::Secret;
 
-/// No provider that verifies a returned body sends larger ones.
+/// Maximum size of a returned body. No provider that verifies one sends more.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Longer than any signature or certificate URL. Values in the URL have a separate limit.
 const MAX_VALUE_BYTES: usize = 4_096;
@@ -82,7 +82,7 @@ pub enum ConfirmResult {
     Confirmed,
     /// Definitely does not exist.
     Unknown(String),
-    /// It may be confirmed later.
+    /// The message may be confirmed later.
     NotYet(String),
 }
 
@@ -327,7 +327,7 @@ impl Asker {
         templates.flat_map(Template::settings).collect()
     }
 
-    /// Those of them that are not set.
+    /// Returns the credentials that are not set.
     pub fn missing_credentials(&self) -> Vec<&str> {
         self.credentials().into_iter().filter(|name| self.texts.first(name).is_none()).collect()
     }

@@ -17,7 +17,7 @@ use crate::content::request::Request;
 /// Limits the time for reading a request twice. Handshakes are small; a larger request is a
 /// message.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
-/// Longer than any provider's secret.
+/// Maximum size of a secret, longer than any provider's.
 const MAX_SECRET_BYTES: usize = 512;
 
 /// The answer to a handshake, and the steps before it.

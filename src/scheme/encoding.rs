@@ -1,4 +1,4 @@
-//! How bytes of a digest are written as text. Decoding is strict and stays on the stack.
+//! Text encodings of digests and keys. Decoding is strict and stays on the stack.
 
 use super::error::KeyError;
 use base64::Engine;
@@ -22,7 +22,7 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// How a signature is written.
+/// Encoding of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
@@ -117,7 +117,7 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// How a configured key is written.
+/// Encoding of a configured key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyEncoding {

@@ -18,7 +18,7 @@ pub struct Expectation {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
-    /// Any from 200 to 299.
+    /// Any status from 200 to 299.
     Success,
     Exactly(u16),
 }

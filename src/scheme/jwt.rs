@@ -21,7 +21,7 @@ use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::json::{Object, document, text_of};
 
-/// No sender's token is longer.
+/// Maximum length of a token. No sender's token is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
 /// The rules for a token, from the provider's documentation.

@@ -12,7 +12,7 @@ use super::public_key::PublicAlgorithm;
 use super::template::{Template, TemplateScope};
 use crate::content::request::{Cause, Secret};
 
-/// How the signed text becomes a signature.
+/// Algorithm that computes the signature of the signed text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
@@ -116,7 +116,7 @@ impl std::fmt::Display for Algorithm {
     }
 }
 
-/// How a configured text becomes a key, in this order.
+/// Steps that turn a configured text into a key, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Derivation {
@@ -127,7 +127,7 @@ pub struct Derivation {
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,
     pub hash: Option<KeyHash>,
-    /// Appended.
+    /// Text that is appended.
     pub suffix: Option<String>,
     /// The key is the timestamp followed by the secret.
     pub prepend_timestamp: bool,

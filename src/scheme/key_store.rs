@@ -33,7 +33,7 @@ pub enum KeyResponse {
     Document(Vec<u8>),
     /// The provider does not have it.
     Unknown,
-    /// It has not been fetched, or is too old.
+    /// The key has not been fetched, or is too old.
     NotYet,
 }
 

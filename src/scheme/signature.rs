@@ -27,7 +27,7 @@ pub struct SignatureScheme {
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<TimestampRule>,
-    /// How the parts of the signed text are separated.
+    /// Separation of the parts of the signed text.
     pub split: Split,
     /// The conditions under which the scheme applies.
     pub require: Vec<RequestCondition>,

@@ -133,7 +133,8 @@ pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Each connection stays on one thread at a time: SQLite's own mutexes would only cost time.
+/// Disables SQLite's own mutexes: each connection stays on one thread at a time, so they would only
+/// cost time.
 fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }

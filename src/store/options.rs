@@ -6,9 +6,9 @@ use std::path::PathBuf;
 #[derive(Clone)]
 pub struct StoreOptions {
     pub path: PathBuf,
-    /// `CREEL_KEY`; `None`: the key file next to the database, created at the first start.
+    /// `CREEL_KEY`; `None` for the key file next to the database, created at the first start.
     pub key: Option<Vec<u8>>,
-    /// False: another process (Litestream) owns the checkpoints.
+    /// Whether creel checkpoints; false if another process (Litestream) does.
     pub checkpoint: bool,
     /// The low-water mark of the disk.
     pub min_free_bytes: u64,

@@ -7,7 +7,8 @@ use crate::store::quarantine::intake::QuarantineStats;
 pub struct Stats {
     pub queue_depth: usize,
     pub wal_bytes: u64,
-    /// How long a reader has blocked a reset of the WAL, in seconds; 0 if there is no such reader.
+    /// Time for which a reader has blocked a reset of the WAL, in seconds; 0 if there is no such
+    /// reader.
     pub wal_pinned_seconds: u64,
     pub database_bytes: u64,
     pub free_disk_bytes: u64,

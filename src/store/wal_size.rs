@@ -1,6 +1,6 @@
 //! WAL size in frames and bytes, and the thresholds for checkpoints.
 
-/// Below this a checkpoint would only cost a sync: 1 MiB.
+/// WAL size below which a checkpoint would only cost a sync: 1 MiB.
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
 /// WAL length at which the writer waits for a full checkpoint, because it writes faster than the
 /// checkpointer copies.

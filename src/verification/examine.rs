@@ -52,14 +52,15 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Large bodies for which this returns true should be verified only a few at a time.
+    /// Whether verification rewrites the body. Only a few large bodies should then be verified at a
+    /// time.
     pub fn rewrites_body(&self) -> bool {
         let asks = self.asker.as_ref().is_some_and(|asker| asker.decodes_body());
         asks || self.verifier.rewrites_body()
     }
 }
 
-/// Why a request cannot be verified now.
+/// Reason why a request cannot be verified now.
 #[derive(Debug)]
 pub enum ExamineError {
     /// Verification needs this key first.

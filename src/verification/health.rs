@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use crate::providers::{Cause, Headers, Verifier};
 use crate::store::{RejectionFilter, RejectionId, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
-/// Rejected candidates without a success in between: a single one may be a forgery.
+/// Number of rejected candidates without a success in between: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
 /// Forgeries between genuine messages must not flood the log.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(3_600);

@@ -10,7 +10,7 @@ use crate::providers::{LearningWindow, Secret};
 use crate::store::{Sealing, Store, Unavailable};
 use crate::verification::source::Source;
 
-/// How long `creel learn` opens the window.
+/// Duration of the window that `creel learn` opens.
 pub const LEARNING_WINDOW: Duration = Duration::minutes(10);
 
 /// The setting with the learned secret of a source, sealed.

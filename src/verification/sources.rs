@@ -22,7 +22,7 @@ pub struct Sources {
     pub github: GithubAddresses,
     /// Fetches keys, certificates, and URLs that handshakes name.
     pub client: Client,
-    /// Loaded on first use, unless they were passed in.
+    /// Trusted issuers, loaded on first use unless they were passed in.
     roots: OnceLock<Roots>,
     rewrites: Arc<Semaphore>,
     decoding: Box<dyn DecodingBudget>,

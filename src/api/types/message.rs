@@ -39,9 +39,9 @@ pub struct MessageHead {
     pub body_bytes: i64,
     /// The body is not empty and could not be parsed.
     pub not_json: bool,
-    /// Why the body could not be parsed, so that filters were not evaluated: `empty`, `not_json`
-    /// (neither JSON nor a form that is parsed for this provider; multipart forms are parsed for
-    /// few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
+    /// Reason why the body could not be parsed, so that filters were not evaluated: `empty`,
+    /// `not_json` (neither JSON nor a form that is parsed for this provider; multipart forms are
+    /// parsed for few), `too_deep` (more than 127 levels), `form_too_large`, `unknown_charset`,
     /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
     /// `expands_too_much` or `older_version` (stored before reasons were recorded; filters may have
     /// been evaluated on receipt, but not by replays). Null if it was parsed.
@@ -49,7 +49,7 @@ pub struct MessageHead {
     pub unreadable: Option<String>,
     /// The sender's credentials do not cover the body.
     pub body_unsigned: bool,
-    /// Released from quarantine without verification.
+    /// Whether it was released from quarantine without verification.
     pub unverified: bool,
     /// Time of its release from quarantine, which starts its retention; null for other messages.
     #[schema(format = DateTime)]

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDetails {
-    /// Always `about:blank`: problems differ by `code`.
+    /// The constant `about:blank`: problems differ by `code`.
     #[serde(rename = "type")]
     #[schema(examples("about:blank"))]
     pub kind: Cow<'static, str>,

@@ -102,7 +102,7 @@ pub enum Verdict {
     Accepted,
     /// Verification failed again; the rejection stays.
     Refused,
-    /// Verified, but a handshake, which is answered and not stored.
+    /// A verified handshake, which is answered and not stored.
     Handshake,
 }
 

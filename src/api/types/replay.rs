@@ -112,7 +112,8 @@ pub struct DeadLetters {
     /// The target's name.
     #[schema(examples("billing"))]
     pub target: String,
-    /// Replayed deliveries to a paused or disabled target stay pending until it is resumed.
+    /// State of the target. Replayed deliveries to a paused or disabled target stay pending until
+    /// it is resumed.
     pub target_state: TargetState,
     #[schema(examples(12))]
     pub deliveries: u64,

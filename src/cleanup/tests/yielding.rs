@@ -1,4 +1,4 @@
-//! Above the size limit, which targets' pending deliveries yield to new messages.
+//! Tests which targets' pending deliveries yield to new messages above the size limit.
 
 use super::*;
 use crate::store::{DeliveryState, Origin, Pattern, TargetId, TargetKind, TargetState};

@@ -70,7 +70,7 @@ const REFERENCES: [&str; 18] = [
 const PATHS: [&str; 4] = ["/run/", "/etc/", "/var/", "file:/"];
 /// Parts of a variable name at the start of a value.
 const SECRET_WORDS: [&str; 5] = ["CREEL", "KEY", "PASS", "SECRET", "TOKEN"];
-/// Longer repeated texts can be hex or base64 of a short key.
+/// Maximum length of a repeated text. Longer ones can be hex or base64 of a short key.
 const MAX_REPEATED_CHARACTERS: usize = 12;
 /// Shorter values are reported for their length.
 const MIN_COUNTED_CHARACTERS: usize = 16;

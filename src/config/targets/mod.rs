@@ -27,7 +27,7 @@ pub struct TargetConfig {
     pub destination: Destination,
     /// Configured secrets; all of them sign, in this order. If empty, requests are unsigned.
     pub secrets: Vec<Secret>,
-    /// Added to every request; names in lower case.
+    /// Headers added to every request; names in lower case.
     pub headers: Vec<(String, Secret)>,
 }
 

@@ -5,13 +5,13 @@ use miniz_oxide::{DataFormat, MZFlush, MZStatus};
 
 use super::request::Headers;
 
-/// No sender compresses more than twice.
+/// Limit on content codings. No sender compresses more than twice.
 const MAX_CODINGS: usize = 3;
 /// Maximum ratio of decoded to received size: text compresses about 20:1, bombs about 1000:1.
 const MAX_RATIO: usize = 200;
 /// Decoded size that is allowed regardless of the ratio.
 const MIN_DECODE_LIMIT_BYTES: usize = 1 << 20;
-/// No sender compresses a body in more pieces.
+/// Limit on members. No sender compresses a body in more pieces.
 const MAX_GZIP_MEMBERS: usize = 1_024;
 /// Size of the output buffer.
 const STEP_BYTES: usize = 16 << 10;
@@ -25,7 +25,7 @@ pub enum Coding {
     Deflate,
 }
 
-/// Why a body cannot be decoded.
+/// Reason why a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodingProblem {
     /// A coding other than gzip and deflate, or too many codings.

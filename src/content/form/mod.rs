@@ -22,7 +22,7 @@ const MULTIPART: &[u8] = b"multipart/form-data";
 /// Larger forms are stored as bytes only, since as JSON a form takes several times its size.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
-/// How a form is written.
+/// Syntax of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormKind {
     /// `application/x-www-form-urlencoded`
@@ -43,7 +43,7 @@ pub fn kind(headers: Headers<'_>) -> Option<FormKind> {
     multer::parse_boundary(text).ok().map(FormKind::Multipart)
 }
 
-/// Why a form cannot be read.
+/// Reason why a form cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FormProblem {
     /// Too many fields or bytes.

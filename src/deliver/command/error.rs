@@ -1,4 +1,4 @@
-//! Why a command cannot be started, as stored with the attempt.
+//! Reasons why a command cannot be started, as stored with the attempt.
 
 use std::io;
 

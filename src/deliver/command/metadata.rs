@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::deliver::attempt::AttemptRequest;
 use crate::store::StoredMessage;
 
-/// Longer values are truncated.
+/// Maximum length; longer values are truncated.
 const MAX_VALUE_BYTES: usize = 4 << 10;
 
 /// Returns the variables; unknown values are empty.

@@ -36,7 +36,7 @@ const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
 /// Time for which a remaining child process may hold the output open.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
-/// How the command ended.
+/// Exit of the command.
 enum CommandExit {
     ByItself,
     TimedOut,

@@ -38,7 +38,7 @@ const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ConfirmationLane {
     name: Arc<str>,
-    /// `None`: the source is no longer configured for confirmation.
+    /// `None` if the source is no longer configured for confirmation.
     source: Option<ConfirmationSource>,
     store: DeliveryQueue,
     client: Client,

@@ -12,11 +12,11 @@ use crate::verification::Proof;
 /// The result of re-verifying a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecheckOutcome {
-    /// Verified, and now a message. A duplicate is only counted.
+    /// A verified request that became a message. A duplicate is only counted.
     Message(Receipt),
-    /// Verified, but without its body it cannot become a message.
+    /// A verified request that cannot become a message without its body.
     WithoutBody,
-    /// Verified, but a handshake, which is answered and not stored.
+    /// A verified handshake, which is answered and not stored.
     Handshake,
     /// Verification failed again; the rejection stays.
     Rejected(Cause),

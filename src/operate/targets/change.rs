@@ -12,7 +12,7 @@ use crate::store::{
     TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
 };
 
-/// Each message is matched against all targets.
+/// Limit on targets: each message is matched against all of them.
 const MAX_TARGETS: usize = 10_000;
 const DEFAULT_CONCURRENCY: u32 = 8;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -39,7 +39,7 @@ pub struct EventStream {
 #[derive(Debug)]
 pub enum StreamAnswer {
     Open(Box<EventStream>),
-    /// Any status but 200.
+    /// A response with any status but 200.
     Refused(Response),
     /// A 200 with a content type other than an event stream's.
     OtherType(String),

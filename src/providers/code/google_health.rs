@@ -60,7 +60,7 @@ fn check_authorization(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause>
     if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::TokenMismatch) }
 }
 
-/// Each signature with the id of its key; at least one.
+/// Reads the signatures, each with the id of its key; at least one.
 fn read(view: &View<'_>) -> Result<Vec<(u32, Vec<u8>)>, Cause> {
     let mut signatures = Vec::new();
     for name in SIGNATURES {

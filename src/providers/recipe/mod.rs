@@ -35,7 +35,7 @@ pub struct Recipe {
     pub(super) event_action: Vec<Detail>,
     /// All possible values of `event_type`; `*` matches any characters. Empty if unknown.
     pub(super) events: Vec<String>,
-    /// Those of `events` that never have an action; empty if unknown.
+    /// Members of `events` that never have an action; empty if unknown.
     pub(super) events_without_action: Vec<String>,
     /// Actions of some of `events`, against which others are compared for misspellings.
     pub(super) actions: BTreeMap<String, Vec<String>>,

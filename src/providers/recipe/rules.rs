@@ -88,7 +88,7 @@ pub struct HandshakeRule {
     pub method: String,
     pub when: Vec<RequestCondition>,
     pub check: Vec<RequestCondition>,
-    /// Answered only after the signature.
+    /// Whether it is answered only after its signature is verified.
     pub signed: bool,
     pub answer: Option<AnswerRule>,
     /// The value that creel signs for the sender, which cannot be the body of a webhook.
@@ -170,7 +170,7 @@ impl SampleBody {
     }
 }
 
-/// How to call a provider's API.
+/// The call of a provider's API.
 #[derive(Debug)]
 pub struct ConfirmRule {
     pub method: String,

@@ -42,7 +42,7 @@ pub struct Verifier {
     pub(super) settings: Settings,
     pub(super) proofs: BoundProofs,
     pub(super) texts: Texts,
-    /// Unused without a signed timestamp.
+    /// Tolerance of a signed timestamp; unused if there is no such timestamp.
     pub(super) tolerance: Duration,
     /// Ends with a row for all events.
     pub(super) accepted: Vec<AcceptedReply>,

@@ -55,7 +55,7 @@ impl TimestampPlace {
     }
 }
 
-/// How a timestamp is written.
+/// Format of a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum TimestampUnit {
     /// Seconds since 1970.

@@ -41,7 +41,7 @@ const RSA_SIZE: KeyError =
 const BROKEN_JWK: KeyError =
     KeyError("is not a valid JSON Web Key; copy the complete key from the provider again");
 
-/// How a signature is made.
+/// Signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PublicAlgorithm {
     Ed25519,

@@ -184,7 +184,7 @@ impl Template {
         Ok(text)
     }
 
-    /// How its texts are divided into their parts.
+    /// Returns the rule that divides its texts into their parts.
     pub fn split(&self, unit: Option<TimestampUnit>) -> Split {
         Split::of(&self.0, unit)
     }

@@ -6,7 +6,7 @@ use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::scheme::error::SyntaxError;
 
-/// No sender binds more.
+/// Limit on named headers. No sender binds more.
 const MAX_NAMED_HEADERS: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,7 +29,7 @@ pub enum Part {
     QueryInLowerCase(Place),
     /// A value of digits only.
     DigitsOf(Place),
-    /// Omitted if a place in it is absent.
+    /// A section that is omitted if a place in it is absent.
     Section(Vec<Part>),
     SortedForm,
     Url(UrlForm),

@@ -34,7 +34,7 @@ pub fn check(parts: &[Part]) -> Result<(), SyntaxError> {
     if has_any(parts) { check_ends(parts) } else { Ok(()) }
 }
 
-/// Each value but the last of all must be followed by fixed text.
+/// Checks that fixed text follows each value but the last.
 fn check_ends(parts: &[Part]) -> Result<(), SyntaxError> {
     for pair in parts.windows(2) {
         if !matches!(pair, [Part::Literal(_) | Part::Section(_), _] | [_, Part::Literal(_)]) {

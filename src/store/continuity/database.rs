@@ -27,7 +27,7 @@ pub enum DatabaseFile {
 pub enum FileContent {
     Ledger(Ledger),
     NoLedger,
-    /// Possibly in the middle of an interrupted checkpoint.
+    /// An unreadable file, possibly in the middle of an interrupted checkpoint.
     Unreadable,
 }
 

@@ -14,7 +14,7 @@ const DELIVERIES: &str = "deliveries";
 /// The b-tree page type of a table's leaf.
 const TABLE_LEAF: u8 = 0x0d;
 const LEAF_HEADER_BYTES: usize = 8;
-/// Above the number of tables that `sqlite_sequence` counts.
+/// Limit on rows, above the number of tables that `sqlite_sequence` counts.
 const MAX_ROWS: usize = 64;
 
 /// State of a database in its history.

@@ -14,7 +14,7 @@ use crate::store::continuity::wal::Salts;
 
 /// Length of the first line, with the process id.
 pub const OWNER_BYTES: usize = 32;
-/// Each slot is within one sector.
+/// Offsets of the slots, each within one sector.
 const SLOTS: [u64; 2] = [OWNER_BYTES as u64, 512];
 const SLOT_BYTES: usize = 320;
 const FILE_BYTES: u64 = 832;

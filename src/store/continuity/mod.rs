@@ -165,9 +165,9 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
     }
 }
 
-/// Each commit increments the counter and is in the WAL: so the file is at least at the commit
-/// before the WAL's first, and at most at its last. A timeline begins with a commit, the first one
-/// if there was no ledger.
+/// Whether the WAL continues the file. Each commit increments the counter and is in the WAL, so the
+/// file is at least at the commit before the WAL's first, and at most at its last. A timeline
+/// begins with a commit, the first one if there was no ledger.
 fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     let (Some(first), Some(last)) = (wal.first, wal.last) else { return true };
     match alone {

@@ -22,7 +22,8 @@ pub mod lock;
 pub mod modes;
 pub mod paths;
 
-/// Reserved on disk so that cleanup can still write when other data has filled it.
+/// Size of a file that reserves disk space, so that cleanup can still write when other data has
+/// filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 const STAT_BLOCK_BYTES: u64 = 512;
 /// Free space below which a full disk stays full, even if the current WAL has room. More than the
@@ -36,7 +37,7 @@ const HOLE_BYTES: u64 = 64 * 1024;
 /// Change to a file that SQLite did not make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileChange {
-    /// Unlinked, renamed or replaced by another file; the open handle still has all data.
+    /// A file that was unlinked, renamed or replaced; the open handle still has all data.
     Moved(&'static str),
     /// Shorter than the data written to it. For the WAL this may be a checkpoint of another
     /// process.

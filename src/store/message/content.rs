@@ -18,11 +18,11 @@ pub enum MessageContent {
 }
 
 words!(
-    /// Why a body cannot be read, so that no filter passes the message.
+    /// Reason why a body cannot be read, so that no filter passes the message.
     UnreadableReason {
         /// The body is empty.
         Empty = "empty",
-        /// Neither JSON nor a form.
+        /// A body that is neither JSON nor a form.
         NotJson = "not_json",
         /// JSON nested more than 127 levels deep.
         TooDeep = "too_deep",
@@ -38,7 +38,7 @@ words!(
         MalformedCoding = "malformed_coding",
         /// The decoded body exceeds the size limit or the limit on its growth.
         ExpandsTooMuch = "expands_too_much",
-        /// Stored by a version that recorded no reason and may have evaluated filters on receipt.
+        /// A body stored before reasons were recorded; filters may have been evaluated on receipt.
         OlderVersion = "older_version",
     }
 );

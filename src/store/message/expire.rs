@@ -35,7 +35,7 @@ const DELIVERIES_AT_ONCE: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetainedSince {
     Arrival,
-    /// It was released from quarantine, maybe days after its arrival.
+    /// Release from quarantine, maybe days after its arrival.
     Release,
 }
 

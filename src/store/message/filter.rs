@@ -26,7 +26,7 @@ pub struct MessageFilter {
     pub event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Occurs in the body, in this case and spelling.
+    /// Text that occurs in the body, in this case and spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Selects only messages with a dead letter.

@@ -19,7 +19,7 @@ pub enum Identity {
     /// No id, but the source is configured to drop repeats of method, query and body within the
     /// window.
     Content { window: Duration },
-    /// Chosen by the user's own app: a second message with another body is rejected.
+    /// A key chosen by the user's own app: a second message with another body is rejected.
     IdempotencyKey(String),
     /// No message is dropped.
     None,
@@ -59,7 +59,7 @@ pub struct NewMessage {
     pub body_sha256: [u8; 32],
     /// The verified signature or credential does not cover the body.
     pub body_unsigned: bool,
-    /// Released from quarantine by force.
+    /// Whether it was released from quarantine without verification.
     pub unverified: bool,
     /// The message is not delivered before the provider's API has confirmed it.
     pub asking: Option<ConfirmationRequest>,

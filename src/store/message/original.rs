@@ -28,7 +28,7 @@ pub enum TrustLevel {
 /// The stored messages with the key of a new one.
 #[derive(Debug)]
 pub struct Relatives {
-    /// Among trusted messages only.
+    /// The match among trusted messages.
     pub believed: KeyMatch,
     /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
     pub unconfirmed: Vec<(TrustLevel, MessageId)>,

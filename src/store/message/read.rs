@@ -28,7 +28,7 @@ pub struct MessageRow {
     pub remote_ip: String,
     pub body_sha256: Vec<u8>,
     pub not_json: bool,
-    /// Why the body could not be read; `None` if it was.
+    /// Reason why the body could not be read; `None` if it was.
     pub unreadable: Option<UnreadableReason>,
     pub body_unsigned: bool,
     pub unverified: bool,

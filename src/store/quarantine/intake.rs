@@ -35,7 +35,7 @@ pub struct Intake {
     queue: Mutex<IntakeQueue>,
     drops: Mutex<Drops>,
     senders: Mutex<Senders>,
-    /// Notified when rows have left the queue.
+    /// Notifies waiters when rows have left the queue.
     pub space: Notify,
     max_bytes: AtomicU64,
     numbers: [AtomicU64; 4],

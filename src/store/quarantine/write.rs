@@ -34,7 +34,7 @@ pub struct DeletionCount {
 /// State of the quarantine in the writer.
 #[derive(Debug, Default)]
 pub struct Quarantine {
-    /// `None`: to be read from the table on next use.
+    /// `None` until they are read from the table on next use.
     books: Option<Books>,
     /// Rows and counts of the open transaction, returned to the intake if it fails.
     rows_in_transaction: Vec<NewRejection>,

@@ -21,7 +21,7 @@ words!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplay {
     pub filter: MessageFilter,
-    /// `None`: the targets that would receive the messages today.
+    /// `None` for the targets that would receive the messages today.
     pub target: Option<TargetId>,
     /// Messages per second.
     pub rate: u32,

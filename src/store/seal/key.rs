@@ -16,7 +16,7 @@ use crate::store::{damage, schema};
 
 /// The key for a database that is about to be opened.
 pub struct DatabaseKey {
-    /// `None`: a key file is created first.
+    /// `None` if a key file is created first.
     sealer: Option<Sealer>,
     /// Whether the key opens no value in the database, so that all are discarded.
     forgets: bool,

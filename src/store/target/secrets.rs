@@ -11,7 +11,7 @@ pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
     sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
 }
 
-/// Sealed under another key, or changed.
+/// Error for secrets that were sealed under another key, or changed.
 pub struct UnopenedSecrets;
 
 pub fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, UnopenedSecrets> {

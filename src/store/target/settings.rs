@@ -73,7 +73,7 @@ pub struct TargetSettings {
     pub filter: Option<Filter>,
     /// `None` for commands, listeners, and targets of the environment.
     pub url: Option<String>,
-    /// `None`: as received; JSON for emitted events.
+    /// `None` for the received content type, or JSON for emitted events.
     pub content_type: Option<ContentType>,
     pub concurrency: u32,
     pub ordering: DeliveryOrdering,
@@ -118,7 +118,7 @@ impl StoredTarget {
 pub struct TargetSecrets {
     /// The newest first.
     pub secrets: Vec<StoredSecret>,
-    /// Sent with every request.
+    /// Headers sent with every request.
     pub headers: Vec<(String, String)>,
 }
 

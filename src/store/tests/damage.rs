@@ -7,7 +7,7 @@ use crate::store::id::MessageId;
 use crate::store::replay::count::ReplayScope;
 
 const PAGE_BYTES: u64 = 4_096;
-/// Large enough that three of them fill a page of the table.
+/// Size of a body: three of them fill a page of the table.
 const BODY_BYTES: usize = 1_000;
 
 fn body(number: usize) -> String {

@@ -40,7 +40,7 @@ fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
 }
 
 struct Observation {
-    /// `None`: the message cannot be confirmed.
+    /// `None` if the message cannot be confirmed.
     asked: Option<String>,
     content: MessageContent,
 }

@@ -69,7 +69,7 @@ JWwCID5ik3e4z5BE+txiPFk1guMcPRArSpR5OyfRQGOiZNq0
 -----END CERTIFICATE-----
 ";
 
-/// It has the name of `EC_ROOT` and another key.
+/// A root with the name of `EC_ROOT` and another key.
 pub const IMPOSTOR_ROOT: &str = "-----BEGIN CERTIFICATE-----
 MIIBaTCCARCgAwIBAgIUWWCl4XPynKomK8w3RQhBKYod1o0wCgYIKoZIzj0EAwIw
 EjEQMA4GA1UEAwwHRUMgcm9vdDAgFw0yNjExMjUwMjA5MDdaGA8yMTI2MTEwMTAy

@@ -15,7 +15,7 @@ use crate::content::request::Cause;
 use crate::scheme::freshness::{MAX_DATE_BYTES, TimestampUnit};
 use crate::scheme::place::Place;
 
-/// How the parts of one signed text are distinguished.
+/// Rule that distinguishes the parts of one signed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     unit: Option<TimestampUnit>,

@@ -98,8 +98,8 @@ fn file_at_a_timeline_within_the_wal_starts() {
     assert_starts(&setup, 17);
 }
 
-/// Killed in the middle of a transaction in another journal mode, which has already changed the
-/// counter in the file.
+/// Returns the files of a process that was killed in a transaction in another journal mode, which
+/// has already changed the counter in the file.
 fn with_journal() -> Setup {
     let setup = stopped(|_| ());
     let shell = Connection::open(setup.path()).unwrap();
