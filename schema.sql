@@ -55,10 +55,10 @@ CREATE TABLE key_generations (
 ) STRICT;
 
 -- Quarantine: requests that failed authentication. Candidates have every part that the scheme
--- requires (a well-formed signature and a fresh timestamp, or a token), or a correct signature with a
--- stale timestamp. They are stored within CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION. The
--- rest is noise, stored for a day: at most 20 rows for each network and cause, and 1,000 rows and
--- 4 MiB for each source.
+-- requires (a well-formed signature and a fresh timestamp, or a token), or a correct signature with
+-- a stale timestamp. They are stored within CREEL_QUARANTINE_SIZE for CREEL_QUARANTINE_RETENTION.
+-- The rest is noise, stored for a day: at most 20 rows for each network and cause, and 1,000 rows
+-- and 4 MiB for each source.
 CREATE TABLE rejections (
   id                 INTEGER PRIMARY KEY AUTOINCREMENT,       -- never reused
   received_at        TEXT    NOT NULL,                        -- when its last byte arrived
