@@ -85,6 +85,7 @@ pub fn index<'a>(recipes: impl Iterator<Item = &'a Recipe>) -> String {
         for recipe in of_group {
             let signed = match recipe.coverage {
                 Coverage::Full => "the body",
+                Coverage::Partial if signs_all_content(recipe) => "the body in another form",
                 Coverage::Partial => "part of the body",
                 Coverage::None if recipe.signs_body_sometimes() => "the body, or only a token",
                 Coverage::None => "not the body",
@@ -237,8 +238,7 @@ fn signs_all_content(recipe: &Recipe) -> bool {
 }
 
 /// Text for a recipe whose signatures cover the body in another form.
-const CONTENT_SIGNED: &str =
-    "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
+const CONTENT_SIGNED: &str = "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
 
 /// Text for a recipe that accepts signatures over the body as well as other proofs.
 const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone with a token or a captured request can send any body. \

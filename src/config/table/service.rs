@@ -203,7 +203,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("none"),
         unit: "list of CIDRs or addresses",
         secret: false,
-        doc: "private addresses that targets made through the API may reach; targets from the environment may reach any address",
+        doc: "private addresses that targets created through the API may reach; targets from the environment may reach any address",
         example: "10.0.0.0/24",
     },
     Variable {
