@@ -35,7 +35,7 @@ enum Ending {
     Fits,
     /// No more messages may be deleted.
     Exhausted,
-    /// There may be more to delete.
+    /// More messages may have to be deleted.
     OutOfTime,
 }
 

@@ -28,7 +28,7 @@ pub struct TailArguments {
     #[command(flatten)]
     address: Address,
 
-    /// For tests: seconds of silence after which a connection counts as dead.
+    /// For tests: seconds of silence after which a connection is treated as dead.
     #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
     dead_after: u64,
 }

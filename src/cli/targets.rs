@@ -12,7 +12,7 @@ use crate::api::types::words::{TargetKind, TargetState};
 /// Action and target.
 #[derive(Debug, clap::Args)]
 pub struct TargetsArguments {
-    /// Action on a target; without one, all targets are listed.
+    /// Action on a target; without an action, all targets are listed.
     #[arg(value_enum, requires = "name")]
     action: Option<TargetAction>,
 

@@ -5,9 +5,9 @@
 //!
 //! The exception is a token whose role was used from this network recently: behind an untrusted
 //! proxy, an attacker shares the operator's address, and must not lock the operator out. For such a
-//! network, 429 distinguishes a wrong token from a correct one without any delay, so only the speed
-//! of the service limits guesses, to about a thousand a second. Tokens must be too long to be
-//! guessed at that rate: the configuration requires 16 characters.
+//! network, 429 distinguishes a wrong token from a correct one without delay, so only the speed of
+//! the service limits guesses, to about a thousand a second. Tokens must be too long to be guessed
+//! at that rate: the configuration requires 16 characters.
 
 use std::collections::HashMap;
 use std::sync::Arc;

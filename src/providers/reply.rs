@@ -44,14 +44,14 @@ impl Reply {
     }
 }
 
-/// The reply to an accepted message, for one event type or for all others.
+/// The reply to an accepted message, for one event type or all other types.
 #[derive(Clone, Debug)]
 pub(super) struct AcceptedReply {
     pub event: Option<String>,
     pub reply: Reply,
 }
 
-/// The reply to a rejected request, for some causes or for all others.
+/// The reply to a rejected request, for some causes or all other causes.
 #[derive(Clone, Debug)]
 pub(super) struct RefusedReply {
     pub causes: Option<Vec<Cause>>,

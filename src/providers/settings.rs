@@ -84,7 +84,7 @@ pub struct SettingSpec {
     pub default: Option<String>,
     /// The prefixes of the provider's values; empty if unknown.
     pub begins_with: Vec<String>,
-    /// Several values may be given, for rotation.
+    /// Whether several values may be given, for rotation.
     pub rotates: bool,
     pub doc: String,
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 /// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
 pub const MAX_SIGNATURE_BYTES: usize = 64;
 
-/// More than any public-key signature needs: RSA with 8,192 bits in hex.
+/// Maximum length of an encoded value, above that of any public-key signature: RSA with 8,192 bits
+/// in hex.
 const MAX_ENCODED_BYTES: usize = 2_048;
 
 /// Decodes keys like the libraries of the providers. A hand-made secret can end in bits that belong

@@ -76,7 +76,7 @@ fn names_credential(name: &str) -> bool {
     })
 }
 
-/// Some providers take a user and a password in the URL.
+/// Redacts the user and password, which some providers take in the URL.
 fn without_password(place: &str) -> String {
     let Some((scheme, rest)) = place.split_once("://") else { return place.to_owned() };
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));

@@ -63,7 +63,7 @@ pub async fn recheck_all(
 }
 
 /// Releases rejections as messages without verifying their sender, in order of arrival and in the
-/// same steps as a re-check. Only candidates are included. The messages are marked `unverified`.
+/// same steps as a recheck. Only candidates are included. The messages are marked `unverified`.
 #[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or the result of the step.", body = BulkReply),

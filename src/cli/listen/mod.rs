@@ -55,7 +55,7 @@ pub struct ListenArguments {
     #[command(flatten)]
     token: TokenSource,
 
-    /// For tests: seconds of silence after which a connection counts as dead.
+    /// For tests: seconds of silence after which a connection is treated as dead.
     #[arg(long, hide = true, default_value_t = SILENCE_SECONDS)]
     dead_after: u64,
 }

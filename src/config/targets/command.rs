@@ -3,7 +3,7 @@
 
 use crate::config::error::ValueError;
 
-/// Splits a command line without any expansion: `git -C "/srv/my app" pull` has four words.
+/// Splits a command line without expansion: `git -C "/srv/my app" pull` has four words.
 pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
     let text = text.trim();
     let words = shlex::split(text).ok_or_else(|| {

@@ -19,7 +19,8 @@ use url_encoded::{MAX_FIELDS, named_charset, separators, split, unescaped};
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// Larger forms are stored as bytes only, since as JSON a form takes several times its size.
+/// Maximum form that is stored as JSON, where it takes several times its size. Larger forms are
+/// stored as bytes only.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// Syntax of a form.

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// Several exits are handled in one scan.
+/// Pause before a scan, so that one scan handles several exits.
 const PAUSE_BEFORE_LOOK: Duration = Duration::from_secs(1);
 
 /// Held for reading during the start of a command, until its id is known.

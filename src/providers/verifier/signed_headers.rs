@@ -26,8 +26,8 @@ impl BoundProofs {
         keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
     }
 
-    /// Whether the deciding scheme covers the header. A request without any authentication was
-    /// released by an operator. A token covers no header, and signed messages carry none.
+    /// Whether the deciding scheme covers the header. An unauthenticated request was released by an
+    /// operator. A token covers no header, and signed messages carry none.
     pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
         signature::is_covered(&self.signatures, view, |text| text.covers_header(header))
             .unwrap_or_else(|| !self.may_decide_without_signature())

@@ -18,7 +18,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::public_key::{PublicKey, is_certificate, pem_blocks};
 
-/// More than any real chain has; further certificates are ignored.
+/// Limit on the certificates of a chain, above any real one; further certificates are ignored.
 const MAX_INTERMEDIATES: usize = 16;
 
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");

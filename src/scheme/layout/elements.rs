@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-/// More candidates than any sender needs for key rotation; a value with more is rejected unread.
+/// Limit on candidates, above the number that any sender needs for key rotation; a value with more
+/// is rejected unread.
 pub const MAX_CANDIDATES: usize = 16;
 
 /// Limits joined lines with separate timestamps: each one costs a digest of the body before

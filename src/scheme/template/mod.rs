@@ -158,7 +158,7 @@ impl Template {
     }
 
     /// # Errors
-    /// As for `feed`.
+    /// See `feed`.
     pub fn render(&self, scope: &TemplateScope<'_>) -> Result<Vec<u8>, Cause> {
         let mut text = Vec::new();
         self.feed(scope, |piece| text.extend_from_slice(piece))?;
@@ -168,7 +168,7 @@ impl Template {
     /// Renders a JSON document; values are escaped for use inside JSON strings.
     ///
     /// # Errors
-    /// As for `feed`.
+    /// See `feed`.
     pub fn render_json(&self, scope: &TemplateScope<'_>) -> Result<String, Cause> {
         let mut text = String::new();
         for part in &self.0 {

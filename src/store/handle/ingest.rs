@@ -43,7 +43,7 @@ impl Ingest {
     /// Stores a message as `keep` does; drops `memory` once the message is written or discarded.
     ///
     /// # Errors
-    /// As for `keep`.
+    /// See `keep`.
     pub async fn keep_accounted(
         &self,
         message: NewMessage,
@@ -148,7 +148,7 @@ impl Ingest {
     /// Stores the rejected message, and removes the rejection in the same commit.
     ///
     /// # Errors
-    /// As for `keep`.
+    /// See `keep`.
     pub async fn release(
         &self,
         rejection: RejectionId,

@@ -17,8 +17,8 @@ use crate::store::id::MessageId;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{Identity, NewMessage};
 
-/// Larger data must be written in the same way, except for white space: comparison by value reads
-/// it repeatedly.
+/// Maximum data that is compared by value. Larger data must be written in the same way, except for
+/// white space: comparison by value reads it repeatedly.
 const MAX_COMPARED_BYTES: usize = 1 << 20;
 /// Prefix of the headers of attributes.
 const ATTRIBUTE_PREFIX: &str = "ce-";

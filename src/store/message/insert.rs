@@ -17,9 +17,9 @@ use crate::store::target::subscription::Subscriptions;
 use crate::store::timestamp::Timestamp;
 use crate::store::{confirmation, delivery, quarantine};
 
-/// Larger messages are written in separate transactions, and their memory is released as soon as
-/// SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value and the
-/// record.
+/// Size above which messages are written in separate transactions, and their memory is released as
+/// soon as SQLite has copied them: SQLite holds two copies while it inserts a row, the bound value
+/// and the record.
 pub const LARGE_BYTES: usize = 1 << 20;
 
 /// A stored message, for which the sender receives an acknowledgement.

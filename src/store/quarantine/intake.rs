@@ -72,7 +72,7 @@ pub struct WaitingForRoom<'a> {
 /// Outcome of an offered rejection.
 #[derive(Debug)]
 pub enum OfferOutcome {
-    /// True for the first one, when the writer should be woken.
+    /// Whether it is the first one, so that the writer must be woken.
     Taken(bool),
     Full(NewRejection),
 }

@@ -172,7 +172,7 @@ pub fn next_in_order(
         .collect()
 }
 
-/// Returns the id of the newest rejection; 0 without any.
+/// Returns the id of the newest rejection; 0 if there is no rejection.
 pub fn newest(connection: &Connection) -> rusqlite::Result<RejectionId> {
     connection.prepare_cached("SELECT coalesce(max(id), 0) FROM rejections")?.query_row([], |row| row.get(0))
 }

@@ -11,8 +11,8 @@ use crate::store::quarantine::network::ClientNetwork;
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 /// Bytes of columns and indices apart from the content.
 const ROW_OVERHEAD_BYTES: u64 = 512;
-/// A smaller row counts as this much, or as `limit / MAX_ROWS`, so that the number of rows is
-/// bounded as well.
+/// Minimum size at which a row is counted; `limit / MAX_ROWS` if that is larger, so that the number
+/// of rows is bounded as well.
 const MIN_ROW_BYTES: u64 = 2 << 10;
 const MAX_ROWS: u64 = 131_072;
 
@@ -72,6 +72,6 @@ impl NewRejection {
 pub enum Placement {
     Written,
     Dropped,
-    /// More rows must be evicted first than one transaction deletes.
+    /// One transaction cannot delete all the rows that must be evicted first.
     Postponed,
 }

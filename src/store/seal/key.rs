@@ -120,7 +120,7 @@ fn wrong(options: &StoreOptions, database: &Path) -> OpenError {
         None => ("the key file", "restore the key file that was used before, or set CREEL_KEY to that key"),
     };
     OpenError(format!(
-        "the database {} was sealed under another key than {used}: {remedy}. If it is permanently lost: creel serve \
+        "the database {} was sealed under a key other than {used}: {remedy}. If it is permanently lost: creel serve \
          --forget-sealed",
         database.display()
     ))

@@ -13,7 +13,8 @@ use crate::providers::{
 use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
-/// Larger compressed bodies are read on a blocking thread.
+/// Maximum compressed body that is read on the calling thread. Larger ones are read on a blocking
+/// thread.
 const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
 /// Maximum decompressed size of a form whose fields are read although it is unreadable as a whole.
 const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
