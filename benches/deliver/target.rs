@@ -26,7 +26,7 @@ pub fn start() -> Outcome<String> {
     serve(Behaviour::Answer)
 }
 
-/// Like `start`, and sends each message's id and arrival time to the channel.
+/// Starts the target, and sends each message's id and arrival time to the channel.
 pub fn note_arrivals() -> Outcome<(String, Receiver<(i64, Instant)>)> {
     let (sender, arrivals) = channel();
     Ok((serve(Behaviour::Note(sender))?, arrivals))

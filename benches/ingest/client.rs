@@ -78,7 +78,7 @@ struct Connection {
     request: Request,
     reply: [u8; 2048],
     received: usize,
-    /// When the request was, or should have been, sent.
+    /// Time at which the request was, or should have been, sent.
     intended: Instant,
 }
 
@@ -254,7 +254,7 @@ impl Client {
     }
 
     /// Creates a timer. The timeout of epoll is too coarse: it would be late by up to a
-    /// millisecond, which would count as latency.
+    /// millisecond, which would be measured as latency.
     fn periodic_timer(&self, interval: Duration) -> Outcome<OwnedFd> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let step = Timespec::try_from(interval)?;

@@ -21,7 +21,7 @@ use crate::rows::{self, Row};
 pub const SERVE: &str = "--serve";
 const CONNECTIONS_OF_THE_POOL: u32 = 10;
 const LARGEST_BODY: usize = 25 * 1024 * 1024;
-/// As in creel, so that no connection ends during a run.
+/// The timeout of creel, so that no connection ends during a run.
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;

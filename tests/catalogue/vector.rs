@@ -170,7 +170,7 @@ impl Vector {
         self.path_and_query.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The URL that the scheme verifies: a registered URL without a query gets the query of the
+    /// The URL that the scheme verifies: a registered URL without a query receives the query of the
     /// request.
     pub fn url(&self) -> String {
         let url = self.registered_url();
@@ -257,7 +257,7 @@ impl Vector {
         }
     }
 
-    /// The response of the provider's API at a URL: 200 with a text, or a status without one.
+    /// The response of the provider's API at a URL: 200 with a text, or a status without a text.
     pub fn asked(&self, url: &str) -> (u16, String) {
         match self.config.fetch.get(url) {
             Some(Value::String(text)) => (200, text.clone()),

@@ -8,7 +8,7 @@ use crate::harness::wire::Connection;
 use crate::harness::{TestApp, sign};
 
 const CLIENTS: usize = 8;
-/// More ids than memory holds before a merge.
+/// Number of ids above the number that memory holds before a merge.
 const SHORT: usize = 36_000;
 const LONG: usize = 2_000_000;
 

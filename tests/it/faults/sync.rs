@@ -87,7 +87,7 @@ fn three_second_sync_makes_no_late_acknowledgement() {
     if !needs("strace") {
         return;
     }
-    // The writer's tenth to fifteenth syncs are slow; pending messages get a 503 in time.
+    // The writer's tenth to fifteenth syncs are slow; pending messages receive a 503 in time.
     let inject = format!("inject=fdatasync,fsync:delay_exit=3000000:when=10..{}", form(11, 20));
     let builder = TestApp::github();
     let app = injected(builder, &inject).start();

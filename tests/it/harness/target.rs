@@ -72,7 +72,7 @@ impl Behaviour {
 #[derive(Clone, Debug)]
 pub struct Received {
     pub at: Instant,
-    /// Up to and including the empty line; bytes that are not UTF-8 are replaced.
+    /// The head up to and including the empty line; bytes that are not UTF-8 are replaced.
     pub head: String,
     /// The head, byte for byte.
     pub raw_head: Vec<u8>,
@@ -125,7 +125,7 @@ struct State {
 #[derive(Default)]
 struct Shared(Mutex<State>, Condvar);
 
-/// A target that answers 200 until it gets another order, and refuses connections once it is
+/// A target that answers 200 until it receives another order, and refuses connections once it is
 /// dropped.
 pub struct Target {
     address: SocketAddr,
@@ -151,7 +151,7 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sets the behaviour from now on, also for hanging requests.
+    /// Sets the behaviour from now on, including that of hanging requests.
     pub fn behave(&self, behaviour: Behaviour) {
         let mut state = self.shared.lock();
         state.usual = Some(behaviour);

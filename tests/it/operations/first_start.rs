@@ -1,4 +1,4 @@
-//! The first start without any configuration.
+//! The first start without configuration.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use crate::harness::{Builder, Request, TestApp, needs};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Only a free port, like `cargo run` on a new machine; the database has its default path.
+/// Returns an app with only a free port, like `cargo run` on a new machine; the database has its
+/// default path.
 fn bare() -> Builder {
     Builder::bare().unset("CREEL_DATABASE")
 }

@@ -11,7 +11,7 @@ fn forged(number: usize) -> Request {
         .replace("X-Hub-Signature-256", format!("sha256={}", "0".repeat(64)))
 }
 
-/// A request without any part that the scheme requires.
+/// A request that has no part that the scheme requires.
 fn noise(number: usize) -> Request {
     forged(number).without("X-Hub-Signature-256")
 }

@@ -1,6 +1,6 @@
 //! Seed system 7: outgoing webhooks like those of dj-webhooks. An owner registers a target for
-//! declared events; the app emits for an owner; every target of that owner gets the event by POST;
-//! each delivery and attempt can be read and replayed.
+//! declared events; the app emits for an owner; every target of that owner receives the event by
+//! POST; each delivery and attempt can be read and replayed.
 
 use std::time::Duration;
 
