@@ -51,7 +51,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Returns an app with only a free port and the database path that `TestApp` reads.
+    /// Returns a builder with only a free port and the database path that `TestApp` reads.
     pub fn bare() -> Self {
         let builder =
             Self { variables: BTreeMap::new(), directory: Directory::temporary(), wrapper: Vec::new() };

@@ -7,7 +7,7 @@ use crate::harness::{Builder, Request, TestApp, needs};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Returns an app with only a free port, like `cargo run` on a new machine; the database has its
+/// Returns a builder with only a free port, like `cargo run` on a new machine; the database has its
 /// default path.
 fn bare() -> Builder {
     Builder::bare().unset("CREEL_DATABASE")
