@@ -49,8 +49,8 @@ pub struct ListenQuery {
     /// earlier patterns.
     #[param(schema_with = schemas::pattern_list)]
     pub events: Option<String>,
-    /// Start of the messages that are also sent: a time such as `2026-11-22T14:31:00Z`, or an age
-    /// such as `2h`. Applies to new listeners only; an existing one continues at its position.
+    /// Start of the past messages that are also sent: a time such as `2026-11-22T14:31:00Z`, or an
+    /// age such as `2h`. Applies to new listeners only; an existing one continues at its position.
     #[param(schema_with = schemas::time)]
     pub since: Option<String>,
 }

@@ -8,9 +8,9 @@ const MAX_CONNECTIONS: u64 = 4_096;
 /// Limit on connections to an operator-only address; at most half of them are streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
 /// Descriptors for the database and its readers, listeners, event loops, signals, outgoing requests
-/// and commands …
+/// and commands.
 const OTHER_DESCRIPTORS: u64 = 256;
-/// … of which the service needs at least this many.
+/// Minimum number of these descriptors that the service needs.
 const MIN_OTHER_DESCRIPTORS: u64 = 64;
 /// Minimum for a usable service. With fewer connections it still starts.
 const MIN_CONNECTIONS: u64 = 16;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// Size above which ordinary lines are dropped …
+/// Size above which ordinary lines are dropped.
 const BUFFER_BYTES: usize = 1 << 20;
-/// … and size above which urgent lines are dropped too.
+/// Size above which urgent lines are dropped too.
 const URGENT_BUFFER_BYTES: usize = BUFFER_BYTES + (64 << 10);
-/// Time for which lines are collected before a write …
+/// Time for which lines are collected before a write, unless `MAX_GATHERED_BYTES` is reached first.
 const GATHER_TIMEOUT: Duration = Duration::from_millis(50);
-/// … unless this size is reached first.
+/// Size at which collected lines are written immediately.
 const MAX_GATHERED_BYTES: usize = 64 << 10;
 
 /// Whether a line can wait to be written together with others.

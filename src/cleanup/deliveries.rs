@@ -49,8 +49,8 @@ impl Cleaner {
         Ok(discarded)
     }
 
-    /// Deletes delivered ones with their attempts; of dead ones first the attempts, and later the
-    /// rest.
+    /// Deletes successful deliveries with their attempts. Of dead ones, deletes the attempts first
+    /// and the rest later.
     pub(super) async fn delete_finished(
         &mut self,
         store: &Cleanup,

@@ -9,7 +9,7 @@ use super::cleaner::Cleaner;
 use super::clock::{ClockGuard, ClockVerdict};
 use crate::store::{Cleanup, Sealing, Timestamp, Unavailable};
 
-/// A confirmation applies to the current clock: an older one, from another jump, does not count.
+/// A confirmation applies to the current clock: an older one, from another jump, is ignored.
 const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
 /// Setting with the time of the last cleanup, to detect a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";

@@ -17,7 +17,7 @@ const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// SQLite's default limit on a value is a billion bytes; half of it leaves room for its own copies.
 const MAX_BODY_BYTES: u64 = 512 << 20;
 const MAX_BUDGET_BYTES: u64 = 1 << 40;
-/// An empty database with its ballast and WAL is larger.
+/// Minimum limit on the database: an empty one with its ballast and WAL is larger.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
 
 impl Config {

@@ -165,7 +165,7 @@ fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     }
 }
 
-/// Rebuilt after the user's own recipes were added.
+/// Returns the keys of sources; rebuilt after the user's own recipes were added.
 fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();

@@ -10,8 +10,8 @@ use super::noun::Noun;
 use super::parse::shown;
 use super::table::{self, AbsentValue, FILE_SUFFIX};
 
-/// Enough for a private key with its certificates, or for many recipes, but far below a database
-/// named by mistake.
+/// Maximum size of a file, enough for a private key with its certificates, or for many recipes, but
+/// far below a database named by mistake.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// An empty reply is valid; any other empty value is a mistake, such as an unset shell variable.
 const MAY_BE_EMPTY: &str = "REPLY_BODY";

@@ -93,10 +93,11 @@ pub enum Cause {
     UnknownKey,
     /// The certificate in the request is for another host, not valid now, or has no trusted issuer.
     CertificateNotTrusted,
-    /// A handshake that must not be answered: a wrong verify token, a challenge of another shape,
-    /// or an already known secret.
+    /// A handshake that must not be answered: a wrong verify token, a challenge of an unexpected
+    /// shape, or a secret that was already learned.
     HandshakeRefused,
-    /// The request cannot be confirmed at the API, because its id has another shape.
+    /// The request cannot be confirmed with the API, because its id does not have the expected
+    /// shape.
     NotConfirmed,
     /// A body that must be parsed or rewritten before verification, and is larger or has more
     /// fields than any sender's. It may be genuine.

@@ -17,10 +17,11 @@ use crate::http::budget::{BudgetExhausted, Reservation};
 use crate::http::buffer::Buffer;
 use crate::store::LARGE_BYTES;
 
-/// A whole body must arrive within this time …
+/// Limit on the time in which a whole body arrives.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// … and each part of this size of a slow body within that time. This is 1 KiB/s, which the worst
-/// mobile connection reaches, with room for an interruption of several seconds.
+/// Size of the parts of a slow body, each of which must arrive within `PART_TIMEOUT`. This is 1
+/// KiB/s, which the worst mobile connection reaches, with room for an interruption of several
+/// seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Memory reserved before the first byte arrives.

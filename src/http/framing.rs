@@ -17,7 +17,7 @@ pub struct AmbiguousFraming;
 /// If the request is ambiguous.
 pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, AmbiguousFraming> {
     if asks_for_websocket(headers) {
-        // The scanner removes these. actix-http would take the rest of the connection for the body,
+        // The scanner removes these. actix-http would treat the rest of the connection as the body,
         // for any announced length.
         return Err(AmbiguousFraming);
     }

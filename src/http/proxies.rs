@@ -17,7 +17,7 @@ impl TrustedProxies {
     /// `X-Forwarded-For` as received.
     ///
     /// A proxy appends at the right end, so a client may have invented everything left of the first
-    /// unreadable hop: then the nearest readable hop counts, at worst the peer itself.
+    /// unreadable hop: then the nearest readable hop is used, at worst the peer itself.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,

@@ -10,7 +10,7 @@ use crate::verification::{DecodingBudget, DecodingReservation, DecodingRoom};
 const DECODED: Network = Network::V4([0; 4]);
 
 /// The share of the budget for decoded bodies. They all share the quota of one pseudo client, so
-/// that a body does not count twice against its sender.
+/// that a body is not counted twice against its sender.
 #[derive(Debug)]
 pub struct DecodedBodies {
     budget: Arc<Budget>,

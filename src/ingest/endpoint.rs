@@ -1,4 +1,4 @@
-//! A source as an endpoint: with the limit on its clients and its counters.
+//! A source as an endpoint, with the limit on its clients and its counters.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,7 +88,7 @@ async fn process(
     let network = Network::from(client);
     endpoint.throttle(method, network).map_err(ReceiveError::RateLimited)?;
 
-    // 5. ReceivedBody; a scheme that does not read it is checked first.
+    // 5. Body; a scheme that does not read it is checked first.
     let verifier = source.verifier();
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {

@@ -1,5 +1,5 @@
 //! Detects signed texts that match more than one request. If a signed text can be divided in
-//! several ways, a captured signature also matches other parts, such as another body.
+//! several ways, a captured signature also matches other parts, e.g. another body.
 
 use crate::scheme::jwt::ClaimCheck;
 

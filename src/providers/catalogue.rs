@@ -86,7 +86,7 @@ pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
     ("webhook_id", false),
 ];
 
-/// Parsed on first use: a service uses few of them.
+/// Built-in recipes, parsed on first use: a service uses few of them.
 static RECIPES: LazyLock<Vec<OnceLock<Recipe>>> =
     LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
 

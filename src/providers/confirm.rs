@@ -26,7 +26,8 @@ use crate::content::request::Secret;
 
 /// Maximum size of a returned body. No provider that verifies one sends more.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// Longer than any signature or certificate URL. Values in the URL have a separate limit.
+/// Maximum size of a value, longer than any signature or certificate URL. Values in the URL have a
+/// separate limit.
 const MAX_VALUE_BYTES: usize = 4_096;
 /// Lifetime of a login whose answer does not state one.
 const DEFAULT_LOGIN_LIFETIME: Duration = Duration::from_secs(5 * 60);

@@ -74,7 +74,7 @@ pub fn custom_variable(field: &str) -> String {
     field.replace('.', "_").to_ascii_uppercase()
 }
 
-/// Fields that only count next to another one: (field, the field that it needs).
+/// Fields that only have an effect next to another one: (field, the field that it needs).
 const DEPENDENT_FIELDS: [(&str, &str); 9] = [
     ("signature.layout", "signature.at"),
     ("signature.encoding", "signature.at"),

@@ -20,13 +20,13 @@ const MAX_CHARACTERS: usize = 200;
 /// The event type and delivery id of a verified message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
-    /// The type without the source: `issues.opened`, or `message` without a type; at most 200
+    /// The type without the source: `issues.opened`, or `message` if there is no type; at most 200
     /// characters.
     pub event_type: String,
     /// Length of the type without the action, in bytes. Replies depend on the type alone.
     pub type_bytes: usize,
-    /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None`
-    /// without an id.
+    /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None` if
+    /// there is no id.
     pub delivery_id: Option<String>,
     /// The header that an event has in only one of its two forms; `None` if it has one form.
     pub form_mark: Option<&'static str>,

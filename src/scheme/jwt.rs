@@ -67,7 +67,7 @@ pub enum Expires {
 pub struct Claim {
     pub name: String,
     pub must: ClaimCheck,
-    /// Required if the body is not empty, and only then.
+    /// Whether the claim is required if, and only if, the body is not empty.
     pub unless_empty_body: bool,
 }
 

@@ -9,8 +9,8 @@ use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::json::{Object, text_of};
 
-/// Longer than any provider's key id. Unknown ids are cached, and they come from untrusted
-/// requests.
+/// Maximum size of a key id, longer than any provider's. Unknown ids are cached, and they come from
+/// untrusted requests.
 pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_URL_BYTES: usize = 512;
 

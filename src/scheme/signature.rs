@@ -231,7 +231,8 @@ impl BoundSignature {
         }
     }
 
-    /// Its running time does not depend on the content of the signatures.
+    /// Checks the signatures with each secret. The running time does not depend on the content of
+    /// the signatures.
     fn check_secrets(
         &self,
         secrets: &[SecretKey],

@@ -63,7 +63,7 @@ pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
     Ok(if path.exists() { read().unwrap_or_default() } else { Vec::new() })
 }
 
-/// Writes a setting, also while the service runs; the service reads it on next use.
+/// Writes a setting, even while the service runs; the service reads it on next use.
 ///
 /// # Errors
 /// If the database does not exist yet, or cannot be written.
@@ -85,7 +85,7 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
     Ok(InstanceLock::try_take(path)?.is_none())
 }
 
-/// Reads a sealed setting, also while the service runs.
+/// Reads a sealed setting, even while the service runs.
 ///
 /// # Errors
 /// If the database does not exist yet, cannot be read, or the setting was sealed under another key.

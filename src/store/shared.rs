@@ -189,7 +189,7 @@ impl SharedState {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Notifies of commits with deliveries for these targets, of which there may be none.
+    /// Notifies of commits with deliveries for these targets; the list may be empty.
     pub fn work_committed(&self, targets: Vec<TargetId>) {
         if !targets.is_empty() {
             self.due.add(targets);

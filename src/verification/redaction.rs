@@ -27,7 +27,7 @@ impl Redaction {
     }
 
     /// Returns the header fields as a JSON object: name to value, or to an array of values for a
-    /// repeated field. RedactionFields of the same name must be adjacent. Omits hop-by-hop fields.
+    /// repeated field. Fields of the same name must be adjacent. Omits hop-by-hop fields.
     pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
         let mut json = Vec::with_capacity(
             fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,

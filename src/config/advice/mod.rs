@@ -13,7 +13,7 @@ use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_b
 use super::values::{OwnValues, RawValue};
 use crate::providers::{SettingKind, SettingSpec};
 
-/// Shorter secrets can be found by brute force with one captured request.
+/// Minimum length: shorter secrets can be found by brute force with one captured request.
 const MIN_SECRET_BYTES: usize = 16;
 /// The minimum that Standard Webhooks sets for its keys.
 const MIN_SIGNING_KEY_BYTES: usize = 24;

@@ -16,7 +16,7 @@ pub use super::headers::check as check_headers;
 const MAX_NAME_CHARACTERS: usize = 64;
 const MAX_OWNER_CHARACTERS: usize = 200;
 const MAX_PATTERNS: usize = 100;
-/// Enough for a source's name, a type and an action.
+/// Maximum length of a pattern, enough for a source's name, a type and an action.
 const MAX_PATTERN_CHARACTERS: usize = 300;
 const MAX_URL_CHARACTERS: usize = 4_096;
 const MAX_SECRET_CHARACTERS: usize = 4_096;

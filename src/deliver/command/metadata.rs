@@ -42,7 +42,7 @@ fn content_type(message: &StoredMessage) -> String {
 }
 
 /// Returns a header as received. Repeated headers are joined with commas, except Content-Type,
-/// where the first one counts.
+/// where the first one is used.
 fn header(message: &StoredMessage, name: &str) -> Option<String> {
     let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
     match headers.get(name)? {

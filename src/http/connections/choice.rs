@@ -31,7 +31,7 @@ impl Class {
 /// A connection that is open.
 #[derive(Clone, Debug)]
 pub struct ClosingCandidate {
-    /// `None` for a trusted proxy: each of its connections counts alone.
+    /// `None` for a trusted proxy: each of its connections is counted alone.
     pub network: Option<Network>,
     /// `None` while the connection must not be closed.
     pub class: Option<Class>,
@@ -101,7 +101,7 @@ struct ConnectionGroup {
     closable: Vec<(Worth, usize)>,
 }
 
-/// Chooses at most `surplus` connections. Networks with up to `fair` connections count alike.
+/// Chooses at most `surplus` connections. Networks with up to `fair` connections are treated alike.
 pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) -> Choice {
     let mut of_networks: HashMap<Network, usize> = HashMap::new();
     let mut groups: Vec<ConnectionGroup> = Vec::new();

@@ -64,7 +64,7 @@ pub struct Link(Arc<ConnectionEntry>);
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     progress: Mutex<ConnectionProgress>,
-    /// Number of streams and other holds that prevent the connection from counting as idle.
+    /// Number of streams and other holds that prevent the connection from being treated as idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
     /// The connection ends once it has no request.

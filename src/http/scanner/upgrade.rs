@@ -1,6 +1,6 @@
 //! Removes offers to change the protocol from a head. creel does not support upgrades, so it must
 //! answer such a request as if the offer was absent (RFC 9110, 7.8). actix-http instead disables
-//! keep-alive for `Connection: upgrade`, and takes the rest of the connection for the body for
+//! keep-alive for `Connection: upgrade`, and treats the rest of the connection as the body for
 //! `Upgrade: websocket`.
 
 /// Received part of a word in the present element of a comma-separated header value.

@@ -91,7 +91,7 @@ impl JsonPath {
     }
 
     /// Returns the values at the path in every item of the arrays along it; `None` if one item
-    /// lacks it, or without items.
+    /// lacks it, or if there are no items.
     pub fn every(&self, document: &[u8]) -> Option<Vec<PathValue>> {
         let text = trimmed(document)?;
         let is_pointer = matches!(self.0.first(), Some(PathStep::Token(_)));

@@ -92,7 +92,8 @@ impl Client {
         Self::default()
     }
 
-    /// Sends one request and reads the complete response. Any status is a response, redirects too.
+    /// Sends one request and reads the complete response. Any status is a response, including
+    /// redirects.
     ///
     /// # Errors
     /// If there is no complete response within `timeout`, or it is larger than

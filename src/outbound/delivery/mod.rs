@@ -83,8 +83,8 @@ impl DeliveryClient {
     }
 
     /// Sends the body once, over a connection to an allowed address. Any status is a response,
-    /// redirects too. The head must arrive within `timeout`; a body that is too long, too slow or
-    /// truncated is abandoned.
+    /// including redirects. The head must arrive within `timeout`; a body that is too long, too
+    /// slow or truncated is abandoned.
     ///
     /// # Errors
     /// If no response arrives in time, the host is or has a forbidden address, or the request is

@@ -76,7 +76,7 @@ impl Scheme for Contentful {
 fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-    // With these in a name, one header could be taken for several.
+    // With these in a name, one header could be read as several.
     if names.iter().any(|name| name.is_empty() || name.contains([':', ';'])) {
         return Err(Cause::MalformedSignature);
     }

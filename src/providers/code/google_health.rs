@@ -1,6 +1,6 @@
 //! Google Health API: a signature in the format of Tink, and the subscriber's secret in
-//! `Authorization`. All subscribers share the keys, so with the signature alone a message for one
-//! could be sent to another. <https://developers.google.com/health/webhooks>
+//! `Authorization`. All subscribers share the keys, so with the signature alone, a message for one
+//! subscriber could be sent to another. <https://developers.google.com/health/webhooks>
 
 use subtle::ConstantTimeEq;
 

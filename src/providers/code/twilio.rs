@@ -5,8 +5,8 @@
 //! Signed with the account's auth token and SHA-1, or, if a rule names a shared key, with that key
 //! and the algorithm in a header
 //! (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header,
-//! so it only chooses among the keys of its own kind: a shared key never counts without it, nor the
-//! auth token with it.
+//! so it only chooses among the keys of its own kind: a shared key is never accepted without it,
+//! nor the auth token with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

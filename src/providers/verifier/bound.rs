@@ -1,5 +1,5 @@
-//! The authentication of one source: which schemes count, and which one decides if a request has
-//! several.
+//! The authentication of one source: which schemes are accepted, and which one decides if a request
+//! has several.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl BoundProofs {
             || self.code.is_some()
     }
 
-    /// Whether no request is taken without a signature.
+    /// Whether every request needs a signature.
     pub fn must_be_signed(&self) -> bool {
         let of_basic = self.basic.iter().any(|_| self.may_be_unsigned(PASSWORD));
         self.are_signed() && !of_basic && !self.tokens.iter().any(|bound| self.may_be_unsigned(bound.key))
@@ -119,8 +119,8 @@ impl BoundProofs {
         (Err(refusal), wrong_at)
     }
 
-    /// Checks tokens and passwords. After a wrong JWT only those in the same place count: the value
-    /// may not have been a JWT.
+    /// Checks tokens and passwords. After a wrong JWT only those in the same place are accepted:
+    /// the value may not have been a JWT.
     fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), VerifyError> {
         let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
             self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)

@@ -144,7 +144,7 @@ enum PublicKeyKind {
 pub struct PublicKey(PublicKeyKind);
 
 impl PublicKey {
-    /// Parses a key as providers publish it: PEM, also without its line breaks, or base64 or hex.
+    /// Parses a key as providers publish it: PEM (even without its line breaks), base64 or hex.
     ///
     /// # Errors
     /// The problem and its remedy, without the value.

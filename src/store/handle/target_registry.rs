@@ -116,7 +116,7 @@ impl TargetRegistry {
             .await?
     }
 
-    /// Activates a declared target that answered 410 at another URL than its current one.
+    /// Activates a declared target that answered 410 at a URL other than its current one.
     pub async fn activate_moved_target(
         &self,
         id: TargetId,

@@ -121,8 +121,8 @@ impl SourceSelection {
 }
 
 /// Matches a message that must not be deleted: it awaits its confirmation, has a pending delivery,
-/// or a dead one that can still be replayed, which excludes a listener and a target that cannot
-/// come back. No row if the message does not exist. The result is whether the message is kept.
+/// or a dead one that can still be replayed, except to a listener or a target that cannot return.
+/// No row if the message does not exist. The result is whether the message is kept.
 const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
           (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'

@@ -1,6 +1,6 @@
 //! Finds the stored message that a new one repeats or conflicts with. Only messages that need no
-//! confirmation, or have it, count: anyone may have sent the others first. Among those, only an
-//! identical confirmation request with identical content is a repeat.
+//! confirmation, or have it, are compared: anyone may have sent the others first. Among those, only
+//! an identical confirmation request with identical content is a repeat.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -10,8 +10,8 @@ use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
 /// Limits the unconfirmed messages with one key whose keys are stored. Further ones are stored
-/// without, so that a flood of one id does not slow down the writer; after their confirmation, a
-/// repeat of them may be delivered twice.
+/// without their keys, so that a flood of one id does not slow down the writer; after their
+/// confirmation, a repeat of them may be delivered twice.
 const MAX_UNCONFIRMED: usize = 64;
 /// Limits the messages with one key that are examined before the new message is treated as
 /// unrelated.

@@ -1,4 +1,4 @@
-//! Networks from which a source has had verified messages: their rejections are evicted last.
+//! Networks from which a source has received verified messages: their rejections are evicted last.
 
 use std::collections::BTreeSet;
 

@@ -29,7 +29,7 @@ pub fn remember(connection: &Connection, id: TargetId, url: &str, now: Timestamp
     setting::write(connection, &setting_of_gone_url(id), &digest_of(url), Sealing::Plain, now)
 }
 
-/// Activates a declared target that answered 410 at another URL than its current one. False if it
+/// Activates a declared target that answered 410 at a URL other than its current one. False if it
 /// is not disabled, or the URL is the same or unknown.
 pub fn activate_if_moved(
     connection: &Connection,

@@ -254,7 +254,7 @@ async fn send(
     })
 }
 
-/// Requests a URL that a handshake names; only a 2xx counts.
+/// Requests a URL that a handshake names; only a 2xx is a success.
 ///
 /// # Errors
 /// On any other result, so that the sender retries.

@@ -1,5 +1,5 @@
-//! Parser for times in RFC 3339 and ISO 8601. Every byte counts: an unsupported offset makes the
-//! text malformed instead of shifting the time by hours.
+//! Parser for times in RFC 3339 and ISO 8601. Every byte is checked: an unsupported offset makes
+//! the text malformed instead of shifting the time by hours.
 
 use time::{Date, Month};
 

@@ -241,7 +241,7 @@ impl<'a> SplitCheck<'a> {
     }
 
     /// Whether the delimiter after a value occurs first at its end. Before a timestamp, the
-    /// delimiter counts only if a timestamp follows it, so that ids may hold the delimiter.
+    /// delimiter is recognised only if a timestamp follows it, so that ids may hold the delimiter.
     fn value_ends(&self, at: usize, value: &[u8]) -> Result<bool, Cause> {
         let Some(next) = self.parts.get(at + 1) else { return Ok(true) };
         // An attacker does not have the secret, so no value contains it.
