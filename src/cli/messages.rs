@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn line_shows_remarks_without_terminal_controls() {
-        // As sent by an older service, without later fields.
+        // As sent by a service without the later fields.
         let plain = r#"{"id":7,"received_at":"2026-11-22T14:31:00.123456Z","source":"github","event":"github.push",
             "owner":null,"delivery_id":"x","method":"POST","query":null,"remote_ip":"192.0.2.7","body_sha256":"ab",
             "body_bytes":1234,"not_json":false,"body_unsigned":false,"unverified":false,"conflict_of":null,

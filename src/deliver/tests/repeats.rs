@@ -8,7 +8,7 @@ use crate::store::{
     ConfirmationRequest, ConfirmationState, IngestError, MessageId, RetentionRule, Unavailable,
 };
 
-/// Longer than the time until a rejected message is queried again.
+/// Pauses longer than the time until a rejected message is queried again.
 const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
 
 /// The API has an object for every question that begins with `paid`.

@@ -240,7 +240,7 @@ proptest! {
                 let mut text = values[0].expose().to_vec();
                 let half = text.len() / 2;
                 let places: Vec<usize> = (half..text.len()).filter(|place| text[*place].is_ascii_alphanumeric()).collect();
-                // The last characters of base64 may hold bits that do not count.
+                // The last characters of base64 may hold bits that are ignored.
                 let place = places[bit % places.len().saturating_sub(3).max(1)];
                 text[place] = if text[place] == b'1' { b'2' } else { b'1' };
                 values[0] = Secret::new(text);

@@ -230,7 +230,7 @@ mod tests {
             assert_eq!(written(text, KeyOrder::Utf16).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(written(r#"{"\ud83d":1,"\uD83D":2}"#, KeyOrder::Utf16), None);
-        // A document cannot hold the characters that mark lone surrogates, next to one.
+        // A document with a lone surrogate cannot also hold the characters that mark them.
         assert_eq!(written("\"\\ud800\u{10f000}\"", KeyOrder::Utf16), None);
         assert_eq!(written(r#""\ud800\udbfc\udc00""#, KeyOrder::Utf16), None);
         assert_eq!(written("\"\u{10f000}\"", KeyOrder::Utf16).as_deref(), Some("\"\u{10f000}\""));

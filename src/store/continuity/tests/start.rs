@@ -41,8 +41,8 @@ fn stopped(change: impl FnOnce(&Setup)) -> Setup {
     setup
 }
 
-/// Asserts a start after a crash, also without the mark, as when the first start is killed before
-/// it is written.
+/// Asserts a start after a crash, even without the mark, e.g. if the first start is killed before
+/// it writes the mark.
 #[track_caller]
 fn assert_crash_starts(setup: &Setup, messages: i64) {
     assert_starts(&crash(setup), messages);
