@@ -2,9 +2,9 @@
 
 use crate::content::request::Cause;
 
-use super::super::reply::{AcceptedReply, RefusedReply, Reply};
+use super::super::reply::{AcceptedReply, RejectedReply, Reply};
 use super::fields::{FieldProblem, problem};
-use super::tables::{AcceptedTable, HandshakeTable, RefusedTable};
+use super::tables::{AcceptedTable, HandshakeTable, RejectedTable};
 use crate::json;
 
 pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldProblem> {
@@ -22,24 +22,24 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldPro
 }
 
 /// Parses the replies; a handshake's own rejection status precedes the rows of all others.
-pub fn refused(
-    tables: &[RefusedTable],
+pub fn rejected(
+    tables: &[RejectedTable],
     handshakes: &[HandshakeTable],
-) -> Result<Vec<RefusedReply>, FieldProblem> {
+) -> Result<Vec<RejectedReply>, FieldProblem> {
     if tables.last().is_some_and(|last| last.causes.is_some()) {
         return Err(problem("refused", "must end with a row without `causes`, for all others"));
     }
     let mut rows = Vec::new();
     if let Some(status) = handshakes.iter().find_map(|table| table.refuse_status) {
         let reply = reply("handshake.refuse_status", 400..=599, status, None, None)?;
-        rows.push(RefusedReply { causes: Some(vec![Cause::HandshakeRefused]), reply });
+        rows.push(RejectedReply { causes: Some(vec![Cause::HandshakeRefused]), reply });
     }
     for table in tables {
         let reply = reply("refused", 400..=599, table.status, table.text.as_ref(), table.json.as_ref())?;
-        rows.push(RefusedReply { causes: table.causes.clone(), reply });
+        rows.push(RejectedReply { causes: table.causes.clone(), reply });
     }
     if tables.is_empty() {
-        rows.push(RefusedReply { causes: None, reply: Reply::empty(403) });
+        rows.push(RejectedReply { causes: None, reply: Reply::empty(403) });
     }
     Ok(rows)
 }
