@@ -48,7 +48,7 @@ fn measure(arguments: &[String]) -> Outcome<()> {
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
     let wants = |section| named.is_empty() || named.contains(&section);
     let directory = setup::directory()?;
-    machine::refuse_memory_file_system(&directory)?;
+    machine::reject_memory_file_system(&directory)?;
     let machine = machine::describe(&directory)?;
     let mut report = Report::default();
     if wants("rates") {

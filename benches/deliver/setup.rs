@@ -93,17 +93,17 @@ pub fn message(body: &Bytes) -> NewMessage {
         body_sha256,
         body_unsigned: false,
         unverified: false,
-        asking: None,
+        confirmation_request: None,
     }
 }
 
 /// Stores `count` messages, many concurrently.
 pub async fn fill(store: &Store, count: usize) -> Outcome<()> {
-    const AT_ONCE: usize = 256;
+    const MAX_BATCH: usize = 256;
     let (body, ingest) = (body(), store.ingest());
     let mut left = count;
     while left > 0 {
-        let now = left.min(AT_ONCE);
+        let now = left.min(MAX_BATCH);
         let kept = (0..now).map(|_| ingest.keep(message(&body), Instant::now() + Duration::from_secs(60)));
         for kept in futures_util::future::join_all(kept).await {
             kept?;

@@ -39,7 +39,7 @@ pub enum Until {
 pub struct Tally {
     pub acknowledged: u64,
     /// Replies other than 2xx.
-    pub refused: u64,
+    pub rejected: u64,
     pub elapsed: Duration,
     /// Microseconds from the intended time of sending to the complete reply.
     pub latency: Histogram<u64>,
@@ -48,7 +48,7 @@ pub struct Tally {
 impl Tally {
     fn new() -> Outcome<Self> {
         let latency = Histogram::new_with_bounds(1, MICROSECONDS_OF_A_MINUTE, 3)?;
-        Ok(Self { acknowledged: 0, refused: 0, elapsed: Duration::ZERO, latency })
+        Ok(Self { acknowledged: 0, rejected: 0, elapsed: Duration::ZERO, latency })
     }
 
     /// Acknowledged messages per second.
@@ -59,7 +59,7 @@ impl Tally {
     fn count(&mut self, status: Status, latency: Duration) {
         match status {
             Status::Acknowledged => self.acknowledged += 1,
-            Status::Refused => self.refused += 1,
+            Status::Rejected => self.rejected += 1,
         }
         self.latency
             .saturating_record(u64::try_from(latency.as_micros()).unwrap_or(MICROSECONDS_OF_A_MINUTE).max(1));
@@ -69,7 +69,7 @@ impl Tally {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     Acknowledged,
-    Refused,
+    Rejected,
 }
 
 #[derive(Debug)]
@@ -127,7 +127,7 @@ fn parse(reply: &[u8]) -> Outcome<Option<Status>> {
     if reply.len() < head + 4 + length {
         return Ok(None);
     }
-    let status = if reply.get(9) == Some(&b'2') { Status::Acknowledged } else { Status::Refused };
+    let status = if reply.get(9) == Some(&b'2') { Status::Acknowledged } else { Status::Rejected };
     Ok(Some(status))
 }
 
@@ -230,7 +230,7 @@ impl Client {
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut due = VecDeque::new();
         let mut planned = 1;
-        while tally.acknowledged + tally.refused < u64::from(total) {
+        while tally.acknowledged + tally.rejected < u64::from(total) {
             for number in self.wait()? {
                 if number as u64 == TIMER {
                     rustix::io::read(&timer, &mut [0; 8])?;

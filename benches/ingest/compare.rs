@@ -74,7 +74,7 @@ pub fn measure(other: &Path, options: &Options, report: &mut Report) -> Outcome<
             compare(name, &body, unit, &ours.values(value), &theirs.values(value), report);
         }
         compare("resident memory, idle", &body, " MB", &ours.idle_megabytes, &theirs.idle_megabytes, report);
-        let rejected: u64 = ours.runs.iter().chain(&theirs.runs).map(|run| run.tally.refused).sum();
+        let rejected: u64 = ours.runs.iter().chain(&theirs.runs).map(|run| run.tally.rejected).sum();
         if rejected > 0 {
             report.note(format!("{rejected} requests at {body} were not acknowledged"));
         }

@@ -63,7 +63,7 @@ async fn run(workers: usize, pool: Option<Pool>) -> Outcome<()> {
 
 /// The bare handler: body, HMAC, JSON check, reply.
 async fn check(request: HttpRequest, body: Bytes, key: Data<hmac::Key>) -> HttpResponse {
-    HttpResponse::new(judge(&request, &body, &key))
+    HttpResponse::new(verify(&request, &body, &key))
 }
 
 /// One transaction per request, each through the pool and in a blocking hop.
@@ -73,7 +73,7 @@ async fn store(
     key: Data<hmac::Key>,
     pool: Data<Option<Pool>>,
 ) -> HttpResponse {
-    let status = judge(&request, &body, &key);
+    let status = verify(&request, &body, &key);
     if status != StatusCode::NO_CONTENT {
         return HttpResponse::new(status);
     }
@@ -89,7 +89,7 @@ async fn store(
     }
 }
 
-fn judge(request: &HttpRequest, body: &[u8], key: &hmac::Key) -> StatusCode {
+fn verify(request: &HttpRequest, body: &[u8], key: &hmac::Key) -> StatusCode {
     let signature = header(request, "x-hub-signature-256").strip_prefix("sha256=").and_then(from_hex);
     let is_genuine = signature.is_some_and(|signature| hmac::verify(key, body, &signature).is_ok());
     match (is_genuine, serde_json::from_slice::<IgnoredAny>(body)) {

@@ -21,7 +21,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
     for size in BodySize::BOTH {
         let mut saturated = Vec::new();
         let mut calm = Histogram::new_with_bounds(1, 60_000_000, 3)?;
-        let mut refused = 0;
+        let mut rejected = 0;
         for round in 1..=options.rounds {
             eprintln!("latency, {}: round {round} of {}", size.name(), options.rounds);
             let directory = fresh_directory(options)?;
@@ -31,12 +31,12 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
             let mut client = Client::connect(server.address(), size)?;
             let tally = client.open_loop(INTERVAL, 2 * options.run)?;
             calm.add(&tally.latency)?;
-            refused += tally.refused;
+            rejected += tally.rejected;
             drop(client);
             saturated.push(saturate(&server, size, options)?.tally);
             server.stop()?;
         }
-        refused += saturated.iter().map(|tally| tally.refused).sum::<u64>();
+        rejected += saturated.iter().map(|tally| tally.rejected).sum::<u64>();
         let body = size.name();
         let [p50, p99, p999] = QUANTILES.map(|quantile| {
             median(&saturated.iter().map(|tally| milliseconds(&tally.latency, quantile)).collect::<Vec<_>>())
@@ -50,8 +50,8 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         let [p50, p99, p999] = QUANTILES.map(|quantile| milliseconds(&calm, quantile));
         report.figure("ack at 100/s, p50 / p99 / p99.9", body, format!("{p50:.2} / {p99:.2} / {p999:.2} ms"));
         report.bounded("ack at 100/s, p99", body, p99, " ms", Bound::AtMost(PROMISED_P99_MS));
-        if refused > 0 {
-            report.note(format!("{refused} requests of the latency runs at {body} were not acknowledged"));
+        if rejected > 0 {
+            report.note(format!("{rejected} requests of the latency runs at {body} were not acknowledged"));
         }
     }
     Ok(())

@@ -67,9 +67,9 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
             report.figure("of it not backed by a file", body, idle);
             report_memory(body, peaks, report);
         }
-        if tally.refused > 0 {
+        if tally.rejected > 0 {
             report
-                .note(format!("{} requests of the long run at {body} were not acknowledged", tally.refused));
+                .note(format!("{} requests of the long run at {body} were not acknowledged", tally.rejected));
         }
     }
     Ok(())
@@ -106,13 +106,13 @@ impl Watch {
         let (end, ended) = channel();
         let thread = std::thread::spawn(move || {
             let mut peaks = Peaks::default();
-            let mut looks = 0;
+            let mut checks = 0;
             while ended.recv_timeout(WAL_EVERY) == Err(RecvTimeoutError::Timeout) {
                 // A missing WAL has no length.
                 let wal_bytes = fs::metadata(&wal).map_or(0, |metadata| metadata.len());
                 peaks.wal_bytes = peaks.wal_bytes.max(wal_bytes);
-                looks += 1;
-                if looks % METRICS_EVERY_WALS == 0 {
+                checks += 1;
+                if checks % METRICS_EVERY_WALS == 0 {
                     peaks.look_at_memory(process, address).map_err(|error| error.to_string())?;
                 }
             }

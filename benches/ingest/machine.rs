@@ -16,7 +16,7 @@ const SYNCS: usize = 200;
 const SYNCED_BYTES: usize = 64 * 1024;
 
 /// Rejects memory file systems: nothing is synced to disk there, so every figure would be too good.
-pub fn refuse_memory_file_system(directory: &Path) -> Outcome<()> {
+pub fn reject_memory_file_system(directory: &Path) -> Outcome<()> {
     let kind = statfs(directory)?.f_type;
     if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
         let path = directory.display();
@@ -25,7 +25,7 @@ pub fn refuse_memory_file_system(directory: &Path) -> Outcome<()> {
     Ok(())
 }
 
-pub fn refuse_small_disk(directory: &Path, needed_bytes: u64) -> Outcome<()> {
+pub fn reject_small_disk(directory: &Path, needed_bytes: u64) -> Outcome<()> {
     let free = free_bytes(&statvfs(directory)?);
     if free < needed_bytes {
         let path = directory.display();

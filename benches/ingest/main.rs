@@ -55,8 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Outcome<()> {
-    machine::refuse_memory_file_system(&options.directory)?;
-    machine::refuse_small_disk(
+    machine::reject_memory_file_system(&options.directory)?;
+    machine::reject_small_disk(
         &options.directory,
         4 * options.start_bytes + DISK_BYTES_PER_ROW * options.table_rows,
     )?;

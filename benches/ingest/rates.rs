@@ -58,9 +58,9 @@ impl Rounds {
         report.bounded("durable ÷ one transaction a request", body, gain, "", Bound::AtLeast(6.0));
         report.figure("processors in the bare run", body, processors(&self.bare));
         report.figure("processors in the durable run", body, processors(&self.durable));
-        let refused: u64 = self.durable.iter().map(|run| run.tally.refused).sum();
-        if refused > 0 {
-            report.note(format!("{refused} requests of the durable runs at {body} were not acknowledged"));
+        let rejected: u64 = self.durable.iter().map(|run| run.tally.rejected).sum();
+        if rejected > 0 {
+            report.note(format!("{rejected} requests of the durable runs at {body} were not acknowledged"));
         }
     }
 

@@ -82,7 +82,7 @@ fn saturate_with(mut client: Client, server: &Server, options: &Options) -> Outc
     let usage = Moment::now(server.process())?.usage_since(before)?;
     client.drain()?;
     if tally.acknowledged == 0 {
-        return Err(format!("nothing was acknowledged, {} requests were rejected", tally.refused).into());
+        return Err(format!("nothing was acknowledged, {} requests were rejected", tally.rejected).into());
     }
     Ok(Run { tally, usage })
 }

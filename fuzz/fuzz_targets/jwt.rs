@@ -84,20 +84,20 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
 /// The signature covers the whole token, and fits no other key.
 fn changed(secrets: &JwtKeys, token: &str) {
     let lax = rule(Vec::new(), Expires::Never);
-    let refused = |keys: &JwtKeys, token: &str| {
+    let rejected = |keys: &JwtKeys, token: &str| {
         assert!(check(&lax, keys, token, &*WORLD).is_err(), "{token} is accepted");
     };
-    refused(&JwtKeys::Public(PUBLIC.clone()), token);
-    refused(&JwtKeys::Published, token);
-    refused(&JwtKeys::Secrets(vec![Secret::new_text(keys()[0].clone())]), token);
+    rejected(&JwtKeys::Public(PUBLIC.clone()), token);
+    rejected(&JwtKeys::Published, token);
+    rejected(&JwtKeys::Secrets(vec![Secret::new_text(keys()[0].clone())]), token);
     let (signed, signature) = token.rsplit_once('.').expect("it has been composed");
     let (header, claims) = signed.split_once('.').expect("it has been composed");
-    refused(secrets, &format!("{header}.{claims}A.{signature}"));
-    refused(secrets, &format!("{header}.{claims}."));
-    refused(secrets, &format!("{header}.{claims}.{}", &signature[1..]));
-    refused(secrets, &format!("{header}.{claims}.{signature}."));
+    rejected(secrets, &format!("{header}.{claims}A.{signature}"));
+    rejected(secrets, &format!("{header}.{claims}."));
+    rejected(secrets, &format!("{header}.{claims}.{}", &signature[1..]));
+    rejected(secrets, &format!("{header}.{claims}.{signature}."));
     // {"alg":"none"}
-    refused(secrets, &format!("eyJhbGciOiJub25lIn0.{claims}."));
+    rejected(secrets, &format!("eyJhbGciOiJub25lIn0.{claims}."));
 }
 
 fn rule(claims: Vec<Claim>, expires: Expires) -> Jwt {

@@ -34,7 +34,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
         for moment in [HandshakePhase::BeforeAuthentication, HandshakePhase::AfterAuthentication] {
             match sent.put(|request| verifier.handshake(request, moment, learning)) {
                 Some(Ok(handshake)) => check_handshake(name, &handshake, learning),
-                Some(Err(cause)) => check_reply(name, &verifier.refused(cause)),
+                Some(Err(cause)) => check_reply(name, &verifier.rejection_reply(cause)),
                 None => {}
             }
         }

@@ -304,7 +304,7 @@ impl App {
             }
             error = first_to_end(servers) => return Err(error.into()),
         }
-        signals.end_at_once(log);
+        signals.end_immediately(log);
         service.begin_stop();
         service.end_streams();
         // Aborted confirmation requests are sent again after the next start.

@@ -39,7 +39,7 @@ impl Signals {
     }
 
     /// Makes every further signal end the process immediately.
-    pub fn end_at_once(mut self, log: Option<Log>) {
+    pub fn end_immediately(mut self, log: Option<Log>) {
         rt::spawn(async move {
             let (name, code) = self.next().await;
             log::warn!("{name} again: stopping immediately; acknowledged messages are safe");

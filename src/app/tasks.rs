@@ -49,7 +49,7 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     if let Some(limit) = policy.max_database_bytes {
         store.cleanup().limit_size(limit);
     }
-    let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, clock(), uptime());
+    let mut cleaner = Cleaner::new(policy, CleanupPace::WhileServing, clock(), uptime());
     let reports = cleaner.drop_reports();
     let task = rt::spawn(async move {
         let mut not_before = Instant::now();

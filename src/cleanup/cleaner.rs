@@ -22,12 +22,12 @@ const MAX_STEP: Duration = Duration::from_millis(4);
 /// previous run. The duration of a full scan grows with the number of retained messages.
 const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
 /// Retention of finished replays.
-const REPLAYS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+const REPLAY_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// Whether the cleanup pauses between its steps to let ingest proceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CleanupPace {
-    BesideMessages,
+    WhileServing,
     Alone,
 }
 
@@ -71,14 +71,14 @@ pub struct Cleaner {
     pub(super) guard: ClockGuard,
     /// End of the scan for each group of sources: older messages are deleted, or retained by a
     /// reference.
-    pub(super) looked_at: HashMap<(usize, RetainedSince), Timestamp>,
+    pub(super) scanned_until: HashMap<(usize, RetainedSince), Timestamp>,
     /// The newest scanned message. Retained messages up to here are released later, see
     /// `finished_seen`.
-    pub(super) looked_through: MessageId,
+    pub(super) scanned_through: MessageId,
     /// End of the scan of finished deliveries for messages that they retained.
     pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that scan, to detect a clock that was set back.
-    pub(super) finished_looked_at: Option<(OffsetDateTime, Duration)>,
+    pub(super) finished_checked_at: Option<(OffsetDateTime, Duration)>,
     /// Scanned messages whose confirmation is settled, which must be checked for their age.
     pub(super) settled: Vec<MessageId>,
     /// End of the scan for finished deliveries past their own retention.
@@ -106,10 +106,10 @@ impl Cleaner {
             policy,
             pace,
             guard: ClockGuard::new(now, uptime),
-            looked_at: HashMap::new(),
-            looked_through: MessageId::START,
+            scanned_until: HashMap::new(),
+            scanned_through: MessageId::START,
             finished_seen: None,
-            finished_looked_at: None,
+            finished_checked_at: None,
             settled: Vec::new(),
             attempts_at: Timestamp::MIN,
             dead_at: Timestamp::MIN,
@@ -183,7 +183,7 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let before = Timestamp::from(now - REPLAYS_KEPT);
+        let before = Timestamp::from(now - REPLAY_RETENTION);
         while past_damage(self.step(store.delete_replays(before)).await)? > 0 {}
         if let Some(kept) = self.policy.keys_kept() {
             while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
@@ -220,7 +220,7 @@ impl Cleaner {
 
     /// Restarts all scans from the beginning, as after a start.
     pub(super) fn look_at_everything(&mut self) {
-        self.looked_at.clear();
+        self.scanned_until.clear();
         self.attempts_at = Timestamp::MIN;
         self.dead_at = Timestamp::MIN;
         self.size_walk = SizeWalk::default();
@@ -233,7 +233,7 @@ impl Cleaner {
     ) -> Result<T, Unavailable> {
         let began = Instant::now();
         let done = step.await?;
-        if self.pace == CleanupPace::BesideMessages {
+        if self.pace == CleanupPace::WhileServing {
             // The rest of a long step was time in the queue.
             tokio::time::sleep(began.elapsed().min(MAX_STEP) * PAUSE_FACTOR).await;
         }

@@ -13,11 +13,11 @@ use crate::store::{
 };
 
 /// Retention of a message that its provider does not confirm, so that an operator can inspect it.
-const REFUSED_KEPT: Duration = Duration::from_secs(86_400);
+const REFUSED_RETENTION: Duration = Duration::from_secs(86_400);
 /// Longest time between the end of a delivery, as recorded, and its commit.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages with a settled confirmation that are checked in one read.
-const SETTLED_AT_ONCE: usize = 500;
+const MAX_SETTLED_PER_STEP: usize = 500;
 
 impl Cleaner {
     /// Stops retaining old messages for removed targets and disconnected listeners near the
@@ -38,7 +38,7 @@ impl Cleaner {
             targets.into_iter().filter(is_absent).map(|target| (target.id, target.state_since)).collect();
         if !absent.is_subset(&self.absent) {
             // Their messages were skipped.
-            self.looked_at.clear();
+            self.scanned_until.clear();
         }
         self.absent = absent;
         Ok(())
@@ -54,14 +54,15 @@ impl Cleaner {
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = Timestamp::from(now - age);
             for since in RetainedSince::BOTH {
-                let looked_at = self.looked_at.get(&(group, since)).copied().unwrap_or(Timestamp::MIN);
-                let mut next = Some(TimePosition::before(looked_at));
+                let scanned_until =
+                    self.scanned_until.get(&(group, since)).copied().unwrap_or(Timestamp::MIN);
+                let mut next = Some(TimePosition::before(scanned_until));
                 while let Some(after) = next {
                     let (before, sources, keeping) = (before, sources.clone(), keeping.clone());
                     let selection =
                         ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
-                    self.looked_through = self.looked_through.max(page.looked_through);
+                    self.scanned_through = self.scanned_through.max(page.scanned_through);
                     if self.old_yielding != YieldingTargets::NoTargets {
                         let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
                         self.drops_for_disk.add(&pending);
@@ -69,7 +70,7 @@ impl Cleaner {
                     outcome.messages += self.delete(store, page.ids, &keeping).await?;
                     next = page.next;
                 }
-                self.looked_at.insert((group, since), before);
+                self.scanned_until.insert((group, since), before);
             }
         }
         self.drops_for_disk.log(store).await;
@@ -119,12 +120,12 @@ impl Cleaner {
         self.size_walk.pass(&passed);
         self.settled.append(&mut passed);
         while !self.settled.is_empty() {
-            let page = self.settled[..self.settled.len().min(SETTLED_AT_ONCE)].to_vec();
-            let looked_at = page.len();
+            let page = self.settled[..self.settled.len().min(MAX_SETTLED_PER_STEP)].to_vec();
+            let checked = page.len();
             // If this fails, the next run starts here. Damage stays, so it must not block the
             // others.
             outcome.messages += past_damage(self.delete_if_old(store, page, now).await)?;
-            self.settled.drain(..looked_at);
+            self.settled.drain(..checked);
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ impl Cleaner {
     /// Moves the scan back if the clock was set back, because later deliveries then end at earlier
     /// times.
     fn rewind_finished(&mut self, now: OffsetDateTime, uptime: Duration) {
-        let last = self.finished_looked_at.replace((now, uptime));
+        let last = self.finished_checked_at.replace((now, uptime));
         let Some((then, then_uptime)) = last else { return };
         let set_back = then + uptime.saturating_sub(then_uptime) - now;
         if !set_back.is_positive() {
@@ -145,7 +146,7 @@ impl Cleaner {
 
     /// Returns the newest skipped message.
     fn passed_through(&self) -> MessageId {
-        self.looked_through.max(self.size_walk.walked())
+        self.scanned_through.max(self.size_walk.walked())
     }
 
     /// Deletes those of `ids` that are old and no longer referenced.
@@ -171,7 +172,7 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let before = Timestamp::from(now - REFUSED_KEPT);
+        let before = Timestamp::from(now - REFUSED_RETENTION);
         let mut next = Some(TimePosition::START);
         while let Some(after) = next {
             let page = self.step(store.refused_messages(after, before)).await?;

@@ -8,7 +8,7 @@ use crate::config::{Config, Retention, SourceConfig};
 use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, Timestamp};
 
 /// Minimum retention of keys: Stripe retries for three days.
-const KEYS_KEPT_AT_LEAST: Duration = Duration::from_secs(7 * 86_400);
+const MIN_KEY_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 /// Keys outlive the messages by a day, so that a message at the very end of its retention has its
 /// key.
 const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
@@ -64,7 +64,7 @@ impl Policy {
         let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
         // A released message must be recognized as a duplicate if its sender retried in the
         // meantime.
-        let mut longest = KEYS_KEPT_AT_LEAST.max(self.quarantine);
+        let mut longest = MIN_KEY_RETENTION.max(self.quarantine);
         for retention in retentions {
             match retention {
                 Retention::Keep => return None,

@@ -19,7 +19,7 @@ use crate::store::{
 const REOPEN_MARGIN_PERCENT: u64 = 5;
 const MAX_REOPEN_MARGIN_BYTES: u64 = 64 << 20;
 /// Limit on the messages deleted between two measurements of the size.
-const DELETED_AT_ONCE: usize = 64;
+const MAX_DELETED_PER_STEP: usize = 64;
 /// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of
 /// the indexes.
 const SLACK_BYTES: u64 = 4 * 4096;
@@ -59,7 +59,7 @@ impl Cleaner {
         let margin = (limit / 100 * REOPEN_MARGIN_PERCENT).min(MAX_REOPEN_MARGIN_BYTES);
         let goal = Goal {
             bytes: if self.is_out_of_room { limit - margin } else { limit },
-            deadline: (self.pace == CleanupPace::BesideMessages).then(|| Instant::now() + MAX_DURATION),
+            deadline: (self.pace == CleanupPace::WhileServing).then(|| Instant::now() + MAX_DURATION),
         };
         let paused_before = Timestamp::from(now - PAUSED_PROTECTED);
         let ending = self.reach(store, goal, paused_before, outcome).await;
@@ -183,13 +183,13 @@ impl Cleaner {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {
             let page =
-                self.step(store.oldest_messages(walk.walked, DELETED_AT_ONCE, keeping.clone())).await?;
+                self.step(store.oldest_messages(walk.walked, MAX_DELETED_PER_STEP, keeping.clone())).await?;
             let walk = &mut self.size_walk.levels[level];
-            walk.walked = page.looked_through;
+            walk.walked = page.scanned_through;
             walk.passed.extend(&page.ids);
             return Ok((!page.is_last || !page.ids.is_empty()).then_some(page.ids));
         }
-        Ok(Some(walk.passed.iter().copied().take(DELETED_AT_ONCE).collect()))
+        Ok(Some(walk.passed.iter().copied().take(MAX_DELETED_PER_STEP).collect()))
     }
 }
 

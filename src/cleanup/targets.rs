@@ -13,10 +13,10 @@ use crate::store::{
 };
 
 /// Idle time after which a replay's target is removed.
-const REPLAY_TARGET_KEPT: Duration = Duration::from_secs(86_400);
+const REPLAY_TARGET_RETENTION: Duration = Duration::from_secs(86_400);
 /// Time without a client after which a listener is removed: it receives every matching message,
 /// connected or not.
-const LISTENER_KEPT: Duration = Duration::from_secs(30 * 86_400);
+const LISTENER_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 impl Cleaner {
     pub(super) async fn retire_targets(
@@ -33,11 +33,11 @@ impl Cleaner {
         self.idle_since.retain(|target, _| idle.contains(target));
         for target in idle {
             let since = *self.idle_since.entry(target).or_insert(uptime);
-            if uptime.saturating_sub(since) >= REPLAY_TARGET_KEPT {
+            if uptime.saturating_sub(since) >= REPLAY_TARGET_RETENTION {
                 self.step(store.retire_replay_target(target, now)).await?;
             }
         }
-        let before = Timestamp::from(now - LISTENER_KEPT);
+        let before = Timestamp::from(now - LISTENER_RETENTION);
         let is_abandoned = |target: &InactiveTarget| {
             target.kind == TargetKind::Listener
                 && target.state == TargetState::Paused

@@ -124,34 +124,34 @@ impl<'a> Following<'a> {
                     }
                     return Ok(stream);
                 }
-                Err(Refusal::ForGood(failure)) => return Err(failure),
-                Err(Refusal::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
-                Err(Refusal::ForNow(failure)) => failure,
+                Err(ConnectFailure::ForGood(failure)) => return Err(failure),
+                Err(ConnectFailure::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
+                Err(ConnectFailure::ForNow(failure)) => failure,
             };
             say(&format!("STILL NO CONNECTION: {failure}. Next attempt in {} s", self.pause.as_secs()));
             self.sleep().await;
         }
     }
 
-    async fn connect_once(&self) -> Result<Box<EventStream>, Refusal> {
+    async fn connect_once(&self) -> Result<Box<EventStream>, ConnectFailure> {
         let last = self.last_id.as_deref().filter(|_| self.resume == Resume::ById);
         let headers: Vec<(&str, &str)> = last.map(|id| ("last-event-id", id)).into_iter().collect();
         let held_up = HeldUp { remote: self.remote, silence: self.silence };
-        let asked = self.remote.stream(&self.path, &headers, self.silence);
-        match held_up.watch(asked, &AtomicBool::new(false)).await {
+        let stream = self.remote.stream(&self.path, &headers, self.silence);
+        match held_up.watch(stream, &AtomicBool::new(false)).await {
             Ok(StreamAnswer::Open(stream)) => Ok(stream),
-            Ok(StreamAnswer::Refused(response)) => {
-                let failure = self.remote.refused(&response);
+            Ok(StreamAnswer::Rejected(response)) => {
+                let failure = self.remote.rejected(&response);
                 // A proxy in front of a starting service can return various errors, but responses
                 // of the service itself are final.
                 let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
-                Err(if is_final { Refusal::ForGood(failure) } else { Refusal::ForNow(failure) })
+                Err(if is_final { ConnectFailure::ForGood(failure) } else { ConnectFailure::ForNow(failure) })
             }
             // While the service is down, a proxy may return an error page.
             Ok(StreamAnswer::OtherType(content_type)) => {
-                Err(Refusal::ForNow(self.remote.not_a_stream(&content_type)))
+                Err(ConnectFailure::ForNow(self.remote.not_a_stream(&content_type)))
             }
-            Err(error) => Err(Refusal::ForNow(self.remote.unreached(&error))),
+            Err(error) => Err(ConnectFailure::ForNow(self.remote.unreached(&error))),
         }
     }
 }
@@ -187,7 +187,7 @@ impl HeldUp<'_> {
     }
 }
 
-enum Refusal {
+enum ConnectFailure {
     ForNow(Failure),
     ForGood(Failure),
 }

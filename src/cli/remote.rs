@@ -128,7 +128,7 @@ impl Remote {
         match response.status {
             200 => Ok(Some(response.body)),
             404 if problem_code(&response).as_deref() == Some("not_found") => Ok(None),
-            _ => Err(self.refused(&response)),
+            _ => Err(self.rejected(&response)),
         }
     }
 
@@ -156,7 +156,7 @@ impl Remote {
 
     pub fn read<T: DeserializeOwned>(&self, response: &Response) -> Result<T, Failure> {
         if !(200..=299).contains(&response.status) {
-            return Err(self.refused(response));
+            return Err(self.rejected(response));
         }
         serde_json::from_slice(&response.body).map_err(|error| {
             Failure(format!(
@@ -167,7 +167,7 @@ impl Remote {
     }
 
     /// Converts an error response to a failure, with the service's own text if it has one.
-    pub fn refused(&self, response: &Response) -> Failure {
+    pub fn rejected(&self, response: &Response) -> Failure {
         let base = &self.base;
         if response.status == 401 {
             return Failure(format!(
@@ -365,7 +365,7 @@ mod tests {
             ),
         ];
         for (response, said) in rows {
-            let failure = remote.refused(&response).to_string();
+            let failure = remote.rejected(&response).to_string();
             assert!(failure.contains(said), "{failure}");
         }
     }

@@ -119,7 +119,7 @@ fn sample(
         (Some(source), None) => source.verifier.sample(wish),
         (Some(source), secret @ Some(_)) => {
             let bound = source.verifier.with_learned(secret.as_ref());
-            bound.map_err(|errors| refused(source.verifier.recipe().name(), &errors))?.sample(wish)
+            bound.map_err(|errors| rejected(source.verifier.recipe().name(), &errors))?.sample(wish)
         }
         (None, secret) => bind(&arguments.provider, secret.as_ref())?.sample(wish),
     };
@@ -136,7 +136,7 @@ fn bind(provider: &str, secret: Option<&Secret>) -> Result<Verifier, Failure> {
     let recipe = providers::recipe(provider).ok_or_else(|| unknown_provider(provider))?;
     let secrets = secret.map(|secret| ("secret".to_owned(), vec![secret.clone()]));
     let settings = Settings { values: BTreeMap::from_iter(secrets), ..Settings::default() };
-    Verifier::bind(recipe, &settings).map_err(|errors| refused(provider, &errors))
+    Verifier::bind(recipe, &settings).map_err(|errors| rejected(provider, &errors))
 }
 
 fn unknown_provider(name: &str) -> Failure {
@@ -144,7 +144,7 @@ fn unknown_provider(name: &str) -> Failure {
     Failure(format!("{name:?} is neither a configured source nor a provider; {advice}"))
 }
 
-fn refused(provider: &str, errors: &[SettingError]) -> Failure {
+fn rejected(provider: &str, errors: &[SettingError]) -> Failure {
     let problems: Vec<String> =
         errors.iter().map(|error| format!("{}: {}", error.key, error.problem)).collect();
     Failure(format!(

@@ -111,9 +111,9 @@ fn head(message: &Message) -> String {
         let due = confirmation.due_at.as_ref().map(|at| format!(", next query at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
-        let asked =
+        let summary =
             format!("{} after {} attempts{due}{reason}", confirmation.state.name(), confirmation.tries);
-        line(&mut text, "confirmation", &asked);
+        line(&mut text, "confirmation", &summary);
     }
     text
 }

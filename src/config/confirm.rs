@@ -43,7 +43,7 @@ pub fn build(
     let asker = match values.get("CONFIRM_URL") {
         Some(url) => Some(own(url, values, verifier, problems)?),
         None => {
-            refuse_without_url(values, verifier, problems);
+            require_url(values, verifier, problems);
             verifier.asker().cloned()
         }
     };
@@ -89,7 +89,7 @@ fn own(
 }
 
 /// Rejects variables that have no effect without a URL.
-fn refuse_without_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
+fn require_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
     let asks = verifier.asker().is_some();
     let name = verifier.recipe().name();
     for (key, is_taken) in [("CONFIRM_EXPECT", asks), ("CONFIRM_TOKEN", false)] {

@@ -18,7 +18,7 @@ use crate::providers::{self, CUSTOM, ProviderGroup, Recipe, Secret, SettingError
 
 const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Rate limit per client if only confirmation verifies the sender.
-const RATE_OF_STRANGERS: Rate = Rate { count: 5, per: Duration::from_secs(1) };
+const UNAUTHENTICATED_RATE: Rate = Rate { count: 5, per: Duration::from_secs(1) };
 
 /// Returns `None` after a problem, which is added to the list.
 pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<SourceConfig> {
@@ -42,20 +42,20 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
     // The other settings depend on the provider; if there is no provider, only earlier problems are
     // reported.
     let recipe = recipe?;
-    draft.refuse_untaken_keys(recipe, problems);
+    draft.reject_unknown_keys(recipe, problems);
     let methods = methods.unwrap_or_else(|| recipe.methods().to_vec());
     if probe {
-        draft.refuse_probe(recipe, &methods, problems);
+        draft.check_probe(recipe, &methods, problems);
     }
     let url = draft.parsed("URL", parse::http_url, problems);
     let verifier = draft.verifier(recipe, common, problems);
     let confirm = verifier.as_ref().and_then(|verifier| draft.confirm(verifier, problems));
     if let Some(verifier) = &verifier {
-        draft.refuse_unproven_sender(verifier, problems);
-        draft.refuse_missing_keys(verifier, problems);
+        draft.require_verified_sender(verifier, problems);
+        draft.require_public_keys(verifier, problems);
     }
     let verifier = verifier.filter(|_| problems.len() == before)?;
-    let is_for_strangers = confirm.as_ref().is_some_and(|confirm| confirm.max_awaiting.is_some());
+    let is_unauthenticated = confirm.as_ref().is_some_and(|confirm| confirm.max_awaiting.is_some());
     Some(SourceConfig {
         name: name.to_owned(),
         provider: if draft.is_custom() { CUSTOM.to_owned() } else { recipe.name().to_owned() },
@@ -65,7 +65,7 @@ pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Val
         allow,
         methods,
         probe,
-        rate: rate.or(is_for_strangers.then_some(RATE_OF_STRANGERS)),
+        rate: rate.or(is_unauthenticated.then_some(UNAUTHENTICATED_RATE)),
         dedupe,
         retention: own_retention,
         confirm,
@@ -128,7 +128,7 @@ fn words_for_other_reading(readings: &[NameReading], key: &str) -> String {
 }
 
 impl ValueDraft<'_> {
-    fn refuse_untaken_keys(&self, recipe: &Recipe, problems: &mut Vec<ConfigError>) {
+    fn reject_unknown_keys(&self, recipe: &Recipe, problems: &mut Vec<ConfigError>) {
         let own = recipe_keys(recipe);
         for (key, value) in self.values {
             let common = table::keys(Noun::Source).any(|(name, _)| name == key);
@@ -150,7 +150,7 @@ impl ValueDraft<'_> {
     }
 
     /// The recipes of other providers describe how their senders verify a URL.
-    fn refuse_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<ConfigError>) {
+    fn check_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<ConfigError>) {
         let variable = self.variable("PROBE");
         if recipe.group() != ProviderGroup::Generic {
             let error = ValueError::new(
@@ -284,7 +284,7 @@ impl ValueDraft<'_> {
         confirm::build(&self.prefix, self.values, verifier, proof, problems)
     }
 
-    fn refuse_unproven_sender(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
+    fn require_verified_sender(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
         let given = |key: &str| self.values.contains_key(key);
         let learns = verifier.waits_for_secret();
         let confirms = verifier.asker().is_some() || given("CONFIRM_URL");
@@ -318,7 +318,7 @@ impl ValueDraft<'_> {
     }
 
     /// Reports public keys that are neither configured nor fetchable.
-    fn refuse_missing_keys(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
+    fn require_public_keys(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
         if !verifier.lacks_keys() {
             return;
         }

@@ -40,7 +40,7 @@ pub enum AttemptVerdict {
         retry_after: Option<Duration>,
         /// Whether the failure counts against the target as a whole (no connection, no answer, 5xx,
         /// 429) and not only against this message.
-        is_target_ill: bool,
+        is_target_failing: bool,
     },
     /// A retry would not help.
     Final,
@@ -51,7 +51,7 @@ pub enum AttemptVerdict {
 impl AttemptResult {
     /// Returns the result of an attempt without an answer.
     pub fn failed(error: impl Into<String>) -> Self {
-        let verdict = AttemptVerdict::Failed { retry_after: None, is_target_ill: true };
+        let verdict = AttemptVerdict::Failed { retry_after: None, is_target_failing: true };
         Self { verdict, status: None, error: Some(error.into()), excerpt: None }
     }
 }

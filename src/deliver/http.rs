@@ -66,7 +66,7 @@ impl HttpRoute {
             },
         };
         match self.client.post(&self.url, &headers, body, attempt.timeout).await {
-            Ok(response) => self.without_secrets(judge(&response, now)),
+            Ok(response) => self.without_secrets(attempt_result(&response, now)),
             Err(error) => AttemptResult::failed(error.to_string()),
         }
     }
@@ -209,13 +209,13 @@ fn first_text(value: &Value) -> Option<&str> {
     }
 }
 
-fn judge(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {
+fn attempt_result(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {
     let verdict = match response.status {
         200..=299 => AttemptVerdict::Delivered,
         410 => AttemptVerdict::Gone,
         status => AttemptVerdict::Failed {
             retry_after: retry_after(response, now),
-            is_target_ill: status >= 500 || status == 429,
+            is_target_failing: status >= 500 || status == 429,
         },
     };
     let excerpt = String::from_utf8_lossy(&response.excerpt);

@@ -20,7 +20,7 @@ use crate::store::{
 
 /// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
 /// multiple of the target's concurrency.
-const UNDER_WAY_PER_PLACE: usize = 3;
+const MAX_IN_FLIGHT_PER_PLACE: usize = 3;
 /// Limit on deliveries loaded in advance.
 const LOADED_AHEAD: usize = 128;
 /// Size limit of messages loaded for one lane, unless a single one is larger.
@@ -53,7 +53,7 @@ pub struct Lane {
     ready: VecDeque<DueDelivery>,
     /// Started deliveries whose outcome is not stored yet. After a crash, at most these are
     /// repeated.
-    under_way: HashSet<DeliveryId>,
+    in_flight: HashSet<DeliveryId>,
     /// Number of those that the target has not answered yet.
     unanswered: usize,
     /// Pending deliveries without a message, until they are ended.
@@ -77,7 +77,7 @@ impl Lane {
             target,
             route,
             ready: VecDeque::new(),
-            under_way: HashSet::new(),
+            in_flight: HashSet::new(),
             unanswered: 0,
             orphans: Vec::new(),
             damaged: Vec::new(),
@@ -117,7 +117,7 @@ impl Lane {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_empty() && !self.is_loading
+        self.in_flight.is_empty() && !self.is_loading
     }
 
     /// Whether the breaker is open or probing.
@@ -170,7 +170,7 @@ impl Lane {
         let waiting = self.ready.iter().filter(|delivery| !self.can_begin(delivery)).count();
         let has_enough = self.ready.len() - waiting >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2)
             || waiting >= MAX_WAITING_LARGE;
-        let holds = !self.ready.is_empty() || !self.under_way.is_empty();
+        let holds = !self.ready.is_empty() || !self.in_flight.is_empty();
         let is_held_back = holds && (memory != MemoryPressure::Free || self.is_strict());
         let must_wait = has_enough || is_held_back || memory == MemoryPressure::Full;
         if !self.may_have_more || self.is_loading || !self.is_served() || must_wait {
@@ -190,7 +190,7 @@ impl Lane {
             target: self.target.id,
             ordering: self.target.settings.ordering,
             now: Timestamp::from(now),
-            held: self.under_way.iter().copied().chain(known).collect(),
+            held: self.in_flight.iter().copied().chain(known).collect(),
             limit: if memory == MemoryPressure::Free { limit } else { 1 },
             bytes: BYTES_A_PAGE,
         })
@@ -228,7 +228,7 @@ impl Lane {
             Permit::Wait(Some(until)) => return Turn::In(until.saturating_sub(uptime)),
             Permit::Wait(None) => return Turn::Later,
             // Attempts from before the breaker opened must have ended.
-            Permit::Probe if !self.under_way.is_empty() => return Turn::Later,
+            Permit::Probe if !self.in_flight.is_empty() => return Turn::Later,
             Permit::Free | Permit::Probe => {}
         }
         match self.rate.as_ref().map(|rate| rate.check()) {
@@ -268,7 +268,7 @@ impl Lane {
             // No other delivery can begin before the outcome of the probe.
             self.forget_ready();
         }
-        self.under_way.insert(delivery.id);
+        self.in_flight.insert(delivery.id);
         self.unanswered += 1;
         Some((delivery, place))
     }
@@ -277,8 +277,8 @@ impl Lane {
     /// immediately, but the number of repeats after a crash must stay limited. A strict target
     /// receives the next delivery only after the last outcome is stored.
     fn has_room(&self) -> bool {
-        let most = if self.is_strict() { 1 } else { UNDER_WAY_PER_PLACE * self.concurrency() };
-        self.unanswered < self.concurrency() && self.under_way.len() < most
+        let most = if self.is_strict() { 1 } else { MAX_IN_FLIGHT_PER_PLACE * self.concurrency() };
+        self.unanswered < self.concurrency() && self.in_flight.len() < most
     }
 
     /// Records the end of an attempt, whose outcome is not stored yet.
@@ -292,7 +292,7 @@ impl Lane {
                 }
                 self.breaker.succeeded();
             }
-            AttemptVerdict::Failed { is_target_ill: true, .. } => {
+            AttemptVerdict::Failed { is_target_failing: true, .. } => {
                 if self.breaker.failed(uptime) {
                     log::warn!(
                         "target={}: failed several times in a row; pausing deliveries, then probing with one",
@@ -314,7 +314,7 @@ impl Lane {
 
     /// Frees the place of a delivery whose outcome is stored. `due`: time of its retry.
     pub fn recorded(&mut self, delivery: DeliveryId, due: Option<OffsetDateTime>) {
-        self.under_way.remove(&delivery);
+        self.in_flight.remove(&delivery);
         if let Some(due) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         }

@@ -17,14 +17,14 @@ pub fn next(
     now: OffsetDateTime,
     ordering: DeliveryOrdering,
 ) -> Disposition {
-    let asked_for = match verdict {
+    let requested_pause = match verdict {
         AttemptVerdict::Delivered => return Disposition::Delivered,
         AttemptVerdict::Final => return Disposition::Dead,
         // The target is disabled: the delivery is due as soon as the target is resumed.
         AttemptVerdict::Gone => return Disposition::Again { at: Timestamp::from(now), ordering },
         AttemptVerdict::Failed { retry_after, .. } => retry_after,
     };
-    match schedule::next_try_after(number, schedule::random_jitter(), asked_for) {
+    match schedule::next_try_after(number, schedule::random_jitter(), requested_pause) {
         Some(pause) => Disposition::Again { at: Timestamp::from(now + pause), ordering },
         None => Disposition::Dead,
     }

@@ -82,16 +82,16 @@ async fn try_write(
     clock: Clock,
     records: &Arc<Vec<AttemptRecord>>,
 ) -> Result<(), Unavailable> {
-    let mut was_refused = false;
+    let mut was_rejected = false;
     loop {
         match store.record_attempts(records.clone(), clock()).await {
             Ok(()) => return Ok(()),
             Err(why @ (Unavailable::Failed | Unavailable::FileChanged | Unavailable::Damaged)) => {
                 return Err(why);
             }
-            Err(why) if !was_refused => {
+            Err(why) if !was_rejected => {
                 log::warn!("cannot store the outcomes of deliveries, retrying every {PAUSE:?}: {why}");
-                was_refused = true;
+                was_rejected = true;
             }
             Err(_) => {}
         }

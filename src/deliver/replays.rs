@@ -30,7 +30,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
         tokio::select! {
             biased;
             _ = stop.changed() => return,
-            () = store.replay_asked_for() => {}
+            () = store.replay_created() => {}
         }
     }
 }

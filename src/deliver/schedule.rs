@@ -23,9 +23,9 @@ pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
 }
 
 /// Returns the pause of `next_try`, or the longer one requested by the target.
-pub fn next_try_after(tries: u32, jitter: f64, asked_for: Option<Duration>) -> Option<Duration> {
+pub fn next_try_after(tries: u32, jitter: f64, requested_pause: Option<Duration>) -> Option<Duration> {
     let pause = next_try(tries, jitter)?;
-    Some(pause.max(asked_for.unwrap_or_default().min(MAX_RETRY_AFTER)))
+    Some(pause.max(requested_pause.unwrap_or_default().min(MAX_RETRY_AFTER)))
 }
 
 /// Parses a `Retry-After` header: seconds, or an HTTP date (RFC 9110, section 10.2.3). `None` for

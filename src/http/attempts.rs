@@ -265,11 +265,11 @@ mod tests {
         let waiting: Vec<_> = (10_000..).map_while(|number| attempts.note(network(number), start)).collect();
         let guess = |number, milliseconds| {
             let now = start + Duration::from_millis(milliseconds);
-            let is_judged = attempts.admits(network(number), None, now);
-            if is_judged {
+            let is_admitted = attempts.admits(network(number), None, now);
+            if is_admitted {
                 assert!(attempts.note(network(number), now).is_none());
             }
-            usize::from(is_judged)
+            usize::from(is_admitted)
         };
         // Each network guesses once in ten seconds.
         let tracked: usize = (0..2_000).map(|number| guess(10_100 + number, u64::from(number) * 5)).sum();

@@ -89,7 +89,7 @@ impl ReceiveError {
             }
             // Not the provider's reply to a failed verification: the request was not verified.
             Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
-            Self::Rejected(cause) => provider_reply(source.verifier().refused(cause)),
+            Self::Rejected(cause) => provider_reply(source.verifier().rejection_reply(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
             Self::Body(BodyError::TooLarge) => {
                 reply::text_and_close(StatusCode::PAYLOAD_TOO_LARGE, "Body too large.")

@@ -116,11 +116,11 @@ async fn is_carried(
     }
     let (request, verifier, body) = (OwnedRequest::from(&request), Arc::clone(verifier), body.clone());
     let Ok(turn) = timeout(TURN_TIMEOUT, sources.rewrite_turn()).await else { return false };
-    let judged = web::block(request_id::for_thread(move || {
+    let verdict = web::block(request_id::for_thread(move || {
         let _turn = turn;
         request.with(&body, |request| is_candidate(&verifier, request))
     }));
-    judged.await.unwrap_or(false)
+    verdict.await.unwrap_or(false)
 }
 
 /// A request that is rejected for its address has not met the throttle yet.

@@ -59,7 +59,9 @@ impl<C: Clock> Throttle<C> {
         if self.limiter.len() >= self.max_keys {
             self.sweep();
         }
-        self.limiter.check_key(&client).map_err(|refusal| refusal.wait_time_from(self.limiter.clock().now()))
+        self.limiter
+            .check_key(&client)
+            .map_err(|rejection| rejection.wait_time_from(self.limiter.clock().now()))
     }
 
     /// Removes the clients whose buckets are full again.

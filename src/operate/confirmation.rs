@@ -13,9 +13,9 @@ impl Operator {
     /// accepts no writes.
     pub async fn confirm_again(&self, id: MessageId) -> Result<StoredConfirmation, Problem> {
         let head = self.message(id).await?.head;
-        let is_asked = self.store.delivery_queue().ask_refused_again(id, self.now()).await?;
+        let is_requeued = self.store.delivery_queue().requeue_refused(id, self.now()).await?;
         let confirmation = self.store.reads().confirmation(id).await?;
-        if let (Some(confirmation), true) = (confirmation, is_asked) {
+        if let (Some(confirmation), true) = (confirmation, is_requeued) {
             return Ok(confirmation);
         }
         Err(match head.confirmation {

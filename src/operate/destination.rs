@@ -51,7 +51,7 @@ impl Operator {
             ReplayDestination::TargetId(id) => self.target(id).await?,
             ReplayDestination::TargetName(name) => self.target_named(&name).await?,
         };
-        refuse_removed(&target)?;
+        reject_removed(&target)?;
         Ok(CheckedDestination::Target(Box::new(target)))
     }
 
@@ -70,7 +70,7 @@ impl Operator {
 
 /// # Errors
 /// If the target is removed.
-pub(super) fn refuse_removed(target: &StoredTarget) -> Result<(), Problem> {
+pub(super) fn reject_removed(target: &StoredTarget) -> Result<(), Problem> {
     if target.state == TargetState::Removed {
         return Err(Problem::RemovedTarget(target.settings.name.clone()));
     }

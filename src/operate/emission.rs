@@ -68,7 +68,7 @@ impl Operator {
         key: Option<String>,
         client: IpAddr,
     ) -> Result<EmissionReceipt, Problem> {
-        self.refuse_undeclared(&event.event)?;
+        self.reject_undeclared(&event.event)?;
         let is_keyed = key.is_some();
         let owner = event.owner.as_deref();
         let message = NewMessage {
@@ -85,17 +85,17 @@ impl Operator {
             body_sha256: event.sha256,
             body_unsigned: false,
             unverified: false,
-            asking: None,
+            confirmation_request: None,
         };
         let receipt = self.store.ingest().keep(message, Instant::now() + STORE_TIMEOUT).await?;
         let is_repeat = is_keyed && matches!(receipt, Receipt::Duplicate { .. });
         if is_repeat {
-            self.refuse_another_event(receipt.id(), &event).await?;
+            self.reject_other_event(receipt.id(), &event).await?;
         }
         Ok(EmissionReceipt { message: receipt.id(), is_repeat })
     }
 
-    fn refuse_undeclared(&self, event: &str) -> Result<(), Problem> {
+    fn reject_undeclared(&self, event: &str) -> Result<(), Problem> {
         let declared = &self.known_events.emitted;
         if declared.iter().any(|declared| declared == event) {
             return Ok(());
@@ -108,7 +108,7 @@ impl Operator {
     }
 
     /// Rejects an event whose key was used with other content; the store compares payloads only.
-    async fn refuse_another_event(&self, of: MessageId, event: &Event) -> Result<(), Problem> {
+    async fn reject_other_event(&self, of: MessageId, event: &Event) -> Result<(), Problem> {
         // The message was deleted before its key, so there is nothing to compare with.
         let Some(before) = self.store.reads().message(of).await? else { return Ok(()) };
         let is_same = before.head.event == event.event && before.head.owner == event.owner;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::destination::{CheckedDestination, ReplayDestination, refuse_removed};
+use super::destination::{CheckedDestination, ReplayDestination, reject_removed};
 use super::operator::Operator;
 use super::problem::Problem;
 use crate::store::{
@@ -135,7 +135,7 @@ impl Operator {
         let destination = self.check_destination(destination).await?;
         let targets = match self.target_of(destination).await? {
             Some(target) => {
-                refuse_other_owner(&target, &message)?;
+                reject_other_owner(&target, &message)?;
                 vec![target.id]
             }
             None => {
@@ -155,8 +155,8 @@ impl Operator {
         let old = self.delivery(id).await?;
         let message = self.deliverable(old.message).await?;
         let target = self.target(old.target).await?;
-        refuse_removed(&target)?;
-        refuse_other_owner(&target, &message)?;
+        reject_removed(&target)?;
+        reject_other_owner(&target, &message)?;
         let queue = self.store.delivery_queue();
         let made = queue.deliver_again(old.message, vec![target.id], self.now()).await?;
         let new =
@@ -177,7 +177,7 @@ impl Operator {
 }
 
 /// Rejects received messages and other owners' events for a target with an owner.
-fn refuse_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<(), Problem> {
+fn reject_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<(), Problem> {
     let owner = &target.settings.owner;
     if owner.is_none() || *owner == message.head.owner {
         return Ok(());

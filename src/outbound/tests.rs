@@ -186,7 +186,7 @@ fn at(form: &str, listener: &LoopbackListener) -> String {
 }
 
 /// Asserts that the API rejects the URL, and that the delivery client does not connect to it.
-fn assert_refused(url: &str, resolver: &Resolver) {
+fn assert_rejected(url: &str, resolver: &Resolver) {
     let vetted = run(vet_url_by(url, &public(&[]), resolver));
     assert!(
         matches!(vetted, Err(VetError::Forbidden(_) | VetError::Credentials | VetError::Fragment)),
@@ -205,7 +205,7 @@ fn loopback_is_unreachable_in_every_notation() {
         let url = at(form, &listener);
         let _ = post(&url, Reach::Anywhere, nobody());
         assert_eq!(listener.connections(), 1, "{url:?} does not mean loopback");
-        assert_refused(&url, &nobody());
+        assert_rejected(&url, &nobody());
     }
     assert_eq!(listener.connections(), 0);
 }
@@ -213,7 +213,7 @@ fn loopback_is_unreachable_in_every_notation() {
 #[test]
 fn forbidden_addresses_are_unreachable_in_every_notation() {
     for url in OTHER_FORMS {
-        assert_refused(url, &nobody());
+        assert_rejected(url, &nobody());
     }
 }
 
@@ -230,7 +230,7 @@ fn ipv6_loopback_is_unreachable() {
         let url = at(form, &listener);
         let _ = post(&url, Reach::Anywhere, nobody());
         assert_eq!(listener.connections(), 1, "{url}");
-        assert_refused(&url, &nobody());
+        assert_rejected(&url, &nobody());
     }
     assert_eq!(listener.connections(), 0);
 }
@@ -244,7 +244,7 @@ fn name_with_any_forbidden_address_is_rejected() {
             let _ = post(&url, Reach::Anywhere, always(answer));
             assert_eq!(listener.connections(), 1, "{url}");
         }
-        assert_refused(&url, &always(answer));
+        assert_rejected(&url, &always(answer));
     }
     assert_eq!(listener.connections(), 0);
 }
@@ -273,20 +273,20 @@ fn allowed_network_is_reachable_by_address_and_name() {
         assert_eq!(post(&url, reach.clone(), always(&["127.0.0.1"])).unwrap().status, 200, "{url}");
         assert_eq!(listener.connections(), 1, "{url}");
     }
-    let beside = post(&at("http://127.0.0.2:PORT/", &listener), reach, nobody());
-    assert!(matches!(beside, Err(RequestError::Forbidden(_))), "{beside:?}");
+    let neighbour = post(&at("http://127.0.0.2:PORT/", &listener), reach, nobody());
+    assert!(matches!(neighbour, Err(RequestError::Forbidden(_))), "{neighbour:?}");
 }
 
 /// Returns one answer after the other, and counts lookups.
 fn changing(answers: &[&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
     let answers = Mutex::new(answers.iter().copied().collect::<VecDeque<_>>());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
+    let queries = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&queries);
     let resolver = Resolver::new(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         addresses(answers.lock().unwrap().pop_front().unwrap_or(&[]))
     });
-    (resolver, asked)
+    (resolver, queries)
 }
 
 /// Stand-in for a public address, because tests must not connect to one.
@@ -296,13 +296,13 @@ const OPENED: &str = "127.0.0.2";
 fn name_that_changes_after_vetting_is_rejected() {
     let victim = LoopbackListener::start(ok);
     let url = at("http://rebind.example:PORT/", &victim);
-    let (resolver, asked) = changing(&[&[OPENED], &["127.0.0.1"]]);
+    let (resolver, queries) = changing(&[&[OPENED], &["127.0.0.1"]]);
     let reach = public(&["127.0.0.2/32"]);
 
     assert_eq!(run(vet_url_by(&url, &reach, &resolver)), Ok(()));
     let posted = post(&url, reach, resolver);
     assert!(matches!(posted, Err(RequestError::Forbidden(_))), "{posted:?}");
-    assert_eq!((asked.load(Ordering::Relaxed), victim.connections()), (2, 0));
+    assert_eq!((queries.load(Ordering::Relaxed), victim.connections()), (2, 0));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn connection_uses_the_vetted_address() {
     let victim = LoopbackListener::start(ok);
     let other = LoopbackListener::at(SocketAddr::new(OPENED.parse().unwrap(), victim.address.port()), ok);
     let url = at("http://rebind.example:PORT/", &victim);
-    let (resolver, asked) = changing(&[&[OPENED], &["127.0.0.1"], &[OPENED], &["127.0.0.1", OPENED]]);
+    let (resolver, queries) = changing(&[&[OPENED], &["127.0.0.1"], &[OPENED], &["127.0.0.1", OPENED]]);
     let client = DeliveryClient::with(public(&["127.0.0.2/32"]), resolver);
 
     run(async {
@@ -324,7 +324,7 @@ fn connection_uses_the_vetted_address() {
                 }
                 Err(error) => panic!("{round}: {error}"),
             }
-            assert_eq!(asked.load(Ordering::Relaxed), round, "one lookup for one connection");
+            assert_eq!(queries.load(Ordering::Relaxed), round, "one lookup for one connection");
         }
     });
     assert_eq!((victim.connections(), other.connections()), (0, 2));

@@ -308,7 +308,7 @@ impl Asker {
     }
 
     /// Interprets an API answer. `body` is UTF-8.
-    pub fn judge(&self, status: u16, body: &[u8]) -> ConfirmResult {
+    pub fn evaluate(&self, status: u16, body: &[u8]) -> ConfirmResult {
         let Some(unmet) = self.expect.unmet(status, body) else { return ConfirmResult::Confirmed };
         match self.unknown.iter().any(|unknown| unknown.unmet(status, body).is_none()) {
             true => ConfirmResult::Unknown(unmet),

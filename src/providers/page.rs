@@ -143,7 +143,7 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
         ));
     } else if recipe.asks_provider() {
         steps.push("Neither a path nor an allowlist is needed: creel confirms each message with the sender's API before it delivers the message.".to_owned());
-        steps.extend(asking_keys(recipe).map(|key| {
+        steps.extend(api_keys(recipe).map(|key| {
             format!(
                 "Set `{variable}{}`: creel uses it for requests to the API.",
                 key.name.to_ascii_uppercase()
@@ -176,7 +176,7 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
 }
 
 /// Returns the optional secrets for the API.
-fn asking_keys(recipe: &Recipe) -> impl Iterator<Item = &SettingSpec> {
+fn api_keys(recipe: &Recipe) -> impl Iterator<Item = &SettingSpec> {
     recipe.keys.iter().filter(|key| key.secret && !key.required)
 }
 
@@ -309,7 +309,7 @@ fn messages(recipe: &Recipe) -> Vec<String> {
             mark(recipe, "accepted")
         ));
     }
-    for row in &recipe.refused {
+    for row in &recipe.rejected {
         let causes = row.causes.as_ref().map(|causes| {
             format!(" ({})", causes.iter().map(|cause| cause.name()).collect::<Vec<_>>().join(", "))
         });

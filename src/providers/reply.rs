@@ -53,7 +53,7 @@ pub(super) struct AcceptedReply {
 
 /// The reply to a rejected request, for some causes or all other causes.
 #[derive(Clone, Debug)]
-pub(super) struct RefusedReply {
+pub(super) struct RejectedReply {
     pub causes: Option<Vec<Cause>>,
     pub reply: Reply,
 }

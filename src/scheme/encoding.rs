@@ -204,8 +204,8 @@ mod tests {
     fn only_hex_is_decoded_in_either_case() {
         let decode = |text: &str| Encoding::Hex.decode(text.as_bytes(), 2).map(|bytes| [bytes[0], bytes[1]]);
         assert_eq!(decode("a0fF"), Some([0xa0, 0xff]));
-        for refused in ["", "a0f", "a0ff0", "a0fg", "a0f ", "+0ff", "a0ff00"] {
-            assert_eq!(decode(refused), None, "{refused}");
+        for rejected in ["", "a0f", "a0ff0", "a0fg", "a0f ", "+0ff", "a0ff00"] {
+            assert_eq!(decode(rejected), None, "{rejected}");
         }
     }
 
@@ -214,8 +214,8 @@ mod tests {
         let decode =
             |text: &str| Encoding::Base64.decode(text.as_bytes(), 2).map(|bytes| [bytes[0], bytes[1]]);
         assert_eq!(decode("AAE="), Some([0, 1]));
-        for refused in ["AAE", "AAF=", "AA==", "AAEC", "-_8=", " AAE="] {
-            assert_eq!(decode(refused), None, "{refused}");
+        for rejected in ["AAE", "AAF=", "AA==", "AAEC", "-_8=", " AAE="] {
+            assert_eq!(decode(rejected), None, "{rejected}");
         }
     }
 

@@ -145,14 +145,14 @@ impl BoundSignature {
         if self.yields_in(value) {
             return Err(Cause::UnknownAlgorithm.into());
         }
-        let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
+        let mut rejection = VerifyError::Rejected(Cause::MissingHeader);
         for group in self.scheme.layout.groups(value) {
             match self.check_group(view, terms, group) {
                 Ok(()) => return Ok(()),
-                Err(unproven) => refusal = heavier(refusal, unproven),
+                Err(unproven) => rejection = heavier(rejection, unproven),
             }
         }
-        Err(refusal)
+        Err(rejection)
     }
 
     /// Whether a stronger scheme signs in the same value.
@@ -290,17 +290,17 @@ fn try_each<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
     mut attempt: impl FnMut(&[u8]) -> Result<(), VerifyError>,
 ) -> Result<(), VerifyError> {
-    let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
+    let mut rejection = VerifyError::Rejected(Cause::MissingHeader);
     for (place, line) in lines.enumerate() {
         if place == MAX_CANDIDATES {
             return Err(Cause::MalformedSignature.into());
         }
         match attempt(line) {
             Ok(()) => return Ok(()),
-            Err(unproven) => refusal = heavier(refusal, unproven),
+            Err(unproven) => rejection = heavier(rejection, unproven),
         }
     }
-    Err(refusal)
+    Err(rejection)
 }
 
 /// Tries one line as it is, and several lines as the list that a proxy would have joined them to.
@@ -317,8 +317,8 @@ fn try_list<'a>(
         return Err(Cause::MalformedSignature.into());
     }
     match attempt(&several.join(&b", "[..])) {
-        Err(refusal) if is_positional && several.len() <= MAX_JOINED_LINES => {
-            try_each(several.into_iter(), attempt).map_err(|unproven| heavier(refusal, unproven))
+        Err(rejection) if is_positional && several.len() <= MAX_JOINED_LINES => {
+            try_each(several.into_iter(), attempt).map_err(|unproven| heavier(rejection, unproven))
         }
         verdict => verdict,
     }
@@ -341,7 +341,7 @@ pub fn authenticate(
     terms: &Terms<'_>,
 ) -> Result<(), VerifyError> {
     let mut deciding: Option<&Place> = None;
-    let mut refusal = VerifyError::Rejected(Cause::MissingHeader);
+    let mut rejection = VerifyError::Rejected(Cause::MissingHeader);
     for keyed in schemes {
         let place = &keyed.scheme.at;
         if deciding.is_some_and(|decided| decided != place) {
@@ -355,9 +355,9 @@ pub fn authenticate(
         {
             deciding = Some(place);
         }
-        refusal = heavier(refusal, unproven);
+        rejection = heavier(rejection, unproven);
     }
-    Err(refusal)
+    Err(rejection)
 }
 
 /// Whether `covers` holds for every signature that may have decided; `None` if the request has no

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use crate::store::checkpoint;
 use crate::store::files::modes::create_private;
-use crate::store::files::paths::beside;
+use crate::store::files::paths::sibling_path;
 use crate::store::files::{FileChange, Files};
 
 const COPY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ fn save(connection: &Connection, files: &Files) -> String {
             path.display()
         ),
         Err(why) => {
-            let copy = beside(&path, "rescued");
+            let copy = sibling_path(&path, "rescued");
             match write_anew(connection, &path, &copy) {
                 Ok(()) => format!("The WAL could not be copied ({why}); everything is in {}", copy.display()),
                 Err(error) => {
@@ -76,7 +76,7 @@ fn copy_wal(connection: &Connection) -> Result<(), String> {
 
 /// Writes the whole content to `target`, replacing any existing file.
 fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(), String> {
-    let temporary = beside(path, "rescuing");
+    let temporary = sibling_path(path, "rescuing");
     let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;
     // SQLite fills an empty file, and keeps its mode.

@@ -41,7 +41,7 @@ pub struct SharedState {
     commits_written: AtomicI64,
     commits_copied: AtomicI64,
     reset_requested: AtomicBool,
-    reset_refused: AtomicBool,
+    reset_blocked: AtomicBool,
     wal_pinned_seconds: AtomicU64,
     checkpoint_requested: AtomicBool,
     checkpointing: Mutex<()>,
@@ -84,7 +84,7 @@ impl SharedState {
             commits_written: AtomicI64::new(0),
             commits_copied: AtomicI64::new(0),
             reset_requested: AtomicBool::new(false),
-            reset_refused: AtomicBool::new(false),
+            reset_blocked: AtomicBool::new(false),
             wal_pinned_seconds: AtomicU64::new(0),
             checkpoint_requested: AtomicBool::new(false),
             checkpointing: Mutex::new(()),
@@ -355,12 +355,12 @@ impl SharedState {
     }
 
     /// Whether a reader blocked the last reset of the WAL.
-    pub fn is_reset_refused(&self) -> bool {
-        self.reset_refused.load(Ordering::Relaxed)
+    pub fn is_reset_blocked(&self) -> bool {
+        self.reset_blocked.load(Ordering::Relaxed)
     }
 
-    pub fn set_reset_refused(&self, is_refused: bool) {
-        self.reset_refused.store(is_refused, Ordering::Relaxed);
+    pub fn set_reset_blocked(&self, is_blocked: bool) {
+        self.reset_blocked.store(is_blocked, Ordering::Relaxed);
     }
 
     pub fn wal_pinned_seconds(&self) -> u64 {

@@ -13,9 +13,9 @@ use crate::store::{checkpoint, damage};
 const PAGES_PER_STEP: u32 = 128;
 /// Limit on named holders of space.
 const MAX_HOLDERS: u32 = 5;
-/// Share of the file that stays free for new messages; at least `FREE_PAGES_KEPT` pages.
-const FREE_PAGES_KEPT_PERCENT: i64 = 5;
-const FREE_PAGES_KEPT: i64 = 256;
+/// Share of the file that stays free for new messages; at least `MIN_FREE_PAGES` pages.
+const MIN_FREE_PAGES_PERCENT: i64 = 5;
+const MIN_FREE_PAGES: i64 = 256;
 
 /// Returns the used and the free bytes of the file. Takes microseconds.
 pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
@@ -93,7 +93,7 @@ pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     let connection = database.connection;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (pages, free) = (pragma("page_count")?, pragma("freelist_count")?);
-    let kept = FREE_PAGES_KEPT.max(pages * FREE_PAGES_KEPT_PERCENT / 100);
+    let kept = MIN_FREE_PAGES.max(pages * MIN_FREE_PAGES_PERCENT / 100);
     if free <= kept {
         return Ok(true);
     }

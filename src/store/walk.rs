@@ -11,7 +11,7 @@ use rusqlite::{Connection, Row, params};
 use crate::store::damage;
 /// Time limit of a step; the next step handles the rest.
 pub const STEP_TIME: Duration = Duration::from_millis(2);
-pub const LOOKED_AT_A_PAGE: usize = 1_000;
+pub const MAX_SCANNED_PER_PAGE: usize = 1_000;
 
 /// Result of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,9 +63,9 @@ impl Walk {
         before: Timestamp,
         mut read: impl FnMut(&Row<'_>, TimePosition) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<(Vec<T>, Option<TimePosition>)> {
-        let (mut found, mut looked_at, mut last) = (Vec::new(), 0, None);
+        let (mut found, mut scanned, mut last) = (Vec::new(), 0, None);
         let mut look = |row: &Row<'_>| -> rusqlite::Result<()> {
-            looked_at += 1;
+            scanned += 1;
             let at = damage::skip(self.at, row.get(1))?;
             if let Some(at) = at {
                 let position = TimePosition { at, id: row.get(0)? };
@@ -77,18 +77,18 @@ impl Walk {
         let mut same = 0;
         if after.at < before {
             let mut statement = connection.prepare_cached(&self.same_time())?;
-            let mut rows = statement.query(params![after.at, after.id, LOOKED_AT_A_PAGE])?;
+            let mut rows = statement.query(params![after.at, after.id, MAX_SCANNED_PER_PAGE])?;
             while let Some(row) = rows.next()? {
                 look(row)?;
                 same += 1;
             }
         }
         let mut statement = connection.prepare_cached(&self.later())?;
-        let mut rows = statement.query(params![after.at, before, LOOKED_AT_A_PAGE - same])?;
+        let mut rows = statement.query(params![after.at, before, MAX_SCANNED_PER_PAGE - same])?;
         while let Some(row) = rows.next()? {
             look(row)?;
         }
-        Ok((found, last.filter(|_| looked_at == LOOKED_AT_A_PAGE)))
+        Ok((found, last.filter(|_| scanned == MAX_SCANNED_PER_PAGE)))
     }
 
     fn same_time(&self) -> String {
@@ -114,8 +114,8 @@ mod tests {
         let insert =
             "INSERT INTO messages (received_at, source, event, method, remote_ip, body_sha256, headers)
                       VALUES (?1, 'a', 'a.b', 'POST', '::1', x'00', '{}')";
-        for id in 1..=LOOKED_AT_A_PAGE + 1 {
-            let at = if id == 7 || id == LOOKED_AT_A_PAGE {
+        for id in 1..=MAX_SCANNED_PER_PAGE + 1 {
+            let at = if id == 7 || id == MAX_SCANNED_PER_PAGE {
                 "2026-11-22 14:31"
             } else {
                 "2026-11-22T14:31:00.000000Z"
@@ -128,7 +128,10 @@ mod tests {
                 .unwrap();
             (ids.len(), next.map(|position| position.id))
         };
-        assert_eq!(page(TimePosition::START), (LOOKED_AT_A_PAGE - 2, Some(LOOKED_AT_A_PAGE as i64 - 1)));
+        assert_eq!(
+            page(TimePosition::START),
+            (MAX_SCANNED_PER_PAGE - 2, Some(MAX_SCANNED_PER_PAGE as i64 - 1))
+        );
         assert!(damage::take().is_some());
     }
 

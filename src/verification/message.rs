@@ -41,6 +41,6 @@ pub fn new_message(
         body_unsigned: !verifier.covers_body_of(&incoming.request(&[])),
         owner: None,
         unverified: false,
-        asking: question.map(|question| source.asking(&question)),
+        confirmation_request: question.map(|question| source.confirmation_request(&question)),
     }
 }

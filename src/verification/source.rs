@@ -158,7 +158,7 @@ impl Source {
     }
 
     /// Returns the confirmation request for a message.
-    pub fn asking(&self, question: &Question) -> ConfirmationRequest {
+    pub fn confirmation_request(&self, question: &Question) -> ConfirmationRequest {
         let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
         ConfirmationRequest { request: question.to_text(), max_awaiting }
     }

@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test and reports its location")]
 
-mod asked;
+mod confirmations;
 mod vector;
 mod vectors_at_the_interface;
 mod vectors_through_the_server;

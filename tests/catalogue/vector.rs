@@ -258,7 +258,7 @@ impl Vector {
     }
 
     /// The response of the provider's API at a URL: 200 with a text, or a status without a text.
-    pub fn asked(&self, url: &str) -> (u16, String) {
+    pub fn api_response(&self, url: &str) -> (u16, String) {
         match self.config.fetch.get(url) {
             Some(Value::String(text)) => (200, text.clone()),
             Some(status) => (u16::try_from(status.as_u64().unwrap()).unwrap(), String::new()),

@@ -16,46 +16,47 @@ use crate::vector::{self, Expect, Kind, Response, Vector, World};
 enum Outcome {
     Message,
     Handshake(Box<Handshake>),
-    Refused(Cause),
+    Rejected(Cause),
 }
 
 fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Result<Outcome, String> {
     if !admits(vector) {
-        return Ok(Outcome::Refused(Cause::AddressNotAllowed));
+        return Ok(Outcome::Rejected(Cause::AddressNotAllowed));
     }
     let learning = if verifier.waits_for_secret() { LearningWindow::Open } else { LearningWindow::Closed };
     match verifier.handshake(request, HandshakePhase::BeforeAuthentication, learning) {
         Some(Ok(handshake)) => return Ok(Outcome::Handshake(Box::new(handshake))),
-        Some(Err(cause)) => return Ok(Outcome::Refused(cause)),
+        Some(Err(cause)) => return Ok(Outcome::Rejected(cause)),
         None => {}
     }
     if !["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&request.method) {
-        return Ok(Outcome::Refused(Cause::HandshakeRefused));
+        return Ok(Outcome::Rejected(Cause::HandshakeRefused));
     }
     match verifier.authenticate(request, &World::of(vector)) {
         Ok(()) => {}
-        Err(VerifyError::Rejected(cause)) => return Ok(Outcome::Refused(cause)),
+        Err(VerifyError::Rejected(cause)) => return Ok(Outcome::Rejected(cause)),
         Err(VerifyError::Missing(wanted)) => return Err(format!("needs {wanted:?}, which the vector lacks")),
     }
     match verifier.handshake(request, HandshakePhase::AfterAuthentication, LearningWindow::Closed) {
         Some(Ok(handshake)) => Ok(Outcome::Handshake(Box::new(handshake))),
-        Some(Err(cause)) => Ok(Outcome::Refused(cause)),
-        None => Ok(asked(vector, verifier, request)),
+        Some(Err(cause)) => Ok(Outcome::Rejected(cause)),
+        None => Ok(confirmation_outcome(vector, verifier, request)),
     }
 }
 
 /// The outcome after the provider's API has answered, for providers that have one.
-fn asked(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
+fn confirmation_outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
     let Some(asker) = verifier.asker() else { return Outcome::Message };
     let Question::Values(values) = asker.question(request, None).unwrap() else {
         panic!("no value for the confirmation")
     };
-    let login = asker.login().map(|call| asker.logged_in(vector.asked(&call.url).1.as_bytes()).unwrap());
+    let login =
+        asker.login().map(|call| asker.logged_in(vector.api_response(&call.url).1.as_bytes()).unwrap());
     let call = asker.call(&values, request.body, login.as_ref()).unwrap();
-    let (status, body) = vector.asked(&call.url);
-    match asker.judge(status, body.as_bytes()) {
+    let (status, body) = vector.api_response(&call.url);
+    match asker.evaluate(status, body.as_bytes()) {
         ConfirmResult::Confirmed => Outcome::Message,
-        ConfirmResult::Unknown(_) | ConfirmResult::NotYet(_) => Outcome::Refused(Cause::NotConfirmed),
+        ConfirmResult::Unknown(_) | ConfirmResult::NotYet(_) => Outcome::Rejected(Cause::NotConfirmed),
     }
 }
 
@@ -66,12 +67,12 @@ fn admits(vector: &Vector) -> bool {
 }
 
 /// Compares the outcome of a vector with the expected one, and returns the difference.
-fn judge(vector: &Vector) -> Result<(), String> {
+fn verify(vector: &Vector) -> Result<(), String> {
     let verifier = vector.verifier()?;
     vector.put(|request| {
         let outcome = outcome(vector, &verifier, request)?;
         match (vector.kind, vector.expect, &outcome) {
-            (_, Expect::Reject, Outcome::Refused(_)) => Ok(()),
+            (_, Expect::Reject, Outcome::Rejected(_)) => Ok(()),
             (Kind::Delivery, Expect::Accept, Outcome::Message) => described(vector, &verifier, request),
             (Kind::Handshake, Expect::Accept, Outcome::Handshake(handshake)) => answered(vector, handshake),
             // A probe that is stored like any other message.
@@ -148,7 +149,7 @@ fn all_vectors_agree() {
     let mut wrong = Vec::new();
     for vector in &vectors {
         *counts.entry((vector.kind, vector.expect)).or_default() += 1;
-        if let Err(problem) = judge(vector) {
+        if let Err(problem) = verify(vector) {
             wrong.push(format!("{}: {}: {:?}, but {problem}", vector.provider, vector.name, vector.expect));
         }
     }

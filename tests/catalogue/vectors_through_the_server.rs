@@ -14,7 +14,7 @@ use creel::testing::{KeyRequest, KeyResponse, Roots};
 use rusqlite::{Connection, OptionalExtension};
 use time::OffsetDateTime;
 
-use crate::asked::{Api, Expected};
+use crate::confirmations::{Api, Expected};
 use crate::vector::{self, Expect, Kind, Vector};
 
 /// The service's clock, in milliseconds since 1970.
@@ -218,7 +218,7 @@ fn stored(database: &Connection, source: &str) -> (i64, Option<Row>) {
     (count, row)
 }
 
-fn judge(
+fn verify(
     address: SocketAddr,
     source: &Mounted,
     vector: &Vector,
@@ -230,9 +230,9 @@ fn judge(
     let before = stored(database, &source.name).0;
     let reply = send(address, source, vector);
     let (after, newest) = stored(database, &source.name);
-    let is_refusal = matches!(reply.status, 401 | 403 | 404 | 405 | 412 | 498 | 501);
+    let is_rejection = matches!(reply.status, 401 | 403 | 404 | 405 | 412 | 498 | 501);
     match (vector.expect, vector.kind) {
-        (Expect::Reject, _) if is_refusal && after == before => Ok(()),
+        (Expect::Reject, _) if is_rejection && after == before => Ok(()),
         (Expect::Accept, Kind::Delivery) if (200..=299).contains(&reply.status) => {
             let (event, id, message) = newest.ok_or("nothing was stored")?;
             if asks_provider(vector) {
@@ -305,7 +305,7 @@ fn all_vectors_agree() {
         mounted.iter().flat_map(|source| source.vectors.iter().map(move |vector| (source, vector)))
     {
         *counts.entry((vector.kind, vector.expect)).or_default() += 1;
-        if let Err(problem) = judge(address, source, vector, &database, &mut expected) {
+        if let Err(problem) = verify(address, source, vector, &database, &mut expected) {
             wrong.push(format!("{}: {}: {:?}, but {problem}", vector.provider, vector.name, vector.expect));
         }
     }

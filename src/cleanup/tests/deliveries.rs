@@ -260,27 +260,28 @@ fn message_with_many_deliveries_is_deleted_in_short_steps() {
     });
 }
 
-fn asked_about(age: Duration, id: &str) -> NewMessage {
-    let asking = ConfirmationRequest { request: "is it true?".to_owned(), max_awaiting: Some(100) };
-    NewMessage { asking: Some(asking), ..message("mollie", age, "1", id) }
+fn awaiting_message(age: Duration, id: &str) -> NewMessage {
+    let confirmation_request =
+        ConfirmationRequest { request: "is it true?".to_owned(), max_awaiting: Some(100) };
+    NewMessage { confirmation_request: Some(confirmation_request), ..message("mollie", age, "1", id) }
 }
 
 pub async fn settle(setup: &CleanupSetup, message: MessageId, settlement: Settlement, at: OffsetDateTime) {
-    let asked = ConfirmationOutcome {
+    let outcome = ConfirmationOutcome {
         message,
         tries: 1,
         unknowns: 1,
         reason: "no such payment".to_owned(),
         settlement,
     };
-    setup.store.delivery_queue().settle_confirmation(asked, at).await.unwrap();
+    setup.store.delivery_queue().settle_confirmation(outcome, at).await.unwrap();
 }
 
 #[test]
 fn message_awaiting_confirmation_stays_until_it_is_settled() {
     run(async {
         let setup = CleanupSetup::new();
-        setup.keep_message(asked_about(9 * DAY, "one")).await;
+        setup.keep_message(awaiting_message(9 * DAY, "one")).await;
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
         assert_eq!(setup.left().await, 1);
@@ -297,7 +298,7 @@ fn unconfirmed_messages_are_deleted_after_a_day() {
     run(async {
         let setup = CleanupSetup::new();
         for id in ["refused", "awaiting", "confirmed"] {
-            setup.keep_message(asked_about(Duration::ZERO, id)).await;
+            setup.keep_message(awaiting_message(Duration::ZERO, id)).await;
         }
         settle(&setup, 1.into(), Settlement::Refused, NOW).await;
         settle(&setup, 3.into(), Settlement::Confirmed, NOW).await;

@@ -24,7 +24,7 @@ impl CleanupSetup {
         self.store.cleanup().used_and_free_bytes().await.unwrap().0
     }
 
-    async fn is_refused(&self) -> bool {
+    async fn is_rejected(&self) -> bool {
         let kept = self
             .store
             .ingest()
@@ -101,7 +101,7 @@ fn size_limit_deletes_finished_and_dead_before_pending() {
         assert_eq!(left[..100], ids[..100]);
         assert!(!left.contains(&ids[100]) && left.contains(&ids[299]), "{left:?}");
         assert!(setup.used().await <= LIMIT);
-        assert!(!setup.is_refused().await);
+        assert!(!setup.is_rejected().await);
     });
 }
 
@@ -115,9 +115,9 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
         for id in setup.keep_large(250).await {
             deliveries.push(setup.deliver(id, target, NOW).await);
         }
-        assert!(!setup.is_refused().await, "rejected before the first cleanup");
+        assert!(!setup.is_rejected().await, "rejected before the first cleanup");
         cleaner.make_room(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
-        assert!(setup.is_refused().await);
+        assert!(setup.is_rejected().await);
         assert_eq!(setup.state(deliveries[0]).await, Some(DeliveryState::Pending));
         for delivery in &deliveries[..2] {
             setup.attempt(*delivery, Disposition::Delivered, NOW).await;
@@ -127,7 +127,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
             cleaner.make_room(&setup.store.cleanup(), NOW + minute, minute).await.unwrap().messages,
             2
         );
-        assert!(setup.is_refused().await, "accepted without enough space");
+        assert!(setup.is_rejected().await, "accepted without enough space");
         for delivery in &deliveries[2..100] {
             setup.attempt(*delivery, Disposition::Dead, NOW + minute).await;
         }
@@ -135,7 +135,7 @@ fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
             cleaner.make_room(&setup.store.cleanup(), NOW + 2 * minute, 2 * minute).await.unwrap().messages
                 > 40
         );
-        assert!(!setup.is_refused().await);
+        assert!(!setup.is_rejected().await);
         assert!(setup.ids_left().await.contains(&250.into()));
     });
 }
@@ -151,7 +151,7 @@ fn replay_is_accepted_while_messages_are_rejected() {
             setup.deliver(*id, target, NOW).await;
         }
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
-        assert!(setup.is_refused().await);
+        assert!(setup.is_rejected().await);
         let delivery = setup.deliver(ids[0], target, NOW).await;
         assert_eq!(setup.state(delivery).await, Some(DeliveryState::Pending));
     });
@@ -166,7 +166,7 @@ fn space_used_by_other_data_does_not_reject_messages() {
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!(setup.left().await, 0);
         assert!(setup.used().await > 50_000, "an empty database is larger");
-        assert!(!setup.is_refused().await);
+        assert!(!setup.is_rejected().await);
     });
 }
 
@@ -195,7 +195,7 @@ fn write_above_the_limit_is_detected() {
 }
 
 /// Pages that the deletion of one message may free beyond its body.
-const PAGES_BESIDE_BODY: u64 = 6 * 4096;
+const MAX_OVERHEAD_BYTES: u64 = 6 * 4096;
 
 #[test]
 fn size_limit_deletes_no_message_too_many() {
@@ -232,7 +232,7 @@ fn size_limit_deletes_no_message_too_many() {
             );
             // The database would have exceeded its limit with the newest deleted message.
             let last_deleted = sizes[outcome.messages - 1] as u64;
-            assert!(used + last_deleted + PAGES_BESIDE_BODY > limit, "{name}: {used} bytes, {outcome:?}");
+            assert!(used + last_deleted + MAX_OVERHEAD_BYTES > limit, "{name}: {used} bytes, {outcome:?}");
             let again = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
             assert_eq!(again.messages, 0, "{name}");
         });
@@ -254,6 +254,6 @@ fn size_limit_counts_deliveries_and_attempts() {
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let used = setup.used().await;
         assert!(before > LIMIT && used <= LIMIT, "{before}, then {used} bytes");
-        assert!(used + BODY as u64 + 2 * PAGES_BESIDE_BODY > LIMIT, "{used} bytes, {outcome:?}");
+        assert!(used + BODY as u64 + 2 * MAX_OVERHEAD_BYTES > LIMIT, "{used} bytes, {outcome:?}");
     });
 }

@@ -89,7 +89,7 @@ fn message(source: &str, age: Duration, body: &str, id: &str) -> NewMessage {
         body_unsigned: false,
         owner: None,
         unverified: false,
-        asking: None,
+        confirmation_request: None,
     }
 }
 

@@ -17,9 +17,10 @@ impl CleanupSetup {
         let mut ids = Vec::new();
         for _ in 0..count {
             self.number.set(self.number.get() + 1);
-            let asking = ConfirmationRequest { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
+            let confirmation_request =
+                ConfirmationRequest { request: "paid?".to_owned(), max_awaiting: Some(1_000) };
             let message = NewMessage {
-                asking: Some(asking),
+                confirmation_request: Some(confirmation_request),
                 ..message("mollie", Duration::ZERO, &body(), &format!("id {}", self.number.get()))
             };
             match self.keep_message(message).await {
@@ -63,7 +64,7 @@ fn settled_messages_make_room_before_newer_ones() {
 }
 
 #[test]
-fn message_asked_about_again_stays() {
+fn message_queried_again_stays() {
     run(async {
         let (setup, mut cleaner) = (CleanupSetup::new(), limited());
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
@@ -147,8 +148,9 @@ fn rejected_message_wakes_the_cleanup() {
         let wakes = || tokio::time::timeout(Duration::from_millis(20), cleanup.beyond_size_limit());
         assert!(wakes().await.is_err());
         let until = Instant::now() + Duration::from_secs(20);
-        let refused = setup.store.ingest().keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
-        assert_eq!(refused, Err(Unavailable::DatabaseFull.into()));
+        let rejected =
+            setup.store.ingest().keep(message("acme", Duration::ZERO, "1", "refused"), until).await;
+        assert_eq!(rejected, Err(Unavailable::DatabaseFull.into()));
         assert!(wakes().await.is_ok());
     });
 }

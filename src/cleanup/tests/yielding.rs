@@ -150,7 +150,7 @@ fn steady_sender_is_accepted_despite_absent_listeners() {
             setup.keep("acme", Duration::ZERO, &body).await;
         }
         let policy = Policy { max_database_bytes: Some(LIMIT), ..policy(Retention::Keep) };
-        let mut cleaner = Cleaner::new(policy, CleanupPace::BesideMessages, NOW, Duration::ZERO);
+        let mut cleaner = Cleaner::new(policy, CleanupPace::WhileServing, NOW, Duration::ZERO);
         cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         let send = async {
             loop {

@@ -88,7 +88,7 @@ pub fn build(
     let before = problems.len();
     let draft = ValueDraft::new(Noun::Target, name, values);
     let destination = draft.destination(problems);
-    draft.refuse_what_a_command_has_not(problems);
+    draft.reject_url_settings_of_command(problems);
     let settings = draft.settings(problems);
     let secrets = draft.secrets(problems);
     let headers = draft.parsed("HEADERS", headers::from_json, problems).unwrap_or_default();
@@ -129,7 +129,7 @@ impl ValueDraft<'_> {
         }
     }
 
-    fn refuse_what_a_command_has_not(&self, problems: &mut Vec<ConfigError>) {
+    fn reject_url_settings_of_command(&self, problems: &mut Vec<ConfigError>) {
         if self.values.contains_key("URL") || !self.values.contains_key("EXEC") {
             return;
         }

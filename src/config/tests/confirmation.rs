@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Config, Rate};
-use super::{PATH, SECRET, accepted, assert_refused};
+use super::{PATH, SECRET, accepted, assert_rejected};
 
 const URL: (&str, &str) = ("CREEL_SOURCE_PAY_CONFIRM_URL", "https://api.example.com/payments/{query:id}");
 const NONE: (&str, &str) = ("CREEL_SOURCE_PAY_PROVIDER", "none");
@@ -49,7 +49,7 @@ fn confirming_provider_needs_no_path_or_allowlist() {
     ]);
     let confirm = expecting.sources[0].confirm.as_ref().unwrap();
     assert_eq!(confirm.missing, ["CREEL_SOURCE_SHOP_API_KEY"]);
-    assert_ne!(confirm.asker.judge(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
+    assert_ne!(confirm.asker.evaluate(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
 }
 
 #[test]
@@ -63,19 +63,19 @@ fn invalid_confirmation_error_shows_valid_value() {
         ("https://api.example.com/{query:id", "double each literal brace"),
         ("api.example.com/{query:id}", "never in scheme"),
     ] {
-        assert_refused(&url(value), &["CREEL_SOURCE_PAY_CONFIRM_URL: ", problem]);
+        assert_rejected(&url(value), &["CREEL_SOURCE_PAY_CONFIRM_URL: ", problem]);
     }
     for (value, problem) in [
         ("paid", "instead of a status"),
         ("404", "a status from 200 to 299"),
         ("200 status=paid", "write it like `/status=paid`"),
     ] {
-        assert_refused(
+        assert_rejected(
             &[NONE, URL, ("CREEL_SOURCE_PAY_CONFIRM_EXPECT", value)],
             &["CREEL_SOURCE_PAY_CONFIRM_EXPECT: ", problem],
         );
     }
-    assert_refused(
+    assert_rejected(
         &[NONE, URL, ("CREEL_SOURCE_PAY_CONFIRM_TOKEN", "Bearer abc")],
         &["CREEL_SOURCE_PAY_CONFIRM_TOKEN: ", "without `Bearer`"],
     );
@@ -85,9 +85,9 @@ fn invalid_confirmation_error_shows_valid_value() {
 fn expectation_and_token_without_url_are_rejected() {
     for key in ["CREEL_SOURCE_PAY_CONFIRM_EXPECT", "CREEL_SOURCE_PAY_CONFIRM_TOKEN"] {
         let given = [NONE, ("CREEL_SOURCE_PAY_PATH", PATH), (key, "200")];
-        assert_refused(&given, &[key, "has no effect without _CONFIRM_URL"]);
+        assert_rejected(&given, &[key, "has no effect without _CONFIRM_URL"]);
     }
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_SNIPCART_CONFIRM_TOKEN", "abc")],
         &["CREEL_SOURCE_SNIPCART_CONFIRM_TOKEN", "`creel providers snipcart` lists"],
     );
@@ -95,9 +95,9 @@ fn expectation_and_token_without_url_are_rejected() {
 
 #[test]
 fn unverified_source_error_suggests_confirmation() {
-    assert_refused(&[NONE], &["CREEL_SOURCE_PAY_PATH: is missing", "CREEL_SOURCE_PAY_CONFIRM_URL"]);
+    assert_rejected(&[NONE], &["CREEL_SOURCE_PAY_PATH: is missing", "CREEL_SOURCE_PAY_CONFIRM_URL"]);
     // Confirmation does not authenticate a secret that is learned later.
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_ASANA_CONFIRM_URL", "https://api.example.com/{query:id}")],
         &["CREEL_SOURCE_ASANA_PATH: is missing"],
     );

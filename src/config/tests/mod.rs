@@ -20,14 +20,14 @@ fn accepted(pairs: &[(&str, &str)]) -> Config {
     Config::from_vars(vars(pairs)).expect("the configuration is valid")
 }
 
-fn refused(pairs: &[(&str, &str)]) -> Vec<String> {
+fn rejected(pairs: &[(&str, &str)]) -> Vec<String> {
     let Problems(problems) = Config::from_vars(vars(pairs)).expect_err("the configuration has problems");
     problems.iter().map(ToString::to_string).collect()
 }
 
 /// Asserts that there is one problem, which contains all of `parts`.
-fn assert_refused(pairs: &[(&str, &str)], parts: &[&str]) {
-    let problems = refused(pairs);
+fn assert_rejected(pairs: &[(&str, &str)], parts: &[&str]) {
+    let problems = rejected(pairs);
     assert_eq!(problems.len(), 1, "{problems:#?}");
     for part in parts {
         assert!(problems[0].contains(part), "{part:?} is not in {:?}", problems[0]);
@@ -132,7 +132,7 @@ fn broken_further_secret_is_reported_with_its_variable() {
     ];
     for (source, good, bad, part) in rows {
         let name = |end: &str| format!("CREEL_SOURCE_{source}_SECRET{end}");
-        let problems = refused(&[(&name(""), good), (&name("_2"), good), (&name("_3"), bad)]);
+        let problems = rejected(&[(&name(""), good), (&name("_2"), good), (&name("_3"), bad)]);
         assert!(
             problems.len() == 1 && problems[0].starts_with(&name("_3: ")) && problems[0].contains(part),
             "{problems:?}"
@@ -142,7 +142,7 @@ fn broken_further_secret_is_reported_with_its_variable() {
 
 #[test]
 fn all_problems_are_reported_with_their_variables() {
-    let problems = refused(&[
+    let problems = rejected(&[
         ("CREEL_LISTEN", "8080"),
         ("CREEL_RETENTION", "7"),
         ("CREEL_DATABSE", "x"),
@@ -179,32 +179,32 @@ fn unknown_name_error_suggests_nearest_name() {
         ("CREEL_SOURCE_GITHUB_ALLOWIPS", "CREEL_SOURCE_GITHUB_ALLOW_IPS"),
     ];
     for (name, nearest) in rows {
-        assert_refused(&[(name, "value")], &[name, &format!("the nearest known name is {nearest}")]);
+        assert_rejected(&[(name, "value")], &[name, &format!("the nearest known name is {nearest}")]);
     }
 }
 
 #[test]
 fn unrelated_variable_gets_no_suggestion() {
     for name in ["CREEL_ZZZ", "CREEL_", "CREEL_KUBERNETES_SERVICE_HOST"] {
-        assert_refused(&[(name, "value")], &[name, "no known name is similar"]);
+        assert_rejected(&[(name, "value")], &[name, "no known name is similar"]);
     }
 }
 
 #[test]
 fn incomplete_source_variable_error_shows_form() {
     for name in ["CREEL_SOURCE_GITHUB", "CREEL_SOURCE_SECRET", "CREEL_SOURCE_", "CREEL_SOURCE__SECRET"] {
-        assert_refused(&[(name, "value")], &[name, "CREEL_SOURCE_"]);
+        assert_rejected(&[(name, "value")], &[name, "CREEL_SOURCE_"]);
     }
 }
 
 #[test]
 fn lowercase_variable_name_is_rejected() {
-    assert_refused(&[("CREEL_SOURCE_github_SECRET", SECRET)], &["A-Z, 0-9"]);
+    assert_rejected(&[("CREEL_SOURCE_github_SECRET", SECRET)], &["A-Z, 0-9"]);
 }
 
 #[test]
 fn unsupported_provider_key_error_lists_keys() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_GITHUB_SECRET", SECRET), ("CREEL_SOURCE_GITHUB_HEADER", "x-token")],
         &["CREEL_SOURCE_GITHUB_HEADER", "read as HEADER of the source github", "takes no HEADER", "SECRET"],
     );
@@ -212,7 +212,7 @@ fn unsupported_provider_key_error_lists_keys() {
 
 #[test]
 fn missing_provider_error_names_other_variable() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_SHOP_SECRET", SECRET)],
         &[
             "CREEL_SOURCE_SHOP_PROVIDER: is missing",

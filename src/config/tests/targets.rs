@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Config, Destination, Problems, Retention, target_rules};
-use super::{SECRET, accepted, assert_refused, refused, vars};
+use super::{SECRET, accepted, assert_rejected, rejected, vars};
 use crate::store::{ContentType, DeliveryOrdering, DeliveryRate, Pattern};
 
 const URL: (&str, &str) = ("CREEL_TARGET_APP_URL", "http://app:8000/hooks");
@@ -82,7 +82,7 @@ fn command_is_split_and_rejects_url_settings() {
         ("CREEL_TARGET_APP_CONTENT_TYPE", "json"),
     ];
     for (name, value) in rows {
-        assert_refused(
+        assert_rejected(
             &[COMMAND, (name, value)],
             &[&format!("{name}: is for requests to a URL"), "CREEL_TARGET_APP_EXEC"],
         );
@@ -91,8 +91,8 @@ fn command_is_split_and_rejects_url_settings() {
 
 #[test]
 fn target_requires_either_url_or_command() {
-    assert_refused(&[URL, COMMAND], &["CREEL_TARGET_APP_EXEC: is set, and so is CREEL_TARGET_APP_URL"]);
-    assert_refused(
+    assert_rejected(&[URL, COMMAND], &["CREEL_TARGET_APP_EXEC: is set, and so is CREEL_TARGET_APP_URL"]);
+    assert_rejected(
         &[("CREEL_TARGET_APP_EVENTS", "*")],
         &["CREEL_TARGET_APP_URL: is missing", "CREEL_TARGET_APP_EXEC", "comes from CREEL_TARGET_APP_EVENTS"],
     );
@@ -126,12 +126,12 @@ fn invalid_target_values_are_rejected() {
     for (key, value, part) in rows {
         let name = format!("CREEL_TARGET_APP_{key}");
         let problems =
-            if key == "URL" { refused(&[(&name, value)]) } else { refused(&[URL, (&name, value)]) };
+            if key == "URL" { rejected(&[(&name, value)]) } else { rejected(&[URL, (&name, value)]) };
         assert_eq!(problems.len(), 1, "{name}={value}: {problems:#?}");
         assert!(problems[0].starts_with(&format!("{name}: ")) && problems[0].contains(part), "{problems:#?}");
         assert!(!problems[0].contains("hidden"), "{problems:#?}");
     }
-    assert_refused(&[("CREEL_TARGET_APP_EXEC", "git pull && make")], &["CREEL_TARGET_APP_EXEC: ", "sh -c"]);
+    assert_rejected(&[("CREEL_TARGET_APP_EXEC", "git pull && make")], &["CREEL_TARGET_APP_EXEC: ", "sh -c"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn strict_order_requires_concurrency_of_one() {
     let strict = ("CREEL_TARGET_APP_ORDER", "strict");
     assert_eq!(accepted(&[URL, strict]).targets[0].settings.concurrency, 1);
     accepted(&[URL, strict, ("CREEL_TARGET_APP_CONCURRENCY", "1")]);
-    assert_refused(
+    assert_rejected(
         &[URL, strict, ("CREEL_TARGET_APP_CONCURRENCY", "2")],
         &["CREEL_TARGET_APP_CONCURRENCY: is more than 1, but the order is strict"],
     );
@@ -158,7 +158,7 @@ fn literal_pattern_must_be_declared_or_have_source_prefix() {
         ("inbox.message", "not an event that the app may emit"),
     ];
     for (pattern, part) in rows {
-        assert_refused(
+        assert_rejected(
             &[URL, EVENTS, GITHUB, ("CREEL_TARGET_APP_EVENTS", pattern)],
             &["CREEL_TARGET_APP_EVENTS: ", pattern, "CREEL_EVENTS", part],
         );
@@ -172,15 +172,15 @@ fn literal_pattern_must_be_declared_or_have_source_prefix() {
 
 #[test]
 fn every_invalid_pattern_is_reported_separately() {
-    let problems = refused(&[URL, GITHUB, ("CREEL_TARGET_APP_EVENTS", "one github.push two")]);
+    let problems = rejected(&[URL, GITHUB, ("CREEL_TARGET_APP_EVENTS", "one github.push two")]);
     assert_eq!(problems.len(), 2, "{problems:#?}");
     let long = "x".repeat(301) + "*";
-    assert_refused(&[URL, ("CREEL_TARGET_APP_EVENTS", &long)], &["longer than 300"]);
+    assert_rejected(&[URL, ("CREEL_TARGET_APP_EVENTS", &long)], &["longer than 300"]);
 }
 
 #[test]
 fn invalid_source_still_counts_for_patterns() {
-    assert_refused(
+    assert_rejected(
         &[URL, ("CREEL_SOURCE_GITHUB_RATE", "5/s"), ("CREEL_TARGET_APP_EVENTS", "github.push")],
         &["CREEL_SOURCE_GITHUB_SECRET: "],
     );
@@ -190,7 +190,7 @@ fn invalid_source_still_counts_for_patterns() {
 fn owner_with_only_source_patterns_is_rejected() {
     let owner = ("CREEL_TARGET_APP_OWNER", "ann");
     for events in ["github.push", "github.* github.push"] {
-        assert_refused(
+        assert_rejected(
             &[URL, EVENTS, GITHUB, owner, ("CREEL_TARGET_APP_EVENTS", events)],
             &["CREEL_TARGET_APP_OWNER: ", "only events that the app emits", "github."],
         );
@@ -232,10 +232,10 @@ fn unmatchable_patterns_are_detected() {
 fn emitted_event_names_are_plain() {
     assert_eq!(accepted(&[("CREEL_EVENTS", " a.B-1_x\n b a.B-1_x")]).events, ["a.B-1_x", "b"]);
     for (events, part) in [("pay.*", "\"pay.*\""), ("ok ä", "\"ä\""), ("a/b", "A-Z")] {
-        assert_refused(&[("CREEL_EVENTS", events)], &["CREEL_EVENTS: ", part]);
+        assert_rejected(&[("CREEL_EVENTS", events)], &["CREEL_EVENTS: ", part]);
     }
     accepted(&[("CREEL_EVENTS", &"x".repeat(200))]);
-    assert_refused(&[("CREEL_EVENTS", &"x".repeat(201))], &["at most 200"]);
+    assert_rejected(&[("CREEL_EVENTS", &"x".repeat(201))], &["at most 200"]);
 }
 
 #[test]
@@ -255,13 +255,13 @@ fn delivery_retention_and_api_networks_are_configurable() {
     for (name, value) in
         [("CREEL_ATTEMPT_RETENTION", "7"), ("CREEL_DEAD_RETENTION", "0d"), ("CREEL_TARGET_ALLOW_IPS", "app")]
     {
-        assert_refused(&[(name, value)], &[&format!("{name}: ")]);
+        assert_rejected(&[(name, value)], &[&format!("{name}: ")]);
     }
 }
 
 #[test]
 fn source_name_must_differ_from_event_prefixes() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_EMITTED_PROVIDER", "none")],
         &["CREEL_SOURCE_EMITTED_PROVIDER: names a source emitted", "choose another name"],
     );
@@ -279,15 +279,15 @@ fn misspelt_target_name_error_suggests_nearest_name() {
         ("CREEL_DEAD_RETENTON", "CREEL_DEAD_RETENTION"),
     ];
     for (name, nearest) in rows {
-        assert_refused(&[(name, "value")], &[name, &format!("the nearest known name is {nearest}")]);
+        assert_rejected(&[(name, "value")], &[name, &format!("the nearest known name is {nearest}")]);
     }
-    assert_refused(&[("CREEL_TARGET_X", "value")], &["CREEL_TARGET_<NAME>_<KEY>", "URL EXEC EVENTS"]);
-    assert_refused(
+    assert_rejected(&[("CREEL_TARGET_X", "value")], &["CREEL_TARGET_<NAME>_<KEY>", "URL EXEC EVENTS"]);
+    assert_rejected(
         &[("CREEL_TARGET_app_URL", "http://app/")],
         &["valid name for a target", "CREEL_TARGET_MY_SHOP_URL"],
     );
     let long = format!("CREEL_TARGET_{}_URL", "X".repeat(65));
-    assert_refused(&[(&long, "http://app/")], &["names a target with more than 64"]);
+    assert_rejected(&[(&long, "http://app/")], &["names a target with more than 64"]);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn every_target_value_can_come_from_file() {
     assert_eq!(target.secrets[0].expose(), b" with space ");
     assert_eq!((target.headers.len(), config.events.len()), (1, 2));
     let missing = [("CREEL_TARGET_APP_EXEC_FILE", "/does/not/exist")];
-    assert_refused(&missing, &["CREEL_TARGET_APP_EXEC_FILE: ", "/does/not/exist"]);
+    assert_rejected(&missing, &["CREEL_TARGET_APP_EXEC_FILE: ", "/does/not/exist"]);
 }
 
 #[test]

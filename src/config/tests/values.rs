@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::super::{Config, Problems, values::Values};
-use super::{PATH, SECRET, accepted, assert_refused, refused, vars};
+use super::{PATH, SECRET, accepted, assert_rejected, rejected, vars};
 
 #[test]
 fn file_value_loses_only_its_last_line_break() {
@@ -43,18 +43,18 @@ fn unusable_file_error_names_variable() {
     ];
     for (file, part) in rows {
         let path = file.to_str().expect("a UTF-8 path");
-        assert_refused(
+        assert_rejected(
             &[("CREEL_SOURCE_GITHUB_SECRET_FILE", path)],
             &["CREEL_SOURCE_GITHUB_SECRET_FILE: ", part, path],
         );
     }
     let path = empty.to_str().expect("a UTF-8 path");
-    assert_refused(&[("CREEL_KEY_FILE", path)], &["CREEL_KEY_FILE: is empty"]);
+    assert_rejected(&[("CREEL_KEY_FILE", path)], &["CREEL_KEY_FILE: is empty"]);
 }
 
 #[test]
 fn value_given_directly_and_as_file_is_rejected() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_KEY", "0123456789012345678901234567890123456789"), ("CREEL_KEY_FILE", "/dev/null")],
         &["CREEL_KEY_FILE: ", "CREEL_KEY;"],
     );
@@ -110,7 +110,7 @@ fn invalid_values_are_rejected() {
     ];
     for (name, value, part) in rows {
         let pairs = [("CREEL_SOURCE_GITHUB_SECRET", SECRET), (name, value)];
-        assert_refused(&pairs, &[&format!("{name}: "), part]);
+        assert_rejected(&pairs, &[&format!("{name}: "), part]);
     }
 }
 
@@ -121,7 +121,7 @@ fn body_limit_above_quarter_of_budget_is_accepted() {
 
 #[test]
 fn bodiless_reply_status_rejects_reply_body() {
-    assert_refused(
+    assert_rejected(
         &[
             ("CREEL_SOURCE_GITHUB_SECRET", SECRET),
             ("CREEL_SOURCE_GITHUB_REPLY_STATUS", "204"),
@@ -139,13 +139,13 @@ fn tokens_must_differ_from_each_other() {
         ("CREEL_LISTENER_TOKEN", "CREEL_ADMIN_TOKEN"),
         ("CREEL_LISTENER_TOKEN", "CREEL_READ_TOKEN"),
     ] {
-        assert_refused(&[(one, token), (other, token)], &[&format!("{one}: "), other]);
+        assert_rejected(&[(one, token), (other, token)], &[&format!("{one}: "), other]);
     }
 }
 
 #[test]
 fn github_address_list_requires_github_provider() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_ALLOW_IPS", "github")],
         &["CREEL_SOURCE_OPEN_ALLOW_IPS: ", "provider github"],
     );
@@ -162,7 +162,7 @@ fn dedupe_window_is_compared_with_source_retention() {
 
 #[test]
 fn source_without_verification_is_rejected() {
-    assert_refused(
+    assert_rejected(
         &[("CREEL_SOURCE_OPEN_PROVIDER", "none"), ("CREEL_SOURCE_OPEN_METHODS", "GET POST")],
         &["CREEL_SOURCE_OPEN_PATH: is missing", "CREEL_SOURCE_OPEN_ALLOW_IPS", "creel secret"],
     );
@@ -180,7 +180,7 @@ fn probe_with_get_method_is_rejected() {
             (key, value),
         ]
     };
-    assert_refused(
+    assert_rejected(
         &open("CREEL_SOURCE_OPEN_METHODS", "POST GET"),
         &["CREEL_SOURCE_OPEN_PROBE: ", "CREEL_SOURCE_OPEN_METHODS"],
     );
@@ -199,7 +199,7 @@ fn methods_default_to_those_of_the_provider() {
 
 #[test]
 fn missing_provider_setting_is_named_by_variable() {
-    assert_refused(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
+    assert_rejected(&[("CREEL_SOURCE_GITHUB_RATE", "50/s")], &["CREEL_SOURCE_GITHUB_SECRET: "]);
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn debug_and_problems_hide_secrets() {
         ("CREEL_SOURCE_GITHUB_PATH", "hidden-path-hidden-path"),
     ]);
     assert!(!format!("{config:?}").contains("hidden"));
-    let problems = refused(&[
+    let problems = rejected(&[
         ("CREEL_ADMIN_TOKEN", "hidden"),
         ("CREEL_KEY", "hidden"),
         ("CREEL_PUBLIC_URL", "https://hidden:hidden@example.com"),
@@ -227,7 +227,7 @@ fn debug_and_problems_hide_secrets() {
 
 #[test]
 fn untrusted_text_in_problem_stays_on_one_line() {
-    let problems = refused(&[("CREEL_LOG_FORMAT", "x\n\u{1b}[31m\u{202e}"), ("CREEL_\n\u{1b}", "x")]);
+    let problems = rejected(&[("CREEL_LOG_FORMAT", "x\n\u{1b}[31m\u{202e}"), ("CREEL_\n\u{1b}", "x")]);
     assert!(!problems.concat().contains(['\n', '\u{1b}', '\u{202e}']), "{problems:?}");
 }
 

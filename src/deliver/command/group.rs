@@ -18,9 +18,9 @@ use super::orphans;
 use crate::config::CommandEnvironment;
 
 /// A killed process that still exists after this is blocked on a disk, and is abandoned.
-const TIME_TO_DIE: Duration = Duration::from_secs(1);
-const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-const LOOKS: u128 = TIME_TO_DIE.as_millis() / PAUSE_BETWEEN_LOOKS.as_millis();
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_millis(10);
+const MAX_CHECKS: u128 = EXIT_TIMEOUT.as_millis() / PAUSE_BETWEEN_CHECKS.as_millis();
 
 /// A command before its start.
 pub struct Start {
@@ -76,8 +76,8 @@ fn find(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, CommandStartE
     let is_program = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
     let found = search_path.iter().map(|directory| directory.join(program)).find(|path| is_program(path));
     found.ok_or_else(|| {
-        let looked_in: Vec<_> = search_path.iter().map(|directory| directory.to_string_lossy()).collect();
-        CommandStartError::NotFound { program: program.to_owned(), search_path: looked_in.join(":") }
+        let searched: Vec<_> = search_path.iter().map(|directory| directory.to_string_lossy()).collect();
+        CommandStartError::NotFound { program: program.to_owned(), search_path: searched.join(":") }
     })
 }
 
@@ -124,10 +124,10 @@ impl ProcessGroup {
         self.signal(Signal::KILL);
         self.reap().await;
         // In a container this process may inherit orphans.
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_CHECKS {
             match waitpgid(self.id, WaitOptions::NOHANG) {
                 Ok(Some(_)) | Err(Errno::INTR) => {}
-                Ok(None) => tokio::time::sleep(PAUSE_BETWEEN_LOOKS).await,
+                Ok(None) => tokio::time::sleep(PAUSE_BETWEEN_CHECKS).await,
                 Err(_) => break,
             }
         }
@@ -135,7 +135,7 @@ impl ProcessGroup {
 
     /// Returns the leader's exit status. The leader must have exited, or be about to exit.
     pub async fn reap(&mut self) -> Option<ExitStatus> {
-        tokio::time::timeout(TIME_TO_DIE, self.exited()).await.ok()?;
+        tokio::time::timeout(EXIT_TIMEOUT, self.exited()).await.ok()?;
         let status = self.child.wait().await.ok();
         self.is_reaped = true;
         status

@@ -57,7 +57,7 @@ pub async fn run(
     let status = group.reap().await;
     let excerpt = output.into_inner().excerpt();
     match ended {
-        CommandExit::ByItself => AttemptResult { excerpt, ..judge(status) },
+        CommandExit::ByItself => AttemptResult { excerpt, ..attempt_result(status) },
         CommandExit::TimedOut => {
             let why = format!("not finished within {} s, stopped", attempt.timeout.as_secs());
             AttemptResult { excerpt, ..AttemptResult::failed(why) }
@@ -87,8 +87,9 @@ async fn follow(
     let mut drained = pin!(drained.fuse());
 
     let exited = timeout(attempt.timeout, group.exited());
-    if beside(fed.as_mut(), beside(drained.as_mut(), exited)).await.is_ok() {
-        let is_closed = timeout(TIME_TO_CLOSE, beside(fed.as_mut(), closed(drained.as_mut()))).await.is_ok();
+    if drive_until(fed.as_mut(), drive_until(drained.as_mut(), exited)).await.is_ok() {
+        let is_closed =
+            timeout(TIME_TO_CLOSE, drive_until(fed.as_mut(), closed(drained.as_mut()))).await.is_ok();
         if !is_closed {
             group.kill().await;
         }
@@ -96,7 +97,7 @@ async fn follow(
     }
     group.signal(Signal::TERM);
     let gone = async {
-        beside(drained.as_mut(), group.exited()).await;
+        drive_until(drained.as_mut(), group.exited()).await;
         closed(drained.as_mut()).await;
     };
     let _ = timeout(TIME_TO_CLEAN_UP, gone).await;
@@ -112,7 +113,7 @@ async fn feed(stdin: Option<ChildStdin>, body: &[u8]) {
 }
 
 /// Waits for `other`, while `work` runs concurrently.
-async fn beside<T>(mut work: Pin<&mut Fuse<impl Future>>, other: impl Future<Output = T>) -> T {
+async fn drive_until<T>(mut work: Pin<&mut Fuse<impl Future>>, other: impl Future<Output = T>) -> T {
     let mut other = pin!(other);
     loop {
         tokio::select! {
@@ -131,8 +132,8 @@ async fn closed(drained: Pin<&mut Fuse<impl Future>>) {
 
 /// Converts the exit status to a result. A failing exit code is final, because a script can request
 /// a retry with `TRY_LATER`.
-fn judge(status: Option<ExitStatus>) -> AttemptResult {
-    let failed = AttemptVerdict::Failed { retry_after: None, is_target_ill: false };
+fn attempt_result(status: Option<ExitStatus>) -> AttemptResult {
+    let failed = AttemptVerdict::Failed { retry_after: None, is_target_failing: false };
     let (verdict, error) = match (status.and_then(|status| status.code()), status) {
         (Some(0), _) => (AttemptVerdict::Delivered, None),
         (Some(TRY_LATER), _) => (failed, Some(format!("exit code {TRY_LATER}: retry requested"))),

@@ -12,7 +12,7 @@ const EXCERPT_BYTES: usize = 1 << 10;
 const FROM_BEGINNING: usize = 400;
 const LEFT_OUT: &str = "\n…\n";
 const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - LEFT_OUT.len();
-const READ_AT_ONCE: usize = 16 << 10;
+const READ_BUFFER_BYTES: usize = 16 << 10;
 
 /// The stored part of stdout and stderr, in order of arrival.
 #[derive(Debug, Default)]
@@ -69,7 +69,7 @@ fn readable(bytes: &[u8]) -> String {
 /// Reads to the end.
 pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<CommandOutput>) {
     let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; READ_AT_ONCE];
+    let mut buffer = vec![0; READ_BUFFER_BYTES];
     while let Ok(read @ 1..) = pipe.read(&mut buffer).await {
         output.lock().add(&buffer[..read]);
     }

@@ -65,8 +65,8 @@ fn shell(script: &str) -> AttemptResult {
     run_with(&["sh", "-c", script], b"{}", LONG)
 }
 
-fn failed(is_target_ill: bool) -> AttemptVerdict {
-    AttemptVerdict::Failed { retry_after: None, is_target_ill }
+fn failed(is_target_failing: bool) -> AttemptVerdict {
+    AttemptVerdict::Failed { retry_after: None, is_target_failing }
 }
 
 fn process_in(text: &str) -> u32 {

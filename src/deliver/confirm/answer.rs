@@ -35,8 +35,8 @@ impl ConfirmationAnswer {
         Self::NotYet { reason: reason.into(), retry_after: None }
     }
 
-    pub fn judged(judgement: ConfirmResult, status: u16, retry_after: Option<Duration>) -> Self {
-        match judgement {
+    pub fn from_result(result: ConfirmResult, status: u16, retry_after: Option<Duration>) -> Self {
+        match result {
             ConfirmResult::Confirmed => Self::Confirmed(format!("answered {status}")),
             ConfirmResult::Unknown(reason) => Self::Unknown(reason),
             ConfirmResult::NotYet(reason) => Self::NotYet { reason, retry_after },
@@ -45,14 +45,14 @@ impl ConfirmationAnswer {
 }
 
 /// Returns the result to store. `jitter` from -1 to 1.
-pub fn asked(
+pub fn outcome_of(
     due: &DueConfirmation,
     answer: ConfirmationAnswer,
     now: OffsetDateTime,
     jitter: f64,
 ) -> ConfirmationOutcome {
-    let was_asked = !matches!(answer, ConfirmationAnswer::Unaskable(_));
-    let tries = due.tries.saturating_add(u32::from(was_asked));
+    let was_queried = !matches!(answer, ConfirmationAnswer::Unaskable(_));
+    let tries = due.tries.saturating_add(u32::from(was_queried));
     let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, ConfirmationAnswer::Unknown(_))));
     let again =
         |reason: String, retry_after: Option<Duration>| match next_try_after(tries, jitter, retry_after) {
@@ -96,11 +96,11 @@ mod tests {
     fn unexpected_answer_is_retried_then_rejected() {
         let pauses = [5, 30, 120, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 86_400];
         for (tries, pause) in (0..).zip(pauses) {
-            let asked = asked(&due(tries, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
-            assert_eq!((asked.tries, asked.settlement), (tries + 1, again(pause)));
-            assert_eq!(asked.reason, "answered 503");
+            let outcome = outcome_of(&due(tries, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
+            assert_eq!((outcome.tries, outcome.settlement), (tries + 1, again(pause)));
+            assert_eq!(outcome.reason, "answered 503");
         }
-        let last = asked(&due(11, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
+        let last = outcome_of(&due(11, 0), ConfirmationAnswer::not_yet("answered 503"), NOW, 0.0);
         assert_eq!((last.tries, last.settlement), (12, Settlement::Refused));
         assert_eq!(last.reason, "answered 503, after 12 attempts");
     }
@@ -108,19 +108,20 @@ mod tests {
     #[test]
     fn third_not_found_is_final_despite_other_answers() {
         for (tries, unknowns, pause) in [(0, 0, 5), (1, 1, 30), (5, 1, 3_600)] {
-            let asked = asked(&due(tries, unknowns), unknown(), NOW, 0.0);
-            assert_eq!((asked.unknowns, asked.settlement), (unknowns + 1, again(pause)));
+            let outcome = outcome_of(&due(tries, unknowns), unknown(), NOW, 0.0);
+            assert_eq!((outcome.unknowns, outcome.settlement), (unknowns + 1, again(pause)));
         }
-        let third = asked(&due(5, 2), unknown(), NOW, 0.0);
+        let third = outcome_of(&due(5, 2), unknown(), NOW, 0.0);
         assert_eq!((third.tries, third.unknowns, third.settlement), (6, 3, Settlement::Refused));
         assert_eq!(third.reason, "answered 404, 3 times");
     }
 
     #[test]
     fn confirmed_or_unaskable_message_is_settled_immediately() {
-        let confirmed = asked(&due(2, 1), ConfirmationAnswer::Confirmed("answered 200".to_owned()), NOW, 0.0);
+        let confirmed =
+            outcome_of(&due(2, 1), ConfirmationAnswer::Confirmed("answered 200".to_owned()), NOW, 0.0);
         assert_eq!((confirmed.tries, confirmed.settlement), (3, Settlement::Confirmed));
-        let unaskable = asked(
+        let unaskable = outcome_of(
             &due(0, 0),
             ConfirmationAnswer::Unaskable("query field id is missing".to_owned()),
             NOW,
@@ -136,14 +137,14 @@ mod tests {
             reason: "answered 429".to_owned(),
             retry_after: Some(Duration::from_secs(seconds)),
         };
-        assert_eq!(asked(&due(0, 0), wait(3_600), NOW, 0.0).settlement, again(3_600));
-        assert_eq!(asked(&due(0, 0), wait(1), NOW, 0.0).settlement, again(5));
-        assert_eq!(asked(&due(0, 0), wait(u64::MAX), NOW, 0.0).settlement, again(86_400));
+        assert_eq!(outcome_of(&due(0, 0), wait(3_600), NOW, 0.0).settlement, again(3_600));
+        assert_eq!(outcome_of(&due(0, 0), wait(1), NOW, 0.0).settlement, again(5));
+        assert_eq!(outcome_of(&due(0, 0), wait(u64::MAX), NOW, 0.0).settlement, again(86_400));
     }
 
     #[test]
     fn reason_is_truncated_for_any_answer() {
-        let asked = asked(&due(0, 0), ConfirmationAnswer::not_yet("é".repeat(10_000)), NOW, 0.0);
-        assert_eq!(asked.reason.chars().count(), MAX_REASON_CHARACTERS);
+        let outcome = outcome_of(&due(0, 0), ConfirmationAnswer::not_yet("é".repeat(10_000)), NOW, 0.0);
+        assert_eq!(outcome.reason.chars().count(), MAX_REASON_CHARACTERS);
     }
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use super::super::schedule::{random_jitter, retry_after};
-use super::answer::{ConfirmationAnswer, asked};
+use super::answer::{ConfirmationAnswer, outcome_of};
 use super::source::ConfirmationSource;
 use crate::json;
 use crate::outbound::{Client, RequestError, Response};
@@ -123,21 +123,21 @@ impl ConfirmationLane {
         let began = Instant::now();
         let answer = self.answer(&due, now).await?;
         let now = now + began.elapsed();
-        let asked = asked(&due, answer, now, random_jitter());
-        match asked.settlement {
+        let outcome = outcome_of(&due, answer, now, random_jitter());
+        match outcome.settlement {
             Settlement::Refused => {
                 log::info!(
                     "source={} message={}: not confirmed, rejected: {}",
                     self.name,
                     due.message,
-                    asked.reason
+                    outcome.reason
                 );
             }
             Settlement::Confirmed | Settlement::Again { .. } => {
-                log::debug!("source={} message={}: {}", self.name, due.message, asked.reason);
+                log::debug!("source={} message={}: {}", self.name, due.message, outcome.reason);
             }
         }
-        self.store.settle_confirmation(asked, now).await
+        self.store.settle_confirmation(outcome, now).await
     }
 
     async fn answer(
@@ -189,13 +189,13 @@ impl ConfirmationLane {
                 continue;
             }
             return Ok(match answered {
-                Ok(response) => self.judge(source, &response, now),
+                Ok(response) => self.evaluate(source, &response, now),
                 Err(error) => self.not_reached(&error),
             });
         }
     }
 
-    fn judge(
+    fn evaluate(
         &self,
         source: &ConfirmationSource,
         response: &Response,
@@ -203,21 +203,21 @@ impl ConfirmationLane {
     ) -> ConfirmationAnswer {
         let status = response.status;
         self.warn_of_status(source, status);
-        let asked_for = response.header("retry-after").and_then(|text| retry_after(text, now));
-        let asked_for = asked_for.filter(|_| matches!(status, 429 | 503));
+        let requested_pause = response.header("retry-after").and_then(|text| retry_after(text, now));
+        let requested_pause = requested_pause.filter(|_| matches!(status, 429 | 503));
         let (body, problem) = match body_in_utf8(response) {
             Ok(body) => (body, None),
             Err(problem) => (Cow::Borrowed(&[][..]), Some(problem)),
         };
-        let result = source.asker.judge(status, &body);
+        let result = source.asker.evaluate(status, &body);
         match problem {
             // The answer may be the expected one.
             Some(problem) if matches!(result, ConfirmResult::NotYet(_)) => {
                 self.warn(&format!("its API answers {status}, but {problem}"));
                 let reason = format!("answered {status}, but {problem}");
-                ConfirmationAnswer::NotYet { reason, retry_after: asked_for }
+                ConfirmationAnswer::NotYet { reason, retry_after: requested_pause }
             }
-            _ => ConfirmationAnswer::judged(result, status, asked_for),
+            _ => ConfirmationAnswer::from_result(result, status, requested_pause),
         }
     }
 

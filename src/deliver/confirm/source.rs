@@ -17,7 +17,7 @@ pub struct ConfirmationSource {
 impl ConfirmationSource {
     /// Returns the configured sources with confirmation.
     pub fn among(sources: &[config::SourceConfig]) -> Vec<Self> {
-        let asked = |source: &config::SourceConfig| {
+        let confirmed = |source: &config::SourceConfig| {
             let confirm = source.confirm.as_ref()?;
             Some(Self {
                 name: source.name.as_str().into(),
@@ -25,6 +25,6 @@ impl ConfirmationSource {
                 credentials: confirm.credentials.clone(),
             })
         };
-        sources.iter().filter_map(asked).collect()
+        sources.iter().filter_map(confirmed).collect()
     }
 }

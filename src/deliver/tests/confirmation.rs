@@ -46,8 +46,11 @@ pub(super) fn confirmer(store: &Store, sources: Vec<ConfirmationSource>) -> Conf
 }
 
 fn about(source: &str, question: &Question) -> NewMessage {
-    let asking = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
-    NewMessage { asking: Some(asking), ..message(&format!("{source}.message"), "{}") }
+    let confirmation_request = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
+    NewMessage {
+        confirmation_request: Some(confirmation_request),
+        ..message(&format!("{source}.message"), "{}")
+    }
 }
 
 pub(super) fn values(pairs: &[(&str, &str)]) -> Question {
@@ -96,10 +99,10 @@ fn message_is_delivered_only_after_confirmation() {
         let deliveries = all(&store).await;
         assert_eq!(deliveries.iter().map(|delivery| delivery.message).collect::<Vec<_>>(), [id]);
     });
-    let asked = api.asked();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].target, "/hooks/a%2Fb%20c");
-    assert_eq!(asked[0].headers["authorization"], "Bearer gateway-token");
+    let requests = api.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].target, "/hooks/a%2Fb%20c");
+    assert_eq!(requests[0].headers["authorization"], "Bearer gateway-token");
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn compressed_answer_confirms() {
         confirmer(&store, pay(&api)).run_once(clock()).await;
         assert_eq!(state_of_message(&store, id).await.as_deref(), Some("confirmed"));
     });
-    assert_eq!(api.asked()[0].headers["accept-encoding"], "identity");
+    assert_eq!(api.requests()[0].headers["accept-encoding"], "identity");
 }
 
 #[test]
@@ -146,9 +149,9 @@ fn unreadable_answer_is_retried_with_reason() {
         with_store(async |store| {
             let id = keep(&store, payment("one")).await;
             confirmer(&store, pay(&api)).run_once(clock()).await;
-            let asked = confirmation(&store, id).await;
-            assert_eq!(asked.state, ConfirmationState::Awaiting);
-            assert!(asked.reason.as_deref().unwrap().contains(reason), "{:?}", asked.reason);
+            let stored = confirmation(&store, id).await;
+            assert_eq!(stored.state, ConfirmationState::Awaiting);
+            assert!(stored.reason.as_deref().unwrap().contains(reason), "{:?}", stored.reason);
         });
     }
 }
@@ -183,7 +186,7 @@ fn late_payment_is_confirmed_later() {
         assert_eq!(confirmation(&store, id).await.state, ConfirmationState::Confirmed);
         assert_eq!(all(&store).await.len(), 1);
     });
-    assert_eq!(api.asked().len(), 2);
+    assert_eq!(api.requests().len(), 2);
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn unknown_message_is_rejected_after_three_attempts() {
         assert_eq!(state_of_message(&store, id).await.as_deref(), Some("refused"));
         assert!(all(&store).await.is_empty());
     });
-    assert_eq!(api.asked().len(), 3);
+    assert_eq!(api.requests().len(), 3);
 }
 
 #[test]
@@ -285,7 +288,7 @@ fn unaskable_message_is_rejected_without_request() {
         assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 0));
         assert_eq!(refused.reason.as_deref(), Some("query field id is missing"));
     });
-    assert!(api.asked().is_empty());
+    assert!(api.requests().is_empty());
 }
 
 #[test]

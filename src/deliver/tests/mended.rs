@@ -35,8 +35,9 @@ fn retry_recorded_during_page_read_is_delivered() {
 fn retries_run_despite_concurrent_messages() {
     with_engine(|store| async move {
         let first: std::sync::Mutex<std::collections::HashSet<Vec<u8>>> = Default::default();
-        let server = Server::start(move |asked| {
-            let fails = asked.body.starts_with(b"\"a") && first.lock().unwrap().insert(asked.body.clone());
+        let server = Server::start(move |request| {
+            let fails =
+                request.body.starts_with(b"\"a") && first.lock().unwrap().insert(request.body.clone());
             ScriptedReply::Status(if fails { 404 } else { 200 })
         });
         for number in 0..40 {
@@ -47,7 +48,8 @@ fn retries_run_despite_concurrent_messages() {
         for number in 0..40 {
             let event = format!("t{number}.x");
             keep(&store, message(&event, &format!("\"a{number}\""))).await;
-            while !server.asked().iter().any(|asked| asked.body == format!("\"a{number}\"").as_bytes()) {
+            while !server.requests().iter().any(|request| request.body == format!("\"a{number}\"").as_bytes())
+            {
                 tokio::time::sleep(Duration::from_micros(200)).await;
             }
             keep(&store, message(&event, &format!("\"b{number}\""))).await;
@@ -84,7 +86,7 @@ fn orphan_at_head_does_not_block_strict_queue() {
             ReplayStep { replay, from: 0.into(), to: there, messages, is_of_dead: false, is_last: true };
         assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
-        assert_eq!(server.asked().len(), 3, "{:#?}", all(&store).await);
+        assert_eq!(server.requests().len(), 3, "{:#?}", all(&store).await);
     });
 }
 
@@ -140,9 +142,9 @@ fn target_without_readable_secrets_gets_no_messages() {
         keep(&store, message("github.push", "1")).await;
         tokio::time::sleep(SECOND).await;
         let unsigned = server
-            .asked()
+            .requests()
             .into_iter()
-            .filter(|asked| !asked.headers.contains_key("webhook-signature"))
+            .filter(|request| !request.headers.contains_key("webhook-signature"))
             .count();
         assert_eq!(unsigned, 0, "unsigned, and without the target's own headers");
     });
@@ -193,7 +195,7 @@ fn bodies_in_all_lanes_are_bounded() {
             most = most.max(resident());
         }
         // The test server stores a copy of every request.
-        let kept: usize = server.asked().iter().map(|asked| asked.body.len()).sum();
+        let kept: usize = server.requests().iter().map(|request| request.body.len()).sum();
         let held = most.saturating_sub(before).saturating_sub(kept) >> 20;
         println!("r6: {held} MiB held (without {} MiB of the test server)", kept >> 20);
         assert!(held < 128, "{held} MiB for one message of 8 MiB and 40 targets");
@@ -221,7 +223,7 @@ fn new_delivery_starts_immediately_after_clock_rollback() {
         let ten_years = SECOND * 86_400 * 3_650;
         store.delivery_queue().deliver_again(id, vec![target], clock() + ten_years).await.unwrap().unwrap();
         tokio::time::sleep(SECOND * 2).await;
-        assert_eq!(server.asked().len(), 2, "due at {}", all(&store).await[1].due_at);
+        assert_eq!(server.requests().len(), 2, "due at {}", all(&store).await[1].due_at);
     });
 }
 
@@ -263,8 +265,8 @@ fn replay_does_not_delay_messages() {
 #[test]
 fn echoed_secret_is_not_stored() {
     with_engine(|store| async move {
-        let server = Server::start(|asked| {
-            let shown = format!("500: {:?}", asked.headers);
+        let server = Server::start(|request| {
+            let shown = format!("500: {:?}", request.headers);
             ScriptedReply::With(500, "", Box::leak(shown.into_boxed_str()))
         });
         create(&store, settings("app", &server.url)).await;
@@ -309,10 +311,10 @@ fn new_credential_is_never_sent_to_old_url() {
             tokio::time::sleep(Duration::from_millis(120)).await;
         }
         let got = |server: &Server, credential: &str| {
-            let is_wrong = |credential: &str, asked: &RecordedRequest| {
-                asked.headers.get("x-credential").is_some_and(|given| given == credential)
+            let is_wrong = |credential: &str, request: &RecordedRequest| {
+                request.headers.get("x-credential").is_some_and(|given| given == credential)
             };
-            server.asked().iter().filter(|asked| is_wrong(credential, asked)).count()
+            server.requests().iter().filter(|request| is_wrong(credential, request)).count()
         };
         println!("r14: {} went to a with b's, {} to b with a's", got(&a, "of b"), got(&b, "of a"));
         assert_eq!((got(&a, "of b"), got(&b, "of a")), (0, 0));
@@ -346,7 +348,7 @@ fn replay_to_current_targets_excludes_conflicts() {
             all.len() >= 2 && all.iter().all(|one| one.state == DeliveryState::Delivered)
         })
         .await;
-        let bodies: Vec<Vec<u8>> = server.asked().into_iter().map(|asked| asked.body).collect();
+        let bodies: Vec<Vec<u8>> = server.requests().into_iter().map(|request| request.body).collect();
         assert_eq!(bodies, [b"1".to_vec(), b"1".to_vec()]);
     });
 }

@@ -130,7 +130,7 @@ fn message(event: &str, body: &str) -> NewMessage {
         content,
         body_unsigned: false,
         unverified: false,
-        asking: None,
+        confirmation_request: None,
     }
 }
 

@@ -24,14 +24,14 @@ impl Paypal {
     fn start(seconds: &'static str) -> Self {
         let (issued, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
         let (given, taken) = (Arc::clone(&issued), Arc::clone(&ended));
-        let server = Server::start(move |asked| {
-            if asked.target.ends_with("/v1/oauth2/token") {
+        let server = Server::start(move |request| {
+            if request.target.ends_with("/v1/oauth2/token") {
                 let number = given.fetch_add(1, Ordering::Relaxed) + 1;
                 let text = format!(r#"{{"access_token":"token-{number}","expires_in":{seconds}}}"#);
                 return ScriptedReply::With(200, "", Box::leak(text.into_boxed_str()));
             }
             let number: usize =
-                asked.headers["authorization"].trim_start_matches("Bearer token-").parse().unwrap();
+                request.headers["authorization"].trim_start_matches("Bearer token-").parse().unwrap();
             match number > taken.load(Ordering::Relaxed) {
                 true => ScriptedReply::With(200, "", r#"{"verification_status":"SUCCESS"}"#),
                 false => ScriptedReply::Status(401),
@@ -50,8 +50,8 @@ impl Paypal {
         ])
     }
 
-    fn asked_at(&self, path: &str) -> Vec<RecordedRequest> {
-        self.server.asked().into_iter().filter(|asked| asked.target.ends_with(path)).collect()
+    fn requests_at(&self, path: &str) -> Vec<RecordedRequest> {
+        self.server.requests().into_iter().filter(|request| request.target.ends_with(path)).collect()
     }
 }
 
@@ -63,8 +63,8 @@ fn posted(body: &str) -> NewMessage {
         ("header paypal-transmission-sig", "a\"b"),
         ("header paypal-transmission-time", "2025-10-09T08:53:20Z"),
     ]);
-    let asking = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
-    NewMessage { asking: Some(asking), ..message("shop.paid", body) }
+    let confirmation_request = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
+    NewMessage { confirmation_request: Some(confirmation_request), ..message("shop.paid", body) }
 }
 
 #[test]
@@ -79,16 +79,16 @@ fn post_backs_have_exact_body_and_share_login() {
         assert_eq!(all(&store).await.len(), 9);
     });
     assert_eq!(paypal.issued.load(Ordering::Relaxed), 1);
-    let login = &paypal.asked_at("/v1/oauth2/token")[0];
+    let login = &paypal.requests_at("/v1/oauth2/token")[0];
     assert_eq!(login.headers["authorization"], "Basic Y2xpZW50OnNlY3JldA==");
     assert_eq!(login.headers["content-type"], "application/x-www-form-urlencoded");
     assert_eq!(login.body, b"grant_type=client_credentials");
-    let asked = &paypal.asked_at(VERIFY)[0];
+    let request = &paypal.requests_at(VERIFY)[0];
     let expected = format!(
         r#"{{"auth_algo":"SHA256withRSA","cert_url":"https://api.paypal.com/cert","transmission_id":"69cd13f0-d67a","transmission_sig":"a\"b","transmission_time":"2025-10-09T08:53:20Z","webhook_id":"WH-\"1\"","webhook_event":{body}}}"#
     );
-    assert_eq!(String::from_utf8_lossy(&asked.body), expected);
-    assert_eq!(asked.headers["content-type"], "application/json");
+    assert_eq!(String::from_utf8_lossy(&request.body), expected);
+    assert_eq!(request.headers["content-type"], "application/json");
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn expired_login_is_not_used() {
 
 #[test]
 fn third_paypal_failure_rejects_the_message() {
-    let api = Server::start(|asked| match asked.target.ends_with(VERIFY) {
+    let api = Server::start(|request| match request.target.ends_with(VERIFY) {
         true => ScriptedReply::With(200, "", r#"{"verification_status":"FAILURE"}"#),
         false => ScriptedReply::With(200, "", r#"{"access_token":"t","expires_in":31668}"#),
     });
@@ -158,6 +158,6 @@ fn failed_login_does_not_count_as_answer() {
             assert_eq!((waiting.state, waiting.tries), (ConfirmationState::Awaiting, 1));
             assert_eq!(waiting.reason.as_deref(), Some(reason));
         });
-        assert!(paypal.asked_at(VERIFY).is_empty());
+        assert!(paypal.requests_at(VERIFY).is_empty());
     }
 }

@@ -13,7 +13,7 @@ const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
 
 /// The API has an object for every question that begins with `paid`.
 fn api() -> Server {
-    Server::start(|asked| match asked.target.contains("/paid") {
+    Server::start(|request| match request.target.contains("/paid") {
         true => ScriptedReply::Status(200),
         false => ScriptedReply::Status(404),
     })
@@ -30,7 +30,7 @@ fn pay(api: &Server) -> Vec<ConfirmationSource> {
 fn payment(question: &str, body: &str) -> NewMessage {
     let request = values(&[("query field id", question)]).to_text();
     NewMessage {
-        asking: Some(ConfirmationRequest { request, max_awaiting: None }),
+        confirmation_request: Some(ConfirmationRequest { request, max_awaiting: None }),
         identity: Identity::DeliveryId("one".to_owned()),
         ..message("pay.message", body)
     }
@@ -71,8 +71,8 @@ fn repeat_of_rejected_message_is_queried_again() {
         let headers = r#"{"content-type":"application/json","x-second":"1"}"#.to_owned();
         let again = NewMessage { headers: headers.clone(), ..payment("paid", "{}") };
         assert_eq!(kept(&store, again).await, Ok(Receipt::Duplicate { of: id }));
-        let asked = confirmation(&store, id).await;
-        assert_eq!((asked.state, asked.tries, asked.settled_at), (ConfirmationState::Awaiting, 0, None));
+        let stored = confirmation(&store, id).await;
+        assert_eq!((stored.state, stored.tries, stored.settled_at), (ConfirmationState::Awaiting, 0, None));
         confirm_all(&store, &api).await;
         let stored = store.reads().message(id).await.unwrap().unwrap();
         assert_eq!((stored.head.confirmation.as_deref(), stored.head.duplicates), (Some("confirmed"), 1));
@@ -97,12 +97,14 @@ fn rejected_message_is_queried_once_a_minute() {
         let mut confirmer = confirmer(&store, pay(&api));
         let next = confirmer.run_once(settled + Duration::from_secs(1)).await;
         assert_eq!(next, Some(settled + Duration::from_secs(60)));
-        assert_eq!(api.asked().len(), 3);
+        assert_eq!(api.requests().len(), 3);
         // The limit on awaiting messages applies to it, too.
         ask_through(&mut confirmer, &PAUSES_SECONDS).await;
-        let ConfirmationRequest { request, .. } = again.asking.clone().unwrap();
-        let full =
-            NewMessage { asking: Some(ConfirmationRequest { request, max_awaiting: Some(0) }), ..again };
+        let ConfirmationRequest { request, .. } = again.confirmation_request.clone().unwrap();
+        let full = NewMessage {
+            confirmation_request: Some(ConfirmationRequest { request, max_awaiting: Some(0) }),
+            ..again
+        };
         assert_eq!(kept(&store, full).await, Err(Unavailable::TooManyAwaiting.into()));
         assert_eq!(state(&store, id).await, ConfirmationState::Refused);
     });
@@ -185,7 +187,7 @@ fn message_without_confirmation_is_not_a_repeat() {
     let api = api();
     with_store(async |store| {
         let awaiting = keep(&store, payment("paid", "{}")).await;
-        let signed = NewMessage { asking: None, ..payment("", "{}") };
+        let signed = NewMessage { confirmation_request: None, ..payment("", "{}") };
         let id = keep(&store, signed).await;
         assert_eq!(delivered(&store).await, [id]);
         confirm_all(&store, &api).await;

@@ -29,35 +29,35 @@ type Rule = dyn Fn(&RecordedRequest) -> ScriptedReply + Send + Sync;
 
 pub struct Server {
     pub url: String,
-    asked: Arc<Mutex<Vec<RecordedRequest>>>,
+    requests: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
 impl Server {
     pub fn start(rule: impl Fn(&RecordedRequest) -> ScriptedReply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
-        let (rule, remembered): (Arc<Rule>, _) = (Arc::new(rule), asked.clone());
+        let requests: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
+        let (rule, remembered): (Arc<Rule>, _) = (Arc::new(rule), requests.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (rule, remembered) = (rule.clone(), remembered.clone());
                 thread::spawn(move || serve(stream.unwrap(), &*rule, &remembered));
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
-    pub fn asked(&self) -> Vec<RecordedRequest> {
-        self.asked.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 }
 
 fn serve(stream: TcpStream, rule: &Rule, remembered: &Mutex<Vec<RecordedRequest>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
-    while let Some(asked) = read(&mut reader) {
-        let reply = rule(&asked);
-        remembered.lock().unwrap().push(asked);
+    while let Some(request) = read(&mut reader) {
+        let reply = rule(&request);
+        remembered.lock().unwrap().push(request);
         let (status, headers, body) = match reply {
             ScriptedReply::Status(status) => (status, "", &b""[..]),
             ScriptedReply::With(status, headers, body) => (status, headers, body.as_bytes()),

@@ -20,10 +20,10 @@ fn delivery_has_exact_body_provider_headers_and_signature() {
             keep(&store, NewMessage { query: Some("a=1&b=%20".to_owned()), ..message("github.push", body) })
                 .await;
         let delivered = until(&store, "delivered", are_all(DeliveryState::Delivered, 1)).await;
-        let asked = server.asked();
-        assert_eq!(asked.len(), 1);
-        assert_eq!((asked[0].target.as_str(), &asked[0].body[..]), ("/hooks", body.as_bytes()));
-        let header = |name: &str| asked[0].headers.get(name).map(String::as_str);
+        let requests = server.requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!((requests[0].target.as_str(), &requests[0].body[..]), ("/hooks", body.as_bytes()));
+        let header = |name: &str| requests[0].headers.get(name).map(String::as_str);
         for (name, value) in [
             ("content-type", Some("application/json")),
             ("x-github-event", Some("push")),
@@ -42,7 +42,7 @@ fn delivery_has_exact_body_provider_headers_and_signature() {
         for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
             signed.insert(name, header(name).unwrap().parse().unwrap());
         }
-        Webhook::new(SECRET).unwrap().verify(&asked[0].body, &signed).unwrap();
+        Webhook::new(SECRET).unwrap().verify(&requests[0].body, &signed).unwrap();
         let attempts = store.reads().attempts(delivered[0].id).await.unwrap();
         assert_eq!(attempts.len(), 1);
         assert_eq!((attempts[0].status, attempts[0].excerpt.as_deref()), (Some(200), Some("thank you")));
@@ -62,18 +62,18 @@ fn emitted_event_is_sent_as_json_or_form() {
         keep(&store, emitted("pay_info.paid", Some("ann"), r#"{"id":7,"who":"Zoë & co","items":[1,2]}"#))
             .await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
-        let mut asked = server.asked();
-        asked.sort_by_key(|one| one.target.clone());
+        let mut requests = server.requests();
+        requests.sort_by_key(|one| one.target.clone());
         let of = |one: &RecordedRequest| {
             (one.headers["content-type"].clone(), String::from_utf8(one.body.clone()).unwrap())
         };
         let form = "id=7&items=%5B1%2C2%5D&who=Zo%C3%AB+%26+co";
-        assert_eq!(of(&asked[0]).0, "application/x-www-form-urlencoded");
-        let mut fields: Vec<String> = of(&asked[0]).1.split('&').map(str::to_owned).collect();
+        assert_eq!(of(&requests[0]).0, "application/x-www-form-urlencoded");
+        let mut fields: Vec<String> = of(&requests[0]).1.split('&').map(str::to_owned).collect();
         fields.sort();
         assert_eq!(fields.join("&"), form);
         assert_eq!(
-            of(&asked[1]),
+            of(&requests[1]),
             ("application/json".to_owned(), r#"{"id":7,"who":"Zoë & co","items":[1,2]}"#.to_owned())
         );
     });
@@ -83,8 +83,8 @@ fn emitted_event_is_sent_as_json_or_form() {
 #[test]
 fn waiting_large_form_is_signed_late_and_overtaken() {
     with_engine(|store| async move {
-        let server = Server::start(|asked| {
-            if asked.body.len() > LARGE_BYTES {
+        let server = Server::start(|request| {
+            if request.body.len() > LARGE_BYTES {
                 std::thread::sleep(SECOND * 2);
             }
             ScriptedReply::Status(204)
@@ -102,11 +102,14 @@ fn waiting_large_form_is_signed_late_and_overtaken() {
         }
         store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 4)).await;
-        let asked = server.asked();
-        let is_large: Vec<bool> = asked.iter().map(|one| one.body.len() > LARGE_BYTES).collect();
+        let requests = server.requests();
+        let is_large: Vec<bool> = requests.iter().map(|one| one.body.len() > LARGE_BYTES).collect();
         assert_eq!(is_large, [false, false, true, true]);
         let signed_at = |one: &RecordedRequest| one.headers["webhook-timestamp"].parse::<i64>().unwrap();
-        assert!(signed_at(&asked[3]) - signed_at(&asked[2]) >= 1, "signed after the first was delivered");
+        assert!(
+            signed_at(&requests[3]) - signed_at(&requests[2]) >= 1,
+            "signed after the first was delivered"
+        );
     });
 }
 
@@ -132,7 +135,7 @@ fn failing_target_is_retried_until_it_answers() {
         let statuses: Vec<Option<i64>> = attempts.iter().map(|attempt| attempt.status).collect();
         assert_eq!(statuses, [None, Some(500), Some(302), Some(200)]);
         let ids: Vec<String> =
-            server.asked().iter().map(|asked| asked.headers["webhook-id"].clone()).collect();
+            server.requests().iter().map(|request| request.headers["webhook-id"].clone()).collect();
         assert_eq!(ids.len(), 4);
         assert!(ids.iter().all(|id| *id == ids[0]));
     });
@@ -150,7 +153,7 @@ fn failing_delivery_is_dead_after_twelve_attempts() {
         }
         let dead = until(&store, "dead", are_all(DeliveryState::Dead, 1)).await;
         assert_eq!(dead[0].outcome.as_deref(), Some("400"));
-        assert_eq!(server.asked().len(), 12);
+        assert_eq!(server.requests().len(), 12);
     });
 }
 
@@ -190,14 +193,14 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
         let well = Server::start(|_| ScriptedReply::Status(200));
         create(&store, settings("well", &well.url)).await;
         keep(&store, message("github.push", "{}")).await;
-        until(&store, "the other target has received it", |_| !well.asked().is_empty()).await;
+        until(&store, "the other target has received it", |_| !well.requests().is_empty()).await;
         let waiting = all(&store).await;
         let waiting: Vec<_> = waiting.into_iter().filter(|delivery| delivery.target == id).collect();
         assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
         assert_eq!(waiting.iter().map(|delivery| delivery.attempts).sum::<u32>(), 1);
-        assert_eq!(server.asked().len(), 1);
+        assert_eq!(server.requests().len(), 1);
         store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
-        until(&store, "delivered after the resume", |_| server.asked().len() >= 2).await;
+        until(&store, "delivered after the resume", |_| server.requests().len() >= 2).await;
     });
 }
 
@@ -205,8 +208,8 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
 fn strict_target_keeps_order_despite_failure() {
     with_engine(|store| async move {
         let tries = AtomicUsize::new(0);
-        let server = Server::start(move |asked| {
-            let is_second = asked.body == b"2";
+        let server = Server::start(move |request| {
+            let is_second = request.body == b"2";
             if is_second && tries.fetch_add(1, Ordering::SeqCst) < 2 {
                 ScriptedReply::Status(500)
             } else {
@@ -224,7 +227,7 @@ fn strict_target_keeps_order_despite_failure() {
             pass(&store, SECOND * pause).await;
         }
         until(&store, "delivered", are_all(DeliveryState::Delivered, 5)).await;
-        let bodies: Vec<u8> = server.asked().iter().map(|asked| asked.body[0]).collect();
+        let bodies: Vec<u8> = server.requests().iter().map(|request| request.body[0]).collect();
         assert_eq!(bodies, *b"1222345");
     });
 }
@@ -232,8 +235,8 @@ fn strict_target_keeps_order_despite_failure() {
 #[test]
 fn failing_message_does_not_block_others() {
     with_engine(|store| async move {
-        let server = Server::start(|asked| {
-            if asked.body == b"1" { ScriptedReply::Status(500) } else { ScriptedReply::Status(200) }
+        let server = Server::start(|request| {
+            if request.body == b"1" { ScriptedReply::Status(500) } else { ScriptedReply::Status(200) }
         });
         let serial = TargetSettings { concurrency: 1, ..settings("app", &server.url) };
         create(&store, serial).await;
@@ -266,7 +269,7 @@ fn open_breaker_uses_no_attempts_and_permits_one_probe() {
         // Time alone makes the failed deliveries due again, but the breaker blocks them.
         pass(&store, SECOND * 10).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(server.asked().len(), 5);
+        assert_eq!(server.requests().len(), 5);
         is_well.store(true, Ordering::SeqCst);
         pass(&store, SECOND * 6).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 20)).await;
@@ -285,7 +288,7 @@ fn delivery_to_unavailable_target_is_dead_after_a_week() {
         pass(&store, SECOND * 8 * 86_400).await;
         let dead = until(&store, "dead after a week", are_all(DeliveryState::Dead, 20)).await;
         assert_eq!(dead[19].outcome.as_deref(), Some("the target has not answered for a week"));
-        assert!(server.asked().len() < 12, "{}", server.asked().len());
+        assert!(server.requests().len() < 12, "{}", server.requests().len());
     });
 }
 
@@ -308,7 +311,7 @@ fn deliveries_in_flight_stay_within_target_limit() {
         store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 60)).await;
         assert_eq!(MOST.load(Ordering::SeqCst), 3);
-        assert_eq!(server.asked().len(), 60);
+        assert_eq!(server.requests().len(), 60);
     });
 }
 
@@ -349,7 +352,7 @@ fn paused_target_gets_all_deliveries_after_resume() {
             keep(&store, message("github.push", &number.to_string())).await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(server.asked().is_empty());
+        assert!(server.requests().is_empty());
         store.target_registry().set_target_state(id, TargetState::Active, None, clock()).await.unwrap();
         until(&store, "delivered", are_all(DeliveryState::Delivered, 10)).await;
     });
@@ -375,8 +378,8 @@ fn api_target_needs_permission_for_private_address() {
     with_engine(|store| async move {
         create(&store, settings("app", "http://169.254.169.254/latest/meta-data")).await;
         keep(&store, message("github.push", "{}")).await;
-        let refused = until(&store, "rejected", |all| all.len() == 1 && all[0].attempts == 1).await;
-        let outcome = refused[0].outcome.as_deref().unwrap();
+        let rejected = until(&store, "rejected", |all| all.len() == 1 && all[0].attempts == 1).await;
+        let outcome = rejected[0].outcome.as_deref().unwrap();
         assert!(outcome.contains("169.254.169.254"), "{outcome}");
     });
 }

@@ -46,7 +46,7 @@ fn network_with_most_connections_gives_way() {
 }
 
 #[test]
-fn connection_closes_when_idle_only_if_asked_and_no_stream() {
+fn connection_closes_when_idle_only_if_requested_and_no_stream() {
     let connections = registry(32, &[]);
     let before = open(&connections, 1, 2);
     assert!(!before[0].link.closes_when_idle());

@@ -197,7 +197,7 @@ impl Scanner {
         let end = line_end(rest);
         let length = end.unwrap_or(rest.len());
         let part = &mut rest[..length];
-        self.line.refuse_upgrade(part);
+        self.line.blank_upgrade(part);
         self.line.add_value(part);
         let Some(end) = end else { return length };
         self.framing.note(&self.line);
@@ -315,7 +315,7 @@ impl Line {
         &self.name[..self.name_bytes.min(NAME_PREFIX_BYTES)]
     }
 
-    fn refuse_upgrade(&mut self, part: &mut [u8]) {
+    fn blank_upgrade(&mut self, part: &mut [u8]) {
         if self.name_bytes <= NAME_PREFIX_BYTES
             && let Some(word) = UpgradeOffer::word_in(self.name_prefix())
         {

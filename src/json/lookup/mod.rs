@@ -175,7 +175,7 @@ pub fn first_item(array: &str) -> Option<&str> {
 /// Returns the items as written in an array; `None` if there are more than any sender puts into one
 /// message.
 pub fn items(array: &str) -> Option<Vec<&str>> {
-    let mut items = ItemReader { items: Vec::new(), limit: MAX_ITEMS, rest: SurplusRule::Refused };
+    let mut items = ItemReader { items: Vec::new(), limit: MAX_ITEMS, rest: SurplusRule::Rejected };
     read_items(array, &mut items)?;
     Some(items.items)
 }
@@ -198,7 +198,7 @@ struct ItemReader<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SurplusRule {
     Skipped,
-    Refused,
+    Rejected,
 }
 
 impl<'de> DeserializeSeed<'de> for &mut ItemReader<'de> {
@@ -224,7 +224,7 @@ impl<'de> Visitor<'de> for &mut ItemReader<'de> {
             }
         }
         while items.next_element::<IgnoredAny>()?.is_some() {
-            if self.rest == SurplusRule::Refused {
+            if self.rest == SurplusRule::Rejected {
                 return Err(A::Error::custom("too many items"));
             }
         }

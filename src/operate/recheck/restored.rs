@@ -115,7 +115,7 @@ impl RestoredRequest {
 /// Marks a message that an operator released without verification.
 pub fn unverified(message: NewMessage) -> NewMessage {
     // The operator decided, so the provider's API is not queried.
-    NewMessage { unverified: true, asking: None, ..message }
+    NewMessage { unverified: true, confirmation_request: None, ..message }
 }
 
 /// Credentials that were removed from a request before it was stored.

@@ -152,9 +152,8 @@ impl Operator {
     async fn run_step(&self, plan: &StepPlan) -> Result<(StepNumbers, Option<RejectionPosition>), Problem> {
         let began = Instant::now();
         let reads = self.store.reads();
-        let heads = reads
-            .next_rejections(plan.filter.clone(), plan.after, plan.through, ROWS_PER_STEP)
-            .await?;
+        let heads =
+            reads.next_rejections(plan.filter.clone(), plan.after, plan.through, ROWS_PER_STEP).await?;
         let mut is_last = heads.len() < ROWS_PER_STEP;
         let mut problem = None;
         let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();

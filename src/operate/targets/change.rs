@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::operator::Operator;
 use super::super::problem::Problem;
 use super::secret::{generated_name, given_or_generated};
-use super::settings::{headers, patterns, rate, refuse_declared, url};
+use super::settings::{headers, patterns, rate, reject_declared, url};
 use crate::store::{
     ContentType, DeliveryOrdering, DeliveryRate, Filter, Origin, Pattern, StoredSecret, StoredTarget,
     TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
@@ -101,7 +101,7 @@ impl Operator {
     /// is taken.
     pub async fn change_target(&self, id: TargetId, change: TargetChange) -> Result<StoredTarget, Problem> {
         let target = self.target(id).await?;
-        refuse_declared(&target)?;
+        reject_declared(&target)?;
         if target.origin != Origin::Api {
             return Err(Problem::DependentTarget(target.settings.name));
         }

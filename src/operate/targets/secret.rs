@@ -4,7 +4,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::super::operator::Operator;
 use super::super::problem::Problem;
-use super::settings::refuse_declared;
+use super::settings::reject_declared;
 use crate::config::target_rules;
 use crate::store::{StoredSecret, TargetId, TargetKind, Timestamp, random};
 
@@ -35,7 +35,7 @@ impl Operator {
         overlap_seconds: Option<u32>,
     ) -> Result<IssuedSecret, Problem> {
         let target = self.target(id).await?;
-        refuse_declared(&target)?;
+        reject_declared(&target)?;
         let name = target.settings.name;
         if target.kind == TargetKind::Listener {
             return Err(Problem::UnsignedListener(name));

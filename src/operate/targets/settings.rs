@@ -37,7 +37,7 @@ impl Operator {
 
 /// # Errors
 /// If the target is declared by the environment.
-pub(super) fn refuse_declared(target: &StoredTarget) -> Result<(), Problem> {
+pub(super) fn reject_declared(target: &StoredTarget) -> Result<(), Problem> {
     if target.origin == Origin::Environment {
         return Err(Problem::DeclaredTarget(target.settings.name.clone()));
     }

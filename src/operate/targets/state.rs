@@ -2,7 +2,7 @@
 
 use super::super::operator::Operator;
 use super::super::problem::Problem;
-use super::settings::refuse_declared;
+use super::settings::reject_declared;
 use crate::request_id;
 use crate::store::{StoredTarget, TargetId, TargetKind, TargetState};
 
@@ -29,7 +29,7 @@ impl Operator {
     /// If the target does not exist or is declared by the environment.
     pub async fn remove_target(&self, id: TargetId) -> Result<(), Problem> {
         let target = self.target(id).await?;
-        refuse_declared(&target)?;
+        reject_declared(&target)?;
         let reason = Some("removed by the operator".to_owned());
         let registry = self.store.target_registry();
         let removed = registry.set_target_state(id, TargetState::Removed, reason, self.now()).await;

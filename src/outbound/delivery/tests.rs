@@ -245,8 +245,8 @@ fn endless_head_is_an_error() {
 #[test]
 fn connection_errors_differ_and_omit_the_url() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = post(&format!("http://{closed}/?token=hush"), LONG).unwrap_err();
-    assert!(matches!(&refused, RequestError::Connect(text) if text.contains("refused")), "{refused}");
+    let rejected = post(&format!("http://{closed}/?token=hush"), LONG).unwrap_err();
+    assert!(matches!(&rejected, RequestError::Connect(text) if text.contains("refused")), "{rejected}");
 
     let reset =
         beginning("", |stream| socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap());
@@ -266,7 +266,7 @@ fn connection_errors_differ_and_omit_the_url() {
     let no_tls = post(&plain.url().replace("http:", "https:"), LONG).unwrap_err();
     assert!(matches!(no_tls, RequestError::Connect(_)), "{no_tls}");
 
-    for error in [refused, broken, closed, invalid, no_tls] {
+    for error in [rejected, broken, closed, invalid, no_tls] {
         assert!(!error.to_string().contains("hush") && !error.to_string().contains("hook"), "{error}");
     }
 }

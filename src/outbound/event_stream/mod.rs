@@ -40,7 +40,7 @@ pub struct EventStream {
 pub enum StreamAnswer {
     Open(Box<EventStream>),
     /// A response with any status but 200.
-    Refused(Response),
+    Rejected(Response),
     /// A 200 with a content type other than an event stream's.
     OtherType(String),
 }
@@ -73,10 +73,10 @@ impl Client {
         let response = tokio::time::timeout(silence, request.send()).await.map_err(late)?;
         let response = response.map_err(|error| describe(error, silence))?;
         if response.status() != StatusCode::OK {
-            let refusal = tokio::time::timeout(silence, read(response, MAX_RESPONSE_BYTES, silence))
+            let rejection = tokio::time::timeout(silence, read(response, MAX_RESPONSE_BYTES, silence))
                 .await
                 .map_err(late)??;
-            return Ok(StreamAnswer::Refused(refusal));
+            return Ok(StreamAnswer::Rejected(rejection));
         }
         let content_type = response.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
         if !is_event_stream(content_type) {

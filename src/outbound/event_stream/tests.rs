@@ -122,12 +122,12 @@ fn end_of_stream_is_not_an_event() {
 
 #[test]
 fn other_status_is_returned_with_its_body() {
-    let refusal = reply("401 Unauthorized", "", "{\"detail\":\"no\"}");
+    let rejection = reply("401 Unauthorized", "", "{\"detail\":\"no\"}");
     let server = LoopbackListener::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
-        let _ = stream.write_all(&refusal);
+        let _ = stream.write_all(&rejection);
     });
-    let StreamAnswer::Refused(response) = run(open(&server.url(), PATIENCE)).unwrap() else {
+    let StreamAnswer::Rejected(response) = run(open(&server.url(), PATIENCE)).unwrap() else {
         panic!("it is rejected")
     };
     assert_eq!((response.status, response.body.as_slice()), (401, &b"{\"detail\":\"no\"}"[..]));

@@ -28,11 +28,11 @@ fn name_without_an_address_is_an_error() {
 /// Returns a resolver that sends each requested name to the first channel, and answers one lookup
 /// for each item in the second, or all of them when its sender is dropped.
 fn told() -> (Resolver, Receiver<String>, Sender<()>) {
-    let (asked, names) = channel();
+    let (queries, names) = channel();
     let (go, gone) = channel::<()>();
-    let (asked, gone) = (Mutex::new(asked), Mutex::new(gone));
+    let (queries, gone) = (Mutex::new(queries), Mutex::new(gone));
     let resolver = Resolver::new(move |name| {
-        asked.lock().send(name.to_owned()).unwrap();
+        queries.lock().send(name.to_owned()).unwrap();
         // An error means that the sender was dropped: answer immediately.
         let _ = gone.lock().recv();
         Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])

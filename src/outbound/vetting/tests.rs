@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn judged(address: &str) -> Result<(), &'static str> {
+fn verdict(address: &str) -> Result<(), &'static str> {
     vet(address.parse().unwrap(), &[]).map_err(|forbidden| forbidden.reason)
 }
 
@@ -44,7 +44,7 @@ fn public_addresses_are_allowed() {
         "2001:0:808:808::f7f7:f7f7",
     ];
     for address in public {
-        assert_eq!(judged(address), Ok(()), "{address}");
+        assert_eq!(verdict(address), Ok(()), "{address}");
     }
 }
 
@@ -94,7 +94,7 @@ fn non_public_addresses_are_rejected_with_reason() {
         ("ff02::1", MULTICAST),
     ];
     for (address, reason) in rows {
-        assert_eq!(judged(address), Err(reason), "{address}");
+        assert_eq!(verdict(address), Err(reason), "{address}");
     }
 }
 

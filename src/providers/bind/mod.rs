@@ -40,9 +40,9 @@ impl Verifier {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut refused = recipe.refused.clone();
+        let mut rejected = recipe.rejected.clone();
         if let Some(header) = texts.first("header").and_then(|header| std::str::from_utf8(header).ok()) {
-            for row in &mut refused {
+            for row in &mut rejected {
                 row.reply.body = row.reply.body.replace("{setting:header}", header);
             }
         }
@@ -63,7 +63,7 @@ impl Verifier {
             texts,
             tolerance: settings.tolerance.or(recipe.tolerance).unwrap_or_default(),
             accepted,
-            refused,
+            rejected,
         })
     }
 }

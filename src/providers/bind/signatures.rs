@@ -26,7 +26,7 @@ pub fn bind_signatures(
     errors: &mut Vec<SettingError>,
 ) -> Vec<BoundSignature> {
     let mut taken: BTreeSet<SettingValue> = BTreeSet::new();
-    let mut refused: Vec<(Option<SettingValue>, SettingError)> = Vec::new();
+    let mut rejected: Vec<(Option<SettingValue>, SettingError)> = Vec::new();
     let mut bound = Vec::with_capacity(signatures.len());
     for signature in signatures {
         let enabled = signature.enabled_by.as_deref().map_or(Ok(true), |switch| settings.switch(switch));
@@ -45,7 +45,7 @@ pub fn bind_signatures(
                             keys.push(key);
                         }
                         Err(problem) => {
-                            refused.push((
+                            rejected.push((
                                 Some((setting, place)),
                                 SettingError::of_value(setting, place, problem),
                             ));
@@ -61,7 +61,7 @@ pub fn bind_signatures(
                         Ok(keys)
                     }
                     Err(error) => {
-                        refused.push((Some((setting, 0)), error));
+                        rejected.push((Some((setting, 0)), error));
                         continue;
                     }
                 }
@@ -74,11 +74,11 @@ pub fn bind_signatures(
                 let keys = SignatureKeys::Secrets(Vec::new());
                 bound.push(BoundSignature { scheme: &signature.scheme, keys, setting });
             }
-            (Err(error), _) | (_, Err(error)) => refused.push((None, error)),
+            (Err(error), _) | (_, Err(error)) => rejected.push((None, error)),
         }
     }
     for (_, error) in
-        refused.into_iter().filter(|(given, _)| given.is_none_or(|given| !taken.contains(&given)))
+        rejected.into_iter().filter(|(given, _)| given.is_none_or(|given| !taken.contains(&given)))
     {
         once::<()>(Err(error), errors);
     }

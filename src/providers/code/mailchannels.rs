@@ -47,17 +47,17 @@ impl Scheme for Mailchannels {
         check_digest(view)?;
         let inputs = dictionary(&header_list(view, "signature-input")?)?;
         let signatures = dictionary(&header_list(view, "signature")?)?;
-        let mut refusal = VerifyError::Rejected(Cause::MalformedSignature);
+        let mut rejection = VerifyError::Rejected(Cause::MalformedSignature);
         for (label, entry) in inputs.iter().take(MAX_COMPONENTS) {
             let ListEntry::InnerList(input) = entry else { continue };
             let Some(ListEntry::Item(item)) = signatures.get(label) else { continue };
             let BareItem::ByteSequence(signature) = &item.bare_item else { continue };
             match check_one(view, terms, input, signature) {
                 Ok(()) => return Ok(()),
-                Err(unproven) => refusal = unproven,
+                Err(unproven) => rejection = unproven,
             }
         }
-        Err(refusal)
+        Err(rejection)
     }
 
     fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {

@@ -83,15 +83,15 @@ impl Scheme for Twilio {
         if is_moved(view, is_form)? {
             return Err(Cause::MalformedSignature.into());
         }
-        let mut refusal = Cause::SignatureMismatch;
+        let mut rejection = Cause::SignatureMismatch;
         for url in variants(view.request.url) {
             let text = format!("{url}{fields}");
             match any_hmac(algorithm, secrets, text.as_bytes(), Encoding::Base64, &[signature]) {
                 Ok(()) => return Ok(check_digest(view, claimed.as_deref(), is_form)?),
-                Err(cause) => refusal = cause,
+                Err(cause) => rejection = cause,
             }
         }
-        Err(refusal.into())
+        Err(rejection.into())
     }
 
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {

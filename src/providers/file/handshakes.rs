@@ -16,7 +16,7 @@ pub fn handshakes(
     proofs: &Proofs,
 ) -> Result<Vec<HandshakeRule>, FieldProblem> {
     let rules: Vec<_> = tables.iter().map(|table| handshake(table, keys)).collect::<Result<_, _>>()?;
-    if rules.iter().any(HandshakeRule::signs_for_strangers) {
+    if rules.iter().any(HandshakeRule::signs_unauthenticated) {
         no_message_is_a_challenge(proofs)?;
     }
     Ok(rules)
@@ -63,8 +63,8 @@ fn handshake(table: &HandshakeTable, keys: &[KeyTable]) -> Result<HandshakeRule,
             "is missing: creel signs only texts with the form of a challenge",
         ));
     }
-    let answers_stranger = answer.as_ref().filter(|answer| answer.key.is_some() && !table.signed);
-    if let (Some(answer), Some(challenge)) = (answers_stranger, &challenge)
+    let unauthenticated_answer = answer.as_ref().filter(|answer| answer.key.is_some() && !table.signed);
+    if let (Some(answer), Some(challenge)) = (unauthenticated_answer, &challenge)
         && !answer.text.is_place_alone(challenge)
     {
         return Err(problem("handshake.answer.text", "must be only the challenge"));

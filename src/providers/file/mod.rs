@@ -117,7 +117,7 @@ impl RecipeFile {
         let coverage =
             if only_signed { signed_coverage } else { self.body_coverage.unwrap_or(Coverage::None) };
         let handshakes = handshakes::handshakes(&self.handshake, &self.key, &proofs)?;
-        let refused = replies::refused(&self.refused, &self.handshake)?;
+        let rejected = replies::rejected(&self.refused, &self.handshake)?;
         let samples = self.sample.iter().map(SampleTable::to_body).collect::<Result<_, _>>();
         let mut samples: Vec<SampleBody> = samples?;
         let fetch = self.fetch.as_ref().map(|table| fetch::fetch_rule(table, &self.key)).transpose()?;
@@ -156,7 +156,7 @@ impl RecipeFile {
             requires: self.requires,
             handshakes,
             fetch,
-            refused,
+            rejected,
             samples,
         })
     }

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use crate::content::request::Cause;
 
-use super::super::reply::{AcceptedReply, RefusedReply, Reply};
+use super::super::reply::{AcceptedReply, RejectedReply, Reply};
 use super::fields::{FieldProblem, problem};
-use super::tables::{AcceptedTable, HandshakeTable, RefusedTable};
+use super::tables::{AcceptedTable, HandshakeTable, RejectedTable};
 use crate::json;
 
 pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldProblem> {
@@ -25,10 +25,10 @@ pub fn accepted(tables: &[AcceptedTable]) -> Result<Vec<AcceptedReply>, FieldPro
 
 /// Parses the replies to rejected requests. The first `refuse_status` of a handshake becomes the
 /// first row, for `HandshakeRefused`.
-pub fn refused(
-    tables: &[RefusedTable],
+pub fn rejected(
+    tables: &[RejectedTable],
     handshakes: &[HandshakeTable],
-) -> Result<Vec<RefusedReply>, FieldProblem> {
+) -> Result<Vec<RejectedReply>, FieldProblem> {
     if tables.last().is_some_and(|last| last.causes.is_some()) {
         return Err(problem("refused", "the last row must have no `causes`: it applies to all other causes"));
     }
@@ -36,14 +36,14 @@ pub fn refused(
     if let Some(status) = handshakes.iter().find_map(|table| table.refuse_status) {
         check_status("handshake.refuse_status", &(400..=599), status)?;
         let causes = Some(vec![Cause::HandshakeRefused]);
-        rows.push(RefusedReply { causes, reply: Reply::empty(status) });
+        rows.push(RejectedReply { causes, reply: Reply::empty(status) });
     }
     for table in tables {
         let reply = reply("refused", 400..=599, table.status, table.text.as_ref(), table.json.as_ref())?;
-        rows.push(RefusedReply { causes: table.causes.clone(), reply });
+        rows.push(RejectedReply { causes: table.causes.clone(), reply });
     }
     if tables.is_empty() {
-        rows.push(RefusedReply { causes: None, reply: Reply::empty(403) });
+        rows.push(RejectedReply { causes: None, reply: Reply::empty(403) });
     }
     Ok(rows)
 }

@@ -57,7 +57,7 @@ pub struct RecipeFile {
     pub handshake: Vec<HandshakeTable>,
     pub fetch: Option<FetchTable>,
     pub accepted: Vec<AcceptedTable>,
-    pub refused: Vec<RefusedTable>,
+    pub refused: Vec<RejectedTable>,
     pub sample: Vec<SampleTable>,
 }
 
@@ -349,7 +349,7 @@ pub struct AcceptedTable {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RefusedTable {
+pub struct RejectedTable {
     pub causes: Option<Vec<Cause>>,
     pub status: u16,
     pub text: Option<String>,

@@ -9,7 +9,7 @@ use crate::json::Paths;
 
 use super::cloud_event::EventSlots;
 use super::fetch::FetchRule;
-use super::reply::{AcceptedReply, RefusedReply};
+use super::reply::{AcceptedReply, RejectedReply};
 use super::settings::SettingSpec;
 
 pub(super) use rules::{
@@ -63,7 +63,7 @@ pub struct Recipe {
     /// Ends with a row for all events.
     pub(super) accepted: Vec<AcceptedReply>,
     /// Ends with a row for all causes.
-    pub(super) refused: Vec<RefusedReply>,
+    pub(super) rejected: Vec<RejectedReply>,
     pub(super) samples: Vec<SampleBody>,
 }
 
@@ -194,8 +194,8 @@ impl Recipe {
     }
 
     /// Whether a handshake signs a value for an unauthenticated request.
-    pub(super) fn signs_for_strangers(&self) -> bool {
-        self.handshakes.iter().any(HandshakeRule::signs_for_strangers)
+    pub(super) fn signs_unauthenticated(&self) -> bool {
+        self.handshakes.iter().any(HandshakeRule::signs_unauthenticated)
     }
 
     /// The settings that hold keys of signatures.

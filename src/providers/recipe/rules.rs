@@ -106,7 +106,7 @@ impl HandshakeRule {
     }
 
     /// Whether an unauthenticated request receives a signature made with a key of the source.
-    pub fn signs_for_strangers(&self) -> bool {
+    pub fn signs_unauthenticated(&self) -> bool {
         !self.signed && self.answer.as_ref().is_some_and(|answer| answer.key.is_some())
     }
 }

@@ -50,9 +50,9 @@ fn another_secret_leaves_the_proof_carried() {
             *secret = Secret::new(text);
         }
         let Ok(other) = Verifier::bind(recipe(&request.provider).unwrap(), &settings) else { continue };
-        let refused = request.sent.put(|sent| other.authenticate(sent, &request.world).is_err());
-        assert!(!refused || is_carried(&request.sent, &other), "{}", request.provider);
-        mismatches += usize::from(refused);
+        let rejected = request.sent.put(|sent| other.authenticate(sent, &request.world).is_err());
+        assert!(!rejected || is_carried(&request.sent, &other), "{}", request.provider);
+        mismatches += usize::from(rejected);
     }
     assert!(mismatches > 50, "only {mismatches} providers were tried");
 }

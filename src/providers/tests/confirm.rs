@@ -14,7 +14,7 @@ fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> SentRequest {
     SentRequest { query: query.to_owned(), ..SentRequest::new(headers, body) }
 }
 
-fn asked(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
+fn api_call(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
     let question = sent.put(|request| asker.question(request, None)).map_err(|unaskable| unaskable.reason)?;
     let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
         panic!("{question:?}")
@@ -27,7 +27,7 @@ fn values_come_from_query_header_json_and_form() {
     let form = [("Content-Type", "application/x-www-form-urlencoded"), ("X-Token", "t/1")];
     let asker =
         own("https://api.example.com/{query:id}?token={header:X-Token}&form={form:id}", Some("secret"));
-    let call = asked(&asker, &sent("id=a%2Fb&x=1", &form, "id=f+1&y=2")).unwrap();
+    let call = api_call(&asker, &sent("id=a%2Fb&x=1", &form, "id=f+1&y=2")).unwrap();
     assert_eq!(call.url, "https://api.example.com/a%2Fb?token=t%2F1&form=f%201");
     assert_eq!((call.method.as_str(), call.body.len()), ("GET", 0));
     let headers = [("Accept", "application/json"), ("Authorization", "Bearer secret")];
@@ -35,7 +35,7 @@ fn values_come_from_query_header_json_and_form() {
         call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(given, headers);
     let asker = own("https://api.example.com/{json:/data/0/id}", None);
-    let call = asked(&asker, &sent("", &[], r#"{"data":[{"id":17}]}"#)).unwrap();
+    let call = api_call(&asker, &sent("", &[], r#"{"data":[{"id":17}]}"#)).unwrap();
     assert_eq!(call.url, "https://api.example.com/17");
     assert_eq!(call.headers.len(), 1, "no token, no Authorization");
 }
@@ -50,12 +50,12 @@ fn json_in_other_charset_can_be_confirmed() {
         ..sent("", &[("Content-Type", content_type)], "")
     };
     let url = "https://api.example.com/tr_%C3%A9";
-    assert_eq!(asked(&asker, &with("application/json", &utf_16)).unwrap().url, url);
+    assert_eq!(api_call(&asker, &with("application/json", &utf_16)).unwrap().url, url);
     let latin = b"{\"id\":\"tr_\xe9\"}";
-    assert_eq!(asked(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
+    assert_eq!(api_call(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
     // Clients declare a form by default.
-    assert_eq!(asked(&asker, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
-    assert!(asked(&asker, &with("application/x-www-form-urlencoded", latin)).is_err());
+    assert_eq!(api_call(&asker, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
+    assert!(api_call(&asker, &with("application/x-www-form-urlencoded", latin)).is_err());
 }
 
 #[test]
@@ -70,20 +70,24 @@ fn missing_or_ambiguous_value_is_rejected_with_reason() {
         ("id=a%2F..%2Fb", "query field id would change the path"),
         ("id=a%0Ab", "query field id contains control characters"),
     ] {
-        assert_eq!(asked(&query, &sent(text, &[], "")).unwrap_err(), reason, "{text}");
+        assert_eq!(api_call(&query, &sent(text, &[], "")).unwrap_err(), reason, "{text}");
     }
     let long = "x".repeat(600);
-    let reason = asked(&query, &sent(&format!("id={long}"), &[], "")).unwrap_err();
+    let reason = api_call(&query, &sent(&format!("id={long}"), &[], "")).unwrap_err();
     assert_eq!(reason, "query field id is too long for an id");
     let json = own("https://api.example.com/{json:/id}", None);
     for body in ["", "{}", r#"{"id":null}"#, r#"{"id":{}}"#, r#"{"id":""}"#, "id=1"] {
-        assert_eq!(asked(&json, &sent("", &[], body)).unwrap_err(), "/id in the body is missing", "{body}");
+        assert_eq!(
+            api_call(&json, &sent("", &[], body)).unwrap_err(),
+            "/id in the body is missing",
+            "{body}"
+        );
     }
     let header = own("https://api.example.com/{header:X-Id}", None);
     let twice = [("X-Id", "a"), ("X-Id", "b")];
-    assert_eq!(asked(&header, &sent("", &twice, "")).unwrap_err(), "header x-id occurs more than once");
+    assert_eq!(api_call(&header, &sent("", &twice, "")).unwrap_err(), "header x-id occurs more than once");
     let latin = SentRequest { headers: vec![("x-id".to_owned(), b"gr\xfcn".to_vec())], ..sent("", &[], "") };
-    assert_eq!(asked(&header, &latin).unwrap_err(), "header x-id is not UTF-8 text");
+    assert_eq!(api_call(&header, &latin).unwrap_err(), "header x-id is not UTF-8 text");
 }
 
 #[test]
@@ -103,18 +107,18 @@ fn question_without_message_value_is_rejected() {
 fn answer_is_confirmed_unknown_or_not_yet() {
     let asker = own("https://api.example.com/{query:id}", None);
     let paid = asker.expecting(Asker::expectation("200 /status=paid").unwrap());
-    let judge = |status, body: &str| paid.judge(status, body.as_bytes());
-    assert_eq!(judge(200, r#"{"status":"paid"}"#), ConfirmResult::Confirmed);
+    let evaluate = |status, body: &str| paid.evaluate(status, body.as_bytes());
+    assert_eq!(evaluate(200, r#"{"status":"paid"}"#), ConfirmResult::Confirmed);
     for status in [404, 410] {
-        assert_eq!(judge(status, ""), ConfirmResult::Unknown(format!("answered {status}")));
+        assert_eq!(evaluate(status, ""), ConfirmResult::Unknown(format!("answered {status}")));
     }
     for status in [201, 301, 400, 401, 403, 408, 429, 500, 503] {
         assert_eq!(
-            judge(status, r#"{"status":"paid"}"#),
+            evaluate(status, r#"{"status":"paid"}"#),
             ConfirmResult::NotYet(format!("answered {status}"))
         );
     }
-    assert_eq!(asker.judge(204, b""), ConfirmResult::Confirmed, "any 2xx without an expectation");
+    assert_eq!(asker.evaluate(204, b""), ConfirmResult::Confirmed, "any 2xx without an expectation");
     for text in ["404", "302", "paid"] {
         assert!(Asker::expectation(text).is_err(), "{text}");
     }
@@ -124,13 +128,13 @@ fn answer_is_confirmed_unknown_or_not_yet() {
 fn catalogue_api_requests_match_documentation() {
     let mollie = bind("mollie-classic", &[("api_key", "live_x")]);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let call = asked(mollie.asker().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
+    let call = api_call(mollie.asker().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
     assert_eq!(call.url, "https://api.mollie.com/v2/payments/tr_1");
     assert_eq!(call.headers, [("Authorization".to_owned(), "Bearer live_x".to_owned())]);
 
     let snipcart = bind("snipcart", &[("api_key", "ST_x")]);
     let token = [("X-Snipcart-RequestToken", "0f2b")];
-    let call = asked(snipcart.asker().unwrap(), &SentRequest::new(&token, "{}")).unwrap();
+    let call = api_call(snipcart.asker().unwrap(), &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.url, "https://app.snipcart.com/api/requestvalidation/0f2b");
     let headers = [("Accept", "application/json"), ("Authorization", "Basic U1RfeDo=")];
     assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -138,7 +142,7 @@ fn catalogue_api_requests_match_documentation() {
     let without = bind("snipcart", &[]);
     let asker = without.asker().unwrap();
     assert_eq!(asker.missing_credentials(), ["api_key"]);
-    let call = asked(asker, &SentRequest::new(&token, "{}")).unwrap();
+    let call = api_call(asker, &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.headers, [("Accept".to_owned(), "application/json".to_owned())]);
 }
 

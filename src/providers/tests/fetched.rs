@@ -155,21 +155,21 @@ fn signature_with_unnamed_new_key_needs_new_set() {
         SentRequest::new(&[("x-fusionauth-signature-jwt", &token)], body)
     };
     let wanting = Err(VerifyError::Missing(KeyRequest::Key { id: None }));
-    let refused = Err(VerifyError::Rejected(Cause::SignatureMismatch));
+    let rejected = Err(VerifyError::Rejected(Cause::SignatureMismatch));
     for (verifier, sent) in [(&fal, fal_sent), (&auth, token(r#"{"alg":"EdDSA"}"#))] {
         let say = |key_store: &FixedKeys| sent.put(|request| verifier.authenticate(request, key_store));
         assert_eq!(say(&known(&new, true)), Ok(()));
         assert_eq!(say(&known(&old, true)), wanting);
-        assert_eq!(say(&known(&old, false)), refused);
+        assert_eq!(say(&known(&old, false)), rejected);
     }
     // A known key with an id is not fetched again.
     let named = token(r#"{"alg":"EdDSA","kid":"a"}"#);
-    assert_eq!(named.put(|request| auth.authenticate(request, &known(&old, true))), refused);
+    assert_eq!(named.put(|request| auth.authenticate(request, &known(&old, true))), rejected);
     // A source with its own keys fetches none.
     let mut configured = bind("fusionauth", &[]);
     configured.own_keys = vec![OwnKey { id: None, text: known(&old, true).keys.remove(0) }];
     let sent = token(r#"{"alg":"EdDSA"}"#);
-    assert_eq!(sent.put(|request| configured.authenticate(request, &known(&old, true))), refused);
+    assert_eq!(sent.put(|request| configured.authenticate(request, &known(&old, true))), rejected);
 }
 
 #[test]

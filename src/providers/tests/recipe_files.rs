@@ -56,7 +56,7 @@ fn new_recipe_works_without_code() {
     let mut sent = SentRequest::sample(&verifier, Some("b"));
     assert_eq!(sent.verdict(&verifier), Ok(()));
     assert_eq!(sent.description(&verifier).event_type, "b");
-    assert_eq!(verifier.refused(Cause::MissingHeader).status, 401);
+    assert_eq!(verifier.rejection_reply(Cause::MissingHeader).status, 401);
     sent.now += time::Duration::milliseconds(60_001);
     assert_eq!(sent.verdict(&verifier), Err(Cause::StaleTimestamp));
     let other = Verifier::bind(recipe, &settings(&[("secret", "00fe")])).unwrap();
@@ -197,13 +197,13 @@ fn recipe_signing_challenges_rejects_messages_shaped_like_one() {
         assert!(recipe(&unsafe_proof, "{query:c}", "signed = true").is_ok(), "{unsafe_proof}");
     }
     for text in ["{query:d}", "{query:c}{query:d}", "a{query:c}"] {
-        let refused = recipe(&signature("{body}"), text, "").err();
-        assert_eq!(refused.as_deref(), Some("handshake.answer.text"), "{text}");
+        let rejected = recipe(&signature("{body}"), text, "").err();
+        assert_eq!(rejected.as_deref(), Some("handshake.answer.text"), "{text}");
     }
     for digits in ["[0, 4]", "[5, 4]", "[1, 101]"] {
-        let refused =
+        let rejected =
             recipe(&signature("{body}"), "{query:c}", &format!("challenge_hex_digits = {digits}")).err();
-        assert_eq!(refused.as_deref(), Some("handshake.challenge_hex_digits"), "{digits}");
+        assert_eq!(rejected.as_deref(), Some("handshake.challenge_hex_digits"), "{digits}");
     }
 }
 

@@ -30,7 +30,7 @@ fn acme_reply_reports_acceptance_or_wrong_header() {
         assert_eq!(accepted(&verifier, "message"), reply(200, "text/plain", "Message received okay."));
         for cause in [Cause::MissingHeader, Cause::TokenMismatch] {
             assert_eq!(
-                verifier.refused(cause),
+                verifier.rejection_reply(cause),
                 reply(403, "text/plain", &format!("Incorrect token in {header} header."))
             );
         }
@@ -60,13 +60,13 @@ fn github_reply_depends_on_event_and_cause() {
     assert_eq!(accepted(&verifier, "issues.opened"), no_content());
     assert_eq!(accepted(&verifier, "message"), no_content());
     assert_eq!(
-        verifier.refused(Cause::UnknownAlgorithm),
+        verifier.rejection_reply(Cause::UnknownAlgorithm),
         reply(501, "text/plain", "Operation not supported.")
     );
     for cause in
         [Cause::MissingHeader, Cause::MalformedSignature, Cause::SignatureMismatch, Cause::AddressNotAllowed]
     {
-        assert_eq!(verifier.refused(cause), reply(403, "text/plain", "Permission denied."));
+        assert_eq!(verifier.rejection_reply(cause), reply(403, "text/plain", "Permission denied."));
     }
 }
 
@@ -75,13 +75,16 @@ fn typeform_reply_is_json() {
     let verifier = bind("typeform", &usable("typeform"));
     let json = |status, body| reply(status, "application/json", body);
     assert_eq!(accepted(&verifier, "form_response"), json(200, "{}"));
-    assert_eq!(verifier.refused(Cause::MissingHeader), json(403, r#"{"Fail": "Permission denied."}"#));
     assert_eq!(
-        verifier.refused(Cause::UnknownAlgorithm),
+        verifier.rejection_reply(Cause::MissingHeader),
+        json(403, r#"{"Fail": "Permission denied."}"#)
+    );
+    assert_eq!(
+        verifier.rejection_reply(Cause::UnknownAlgorithm),
         json(501, r#"{"Fail": "Operation not supported."}"#)
     );
     assert_eq!(
-        verifier.refused(Cause::SignatureMismatch),
+        verifier.rejection_reply(Cause::SignatureMismatch),
         json(403, r#"{"Fail": "Invalid signature. Permission Denied."}"#)
     );
 }

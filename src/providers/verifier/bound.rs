@@ -83,10 +83,12 @@ impl BoundProofs {
     /// The most specific reason why the request is not authenticated, or the key that must be
     /// fetched.
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
-        let Err(mut refusal) = signature::authenticate(&self.signatures, view, terms) else { return Ok(()) };
+        let Err(mut rejection) = signature::authenticate(&self.signatures, view, terms) else {
+            return Ok(());
+        };
         // A signature that is present decides.
         if signature::is_sent(&self.signatures, view) {
-            return Err(refusal);
+            return Err(rejection);
         }
         let of_code = self.code.as_ref().map(|code| code.check(view, terms));
         if let Some(verdict) = of_code.filter(|verdict| *verdict != Err(ABSENT)) {
@@ -94,14 +96,14 @@ impl BoundProofs {
         }
         let (verdict, wrong_at) = self.check_jwts(view, terms);
         let Err(of_jwts) = verdict else { return Ok(()) };
-        refusal = heavier(refusal, of_jwts);
-        self.check_unsigned(view, wrong_at).map_err(|unproven| heavier(refusal, unproven))
+        rejection = heavier(rejection, of_jwts);
+        self.check_unsigned(view, wrong_at).map_err(|unproven| heavier(rejection, unproven))
     }
 
     /// Checks JWTs; as for signatures, the first place with a value decides. Returns that place if
     /// its JWT is wrong.
     fn check_jwts(&self, view: &View<'_>, terms: &Terms<'_>) -> (Result<(), VerifyError>, Option<&Place>) {
-        let mut refusal = ABSENT;
+        let mut rejection = ABSENT;
         let mut wrong_at: Option<&Place> = None;
         for (jwt, keys) in &self.jwts {
             if wrong_at.is_some_and(|place| *place != jwt.at) {
@@ -112,11 +114,11 @@ impl BoundProofs {
                 Err(_) if jwt.at.find(view) == Ok(None) => {}
                 Err(unproven) => {
                     wrong_at = Some(&jwt.at);
-                    refusal = heavier(refusal, unproven);
+                    rejection = heavier(rejection, unproven);
                 }
             }
         }
-        (Err(refusal), wrong_at)
+        (Err(rejection), wrong_at)
     }
 
     /// Checks tokens and passwords. After a wrong JWT only those in the same place are accepted:
@@ -127,11 +129,11 @@ impl BoundProofs {
         };
         let is_authorization =
             |place: &Place| matches!(place, Place::Header(name) if name == "authorization");
-        let mut refusal = Cause::MissingHeader.into();
+        let mut rejection = Cause::MissingHeader.into();
         if let Some(basic) = self.basic.as_ref().filter(|_| may_count(PASSWORD, &is_authorization)) {
             match basic.check(view) {
                 Ok(()) => return Ok(()),
-                Err(cause) => refusal = heavier(refusal, cause.into()),
+                Err(cause) => rejection = heavier(rejection, cause.into()),
             }
         }
         for bound in
@@ -139,9 +141,9 @@ impl BoundProofs {
         {
             match bound.token.check(view) {
                 Ok(()) => return Ok(()),
-                Err(cause) => refusal = heavier(refusal, cause.into()),
+                Err(cause) => rejection = heavier(rejection, cause.into()),
             }
         }
-        Err(refusal)
+        Err(rejection)
     }
 }

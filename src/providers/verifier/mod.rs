@@ -26,7 +26,7 @@ use super::confirm::Asker;
 use super::describe::Description;
 use super::fetch::{FetchPlan, keys_among};
 use super::recipe::{Coverage, Recipe};
-use super::reply::{AcceptedReply, RefusedReply, Reply};
+use super::reply::{AcceptedReply, RejectedReply, Reply};
 use super::settings::{SettingError, Settings};
 use crate::content::request::Cause;
 use crate::content::request::Headers;
@@ -47,7 +47,7 @@ pub struct Verifier {
     /// Ends with a row for all events.
     pub(super) accepted: Vec<AcceptedReply>,
     /// Ends with a row for all causes.
-    pub(super) refused: Vec<RefusedReply>,
+    pub(super) rejected: Vec<RejectedReply>,
     pub(super) credential_headers: Vec<String>,
     pub(super) credential_query: Vec<String>,
     /// Headers in which the provider sends signatures that this source has no key for.
@@ -122,7 +122,7 @@ impl Verifier {
         // creel may have signed this text as the challenge of an unauthenticated client. A recipe
         // that signs a text other than the body is loaded only if that cannot be a challenge
         // (`file/handshakes.rs`).
-        if self.recipe.signs_for_strangers() && has_shape_of_id(request.body) {
+        if self.recipe.signs_unauthenticated() && has_shape_of_id(request.body) {
             return Err(Cause::ClaimMismatch.into());
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Verifier {
     /// genuine with another secret, key or account. Cheaper than `authenticate`.
     pub fn is_proof_carried(&self, request: &Request<'_>) -> bool {
         let proofs = &self.proofs;
-        if proofs.are_none() || (self.recipe.signs_for_strangers() && has_shape_of_id(request.body)) {
+        if proofs.are_none() || (self.recipe.signs_unauthenticated() && has_shape_of_id(request.body)) {
             return false;
         }
         let view = self.view(request);
@@ -276,9 +276,9 @@ impl Verifier {
         self.accepted.iter().find(applies).map_or_else(|| Reply::empty(204), |row| row.reply.clone())
     }
 
-    pub fn refused(&self, cause: Cause) -> Reply {
-        let applies = |row: &&RefusedReply| row.causes.as_ref().is_none_or(|causes| causes.contains(&cause));
-        self.refused.iter().find(applies).map_or_else(|| Reply::empty(403), |row| row.reply.clone())
+    pub fn rejection_reply(&self, cause: Cause) -> Reply {
+        let applies = |row: &&RejectedReply| row.causes.as_ref().is_none_or(|causes| causes.contains(&cause));
+        self.rejected.iter().find(applies).map_or_else(|| Reply::empty(403), |row| row.reply.clone())
     }
 
     /// Lower-case names of header fields with credentials, which must be redacted before storing.

@@ -200,7 +200,7 @@ mod tests {
     fn only_plain_digits_are_a_number() {
         assert_eq!(TimestampUnit::Seconds.parse(b"1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
         assert_eq!(TimestampUnit::Seconds.parse(b"9999999999"), Ok(SignedTime::Seconds(9_999_999_999)));
-        for refused in [
+        for rejected in [
             "0176000000",
             "01760000000",
             "176000000",
@@ -215,9 +215,9 @@ mod tests {
             "12345678901234567890",
         ] {
             assert_eq!(
-                TimestampUnit::Seconds.parse(refused.as_bytes()),
+                TimestampUnit::Seconds.parse(rejected.as_bytes()),
                 Err(Cause::MalformedSignature),
-                "{refused}"
+                "{rejected}"
             );
         }
     }

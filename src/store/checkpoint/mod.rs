@@ -82,8 +82,8 @@ impl Checkpointer {
     fn look_for_readers(&mut self) {
         let (frames, copied) = self.last_progress.get();
         // SQLite also restarts a WAL by itself.
-        let is_reset_refused = self.shared.is_reset_refused() && wal_length(frames) >= RESET_BYTES;
-        let wal = WalState { frames, copied, is_reset_refused };
+        let is_reset_blocked = self.shared.is_reset_blocked() && wal_length(frames) >= RESET_BYTES;
+        let wal = WalState { frames, copied, is_reset_blocked };
         let now = Instant::now();
         let notice = self.watch.observe(now, wal);
         self.shared.set_wal_pinned(self.watch.pinned_for(now));

@@ -24,7 +24,7 @@ pub struct WalState {
     /// Frames that are also in the database.
     pub copied: i32,
     /// Whether a reader blocked the last reset although all frames are copied.
-    pub is_reset_refused: bool,
+    pub is_reset_blocked: bool,
 }
 
 /// Event worth a log line.
@@ -59,13 +59,13 @@ impl WalWatch {
     }
 
     pub fn observe(&mut self, now: Instant, wal: WalState) -> Option<Notice> {
-        if wal.copied >= wal.frames && !wal.is_reset_refused {
+        if wal.copied >= wal.frames && !wal.is_reset_blocked {
             let pin = self.pin.take().filter(|pin| pin.logged.is_some())?;
             return Some(Notice::Released(now - pin.since));
         }
         let pin = self.pin.get_or_insert(Pin { since: now, copied: wal.copied, logged: None });
         // Short-lived readers let it advance.
-        if wal.copied != pin.copied && !wal.is_reset_refused && pin.logged.is_none() {
+        if wal.copied != pin.copied && !wal.is_reset_blocked && pin.logged.is_none() {
             pin.since = now;
         }
         pin.copied = wal.copied;
@@ -127,7 +127,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn held(copied: i32) -> WalState {
-        WalState { frames: 1_000, copied, is_reset_refused: false }
+        WalState { frames: 1_000, copied, is_reset_blocked: false }
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn readers_that_overlap_without_gap_are_a_pin() {
         let (mut watch, start) = (WalWatch::default(), Instant::now());
-        let wal = |second: u32| WalState { is_reset_refused: true, ..held(i32::try_from(second).unwrap()) };
+        let wal = |second: u32| WalState { is_reset_blocked: true, ..held(i32::try_from(second).unwrap()) };
         let notices: Vec<Notice> =
             (0..20).filter_map(|second| watch.observe(start + SECOND * second, wal(second))).collect();
         assert_eq!(notices, [Notice::Pinned(SECOND * 10)]);

@@ -19,7 +19,7 @@ use crate::store::{damage, delivery};
 pub const SEALED_AS: &str = "confirmation";
 /// Minimum pause between a rejection and the next query about the message. Limits the queries that
 /// a client can cause by resending it.
-const PAUSE_AFTER_REFUSAL: Duration = Duration::MINUTE;
+const PAUSE_AFTER_REFUSED: Duration = Duration::MINUTE;
 
 words!(
     /// State of a message that needs confirmation.
@@ -101,7 +101,7 @@ pub fn ask_again(
         .optional()?
         .flatten()
         .flatten();
-    let rested_at = settled_at.map(|at| at.to_time().saturating_add(PAUSE_AFTER_REFUSAL));
+    let rested_at = settled_at.map(|at| at.to_time().saturating_add(PAUSE_AFTER_REFUSED));
     let due_at = rested_at.map_or(received_at, |rested_at| rested_at.max(received_at));
     connection
         .prepare_cached(
@@ -119,7 +119,7 @@ pub fn ask_again(
 
 /// Repeats the stored query about a rejected message. False if the message is not rejected, or has
 /// no query.
-pub fn ask_refused_again(
+pub fn requeue_refused(
     connection: &Connection,
     message: MessageId,
     now: Timestamp,
@@ -238,14 +238,14 @@ pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timesta
 pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,
-    asked: &ConfirmationOutcome,
+    outcome: &ConfirmationOutcome,
     targets: &[TargetId],
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
-    let message = asked.message;
-    let mut reason = Cow::Borrowed(asked.reason.as_str());
+    let message = outcome.message;
+    let mut reason = Cow::Borrowed(outcome.reason.as_str());
     let mut conflict_of = None;
-    let (mut state, due_at) = match &asked.settlement {
+    let (mut state, due_at) = match &outcome.settlement {
         Settlement::Confirmed => (ConfirmationState::Confirmed, None),
         Settlement::Refused => (ConfirmationState::Refused, None),
         Settlement::Again { at } => (ConfirmationState::Awaiting, Some(at)),
@@ -273,7 +273,7 @@ pub fn settle(
                reason = ?7, sealed_request = CASE ?2 WHEN 'confirmed' THEN NULL ELSE sealed_request END
              WHERE message_id = ?1 AND state = 'awaiting'",
         )?
-        .execute(params![message, state, asked.tries, asked.unknowns, due_at, settled_at, reason])?;
+        .execute(params![message, state, outcome.tries, outcome.unknowns, due_at, settled_at, reason])?;
     if changed == 0 || settled_at.is_none() {
         return Ok(changed > 0);
     }

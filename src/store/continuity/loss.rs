@@ -44,7 +44,7 @@ impl Loss {
             sound::check_without_wal(&self.path)?;
         }
         if moves_wal {
-            let aside = free_name_beside(&wal_of(&self.path));
+            let aside = free_sibling_path(&wal_of(&self.path));
             std::fs::rename(wal_of(&self.path), &aside).map_err(|error| {
                 OpenError(format!("cannot move {} aside: {error}", wal_of(&self.path).display()))
             })?;
@@ -116,7 +116,7 @@ impl Loss {
 
     fn newest(&self) -> String {
         let (database, wal) = (self.path.display(), wal_of(&self.path));
-        let moved = last_name_beside(&wal).map_or_else(String::new, |aside| {
+        let moved = last_sibling_path(&wal).map_or_else(String::new, |aside| {
             format!(". An earlier --accept-loss has moved a WAL to {}", aside.display())
         });
         format!(
@@ -129,12 +129,12 @@ impl Loss {
     fn accepting(&self) -> String {
         let extra = match self.finding {
             LossFinding::ForeignWal => {
-                format!(", which moves the WAL to {}", free_name_beside(&wal_of(&self.path)).display())
+                format!(", which moves the WAL to {}", free_sibling_path(&wal_of(&self.path)).display())
             }
             LossFinding::NoDatabase if self.moves_wal() => {
                 format!(
                     " with an empty database, which moves the WAL to {}",
-                    free_name_beside(&wal_of(&self.path)).display()
+                    free_sibling_path(&wal_of(&self.path)).display()
                 )
             }
             LossFinding::NoDatabase => " with an empty database".to_owned(),
@@ -151,16 +151,16 @@ impl fmt::Display for Loss {
 }
 
 /// Returns `creel.db-wal.aside-1`, or the name with the first free number.
-fn free_name_beside(path: &Path) -> PathBuf {
-    (1..).map(|number| name_beside(path, number)).find(|name| !name.exists()).unwrap_or_default()
+fn free_sibling_path(path: &Path) -> PathBuf {
+    (1..).map(|number| numbered_sibling_path(path, number)).find(|name| !name.exists()).unwrap_or_default()
 }
 
 /// Returns the name before the first free number.
-fn last_name_beside(path: &Path) -> Option<PathBuf> {
-    (1..).map(|number| name_beside(path, number)).take_while(|name| name.exists()).last()
+fn last_sibling_path(path: &Path) -> Option<PathBuf> {
+    (1..).map(|number| numbered_sibling_path(path, number)).take_while(|name| name.exists()).last()
 }
 
-fn name_beside(path: &Path, number: u32) -> PathBuf {
+fn numbered_sibling_path(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".aside-{number}"));
     PathBuf::from(name)

@@ -26,7 +26,7 @@ use crate::store::continuity::wal::WalContent;
 use crate::store::error::OpenError;
 use crate::store::files::lock::InstanceLock;
 use crate::store::files::modes::owner_advice;
-use crate::store::files::paths::{beside, has_journal, wal_of};
+use crate::store::files::paths::{has_journal, sibling_path, wal_of};
 use crate::store::schema;
 
 /// Compares the files with each other and with the mark; `None` if they match the last run. Changes
@@ -66,7 +66,7 @@ fn check_with(
 ) -> Result<(), OpenError> {
     // The open that follows reports a missing file.
     let Ok(path) = std::fs::canonicalize(path) else { return Ok(()) };
-    let mark = match beside(&path, "lock").exists() {
+    let mark = match sibling_path(&path, "lock").exists() {
         true => match InstanceLock::try_take(&path)? {
             Some(lock) => lock.mark(),
             // A running instance checks its files itself.

@@ -8,7 +8,7 @@ use crate::store::delivery::dead::STATE_AT_DEATH;
 use crate::store::delivery::state::DeliveryState;
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::timestamp::Timestamp;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
+use crate::store::walk::{MAX_SCANNED_PER_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// Finished deliveries by the time of completion.
@@ -113,7 +113,7 @@ pub fn waiting(
              WHERE target_id = ?1 AND state = 'pending' AND due_at < ?2 AND created_at < ?2
              ORDER BY due_at LIMIT ?3",
         )?
-        .query_map(params![target, before, LOOKED_AT_A_PAGE], |row| row.get(0))?
+        .query_map(params![target, before, MAX_SCANNED_PER_PAGE], |row| row.get(0))?
         .collect()
 }
 

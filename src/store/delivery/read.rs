@@ -78,7 +78,7 @@ pub fn one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<S
 pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Limit on rows examined for a page.
-const LOOKED_AT_A_PAGE: i64 = 20_000;
+const MAX_SCANNED_PER_PAGE: i64 = 20_000;
 
 /// Returns a page below `from`, newest first, and the position of the next page. A short page is
 /// not necessarily the last one.
@@ -90,13 +90,13 @@ pub fn page(
 ) -> rusqlite::Result<(Vec<StoredDelivery>, Option<DeliveryId>)> {
     let from = from.unwrap_or(DeliveryId::END);
     // One message has few deliveries, and they have an index.
-    let (last, looked_at): (DeliveryId, i64) = match filter.message {
+    let (last, scanned): (DeliveryId, i64) = match filter.message {
         Some(_) => (DeliveryId::START, 0),
         None => connection
             .prepare_cached(
                 "SELECT coalesce(min(id), 0), count(*) FROM (SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT ?2)",
             )?
-            .query_row(params![from, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
+            .query_row(params![from, MAX_SCANNED_PER_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?,
     };
     let of_message = if filter.message.is_some() { "message_id = ?3" } else { "?3 IS NULL" };
     let sql = format!(
@@ -124,7 +124,7 @@ pub fn page(
         .collect::<rusqlite::Result<_>>()?;
     let next = match deliveries.last() {
         Some(delivery) if deliveries.len() == limit => Some(delivery.id),
-        _ => (looked_at == LOOKED_AT_A_PAGE).then_some(last),
+        _ => (scanned == MAX_SCANNED_PER_PAGE).then_some(last),
     };
     Ok((deliveries, next))
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::store::continuity::mark::{self, Mark, OWNER_BYTES};
 use crate::store::error::OpenError;
 use crate::store::files::modes::FILE_MODE;
-use crate::store::files::paths::beside;
+use crate::store::files::paths::sibling_path;
 
 /// Held for the life of the process; the kernel releases it on any exit.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl InstanceLock {
     /// Takes the lock, or returns `Ok(None)` if another process holds it. Does not change the
     /// file's content.
     pub fn try_take(database: &Path) -> Result<Option<Self>, OpenError> {
-        let path = beside(database, "lock");
+        let path = sibling_path(database, "lock");
         let problem = |error: std::io::Error| {
             let advice = match error.kind() {
                 ErrorKind::PermissionDenied => "; chown it and its directory to the user that runs creel",
@@ -70,7 +70,7 @@ impl InstanceLock {
 
     /// Returns the process that holds the lock, for the error message.
     pub fn holder(database: &Path) -> String {
-        let text = std::fs::read_to_string(beside(database, "lock")).unwrap_or_default();
+        let text = std::fs::read_to_string(sibling_path(database, "lock")).unwrap_or_default();
         match text.lines().next().map(str::trim) {
             Some(owner) if !owner.is_empty() => format!("process {owner}"),
             _ => "another process".to_owned(),

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use crate::store::error::OpenError;
 use crate::store::files::modes::create_private;
-use crate::store::files::paths::{beside, wal_of};
+use crate::store::files::paths::{sibling_path, wal_of};
 
 pub mod lock;
 pub mod modes;
@@ -122,7 +122,7 @@ impl Files {
             for_sync: ManuallyDrop::new(File::open(database).map_err(problem)?),
             holes_are_visible: shows_holes(database),
             min_free_bytes,
-            ballast: Mutex::new(beside(database, "ballast")),
+            ballast: Mutex::new(sibling_path(database, "ballast")),
             disk_full: AtomicBool::new(false),
         })
     }
@@ -275,7 +275,9 @@ impl Files {
 /// Releases the ballast of a full disk before the database is opened, which needs a little space.
 pub fn make_room_to_open(database: &Path) {
     let directory = database.parent().unwrap_or(Path::new("."));
-    if free_bytes(directory) < OPENS_WITH_BYTES && std::fs::remove_file(beside(database, "ballast")).is_ok() {
+    if free_bytes(directory) < OPENS_WITH_BYTES
+        && std::fs::remove_file(sibling_path(database, "ballast")).is_ok()
+    {
         log::warn!("the disk is full: released the ballast to open the database");
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::store::files::paths::{beside, wal_of};
+use crate::store::files::paths::{sibling_path, wal_of};
 
 pub const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
@@ -67,7 +67,7 @@ fn files_of(database: &Path) -> Vec<PathBuf> {
     let mut shared_memory = database.as_os_str().to_owned();
     shared_memory.push("-shm");
     let mut files = vec![database.to_owned(), wal_of(database), PathBuf::from(shared_memory)];
-    files.extend(["key", "lock", "rescued"].map(|extension| beside(database, extension)));
+    files.extend(["key", "lock", "rescued"].map(|extension| sibling_path(database, extension)));
     files
 }
 
@@ -105,7 +105,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let database = root.path().join("creel.db");
         for (path, mode) in
-            [(database.clone(), 0o644), (wal_of(&database), 0o640), (beside(&database, "key"), 0o600)]
+            [(database.clone(), 0o644), (wal_of(&database), 0o640), (sibling_path(&database, "key"), 0o600)]
         {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();

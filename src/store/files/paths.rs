@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// `creel.db` → `creel.db-wal` is SQLite's; `creel.db.lock`, `creel.db.key` and `creel.db.ballast`
 /// are creel's.
-pub fn beside(database: &Path, extension: &str) -> PathBuf {
+pub fn sibling_path(database: &Path, extension: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".");
     name.push(extension);

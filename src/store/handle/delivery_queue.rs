@@ -138,13 +138,13 @@ impl DeliveryQueue {
     /// Writes the result; a confirmed message is queued for its targets in the same commit.
     pub async fn settle_confirmation(
         &self,
-        asked: ConfirmationOutcome,
+        outcome: ConfirmationOutcome,
         now: OffsetDateTime,
     ) -> Result<(), Unavailable> {
         let now = Timestamp::from(now);
         let mut targets = Vec::new();
-        let id = asked.message;
-        if asked.settlement == Settlement::Confirmed
+        let id = outcome.message;
+        if outcome.settlement == Settlement::Confirmed
             && let Some(message) = self.message_to_deliver(id).await?
         {
             targets = self.reads().targets_for(
@@ -156,9 +156,9 @@ impl DeliveryQueue {
         let signalled = targets.clone();
         let shared = self.core.shared.clone();
         let settled_at = now;
-        let is_final = !matches!(asked.settlement, Settlement::Again { .. });
+        let is_final = !matches!(outcome.settlement, Settlement::Again { .. });
         let work = move |database: &mut Database<'_>| {
-            confirmation::settle(database.connection, database.keys, &asked, &targets, settled_at)
+            confirmation::settle(database.connection, database.keys, &outcome, &targets, settled_at)
         };
         let committed = move |is_changed: &bool| {
             if is_final && *is_changed {
@@ -179,7 +179,7 @@ impl DeliveryQueue {
 
     /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
     /// stored.
-    pub async fn ask_refused_again(
+    pub async fn requeue_refused(
         &self,
         message: MessageId,
         now: OffsetDateTime,
@@ -187,7 +187,7 @@ impl DeliveryQueue {
         let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
         let ask = move |database: &mut Database<'_>| {
-            confirmation::ask_refused_again(database.connection, message, now)
+            confirmation::requeue_refused(database.connection, message, now)
         };
         self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
@@ -212,7 +212,7 @@ impl DeliveryQueue {
     }
 
     /// Resolves when there may be a new replay.
-    pub async fn replay_asked_for(&self) {
+    pub async fn replay_created(&self) {
         self.core.shared.replays.notified().await;
     }
 

@@ -79,14 +79,14 @@ impl ListenerRegistry {
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let now = Timestamp::from(now);
-        let asked_for = self
+        let wanted = self
             .core
             .read(move |connection| {
                 let since = listener::wanted_since(connection, target)?;
                 Ok(since.zip(crate::store::target::read::one(connection, target)?))
             })
             .await?;
-        let Some((since, listener)) = asked_for else { return Ok(0) };
+        let Some((since, listener)) = wanted else { return Ok(0) };
         let mut added = 0;
         let mut next = Some(FillPosition::new(since, behind));
         while let Some(from) = next {

@@ -87,13 +87,13 @@ impl TargetRegistry {
                 };
                 let (mut settings, mut secrets) = (target.settings, before.clone());
                 change(&mut settings, &mut secrets);
-                if let Err(refused) = target::change::update(connection, id, &settings, now)? {
-                    return Ok(Err(refused));
+                if let Err(rejected) = target::change::update(connection, id, &settings, now)? {
+                    return Ok(Err(rejected));
                 }
                 if secrets != before {
                     let sealed = seal_secrets(&sealer, &secrets);
-                    if let Err(refused) = target::change::set_sealed_secrets(connection, id, &sealed, now)? {
-                        return Ok(Err(refused));
+                    if let Err(rejected) = target::change::set_sealed_secrets(connection, id, &sealed, now)? {
+                        return Ok(Err(rejected));
                     }
                 }
                 Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound))

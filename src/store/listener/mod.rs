@@ -272,9 +272,9 @@ pub fn missing(
 ) -> rusqlite::Result<FillPage> {
     let mut messages = Vec::new();
     let mut last = None;
-    let mut looked_at = 0;
+    let mut scanned = 0;
     for (received_at, id) in positions_behind(connection, from, limit)? {
-        looked_at += 1;
+        scanned += 1;
         let Some(received_at) = received_at else { continue };
         let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
         if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
@@ -282,7 +282,7 @@ pub fn missing(
         }
         last = Some(from.behind(received_at, id));
     }
-    Ok(FillPage { messages, next: last.filter(|_| looked_at == limit) })
+    Ok(FillPage { messages, next: last.filter(|_| scanned == limit) })
 }
 
 /// Returns the next messages as (time of arrival, id); the time is `None` if it is damaged. Order

@@ -48,7 +48,12 @@ async fn open(store: &Store, name: &str, events: &[&str], since: Option<OffsetDa
     store.listener_registry().open_listener(name.to_owned(), patterns(events), since, now()).await.unwrap()
 }
 
-async fn keep(store: &Store, event: &str, age: Duration, asking: Option<ConfirmationRequest>) -> MessageId {
+async fn keep(
+    store: &Store,
+    event: &str,
+    age: Duration,
+    confirmation_request: Option<ConfirmationRequest>,
+) -> MessageId {
     let message = NewMessage {
         received_at: now() - age,
         source: "github".into(),
@@ -63,7 +68,7 @@ async fn keep(store: &Store, event: &str, age: Duration, asking: Option<Confirma
         body_sha256: digest(&SHA256, b"{}").as_ref().try_into().unwrap(),
         body_unsigned: false,
         unverified: false,
-        asking,
+        confirmation_request,
     };
     store.ingest().keep(message, Instant::now() + Wait::from_secs(20)).await.unwrap().id()
 }
@@ -155,18 +160,19 @@ fn fill_adds_more_messages_than_one_page() {
 #[test]
 fn unconfirmed_messages_are_not_filled() {
     run(async |store| {
-        let asking = || Some(ConfirmationRequest { request: String::new(), max_awaiting: Some(9) });
-        let confirmed = keep(&store, "github.push", Duration::MINUTE, asking()).await;
-        keep(&store, "github.push", Duration::MINUTE, asking()).await;
+        let confirmation_request =
+            || Some(ConfirmationRequest { request: String::new(), max_awaiting: Some(9) });
+        let confirmed = keep(&store, "github.push", Duration::MINUTE, confirmation_request()).await;
+        keep(&store, "github.push", Duration::MINUTE, confirmation_request()).await;
         let settlement = Settlement::Confirmed;
-        let asked = ConfirmationOutcome {
+        let outcome = ConfirmationOutcome {
             message: confirmed,
             tries: 1,
             unknowns: 0,
             reason: String::new(),
             settlement,
         };
-        store.delivery_queue().settle_confirmation(asked, now()).await.unwrap();
+        store.delivery_queue().settle_confirmation(outcome, now()).await.unwrap();
         let opened = open(&store, "laptop", &["*"], Some(now() - Duration::HOUR)).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, true, now()).await, Ok(1));
         assert_eq!(pending(&store, opened.target).await, [confirmed]);
@@ -208,11 +214,11 @@ fn listeners_are_limited_and_separate_from_target_names() {
         for number in 0..MAX_LISTENERS {
             open(&store, &format!("laptop-{number}"), &["*"], None).await;
         }
-        let refused = store
+        let rejected = store
             .listener_registry()
             .open_listener("one-more".to_owned(), patterns(&["*"]), None, now())
             .await;
-        assert_eq!(refused, Err(ListenerError::TooMany));
+        assert_eq!(rejected, Err(ListenerError::TooMany));
         let listeners = store.reads().listeners().await.unwrap();
         assert_eq!((listeners.len(), listeners[0].name.as_str()), (MAX_LISTENERS, "laptop-0"));
         assert!(store.reads().target_named("laptop-0").await.unwrap().is_none());

@@ -9,7 +9,7 @@ use crate::store::damage;
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::message::original;
 use crate::store::timestamp::Timestamp;
-use crate::store::walk::{LOOKED_AT_A_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
+use crate::store::walk::{MAX_SCANNED_PER_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
 /// Messages by the time of their arrival.
@@ -29,7 +29,7 @@ pub const REFUSED: Walk = Walk {
 };
 
 /// Deliveries of one message that are deleted between two checks of the clock.
-const DELIVERIES_AT_ONCE: usize = 64;
+const MAX_DELIVERIES_PER_BATCH: usize = 64;
 
 /// The time at which the retention of a message starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,7 +99,7 @@ impl YieldingTargets {
 pub struct ExpiryPage {
     pub ids: Vec<MessageId>,
     /// The greatest id among the messages examined.
-    pub looked_through: MessageId,
+    pub scanned_through: MessageId,
     /// Start of the next page; `None` after the last one.
     pub next: Option<TimePosition>,
 }
@@ -123,7 +123,7 @@ impl SourceSelection {
 /// Matches a message that must not be deleted: it awaits its confirmation, has a pending delivery,
 /// or a dead one that can still be replayed, except to a listener or a target that cannot return.
 /// No row if the message does not exist. The result is whether the message is kept.
-const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
+const IS_RETAINED: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
           (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
             OR (kind = 'listener' AND (targets.state <> 'active' OR ?3 = 2))
@@ -133,14 +133,14 @@ const IS_KEPT: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
             OR (targets.state = 'removed' AND origin <> 'environment'))))))
      FROM messages WHERE id = ?1";
 
-fn is_kept(
+fn is_retained(
     connection: &Connection,
     id: MessageId,
     keeping: &RetentionRule,
 ) -> rusqlite::Result<Option<bool>> {
     let (level, paused_before) = keeping.yielding.parameters();
     connection
-        .prepare_cached(IS_KEPT)?
+        .prepare_cached(IS_RETAINED)?
         .query_row(params![id, keeping.by_dead_since, level, paused_before], |row| row.get(0))
         .optional()
 }
@@ -155,7 +155,7 @@ pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite:
         since.walk().page(connection, *after, *before, |_, position| Ok(position.id.into()))?;
     let mut page = ExpiryPage { next, ..ExpiryPage::default() };
     for id in rows {
-        page.looked_through = page.looked_through.max(id);
+        page.scanned_through = page.scanned_through.max(id);
         let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
         if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
             page.ids.push(id);
@@ -178,7 +178,7 @@ fn source_of(
 
 /// Whether the message exists and nothing keeps it. A damaged one is skipped.
 fn is_free(connection: &Connection, id: MessageId, keeping: &RetentionRule) -> rusqlite::Result<bool> {
-    Ok(damage::skip("messages", is_kept(connection, id, keeping))?.flatten() == Some(false))
+    Ok(damage::skip("messages", is_retained(connection, id, keeping))?.flatten() == Some(false))
 }
 
 /// Selects the oldest messages with an id above `after` that nothing keeps, of any age, at most
@@ -190,9 +190,9 @@ pub fn oldest(
     keeping: &RetentionRule,
 ) -> rusqlite::Result<OldestPage> {
     let ids = oldest_ids(connection, after)?;
-    let mut page = OldestPage { ids: Vec::new(), looked_through: after, is_last: false };
+    let mut page = OldestPage { ids: Vec::new(), scanned_through: after, is_last: false };
     for id in &ids {
-        page.looked_through = *id;
+        page.scanned_through = *id;
         if is_free(connection, *id, keeping)? {
             page.ids.push(*id);
         }
@@ -200,7 +200,7 @@ pub fn oldest(
             return Ok(page);
         }
     }
-    page.is_last = ids.len() < LOOKED_AT_A_PAGE;
+    page.is_last = ids.len() < MAX_SCANNED_PER_PAGE;
     Ok(page)
 }
 
@@ -212,7 +212,7 @@ fn oldest_ids(connection: &Connection, after: MessageId) -> rusqlite::Result<Vec
     let read = |sql| {
         connection
             .prepare_cached(sql)?
-            .query_map(params![after, LOOKED_AT_A_PAGE], |row| row.get(0))?
+            .query_map(params![after, MAX_SCANNED_PER_PAGE], |row| row.get(0))?
             .collect::<rusqlite::Result<Vec<MessageId>>>()
     };
     match damage::skip("messages", read(by_table))? {
@@ -226,7 +226,7 @@ fn oldest_ids(connection: &Connection, after: MessageId) -> rusqlite::Result<Vec
 pub struct OldestPage {
     pub ids: Vec<MessageId>,
     /// The last message examined: the next page starts after it.
-    pub looked_through: MessageId,
+    pub scanned_through: MessageId,
     pub is_last: bool,
 }
 
@@ -307,7 +307,7 @@ pub fn delete(
     let connection = database.connection;
     let mut done = StepResult::default();
     for id in ids {
-        if is_kept(connection, *id, keeping)? == Some(true) || *id > merged_through {
+        if is_retained(connection, *id, keeping)? == Some(true) || *id > merged_through {
             done.taken += 1;
         } else {
             if !delete_deliveries(connection, *id, began)? {
@@ -333,14 +333,14 @@ fn delete_deliveries(connection: &Connection, message: MessageId, began: Instant
     loop {
         let deliveries: Vec<DeliveryId> = connection
             .prepare_cached("SELECT id FROM deliveries WHERE message_id = ?1 LIMIT ?2")?
-            .query_map(params![message, DELIVERIES_AT_ONCE], |row| row.get(0))?
+            .query_map(params![message, MAX_DELIVERIES_PER_BATCH], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for delivery in &deliveries {
             crate::store::delivery::expire::delete_one(connection, *delivery)?;
         }
         match deliveries.len() {
-            DELIVERIES_AT_ONCE if began.elapsed() >= STEP_TIME => return Ok(false),
-            DELIVERIES_AT_ONCE => {}
+            MAX_DELIVERIES_PER_BATCH if began.elapsed() >= STEP_TIME => return Ok(false),
+            MAX_DELIVERIES_PER_BATCH => {}
             _ => return Ok(true),
         }
     }

@@ -44,12 +44,12 @@ impl MessageFilter {
 }
 
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.
-const LOOKED_AT_A_PAGE: usize = 20_000;
+const MAX_SCANNED_PER_PAGE: usize = 20_000;
 /// The same limit for a page that searches bodies.
 const SEARCHED_A_PAGE: usize = 2_000;
 
-pub(super) fn looked_at_a_page(filter: &MessageFilter) -> usize {
-    if filter.text.is_some() { SEARCHED_A_PAGE } else { LOOKED_AT_A_PAGE }
+pub(super) fn max_scanned_per_page(filter: &MessageFilter) -> usize {
+    if filter.text.is_some() { SEARCHED_A_PAGE } else { MAX_SCANNED_PER_PAGE }
 }
 
 /// The order of a page.

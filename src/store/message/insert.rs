@@ -82,15 +82,14 @@ pub struct PreparedMessage {
 
 impl PreparedMessage {
     pub fn new(message: NewMessage, subscriptions: &Subscriptions, sealer: &Sealer) -> Self {
-        let targets = match message.asking {
+        let targets = match message.confirmation_request {
             Some(_) => Vec::new(),
             None => {
                 let payload = message.content.payload();
                 subscriptions.matching(&message.event, message.owner.as_deref(), payload)
             }
         };
-        let seal =
-            |asking: &ConfirmationRequest| sealer.seal(confirmation::SEALED_AS, asking.request.as_bytes());
+        let seal = |new: &ConfirmationRequest| sealer.seal(confirmation::SEALED_AS, new.request.as_bytes());
         let key = match &message.identity {
             Identity::DeliveryId(id) | Identity::EventId { id, .. } | Identity::IdempotencyKey(id) => {
                 Some(MessageKey::of_delivery_id(&message.source, id))
@@ -108,7 +107,7 @@ impl PreparedMessage {
             remote_ip: message.remote_ip.to_string(),
             key,
             targets,
-            sealed_request: message.asking.as_ref().map(seal),
+            sealed_request: message.confirmation_request.as_ref().map(seal),
             rejection: None,
             is_taken_as_new: false,
             is_released: false,
@@ -142,7 +141,7 @@ impl PreparedMessage {
     }
 
     /// Whether it needs confirmation from its provider.
-    pub fn is_asked_about(&self) -> bool {
+    pub fn awaits_confirmation(&self) -> bool {
         self.sealed_request.is_some()
     }
 
@@ -337,7 +336,7 @@ impl PreparedMessage {
             body,
             message.owner,
             message.unverified,
-            self.is_asked_about().then_some("awaiting"),
+            self.awaits_confirmation().then_some("awaiting"),
             self.rejection.map(|_| now),
             message.content.unreadable(),
         ];

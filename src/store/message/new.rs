@@ -62,5 +62,5 @@ pub struct NewMessage {
     /// Whether it was released from quarantine without verification.
     pub unverified: bool,
     /// The message is not delivered before the provider's API has confirmed it.
-    pub asking: Option<ConfirmationRequest>,
+    pub confirmation_request: Option<ConfirmationRequest>,
 }

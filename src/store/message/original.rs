@@ -15,7 +15,7 @@ use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 const MAX_UNCONFIRMED: usize = 64;
 /// Limits the messages with one key that are examined before the new message is treated as
 /// unrelated.
-const MAX_LOOKED_AT: usize = 256;
+const MAX_SCANNED: usize = 256;
 
 /// The trust in a stored message, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ pub fn relatives(
     let same_count = same.len();
     let mut found = Relatives::NONE;
     let mut unconfirmed = 0;
-    for (at, id) in same.into_iter().chain(other).take(MAX_LOOKED_AT).enumerate() {
+    for (at, id) in same.into_iter().chain(other).take(MAX_SCANNED).enumerate() {
         let is_same = at < same_count;
         match standing(connection, id)? {
             TrustLevel::Believed => {

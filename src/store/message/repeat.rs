@@ -24,7 +24,7 @@ pub enum Repeat {
 }
 
 pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> rusqlite::Result<bool> {
-    let Some(max) = message.asking.as_ref().and_then(|asking| asking.max_awaiting) else {
+    let Some(max) = message.confirmation_request.as_ref().and_then(|request| request.max_awaiting) else {
         return Ok(false);
     };
     Ok(confirmation::awaiting(connection, &message.source)? >= i64::from(max))
@@ -41,14 +41,14 @@ pub fn repeat_unconfirmed(
     standing: TrustLevel,
     of: MessageId,
 ) -> rusqlite::Result<Repeat> {
-    let Some(asking) = &message.asking else { return Ok(Repeat::None) };
+    let Some(request) = &message.confirmation_request else { return Ok(Repeat::None) };
     if !is_within_window(connection, message, of)? || !has_same_content(connection, message, of)? {
         return Ok(Repeat::None);
     }
     if standing == TrustLevel::Awaiting {
-        let asked = confirmation::sealed_request(connection, of)?;
-        let asked = asked.and_then(|sealed| sealer.open(confirmation::SEALED_AS, &sealed).ok());
-        let is_same = asked.as_deref() == Some(asking.request.as_bytes());
+        let stored = confirmation::sealed_request(connection, of)?;
+        let stored = stored.and_then(|sealed| sealer.open(confirmation::SEALED_AS, &sealed).ok());
+        let is_same = stored.as_deref() == Some(request.request.as_bytes());
         return Ok(if is_same { Repeat::Counted } else { Repeat::None });
     }
     if has_too_many_awaiting(connection, message)? {

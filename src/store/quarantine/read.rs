@@ -210,10 +210,10 @@ pub struct SourceNumbers {
 }
 
 /// Number of newest messages examined: there is no index for sources.
-const LOOKED_AT: i64 = 20_000;
+const MAX_SCANNED: i64 = 20_000;
 
 /// Number of newest messages from which known senders are learned.
-const SENDERS_LOOKED_AT: i64 = 5_000;
+const MAX_SCANNED_SENDERS: i64 = 5_000;
 
 /// Returns the sources and networks of the newest verified messages.
 pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> {
@@ -223,7 +223,7 @@ pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> 
          WHERE unverified = 0 AND coalesce(confirmation, 'confirmed') = 'confirmed'",
     )?;
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
-    let rows = statement.query_map([SENDERS_LOOKED_AT], read)?;
+    let rows = statement.query_map([MAX_SCANNED_SENDERS], read)?;
     let mut senders = Vec::new();
     for row in rows {
         let (source, address) = row?;
@@ -239,7 +239,7 @@ pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
         "SELECT source, count(*), max(received_at) FROM
            (SELECT source, received_at FROM messages ORDER BY id DESC LIMIT ?1) GROUP BY source",
     )?;
-    let mut rows = statement.query([LOOKED_AT])?;
+    let mut rows = statement.query([MAX_SCANNED])?;
     while let Some(row) = rows.next()? {
         let numbers = sources.entry(row.get(0)?).or_default();
         numbers.recent_messages = row.get(1)?;

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::senders::Sender;
 
-/// Unknown networks keep at least one part in `STRANGERS_SHARE` of the total.
-const STRANGERS_SHARE: u64 = 4;
+/// Unknown networks keep at least one part in `UNKNOWN_NETWORKS_SHARE` of the total.
+const UNKNOWN_NETWORKS_SHARE: u64 = 4;
 
 /// Bytes of candidates.
 #[derive(Debug, Default)]
 pub struct Shares {
-    strangers: GroupShare,
+    unknown_networks: GroupShare,
     /// Networks from which the source has verified requests.
     senders: GroupShare,
     known: BTreeSet<Sender>,
@@ -20,7 +20,7 @@ pub struct Shares {
 
 impl Shares {
     pub fn total(&self) -> u64 {
-        self.strangers.total() + self.senders.total()
+        self.unknown_networks.total() + self.senders.total()
     }
 
     pub fn add(&mut self, source: &str, network: ClientNetwork, bytes: u64) {
@@ -34,26 +34,27 @@ impl Shares {
     /// Returns the source and network whose row is evicted next. Unknown networks come first while
     /// together they exceed their share.
     pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
-        let is_strangers_turn = self.strangers.total() > self.total() / STRANGERS_SHARE;
-        let (first, then) = if is_strangers_turn {
-            (&self.strangers, &self.senders)
+        let has_excess_of_unknown_networks =
+            self.unknown_networks.total() > self.total() / UNKNOWN_NETWORKS_SHARE;
+        let (first, then) = if has_excess_of_unknown_networks {
+            (&self.unknown_networks, &self.senders)
         } else {
-            (&self.senders, &self.strangers)
+            (&self.senders, &self.unknown_networks)
         };
         first.heaviest().or_else(|| then.heaviest())
     }
 
     /// Bytes of one network of a source.
     pub fn of(&self, source: &str, network: ClientNetwork) -> u64 {
-        self.strangers.of(source, network) + self.senders.of(source, network)
+        self.unknown_networks.of(source, network) + self.senders.of(source, network)
     }
 
     /// Marks this network as a known sender of the source.
     pub fn trust(&mut self, (source, network): &Sender) {
         if self.known.insert((source.clone(), *network)) {
-            let held = self.strangers.of(source, *network);
+            let held = self.unknown_networks.of(source, *network);
             if held > 0 {
-                self.strangers.remove(source, *network, held);
+                self.unknown_networks.remove(source, *network, held);
                 self.senders.add(source, *network, held);
             }
         }
@@ -61,7 +62,7 @@ impl Shares {
 
     fn group(&mut self, source: &str, network: ClientNetwork) -> &mut GroupShare {
         let is_sender = !self.known.is_empty() && self.known.contains(&(source.to_owned(), network));
-        if is_sender { &mut self.senders } else { &mut self.strangers }
+        if is_sender { &mut self.senders } else { &mut self.unknown_networks }
     }
 }
 
@@ -268,7 +269,7 @@ mod tests {
         for number in 0..300 {
             shares.remove("a", network(&format!("2001:db8:{number:x}::")), 10);
         }
-        assert!(shares.strangers.sources.is_empty() && shares.heaviest().is_none());
+        assert!(shares.unknown_networks.sources.is_empty() && shares.heaviest().is_none());
         assert_eq!(shares.total(), 0);
     }
 }

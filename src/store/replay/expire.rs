@@ -3,7 +3,7 @@
 use crate::store::timestamp::Timestamp;
 use rusqlite::{Connection, params};
 
-const DELETED_AT_ONCE: usize = 100;
+const MAX_DELETED_PER_STEP: usize = 100;
 
 /// Deletes some replays that finished before `before`; returns their number.
 pub fn delete_replays(connection: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
@@ -12,5 +12,5 @@ pub fn delete_replays(connection: &Connection, before: Timestamp) -> rusqlite::R
             "DELETE FROM replays WHERE id IN
                (SELECT id FROM replays WHERE state <> 'running' AND updated_at < ?1 LIMIT ?2)",
         )?
-        .execute(params![before, DELETED_AT_ONCE])
+        .execute(params![before, MAX_DELETED_PER_STEP])
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use crate::store::error::OpenError;
-use crate::store::files::paths::beside;
+use crate::store::files::paths::sibling_path;
 use crate::store::options::StoreOptions;
 use crate::store::seal::forget;
 use crate::store::seal::sealer::{self, Sealer};
@@ -54,7 +54,7 @@ impl DatabaseKey {
     pub fn apply(self, connection: &mut Connection, database: &Path) -> Result<Sealer, OpenError> {
         let sealer = match self.sealer {
             Some(sealer) => sealer,
-            None => Sealer::for_new_database(&sealer::make_key_file(&beside(database, "key"))?),
+            None => Sealer::for_new_database(&sealer::make_key_file(&sibling_path(database, "key"))?),
         };
         let now = Timestamp::from(OffsetDateTime::now_utc());
         let problem =
@@ -99,7 +99,7 @@ pub fn sealer_of(
 fn secret(options: &StoreOptions, database: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match &options.key {
         Some(key) => Ok(Some(key.clone())),
-        None => sealer::read_key_file(&beside(database, "key")),
+        None => sealer::read_key_file(&sibling_path(database, "key")),
     }
 }
 
@@ -107,7 +107,7 @@ fn missing(database: &Path) -> OpenError {
     OpenError(format!(
         "the key file {} is missing, and the database was sealed under a key: restore the file, or set CREEL_KEY to that \
          key. If it is permanently lost: creel serve --forget-sealed",
-        beside(database, "key").display()
+        sibling_path(database, "key").display()
     ))
 }
 

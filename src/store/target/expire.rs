@@ -8,7 +8,7 @@ use crate::store::target::settings::{Origin, TargetKind, TargetState};
 use crate::store::timestamp::Timestamp;
 
 /// Limit on rows of `deliveries` examined in one page.
-const LOOKED_AT_A_PAGE: usize = 20_000;
+const MAX_SCANNED_PER_PAGE: usize = 20_000;
 
 /// An inactive target, or one created for a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,16 +87,16 @@ pub fn in_use(
     connection: &Connection,
     after: DeliveryId,
 ) -> rusqlite::Result<(Vec<TargetId>, Option<DeliveryId>)> {
-    let (last, looked_at): (Option<DeliveryId>, usize) = connection
+    let (last, scanned): (Option<DeliveryId>, usize) = connection
         .prepare_cached(
             "SELECT max(id), count(*) FROM (SELECT id FROM deliveries WHERE id > ?1 ORDER BY id LIMIT ?2)",
         )?
-        .query_row(params![after, LOOKED_AT_A_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query_row(params![after, MAX_SCANNED_PER_PAGE], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let targets = connection
         .prepare_cached("SELECT DISTINCT target_id FROM deliveries WHERE id > ?1 AND id <= ?2")?
         .query_map(params![after, last], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok((targets, last.filter(|_| looked_at == LOOKED_AT_A_PAGE)))
+    Ok((targets, last.filter(|_| scanned == MAX_SCANNED_PER_PAGE)))
 }
 
 /// Deletes the row of a target removed before `before`; true if it was deleted.

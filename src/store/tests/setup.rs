@@ -107,7 +107,7 @@ pub fn message(identity: Identity, body: &str) -> NewMessage {
         body_unsigned: false,
         owner: None,
         unverified: false,
-        asking: None,
+        confirmation_request: None,
     }
 }
 

@@ -25,7 +25,7 @@ impl Writer {
                 if matches!(&job, Job::Keep(keep) if keep.message.rejection().is_none()) {
                     self.shared.set_blocked_by_damage(true);
                 }
-                job.refuse(Unavailable::Damaged);
+                job.reject(Unavailable::Damaged);
             }
             None => {}
         }

@@ -115,7 +115,7 @@ impl Job {
         }
     }
 
-    pub fn refuse(self, why: Unavailable) {
+    pub fn reject(self, why: Unavailable) {
         match self {
             Self::Keep(keep) => drop(keep.reply.send(Err(why))),
             Self::Run(task) => task.answer(Err(why)),
@@ -129,7 +129,7 @@ impl Job {
 pub enum JobOutcome {
     Insert(InsertOutcome),
     Done,
-    Refused,
+    Rejected,
 }
 
 impl JobOutcome {
@@ -137,7 +137,7 @@ impl JobOutcome {
         match (self, job) {
             (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),
-            (_, job) => job.refuse(Unavailable::Refused),
+            (_, job) => job.reject(Unavailable::Refused),
         }
     }
 }
@@ -153,13 +153,13 @@ pub enum NextJob {
 pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
     let now = Instant::now();
     let (expired, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| all || job.is_expired(now));
-    expired.into_iter().for_each(|job| job.refuse(Unavailable::Deadline));
+    expired.into_iter().for_each(|job| job.reject(Unavailable::Deadline));
     rest
 }
 
 /// Rejects messages whose content was dropped during the failed transaction.
-pub fn refuse_released(batch: Vec<Job>) -> Vec<Job> {
+pub fn reject_released(batch: Vec<Job>) -> Vec<Job> {
     let (released, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_released);
-    released.into_iter().for_each(|job| job.refuse(Unavailable::Refused));
+    released.into_iter().for_each(|job| job.reject(Unavailable::Refused));
     rest
 }

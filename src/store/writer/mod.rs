@@ -30,7 +30,7 @@ use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
 use crate::store::shared::SharedState;
 use crate::store::timestamp::Timestamp;
-use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, refuse_released};
+use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, reject_released};
 use crate::store::writer::trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -138,10 +138,10 @@ impl Writer {
 
     fn write(&mut self, mut batch: Vec<Job>) {
         if let Err(why) = self.check_files() {
-            batch.drain(..).for_each(|job| job.refuse(why));
+            batch.drain(..).for_each(|job| job.reject(why));
             return;
         }
-        batch = self.refuse_without_space(batch);
+        batch = self.reject_without_space(batch);
         batch.retain(|job| !matches!(job, Job::Wake));
         while !batch.is_empty() {
             match self.write_transaction(&mut batch) {
@@ -158,21 +158,21 @@ impl Writer {
                     outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.answer(job));
                 }
                 Err(Trouble::Locked) => {
-                    batch = refuse_released(drop_expired(batch, self.shared.is_stopped()));
+                    batch = reject_released(drop_expired(batch, self.shared.is_stopped()));
                 }
                 Err(Trouble::DiskFull) => {
                     self.files.note_full();
-                    batch.drain(..).for_each(|job| job.refuse(Unavailable::DiskFull));
+                    batch.drain(..).for_each(|job| job.reject(Unavailable::DiskFull));
                 }
                 Err(Trouble::Lost) if batch.len() > 1 => {
                     batch.drain(..).for_each(|job| self.write(vec![job]));
                 }
-                Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.refuse(Unavailable::Refused)),
+                Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.reject(Unavailable::Refused)),
                 Err(Trouble::Damaged) => self.write_apart(std::mem::take(&mut batch)),
-                Err(Trouble::MergeStopped) => batch = refuse_released(batch),
+                Err(Trouble::MergeStopped) => batch = reject_released(batch),
                 Err(Trouble::Fatal(line)) => {
                     self.shared.fail(Unavailable::Failed, line);
-                    batch.drain(..).for_each(|job| job.refuse(Unavailable::Failed));
+                    batch.drain(..).for_each(|job| job.reject(Unavailable::Failed));
                 }
             }
         }
@@ -181,20 +181,20 @@ impl Writer {
     /// Notifies the tasks that process messages outside requests.
     fn notify_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
         let mut is_news = false;
-        let mut is_asked = false;
+        let mut has_confirmations = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
             let (JobOutcome::Insert(InsertOutcome::Stored(receipt)), Job::Keep(keep)) = (outcome, job) else {
                 continue;
             };
             // The provider is queried again about a repeat of a rejected message.
-            is_asked |= keep.message.is_asked_about();
+            has_confirmations |= keep.message.awaits_confirmation();
             if matches!(receipt, Receipt::New { .. } | Receipt::Conflict { .. }) {
                 is_news = true;
                 targets.extend(keep.message.targets());
             }
         }
-        if is_asked {
+        if has_confirmations {
             self.shared.confirmations.notify_one();
         }
         if !targets.is_empty() {
@@ -218,7 +218,7 @@ impl Writer {
             Ok(outcomes) => {
                 let ids = outcomes.iter().filter_map(|outcome| match outcome {
                     JobOutcome::Insert(InsertOutcome::Stored(receipt)) => Some(receipt.id()),
-                    JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Refused => None,
+                    JobOutcome::Insert(_) | JobOutcome::Done | JobOutcome::Rejected => None,
                 });
                 self.keys.commit(ids.max().unwrap_or_default());
                 self.keys.merge_committed();
@@ -261,7 +261,7 @@ impl Writer {
             };
             outcomes.push(match done {
                 Ok(outcome) => outcome,
-                Err(error) => self.refuse_one(&error)?,
+                Err(error) => self.reject_one(&error)?,
             });
         }
         Ok(outcomes)
@@ -300,14 +300,14 @@ impl Writer {
 
     /// Rejects one job without affecting others, unless its error rolled back the whole
     /// transaction.
-    fn refuse_one(&self, error: &rusqlite::Error) -> Result<JobOutcome, Trouble> {
+    fn reject_one(&self, error: &rusqlite::Error) -> Result<JobOutcome, Trouble> {
         if damage::is_damage(error) {
             self.note_damage("a write", error);
         }
         match self.classify(error) {
             Trouble::Lost if !self.connection.is_autocommit() => {
                 log::error!("cannot write one job of a batch, the others are written: {error}");
-                Ok(JobOutcome::Refused)
+                Ok(JobOutcome::Rejected)
             }
             trouble => Err(trouble),
         }

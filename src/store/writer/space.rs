@@ -7,11 +7,11 @@ use crate::store::space;
 use crate::store::writer::Writer;
 use crate::store::writer::job::Job;
 
-const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
 impl Writer {
     /// Rejects jobs on a full disk, and below the low-water mark, except cleanup and settings.
-    pub(super) fn refuse_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
+    pub(super) fn reject_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
         let why = match () {
             () if !batch.iter().any(Job::is_message) => return batch,
             () if self.files.is_full() => Unavailable::DiskFull,
@@ -19,7 +19,7 @@ impl Writer {
             () => return batch,
         };
         let (messages, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_message);
-        messages.into_iter().for_each(|job| job.refuse(why));
+        messages.into_iter().for_each(|job| job.reject(why));
         others
     }
 
@@ -32,7 +32,7 @@ impl Writer {
         if (limit == u64::MAX && !has_quarantine) || now < self.next_look {
             return;
         }
-        self.next_look = now + PAUSE_BETWEEN_LOOKS;
+        self.next_look = now + PAUSE_BETWEEN_CHECKS;
         if has_quarantine && self.files.is_low() {
             self.shared.beyond_size.notify_one();
         }

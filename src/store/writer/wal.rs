@@ -120,12 +120,12 @@ impl Writer {
             Ok(true) => {
                 WAL_FRAMES.set(0);
                 self.shared.wal_was_reset();
-                self.shared.set_reset_refused(false);
+                self.shared.set_reset_blocked(false);
                 self.shared.set_commits_copied(self.marker.ledger().commits);
             }
             Ok(false) => {
                 self.files.expect_wal(wal_size::wal_length(WAL_FRAMES.get()));
-                self.shared.set_reset_refused(true);
+                self.shared.set_reset_blocked(true);
             }
             Err(error) => match self.classify(&error) {
                 Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),

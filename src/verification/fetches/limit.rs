@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const MAX_CALLS_OF_ONE: usize = 6;
 /// Limit for all unknown senders together, high enough that one of them, or ten, cannot keep a
 /// source from fetching its keys.
-const MAX_CALLS_OF_STRANGERS: usize = 90;
+const MAX_CALLS_OF_UNKNOWN_NETWORKS: usize = 90;
 /// Limit on the senders that are counted separately from unknown ones.
 const MAX_SENDERS: usize = 32;
 
@@ -53,8 +53,10 @@ impl CallLimit {
         }
         let of_client = self.calls.iter().filter(|(_, other)| *other == client).count();
         let is_sender = self.senders.contains(&client);
-        let of_strangers = || self.calls.iter().filter(|(_, other)| !self.senders.contains(other)).count();
-        let may = of_client < MAX_CALLS_OF_ONE && (is_sender || of_strangers() < MAX_CALLS_OF_STRANGERS);
+        let of_unknown_networks =
+            || self.calls.iter().filter(|(_, other)| !self.senders.contains(other)).count();
+        let may = of_client < MAX_CALLS_OF_ONE
+            && (is_sender || of_unknown_networks() < MAX_CALLS_OF_UNKNOWN_NETWORKS);
         if may {
             self.calls.push_back((now, client));
         }
@@ -105,7 +107,7 @@ mod tests {
         let (mut limit, now) = (CallLimit::default(), Instant::now());
         limit.sent(SENDER);
         let taken = (0..=u16::MAX).filter(|number| limit.take(v6([*number; 4]), now)).count();
-        assert_eq!(taken, MAX_CALLS_OF_STRANGERS);
+        assert_eq!(taken, MAX_CALLS_OF_UNKNOWN_NETWORKS);
         assert_eq!((0..20).filter(|_| limit.take(SENDER, now)).count(), MAX_CALLS_OF_ONE);
         for number in 0..=u8::MAX {
             limit.sent(Ipv4Addr::new(203, 0, number, 1).into());

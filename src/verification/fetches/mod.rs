@@ -42,7 +42,7 @@ pub struct Fetches {
 #[derive(Debug, Default)]
 struct Calls {
     /// Requests for the same key share one call. It ends with `true`, or by closing the channel.
-    under_way: HashMap<KeyRequest, watch::Receiver<bool>>,
+    in_flight: HashMap<KeyRequest, watch::Receiver<bool>>,
     limit: CallLimit,
 }
 
@@ -50,7 +50,7 @@ struct Calls {
 enum CallState {
     /// Another request's call has ended in the meantime.
     Known,
-    UnderWay(watch::Receiver<bool>),
+    InFlight(watch::Receiver<bool>),
     Begun(PendingCall, watch::Receiver<bool>),
     NotNow,
 }
@@ -65,7 +65,7 @@ struct PendingCall {
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        self.fetches.calls.lock().under_way.remove(&self.what);
+        self.fetches.calls.lock().in_flight.remove(&self.what);
     }
 }
 
@@ -110,9 +110,9 @@ pub async fn fetch(
     let mut answer = match ask_for(fetches, verifier, what, wanted, asker) {
         CallState::Known => return Ok(()),
         CallState::NotNow => return Err(ProviderUnreachable),
-        CallState::UnderWay(answer) => answer,
-        CallState::Begun(asked, answer) => {
-            tokio::spawn(carry_out(asked, client.clone()));
+        CallState::InFlight(answer) => answer,
+        CallState::Begun(call, answer) => {
+            tokio::spawn(carry_out(call, client.clone()));
             answer
         }
     };
@@ -144,8 +144,8 @@ fn ask_for(
 ) -> CallState {
     let now = Instant::now();
     let mut calls = fetches.calls.lock();
-    if let Some(answer) = calls.under_way.get(&what) {
-        return CallState::UnderWay(answer.clone());
+    if let Some(answer) = calls.in_flight.get(&what) {
+        return CallState::InFlight(answer.clone());
     }
     if fetches.get(wanted) != KeyResponse::NotYet && !fetches.may_be_outdated(wanted) {
         return CallState::Known;
@@ -155,8 +155,8 @@ fn ask_for(
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
         return CallState::NotNow;
     }
-    let (asked, answer) = begin(fetches, verifier, &mut calls, what);
-    CallState::Begun(asked, answer)
+    let (call, answer) = begin(fetches, verifier, &mut calls, what);
+    CallState::Begun(call, answer)
 }
 
 fn begin(
@@ -166,10 +166,10 @@ fn begin(
     what: KeyRequest,
 ) -> (PendingCall, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
-    calls.under_way.insert(what.clone(), answer.clone());
-    let asked =
+    calls.in_flight.insert(what.clone(), answer.clone());
+    let call =
         PendingCall { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
-    (asked, answer)
+    (call, answer)
 }
 
 /// Records which keys verified a message and its origin, and refreshes old keys.
@@ -187,16 +187,16 @@ pub fn has_proven(
     let mut calls = fetches.calls.lock();
     calls.limit.sent(sender);
     for what in due {
-        if !calls.under_way.contains_key(&what) {
-            let (asked, _) = begin(fetches, verifier, &mut calls, what);
-            tokio::spawn(carry_out(asked, client.clone()));
+        if !calls.in_flight.contains_key(&what) {
+            let (call, _) = begin(fetches, verifier, &mut calls, what);
+            tokio::spawn(carry_out(call, client.clone()));
         }
     }
 }
 
-async fn carry_out(asked: PendingCall, client: Client) {
+async fn carry_out(call: PendingCall, client: Client) {
     let began = Instant::now();
-    let PendingCall { fetches, verifier, what, is_answered } = &asked;
+    let PendingCall { fetches, verifier, what, is_answered } = &call;
     let answer = timeout(CALL_TIMEOUT, ask(verifier, &client, what)).await;
     let Ok(answer) = answer.unwrap_or(Err(ProviderUnreachable)) else {
         fetches.change(|cache| cache.failed(what, Instant::now()));

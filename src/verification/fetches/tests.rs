@@ -26,15 +26,15 @@ fn set(kids: &[&str]) -> String {
 /// holds each answer until the test releases it.
 struct Provider {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    queries: Arc<AtomicUsize>,
 }
 
 impl Provider {
     fn start(bodies: Vec<String>, holds: Option<mpsc::Receiver<()>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let queries = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&queries);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -50,7 +50,7 @@ impl Provider {
                 let _ = stream.write_all(format!("{head}{body}").as_bytes());
             }
         });
-        Self { address, asked }
+        Self { address, queries }
     }
 
     fn source(&self) -> FetchSource {
@@ -99,8 +99,8 @@ async fn requests_for_same_key_share_one_call() {
     assert_eq!(futures_util::future::join_all(all).await, [Ok(()); 4]);
     assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Unknown);
-    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
-    assert!(source.fetches.calls.lock().under_way.is_empty());
+    assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
+    assert!(source.fetches.calls.lock().in_flight.is_empty());
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn call_past_request_timeout_continues_for_next_request() {
     let_go.send(()).unwrap();
     assert_eq!(fetch(&source, &client, &key("a"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
-    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn set_older_than_minute_is_refetched_for_key_without_id() {
     assert_eq!(source.fetches.get(&WHOLE_SET), KeyResponse::Keys(vec![jwk("old"), jwk("new")]));
     assert!(!source.fetches.may_be_outdated(&WHOLE_SET), "once is enough");
     assert_eq!(fetch(&source, &client, &WHOLE_SET, SENDER, soon()).await, Ok(()));
-    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn provider_failure_pauses_calls_and_keeps_keys() {
         assert_eq!(source.fetches.get(&key("b")), KeyResponse::NotYet);
         has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     }
-    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn key_that_verified_message_is_refreshed_in_background() {
     // The call is in flight: a request for the new key waits for it.
     assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Keys(vec![jwk("b")]));
-    assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
+    assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn impossible_request_does_not_count_towards_limit() {
     );
     for source in [&plaid, &ebay] {
         let mut calls = source.fetches.calls.lock();
-        assert!(calls.under_way.is_empty());
+        assert!(calls.in_flight.is_empty());
         assert_eq!((0..100).filter(|_| calls.limit.take(SENDER, Instant::now())).count(), 6);
     }
 }
@@ -184,12 +184,12 @@ async fn impossible_request_does_not_count_towards_limit() {
 async fn invented_ids_leave_genuine_sender_its_calls() {
     let plaid = source("plaid", &[("client_id", "c"), ("api_secret", "s"), ("host", "127.0.0.1:1")]);
     let client = Client::new();
-    let stranger = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    let unknown_ip = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
     for number in 0..100 {
-        let _ = fetch(&plaid, &client, &key(&number.to_string()), stranger, soon()).await;
+        let _ = fetch(&plaid, &client, &key(&number.to_string()), unknown_ip, soon()).await;
     }
-    let asked = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
-    assert!(matches!(asked, CallState::Begun(..)));
+    let state = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
+    assert!(matches!(state, CallState::Begun(..)));
 }
 
 #[tokio::test]

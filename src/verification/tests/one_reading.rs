@@ -22,15 +22,15 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=b";
 
 /// A source without secrets that confirms each message with an API.
-fn asking(url: &str) -> Rules {
+fn confirming(url: &str) -> Rules {
     let recipe = recipe("none").unwrap();
     let verifier = Verifier::bind(recipe, &Settings::default()).unwrap();
     let asker = Asker::own(&ConfirmSettings { url, token: None }, recipe).unwrap();
     Rules { verifier: Arc::new(verifier), asker: Some(Arc::new(asker)) }
 }
 
-static BY_FORM: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{form:id}"));
-static BY_JSON: LazyLock<Rules> = LazyLock::new(|| asking("https://api.example.com/{json:/id}"));
+static BY_FORM: LazyLock<Rules> = LazyLock::new(|| confirming("https://api.example.com/{form:id}"));
+static BY_JSON: LazyLock<Rules> = LazyLock::new(|| confirming("https://api.example.com/{json:/id}"));
 
 /// A source with the secret `secret` and the given settings.
 fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
@@ -41,7 +41,7 @@ fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
 
 struct Observation {
     /// `None` if the message cannot be confirmed.
-    asked: Option<String>,
+    queried: Option<String>,
     content: MessageContent,
 }
 
@@ -62,11 +62,11 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Observat
     let room = DecodingRoom { max_bytes: 8 << 20, reservation: None };
     match examine(rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
         Ok(VerificationOutcome::Message(examined)) => {
-            let asked = match examined.question {
+            let queried = match examined.question {
                 Some(Question::Values(values)) => values.into_values().next(),
                 Some(Question::Unaskable(_)) | None => None,
             };
-            Ok(Observation { asked, content: examined.content })
+            Ok(Observation { queried, content: examined.content })
         }
         Ok(VerificationOutcome::Rejected(reason)) => Err(reason.cause),
         other => panic!("{other:?}"),
@@ -80,11 +80,11 @@ fn stored_id(content: &MessageContent) -> Option<Value> {
     Some(serde_json::from_slice::<Value>(text).unwrap()["id"].clone())
 }
 
-fn assert_asked_is_stored(headers: &[(&str, &str)], body: &[u8]) {
+fn assert_queried_is_stored(headers: &[(&str, &str)], body: &[u8]) {
     for rules in [&*BY_FORM, &*BY_JSON] {
         let seen = post(rules, headers, body).unwrap();
-        if let (Some(asked), Some(stored)) = (&seen.asked, stored_id(&seen.content)) {
-            assert_eq!(stored, Value::from(asked.clone()), "{headers:?} {}", body.escape_ascii());
+        if let (Some(queried), Some(stored)) = (&seen.queried, stored_id(&seen.content)) {
+            assert_eq!(stored, Value::from(queried.clone()), "{headers:?} {}", body.escape_ascii());
         }
     }
 }
@@ -173,7 +173,7 @@ proptest! {
         let mut headers = Vec::new();
         headers.extend(content_type.map(|value| ("content-type", value)));
         headers.extend(coding.map(|value| ("content-encoding", value)));
-        assert_asked_is_stored(&headers, &body);
+        assert_queried_is_stored(&headers, &body);
     }
 }
 
@@ -200,7 +200,7 @@ fn genuine_values_are_confirmed() {
     ];
     for (rules, headers, body) in rows {
         let seen = post(rules, headers, &body).unwrap();
-        assert_eq!(seen.asked.as_deref(), Some("A"), "{headers:?}");
+        assert_eq!(seen.queried.as_deref(), Some("A"), "{headers:?}");
         assert_eq!(stored_id(&seen.content), Some("A".into()), "{headers:?}");
     }
 }
@@ -212,13 +212,13 @@ fn large_compressed_body_is_confirmed() {
     let coded = ("content-encoding", "gzip");
     let form = gzip(b"&id=A&x=", format!("id=B&pad={}", "a".repeat(200_000)).as_bytes());
     let seen = post(&BY_FORM, &[("content-type", FORM), coded], &form).unwrap();
-    assert_eq!((seen.asked.as_deref(), stored_id(&seen.content)), (Some("B"), Some("B".into())));
+    assert_eq!((seen.queried.as_deref(), stored_id(&seen.content)), (Some("B"), Some("B".into())));
     let numbers: Vec<String> = (0..500_000).map(|number| number.to_string()).collect();
     let json = format!("{{\"pad\":[{}],\"id\":\"B\"}}", numbers.join(","));
     assert!(json.len() > 3 << 20);
     for content_type in ["application/json", FORM] {
         let seen = post(&BY_JSON, &[("content-type", content_type), coded], &gzip(b"", json.as_bytes()));
-        assert_eq!(seen.unwrap().asked.as_deref(), Some("B"), "{content_type}");
+        assert_eq!(seen.unwrap().queried.as_deref(), Some("B"), "{content_type}");
     }
 }
 
@@ -226,7 +226,7 @@ fn large_compressed_body_is_confirmed() {
 fn undecodable_body_is_not_confirmed() {
     for (coding, body) in [("br", &b"id=A"[..]), ("gzip", b"id=A"), ("zstd", b"x&id=A")] {
         let seen = post(&BY_FORM, &[("content-type", FORM), ("content-encoding", coding)], body).unwrap();
-        assert_eq!(seen.asked, None, "{coding}");
+        assert_eq!(seen.queried, None, "{coding}");
     }
 }
 
@@ -234,7 +234,7 @@ fn undecodable_body_is_not_confirmed() {
 fn field_next_to_payload_is_not_confirmed() {
     let question = ConfirmSettings { url: "https://api.example.com/{form:id}", token: None };
     let asker = Asker::own(&question, recipe("slack").unwrap()).unwrap();
-    let asked = |body: &str| {
+    let queried = |body: &str| {
         let fields = [("content-type", FORM.as_bytes())];
         let request = Request {
             method: "POST",
@@ -247,8 +247,8 @@ fn field_next_to_payload_is_not_confirmed() {
         };
         asker.question(&request, None).is_ok()
     };
-    assert!(asked("id=A"));
-    assert!(!asked("id=A&payload={\"id\":\"B\"}"));
+    assert!(queried("id=A"));
+    assert!(!queried("id=A&payload={\"id\":\"B\"}"));
 }
 
 /// A genuine form of Braintree.
@@ -287,8 +287,8 @@ fn signed_fields_do_not_verify_another_body() {
         (&coded("gzip")[..], signed.clone().into_bytes(), Cause::SignatureMismatch),
         (&coded("gzip")[..], gzip(format!("&{signed}&x=").as_bytes(), other.as_bytes()), Cause::TooLarge),
     ] {
-        let refused = post(&rules, headers, &body).map(|seen| seen.content);
-        assert_eq!(refused.unwrap_err(), cause, "{headers:?}");
+        let rejected = post(&rules, headers, &body).map(|seen| seen.content);
+        assert_eq!(rejected.unwrap_err(), cause, "{headers:?}");
     }
 }
 

@@ -235,7 +235,7 @@ fn no_response_contains_a_secret() {
 fn wrong_tokens_are_slowed_down_correct_ones_are_not() {
     let app = service();
     let list = request("GET", "/messages");
-    let stranger = Ipv4Addr::new(127, 0, 6, 200);
+    let unknown_client = Ipv4Addr::new(127, 0, 6, 200);
     let ask = |client, token: &str| {
         let begun = Instant::now();
         let reply = Connection::open_from(client, app.address).exchange(&with_token(list.clone(), token));
@@ -243,16 +243,16 @@ fn wrong_tokens_are_slowed_down_correct_ones_are_not() {
     };
     let taken: Vec<Duration> = (0..4)
         .map(|_| {
-            let (status, took) = ask(stranger, "wrong");
+            let (status, took) = ask(unknown_client, "wrong");
             assert_eq!(status, 401);
             took
         })
         .collect();
     // An operator can share the address, as behind an untrusted proxy.
-    assert_eq!(ask(stranger, ADMIN_TOKEN).0, 200);
+    assert_eq!(ask(unknown_client, ADMIN_TOKEN).0, 200);
     assert!(taken[0] >= Duration::from_millis(100) && taken[3] >= Duration::from_millis(800), "{taken:?}");
     std::thread::scope(|scope| {
-        let guesses: Vec<_> = (0..12).map(|_| scope.spawn(|| ask(stranger, "wrong"))).collect();
+        let guesses: Vec<_> = (0..12).map(|_| scope.spawn(|| ask(unknown_client, "wrong"))).collect();
         let (status, took) = ask(Ipv4Addr::new(127, 0, 6, 201), ADMIN_TOKEN);
         assert_eq!(status, 200);
         assert!(took < allow(Duration::from_millis(200)), "{took:?}");
@@ -260,10 +260,10 @@ fn wrong_tokens_are_slowed_down_correct_ones_are_not() {
         while !guesses.iter().any(|guess| guess.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(ask(stranger, ADMIN_TOKEN).0, 200, "while wrong ones wait");
+        assert_eq!(ask(unknown_client, ADMIN_TOKEN).0, 200, "while wrong ones wait");
         let statuses: Vec<u16> = guesses.into_iter().map(|guess| guess.join().unwrap().0).collect();
         assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
     });
-    let (status, _) = ask(stranger, ADMIN_TOKEN);
+    let (status, _) = ask(unknown_client, ADMIN_TOKEN);
     assert_eq!(status, 200, "once no wrong ones wait");
 }

@@ -12,19 +12,19 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// A service with two targets that receive every event.
 fn with_two_targets() -> (TestApp, Target, Target) {
-    let (ill, well) = (Target::start(), Target::start());
+    let (failing, well) = (Target::start(), Target::start());
     let app = builder()
-        .set("CREEL_TARGET_ILL_URL", ill.url("/"))
+        .set("CREEL_TARGET_FAILING_URL", failing.url("/"))
         .set("CREEL_TARGET_WELL_URL", well.url("/"))
         .start();
-    (app, ill, well)
+    (app, failing, well)
 }
 
 fn count(app: &TestApp, state: &str) -> i64 {
     app.database().value(&format!("SELECT count(*) FROM deliveries WHERE state = '{state}'"))
 }
 
-/// Kills the deliveries to `ill`, like twelve failed attempts.
+/// Kills the deliveries to `failing`, like twelve failed attempts.
 fn kill_pending(app: &TestApp) {
     let sql = "UPDATE deliveries SET state = 'dead', finished_at = created_at, outcome = '500' WHERE state = 'pending'";
     assert!(app.database().change(sql) > 0);
@@ -41,12 +41,12 @@ fn replay(app: &TestApp, body: &Value, confirm: u64) -> Value {
 
 #[test]
 fn dead_letters_are_replayed_only_to_their_target() {
-    let (app, ill, well) = with_two_targets();
-    ill.answers(500);
+    let (app, failing, well) = with_two_targets();
+    failing.answers(500);
     for id in ["1", "2", "3"] {
         push(&app, id, &format!("[{id}]"));
     }
-    ill.wait_for(3);
+    failing.wait_for(3);
     eventually("the others are delivered", SOON, || count(&app, "delivered") == 3);
     eventually("the failures are stored", SOON, || {
         app.database().value::<i64>("SELECT count(*) FROM attempts WHERE outcome = 'failed'") >= 3
@@ -56,9 +56,9 @@ fn dead_letters_are_replayed_only_to_their_target() {
     // The messages were delivered to `well`, which must not receive them again.
     let none = answered(&app, &post("/replays", &json!({"filter": {"dead": true}, "target": "well"})), 200);
     assert_eq!(none["count"], 0);
-    ill.answers(200);
+    failing.answers(200);
     let counted = replay(&app, &dead, 3);
-    assert_eq!(counted["dead_letters"][0]["target"], "ill");
+    assert_eq!(counted["dead_letters"][0]["target"], "failing");
     assert_eq!(
         (&counted["dead_letters"][0]["deliveries"], counted["dead_letters"].as_array().unwrap().len()),
         (&json!(3), 1)
@@ -95,14 +95,14 @@ fn dead_letters_of_removed_target_are_replayed_by_url() {
 
 #[test]
 fn retry_of_dead_delivery_settles_it() {
-    let (app, ill, _well) = with_two_targets();
-    ill.answers(500);
+    let (app, failing, _well) = with_two_targets();
+    failing.answers(500);
     push(&app, "1", "{}");
-    ill.wait_for(1);
+    failing.wait_for(1);
     eventually("the failure is stored", SOON, || app.database().count("attempts") == 2);
     kill_pending(&app);
     let dead = answered(&app, &get("/dead-letters"), 200)["items"][0]["id"].as_i64().unwrap();
-    ill.answers(200);
+    failing.answers(200);
     let retry = || post(&format!("/deliveries/{dead}/retry"), &Value::Null).body("");
     answered(&app, &retry(), 201);
     eventually("it is delivered", SOON, || count(&app, "delivered") == 2);

@@ -226,13 +226,13 @@ fn replay_never_crosses_owners() {
     let received = push(&app, "received", "{}");
     let (anns, bobs) = (emit(&app, "ann"), emit(&app, "bob"));
     let ann = target(&app, "anns-target", &["*"], Some("ann"));
-    let refused =
+    let rejected =
         |id: i64, target: Value| row(one(id, &json!({"target": target})), 422, &["other_owner"], &[]);
     assert_rows(
         &app,
         &[
-            refused(received, json!("anns-target")),
-            refused(bobs, json!(ann)),
+            rejected(received, json!("anns-target")),
+            rejected(bobs, json!(ann)),
             row(one(anns, &json!({"target": "anns-target"})), 200, &[], &[]),
             row(one(received, &json!({})), 200, &["\"delivery_ids\":[]"], &[]),
             row(one(bobs, &json!({})), 200, &["\"delivery_ids\":[]"], &[]),

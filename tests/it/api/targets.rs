@@ -113,27 +113,27 @@ fn target_is_created_with_given_values_and_defaults() {
 fn invalid_target_names_the_field() {
     let app = service();
     let base = || new("ok", &["*"]);
-    let refused = |field: &str, value: Value, has: &[&str]| {
+    let rejected = |field: &str, value: Value, has: &[&str]| {
         row(post("/targets", &with(base(), field, value)), 422, has, &[])
     };
     let condition = |condition: Value| with(base(), "filter", json!([condition]));
     assert_rows(
         &app,
         &[
-            refused("events", json!(["github"]), &["undeclared_event", "github", "CREEL_EVENTS"]),
-            refused("events", json!(["gitlab.push"]), &["undeclared_event", "gitlab.push"]),
-            refused(
+            rejected("events", json!(["github"]), &["undeclared_event", "github", "CREEL_EVENTS"]),
+            rejected("events", json!(["gitlab.push"]), &["undeclared_event", "gitlab.push"]),
+            rejected(
                 "events",
                 json!(["pay_info.payed"]),
                 &["undeclared_event", "pay_info.payed", "pay_info.paid"],
             ),
-            refused("events", json!([]), &["invalid_value", "events"]),
-            refused("events", json!(["a\u{0}*"]), &["events"]),
-            refused("name", json!("Billing"), &["name"]),
-            refused("name", json!("-a"), &["name"]),
-            refused("name", json!("a".repeat(65)), &["name", "64"]),
-            refused("owner", json!(" a"), &["owner"]),
-            refused("filter", json!([]), &["filter"]),
+            rejected("events", json!([]), &["invalid_value", "events"]),
+            rejected("events", json!(["a\u{0}*"]), &["events"]),
+            rejected("name", json!("Billing"), &["name"]),
+            rejected("name", json!("-a"), &["name"]),
+            rejected("name", json!("a".repeat(65)), &["name", "64"]),
+            rejected("owner", json!(" a"), &["owner"]),
+            rejected("filter", json!([]), &["filter"]),
             row(post("/targets", &condition(json!({"pointer": "x", "exists": true}))), 422, &["filter"], &[]),
             row(
                 post("/targets", &condition(json!({"pointer": "/x"}))),
@@ -142,25 +142,25 @@ fn invalid_target_names_the_field() {
                 &[],
             ),
             row(post("/targets", &condition(json!({"pointer": "/x", "equal": 1}))), 400, &["`equal`"], &[]),
-            refused("url", json!("ftp://example.com"), &["url_refused", "http"]),
-            refused("url", json!("http://user:hidden@127.0.0.1/"), &["url_refused"]),
-            refused("url", json!("http://10.0.0.1/"), &["url_refused", "CREEL_TARGET_ALLOW_IPS"]),
-            refused("url", json!("http://169.254.169.254/latest/meta-data"), &["url_refused"]),
-            refused("url", json!("http://[::1]/"), &["url_refused"]),
-            refused("url", json!("http://0x0a000001/"), &["url_refused"]),
-            refused("url", json!("here"), &["url_refused"]),
-            refused("headers", json!({"Host": "a"}), &["headers", "host"]),
-            refused("headers", json!({"webhook-signature": "a"}), &["headers"]),
-            refused("headers", json!({"a": "hidden\r\nb: c"}), &["headers"]),
-            refused("secret", json!("short"), &["secret"]),
-            refused("secret", json!("whsec_this-is-no-base64"), &["secret", "base64"]),
-            refused("concurrency", json!(0), &["concurrency"]),
-            refused("rate", json!("50 per second"), &["rate"]),
-            refused("rate", json!("0/s"), &["rate"]),
-            refused("timeout_seconds", json!(0), &["timeout_seconds"]),
-            refused("timeout_seconds", json!(86_400), &["timeout_seconds"]),
-            refused("exec", json!("rm -rf /"), &["in the environment", "CREEL_TARGET_<NAME>_EXEC"]),
-            refused("command", json!(["ls"]), &["in the environment"]),
+            rejected("url", json!("ftp://example.com"), &["url_refused", "http"]),
+            rejected("url", json!("http://user:hidden@127.0.0.1/"), &["url_refused"]),
+            rejected("url", json!("http://10.0.0.1/"), &["url_refused", "CREEL_TARGET_ALLOW_IPS"]),
+            rejected("url", json!("http://169.254.169.254/latest/meta-data"), &["url_refused"]),
+            rejected("url", json!("http://[::1]/"), &["url_refused"]),
+            rejected("url", json!("http://0x0a000001/"), &["url_refused"]),
+            rejected("url", json!("here"), &["url_refused"]),
+            rejected("headers", json!({"Host": "a"}), &["headers", "host"]),
+            rejected("headers", json!({"webhook-signature": "a"}), &["headers"]),
+            rejected("headers", json!({"a": "hidden\r\nb: c"}), &["headers"]),
+            rejected("secret", json!("short"), &["secret"]),
+            rejected("secret", json!("whsec_this-is-no-base64"), &["secret", "base64"]),
+            rejected("concurrency", json!(0), &["concurrency"]),
+            rejected("rate", json!("50 per second"), &["rate"]),
+            rejected("rate", json!("0/s"), &["rate"]),
+            rejected("timeout_seconds", json!(0), &["timeout_seconds"]),
+            rejected("timeout_seconds", json!(86_400), &["timeout_seconds"]),
+            rejected("exec", json!("rm -rf /"), &["in the environment", "CREEL_TARGET_<NAME>_EXEC"]),
+            rejected("command", json!(["ls"]), &["in the environment"]),
             row(post("/targets", &with(base(), "order", json!("soon"))), 400, &["soon", "strict"], &[]),
             row(post("/targets", &with(base(), "kind", json!("command"))), 400, &["`kind`"], &[]),
             row(post("/targets", &json!({"events": ["*"]})), 400, &["`url`"], &[]),
@@ -407,16 +407,16 @@ fn target_with_forgotten_secret_is_not_resumed() {
     let advice = format!("POST /api/v1/targets/{id}/secret");
     let line = app.process.log.wait_for("target=app: disabled since", LIMIT).unwrap();
     assert!(line.contains(&advice) && !line.contains("creel targets resume"), "{line}");
-    let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let here = builder().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     let report = here.run(&["check"]).succeeded();
     assert!(report.contains(&advice) && !report.contains("start will fail"), "{report}");
-    let refused = || row(act(id, "resume"), 409, &["not_changeable", &advice], &[]);
-    assert_rows(&app, &[refused()]);
+    let rejected = || row(act(id, "resume"), 409, &["not_changeable", &advice], &[]);
+    assert_rows(&app, &[rejected()]);
     let said = here.run(&["targets", "resume", "app"]).failed();
     assert!(said.contains(&advice), "{said}");
     answered(&app, &act(id, "pause"), 200);
     answered(&app, &patch(id, &json!({"headers": {"X-A": "b"}})), 200);
-    assert_rows(&app, &[refused()]);
+    assert_rows(&app, &[rejected()]);
     answered(&app, &act(id, "secret"), 200);
     assert_eq!(answered(&app, &act(id, "resume"), 200)["state"], "active");
 }

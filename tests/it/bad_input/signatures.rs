@@ -14,25 +14,25 @@ fn invalid_signatures_are_rejected() {
     let app = service();
     let right = github_signature(SECRET, BODY.as_bytes());
     let with = |value: &[u8]| push(BODY).replace(HEADER, value);
-    let refused = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    let rejected = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
     assert_rows(
         &app,
         &[
-            refused("none", push(BODY).without(HEADER)),
-            refused("empty", with(b"")),
-            refused("white space", with(b"   ")),
-            refused("prefix only", with(b"sha256=")),
-            refused("one digit short", with(&right.as_bytes()[..right.len() - 1])),
-            refused("one byte short", with(&right.as_bytes()[..right.len() - 2])),
-            refused("one digit long", with(format!("{right}0").as_bytes())),
-            refused("twice", with(format!("{right}{}", &right[7..]).as_bytes())),
-            refused("not hex", with(format!("sha256={}", "g".repeat(64)).as_bytes())),
-            refused("not ASCII", with(format!("sha256={}é", &right[7..69]).as_bytes())),
-            refused("not UTF-8", with(&[b"sha256=".as_slice(), &[0xff; 64]].concat())),
-            refused("of another secret", with(github_signature(OTHER_SECRET, BODY.as_bytes()).as_bytes())),
-            refused("a changed bit", push(BODY).body(BODY.replace("100", "101"))),
-            refused("a bit more", push(BODY).body(format!("{BODY} "))),
-            refused("an empty body", push(BODY).body("")),
+            rejected("none", push(BODY).without(HEADER)),
+            rejected("empty", with(b"")),
+            rejected("white space", with(b"   ")),
+            rejected("prefix only", with(b"sha256=")),
+            rejected("one digit short", with(&right.as_bytes()[..right.len() - 1])),
+            rejected("one byte short", with(&right.as_bytes()[..right.len() - 2])),
+            rejected("one digit long", with(format!("{right}0").as_bytes())),
+            rejected("twice", with(format!("{right}{}", &right[7..]).as_bytes())),
+            rejected("not hex", with(format!("sha256={}", "g".repeat(64)).as_bytes())),
+            rejected("not ASCII", with(format!("sha256={}é", &right[7..69]).as_bytes())),
+            rejected("not UTF-8", with(&[b"sha256=".as_slice(), &[0xff; 64]].concat())),
+            rejected("of another secret", with(github_signature(OTHER_SECRET, BODY.as_bytes()).as_bytes())),
+            rejected("a changed bit", push(BODY).body(BODY.replace("100", "101"))),
+            rejected("a bit more", push(BODY).body(format!("{BODY} "))),
+            rejected("an empty body", push(BODY).body("")),
             row("right", push(BODY), 200, Stored::AsJson),
         ],
     );
@@ -154,17 +154,20 @@ fn standard_webhooks_signature_covers_id_time_and_body() {
     let status = app.send(&good).status;
     assert!((200..300).contains(&status), "{status}");
     assert_eq!(app.database().only_message().delivery_id.as_deref(), Some("msg_1"));
-    let refused = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    let rejected = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
     assert_rows(
         &app,
         &[
-            refused("another id", good.clone().replace("webhook-id", "msg_2")),
-            refused("another time", good.clone().replace("webhook-timestamp", (sign::now() - 1).to_string())),
-            refused("another body", good.clone().body("{}")),
-            refused("no id", good.clone().without("webhook-id")),
-            refused("no time", good.clone().without("webhook-timestamp")),
-            refused("no signature", good.clone().without("webhook-signature")),
-            refused("stale", standard("msg_3", &(sign::now() - 301).to_string())),
+            rejected("another id", good.clone().replace("webhook-id", "msg_2")),
+            rejected(
+                "another time",
+                good.clone().replace("webhook-timestamp", (sign::now() - 1).to_string()),
+            ),
+            rejected("another body", good.clone().body("{}")),
+            rejected("no id", good.clone().without("webhook-id")),
+            rejected("no time", good.clone().without("webhook-timestamp")),
+            rejected("no signature", good.clone().without("webhook-signature")),
+            rejected("stale", standard("msg_3", &(sign::now() - 301).to_string())),
         ],
     );
 }

@@ -78,13 +78,13 @@ fn with_small_budget() -> TestApp {
 fn client_uses_at_most_quarter_of_body_budget() {
     let app = with_small_budget();
     let mut greedy = Holder::new(1);
-    let mut refused = None;
+    let mut rejected = None;
     eventually("the client has used up its share", Duration::from_secs(10), || {
         greedy.hold(&app);
-        refused = Some(post_from(&app, greedy.client)).filter(|reply| reply.status == 503);
-        refused.is_some()
+        rejected = Some(post_from(&app, greedy.client)).filter(|reply| reply.status == 503);
+        rejected.is_some()
     });
-    assert_unavailable(&refused.unwrap());
+    assert_unavailable(&rejected.unwrap());
     assert_eq!(post_from(&app, Ipv4Addr::new(127, 0, 2, 2)).status, 200);
     greedy.connection = None;
     eventually("the share is given back", Duration::from_secs(5), || {
@@ -97,13 +97,13 @@ fn exhausted_body_budget_is_503_and_recovers() {
     let app = with_small_budget();
     let mut holders: Vec<Holder> = (1..=4).map(Holder::new).collect();
     let late = Ipv4Addr::new(127, 0, 3, 1);
-    let mut refused = None;
+    let mut rejected = None;
     eventually("the budget is used up", Duration::from_secs(10), || {
         holders.iter_mut().for_each(|holder| holder.hold(&app));
-        refused = Some(post_from(&app, late)).filter(|reply| reply.status == 503);
-        refused.is_some()
+        rejected = Some(post_from(&app, late)).filter(|reply| reply.status == 503);
+        rejected.is_some()
     });
-    assert_unavailable(&refused.unwrap());
+    assert_unavailable(&rejected.unwrap());
     assert_eq!(app.get("/healthz").status, 200);
     drop(holders);
     eventually("the budget is given back", Duration::from_secs(5), || post_from(&app, late).status == 200);

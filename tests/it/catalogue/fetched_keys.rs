@@ -20,7 +20,7 @@ type Says = dyn Fn(&str) -> (u16, String) + Send + Sync;
 /// A provider's key server, which counts its requests.
 struct KeyServer {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    queries: Arc<AtomicUsize>,
 }
 
 impl KeyServer {
@@ -35,8 +35,8 @@ impl KeyServer {
     fn saying(says: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (counter, says): (_, Arc<Says>) = (Arc::clone(&asked), Arc::new(says));
+        let queries = Arc::new(AtomicUsize::new(0));
+        let (counter, says): (_, Arc<Says>) = (Arc::clone(&queries), Arc::new(says));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, says) = (stream.unwrap(), Arc::clone(&says));
@@ -44,11 +44,11 @@ impl KeyServer {
                 std::thread::spawn(move || answer(stream, &*says));
             }
         });
-        Self { address, asked }
+        Self { address, queries }
     }
 
-    fn times_asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn query_count(&self) -> usize {
+        self.queries.load(Ordering::SeqCst)
     }
 }
 
@@ -95,7 +95,7 @@ fn key_is_fetched_once_and_cached() {
         assert_eq!(app.send(&request(&vector)).status, 200);
     }
     assert_eq!(app.send(&request(&vector).body("{}")).status, 403);
-    assert_eq!(server.times_asked(), 1);
+    assert_eq!(server.query_count(), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn unpublished_key_is_rejected_and_cached() {
     let is_known =
         || app.database().column::<String>("SELECT DISTINCT cause FROM rejections") == ["unknown_key"];
     eventually("the cause is recorded", Duration::from_secs(10), is_known);
-    assert_eq!(server.times_asked(), 1);
+    assert_eq!(server.query_count(), 1);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn unreachable_provider_does_not_delay_other_rejections() {
         .set("CREEL_SOURCE_GITHUB_SECRET", SECRET)
         .start();
     let server = format!("http://{}", app.address);
-    let done = TestApp::builder().beside(&app).run(&["recheck", "--yes", "--server", &server]).succeeded();
+    let done = TestApp::builder().next_to(&app).run(&["recheck", "--yes", "--server", &server]).succeeded();
     assert!(done.contains("released: 2\n"), "{done}");
     assert!(
         done.contains("skipped: 1 (provider_not_reached: 1)") && done.contains("again in a minute"),
@@ -166,7 +166,7 @@ fn provider_errors_are_503_not_rejections() {
         let app = source(server.address).start();
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
-        assert_eq!(server.times_asked(), 1, "not for every message");
+        assert_eq!(server.query_count(), 1, "not for every message");
         assert_eq!(app.database().count("rejections"), 0);
     }
 }
@@ -187,7 +187,7 @@ fn provider_slower_than_one_second_is_still_reached() {
     assert!(began.elapsed() < Duration::from_millis(2_500));
     let_go.send(()).unwrap();
     eventually("the next one is taken", Duration::from_secs(5), || app.send(&request(&vector)).status == 200);
-    assert_eq!(server.times_asked(), 1);
+    assert_eq!(server.query_count(), 1);
 }
 
 const BY_ID: &str = r#"
@@ -227,10 +227,10 @@ fn invented_key_ids_do_not_block_genuine_messages() {
         let signature = base64(pair.sign(b"{}").as_ref());
         Request::post("/webhooks/by-id").header("X-Key", id).header("X-Signature", signature).body("{}")
     };
-    let mut stranger = Connection::open_from(Ipv4Addr::new(127, 0, 1, 1), app.address);
+    let mut unknown_client = Connection::open_from(Ipv4Addr::new(127, 0, 1, 1), app.address);
     let replies: Vec<u16> =
-        (0..50).map(|number| stranger.exchange(&sent(&format!("invented{number}"))).status).collect();
+        (0..50).map(|number| unknown_client.exchange(&sent(&format!("invented{number}"))).status).collect();
     assert!(replies.starts_with(&[403]) && replies.ends_with(&[503]), "{replies:?}");
-    assert!(server.times_asked() < 10);
+    assert!(server.query_count() < 10);
     assert_eq!(app.send(&sent("genuine")).status, 200);
 }

@@ -121,8 +121,8 @@ fn cloudevents_grants_only_listed_origins() {
     assert_eq!(granted.status, 200, "{granted:?}");
     assert_eq!(granted.header("webhook-allowed-origin"), Some("second.example.com"));
     for other in ["evil.example.com", "second.example.com.evil.example.com", origins] {
-        let refused = ask(other);
-        assert_eq!((refused.status, refused.header("webhook-allowed-origin")), (403, None), "{other}");
+        let rejected = ask(other);
+        assert_eq!((rejected.status, rejected.header("webhook-allowed-origin")), (403, None), "{other}");
     }
     assert_nothing_kept(&app);
 }

@@ -34,7 +34,7 @@ fn assert_taught(reply: &Reply, secret: &str) {
 }
 
 #[track_caller]
-fn assert_refused(reply: &Reply) {
+fn assert_rejected(reply: &Reply) {
     assert_eq!((reply.status, reply.header("x-hook-secret")), (403, None), "{reply:?}");
 }
 
@@ -65,11 +65,11 @@ fn message_without_learned_secret_is_rejected() {
     let app = asana().start();
     let forgeries = [event(FIRST).without("X-Hook-Signature"), event(SECOND), event("")];
     for forgery in forgeries.iter().chain([&event(FIRST)]) {
-        assert_refused(&app.send(forgery));
+        assert_rejected(&app.send(forgery));
     }
     assert_taught(&app.send(&handshake(FIRST)), FIRST);
     for forgery in &forgeries {
-        assert_refused(&app.send(forgery));
+        assert_rejected(&app.send(forgery));
     }
     assert_eq!(app.database().count("messages"), 0);
 }
@@ -78,9 +78,9 @@ fn message_without_learned_secret_is_rejected() {
 fn second_handshake_is_rejected_and_replaces_nothing() {
     let app = taught(&asana());
     for secret in [SECOND, FIRST] {
-        assert_refused(&app.send(&handshake(secret)));
+        assert_rejected(&app.send(&handshake(secret)));
     }
-    assert_refused(&app.send(&event(SECOND)));
+    assert_rejected(&app.send(&event(SECOND)));
     assert_eq!(app.send(&event(FIRST)).status, 200);
 }
 
@@ -113,9 +113,9 @@ fn handshake_needs_the_correct_path() {
 fn invalid_secret_is_not_learned() {
     let app = asana().start();
     for secret in ["", &"x".repeat(513)] {
-        assert_refused(&app.send(&handshake(secret)));
+        assert_rejected(&app.send(&handshake(secret)));
     }
-    assert_refused(&app.send(&handshake(FIRST).header("X-Hook-Secret", SECOND)));
+    assert_rejected(&app.send(&handshake(FIRST).header("X-Hook-Secret", SECOND)));
     assert_taught(&app.send(&handshake(FIRST)), FIRST);
 }
 
@@ -123,7 +123,7 @@ fn invalid_secret_is_not_learned() {
 fn learned_secret_survives_a_restart() {
     let app = taught(&asana()).restart();
     assert_eq!(app.send(&event(FIRST)).status, 200);
-    assert_refused(&app.send(&handshake(SECOND)));
+    assert_rejected(&app.send(&handshake(SECOND)));
     let builder = app.kill();
     assert_eq!(builder.start().send(&event(FIRST)).status, 200);
 }
@@ -132,7 +132,7 @@ fn learned_secret_survives_a_restart() {
 #[test]
 fn learned_secret_is_in_no_file_and_no_log() {
     let app = taught(&asana().set("CREEL_LOG", "debug"));
-    assert_refused(&app.send(&handshake(FIRST)));
+    assert_rejected(&app.send(&handshake(FIRST)));
     assert_eq!(app.send(&event(FIRST)).status, 200);
     eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
     assert_nowhere(&app, FIRST);
@@ -149,11 +149,11 @@ fn learn_opens_window_for_one_handshake() {
     let said = builder.run(&["learn", "asana"]).succeeded();
     assert!(said.contains(&format!("/webhooks/asana/{PATH}")), "{said}");
     assert_taught(&app.send(&handshake(SECOND)), SECOND);
-    assert_refused(&app.send(&handshake(THIRD)));
-    assert_refused(&app.send(&event(FIRST)));
+    assert_rejected(&app.send(&handshake(THIRD)));
+    assert_rejected(&app.send(&event(FIRST)));
     assert_eq!(app.send(&event(SECOND)).status, 200);
     let app = app.restart();
-    assert_refused(&app.send(&handshake(THIRD)));
+    assert_rejected(&app.send(&handshake(THIRD)));
     assert_eq!(app.send(&event(SECOND)).status, 200);
 }
 
@@ -173,7 +173,7 @@ fn learn_show_prints_secret_without_opening_window() {
     assert!(said.contains("has not learned"), "{said}");
     assert_taught(&app.send(&handshake(FIRST)), FIRST);
     assert_eq!(builder.run(&["learn", "asana", "--show"]).succeeded().trim(), FIRST);
-    assert_refused(&app.send(&handshake(SECOND)));
+    assert_rejected(&app.send(&handshake(SECOND)));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn learn_reports_source_that_does_not_learn() {
         assert!(!said.contains(FIRST), "{said}");
     }
     // A handshake does not override the configuration.
-    assert_refused(&app.send(&handshake(SECOND).target("/webhooks/asana")));
+    assert_rejected(&app.send(&handshake(SECOND).target("/webhooks/asana")));
     assert_eq!(app.send(&event(FIRST).target("/webhooks/asana")).status, 200);
 }
 

@@ -25,17 +25,17 @@ fn delivery_rejected_by_lock_is_stored_once_when_resent() {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_eq!(app.send(&sign::github(ID, BODY)).status, 503);
     lock.execute_batch("COMMIT").unwrap();
-    let mut refused = 0;
+    let mut rejected = 0;
     eventually("the delivery is taken", Duration::from_secs(10), || {
         let reply = app.send(&sign::github(ID, BODY));
-        refused += i64::from(reply.status != 200);
+        rejected += i64::from(reply.status != 200);
         reply.status == 200
     });
     let kept = app.database().only_message();
     assert_eq!(kept.delivery_id.as_deref(), Some(ID));
     // A message may have been written although its reply was 503, so each rejected copy can count
     // as a duplicate.
-    assert!(kept.duplicates <= 1 + refused, "{kept:?}");
+    assert!(kept.duplicates <= 1 + rejected, "{kept:?}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn rejection_names_the_checked_url() {
     let shown = "https://hooks.example.com/webhooks/square/[redacted]";
     assert!(line.contains(&format!(" signed_url=\"{shown}?shop=7&access_token=[redacted]\" ")), "{line}");
     eventually("both are kept", Duration::from_secs(10), || app.database().count("rejections") == 2);
-    let listing = Builder::default().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let listing = Builder::default().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     let lines = listing.run(&["rejections"]).succeeded();
     let of = |source: &str| lines.lines().find(|line| line.contains(source)).unwrap().to_owned();
     assert!(of("  square  ").ends_with(&format!("  checked against {shown} (without its query)")), "{lines}");
@@ -133,7 +133,7 @@ fn token_in_query_is_not_stored_or_logged() {
     assert_eq!((kept.event.as_str(), kept.body_unsigned), ("docker-hub.latest", true));
     assert_eq!(kept.query.as_deref(), Some("a=1&token=[redacted]&b=2"));
     eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
-    let refused: String = app.database().value("SELECT query FROM rejections");
-    assert_eq!(refused, "a=1&token=[redacted]&b=2");
+    let rejected: String = app.database().value("SELECT query FROM rejections");
+    assert_eq!(rejected, "a=1&token=[redacted]&b=2");
     assert!(!app.log().contains(TOKEN) && !app.log().contains("token-mistyped"), "{}", app.log());
 }

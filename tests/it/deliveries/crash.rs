@@ -10,7 +10,7 @@ use crate::harness::target::{Behaviour, Target};
 
 const MESSAGES: usize = 60;
 /// The default concurrency of a target, which limits its in-flight deliveries.
-const UNDER_WAY: usize = 8;
+const MAX_IN_FLIGHT: usize = 8;
 
 #[test]
 fn kill_9_repeats_only_in_flight_deliveries() {
@@ -42,7 +42,7 @@ fn kill_9_repeats_only_in_flight_deliveries() {
     }
     assert_eq!(times.len(), sent, "some were never delivered");
     let extra: usize = times.values().map(|count| count - 1).sum();
-    assert!(extra <= cycles * UNDER_WAY, "{extra} duplicates");
+    assert!(extra <= cycles * MAX_IN_FLIGHT, "{extra} duplicates");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn target_that_answers_410_is_disabled_until_resumed() {
     assert_eq!(app.metric("creel_target_disabled{target=\"app\"}"), 1.0);
     let app = app.restart();
     app.process.log.wait_for("target=app: disabled since", SOON).unwrap();
-    let here = delivering_to(&target).beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let here = delivering_to(&target).next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     let report = here.run(&["check"]).succeeded();
     assert!(
         report.contains("warning: target app: disabled since") && report.contains("2 deliveries pending"),

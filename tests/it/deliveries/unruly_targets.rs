@@ -30,8 +30,8 @@ fn unruly_targets_affect_neither_ingest_nor_other_targets() {
     let well = Target::start();
     let unruly: Vec<_> = behaviours().into_iter().map(|row| (Target::start(), row)).collect();
     let mut builder = TestApp::github().set("CREEL_TARGET_WELL_URL", well.url("/"));
-    let refusing = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    builder = builder.set("CREEL_TARGET_REFUSES_URL", format!("http://{refusing}/"));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    builder = builder.set("CREEL_TARGET_CLOSED_URL", format!("http://{closed}/"));
     for (target, (name, behaviour, _)) in &unruly {
         target.behave(behaviour.clone());
         builder = builder

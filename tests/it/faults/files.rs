@@ -46,12 +46,12 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     Outcome { builder: app.ended(), sent, log }
 }
 
-fn beside(database: &Path, ending: &str) -> PathBuf {
+fn sibling_path(database: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", database.display()))
 }
 
 fn elsewhere(path: &Path) -> PathBuf {
-    beside(path, ".elsewhere")
+    sibling_path(path, ".elsewhere")
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn renamed_database_loses_no_acknowledged_message() {
 
 #[test]
 fn unlinked_wal_loses_no_acknowledged_message() {
-    let outcome = harmed(|database| std::fs::remove_file(beside(database, "-wal")).unwrap());
+    let outcome = harmed(|database| std::fs::remove_file(sibling_path(database, "-wal")).unwrap());
     assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
     outcome.builder.database().assert_sound();
     outcome.builder.start().stop();
@@ -84,8 +84,9 @@ fn unlinked_wal_loses_no_acknowledged_message() {
 
 #[test]
 fn renamed_wal_loses_no_acknowledged_message() {
-    let outcome =
-        harmed(|database| std::fs::rename(beside(database, "-wal"), beside(database, "-old")).unwrap());
+    let outcome = harmed(|database| {
+        std::fs::rename(sibling_path(database, "-wal"), sibling_path(database, "-old")).unwrap()
+    });
     assert_nothing_lost(&outcome.builder.database(), &outcome.sent);
     outcome.builder.database().assert_sound();
     outcome.builder.start().stop();
@@ -121,6 +122,6 @@ fn truncated_database_is_detected() {
 fn truncated_wal_is_detected() {
     // Truncates at random moments, including while the writer appends after the old end.
     for _ in 0..cycles(4, 100) {
-        harmed(|database| cut(&beside(database, "-wal")));
+        harmed(|database| cut(&sibling_path(database, "-wal")));
     }
 }

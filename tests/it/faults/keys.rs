@@ -29,7 +29,7 @@ fn send_many(address: SocketAddr, count: usize) {
     });
 }
 
-fn send_at_once(address: SocketAddr, id: &str) {
+fn send_immediately(address: SocketAddr, id: &str) {
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(move || {
@@ -57,7 +57,7 @@ fn oldest_and_newest_ids_survive_restart_and_kill_9() {
     let mut app = app;
     for round in 1..=3 {
         for id in &ids {
-            send_at_once(app.address, id);
+            send_immediately(app.address, id);
             assert_known(&app, id, round * CLIENTS as i64);
         }
         app = match round {
@@ -66,7 +66,7 @@ fn oldest_and_newest_ids_survive_restart_and_kill_9() {
         };
     }
     let fresh = "seen-for-the-first-time";
-    send_at_once(app.address, fresh);
+    send_immediately(app.address, fresh);
     assert_known(&app, fresh, CLIENTS as i64 - 1);
     assert_eq!(app.database().count("messages"), i64::try_from(count).unwrap() + 1);
 }

@@ -77,12 +77,12 @@ fn wal_shrinks_soon_after_a_long_read_snapshot() {
     app.process.log.wait_for("the WAL can be reset again", Duration::from_secs(10)).unwrap();
     assert_eq!(app.metric("creel_wal_pinned_seconds"), 0.0);
     assert_eq!(app.log().matches("kept the WAL from being reset").count(), 1);
-    let refused: Vec<_> = sent.iter().filter(|sent| !sent.is_acknowledged()).collect();
+    let rejected: Vec<_> = sent.iter().filter(|sent| !sent.is_acknowledged()).collect();
     // The file system needs seconds to truncate a WAL of gigabytes, and one batch is pending
     // meanwhile.
     assert!(
-        refused.len() <= form(0, 4) && refused.iter().all(|sent| sent.status == Some(503)),
-        "{refused:?}"
+        rejected.len() <= form(0, 4) && rejected.iter().all(|sent| sent.status == Some(503)),
+        "{rejected:?}"
     );
     assert_nothing_lost(&app.database(), &sent);
 }

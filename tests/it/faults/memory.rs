@@ -12,7 +12,7 @@ use crate::harness::{Connection, Request, TestApp, eventually, sign};
 const MEBIBYTE: usize = 1 << 20;
 
 /// Posts from many clients, which all withhold their last byte until each has sent the rest.
-fn post_at_once(app: &TestApp, clients: usize) -> BTreeMap<u16, usize> {
+fn post_concurrently(app: &TestApp, clients: usize) -> BTreeMap<u16, usize> {
     let body = format!("\"{}\"", "x".repeat(MEBIBYTE - 2));
     let barrier = Barrier::new(clients);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -45,14 +45,14 @@ fn two_hundred_concurrent_megabyte_bodies_use_bounded_memory() {
     assert_eq!(app.send(&sign::github("before", "{}")).status, 200);
     let before = app.peak_memory_bytes();
     for clients in form(vec![200], vec![200, 2_000]) {
-        let counts = post_at_once(&app, clients);
+        let counts = post_concurrently(&app, clients);
         let sql = format!("SELECT count(*) FROM messages WHERE delivery_id LIKE 'large-{clients}-%'");
         let kept: i64 = app.database().value(&sql);
         let acknowledged = counts.get(&200).copied().unwrap_or(0);
         // Each client waits for the last one to send most of its body, and the service drops bodies
         // that stall too long.
-        let refused = [408, 503].iter().filter_map(|status| counts.get(status)).sum::<usize>();
-        assert!(acknowledged >= 1 && refused >= clients / 2, "{counts:?}");
+        let rejected = [408, 503].iter().filter_map(|status| counts.get(status)).sum::<usize>();
+        assert!(acknowledged >= 1 && rejected >= clients / 2, "{counts:?}");
         // A connection that closes in the middle of a rejected body is not acknowledged.
         assert!(counts.keys().all(|status| matches!(status, 0 | 200 | 408 | 503)), "{counts:?}");
         assert!(i64::try_from(acknowledged).unwrap() <= kept, "{acknowledged} acknowledged, {kept} kept");
@@ -65,7 +65,7 @@ fn two_hundred_concurrent_megabyte_bodies_use_bounded_memory() {
 }
 
 /// Sends the same request from `clients` clients at the same time.
-fn send_at_once(app: &TestApp, request: &Request, clients: u8) -> Vec<u16> {
+fn send_concurrently(app: &TestApp, request: &Request, clients: u8) -> Vec<u16> {
     let bytes = request.bytes();
     std::thread::scope(|scope| {
         let send = |number: u8| {
@@ -88,10 +88,12 @@ fn largest_bodies_in_parallel_stay_within_the_budget() {
         let before = app.peak_memory_bytes();
         let request = sign::github("largest", body.as_str());
         let request = if is_chunked { request.chunked(64 << 10) } else { request };
-        let statuses = send_at_once(&app, &request, 12);
+        let statuses = send_concurrently(&app, &request, 12);
         assert!(statuses.iter().all(|status| matches!(status, 0 | 200 | 503)), "{statuses:?}");
         // On a busy machine the response timeout can expire before a message is stored.
-        eventually("one is stored", Duration::from_secs(60), || send_at_once(&app, &request, 1) == [200]);
+        eventually("one is stored", Duration::from_secs(60), || {
+            send_concurrently(&app, &request, 1) == [200]
+        });
         let growth = app.peak_memory_bytes().saturating_sub(before);
         // The budget, plus read buffers, SQLite's page cache, and threads.
         let bound = (64 + 8) << 20;
@@ -140,7 +142,7 @@ fn bodies_rewritten_for_verification_use_bounded_memory() {
         .header("X-Mandrill-Signature", sign::base64(&[0; 20]))
         .body(format!("mandrill_events={}", "x".repeat(6 << 20)));
     for forged in [json, form] {
-        let statuses = send_at_once(&app, &forged, 8);
+        let statuses = send_concurrently(&app, &forged, 8);
         // On a busy machine the response timeout can expire before verification, which still uses
         // the memory.
         assert!(statuses.iter().all(|status| matches!(status, 403 | 503)), "{statuses:?}");

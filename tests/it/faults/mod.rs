@@ -5,6 +5,7 @@ mod clean_up;
 mod damage;
 mod descriptors;
 mod files;
+mod floods;
 mod full_disk;
 mod keys;
 mod kill;
@@ -13,7 +14,6 @@ mod memory;
 mod ordering;
 mod signals;
 mod slow_clients;
-mod strangers;
 mod sync;
 
 /// Returns `short` or `long`, depending on the form; `CREEL_FAULT_CYCLES` replaces the long form's

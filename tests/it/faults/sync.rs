@@ -99,8 +99,8 @@ fn three_second_sync_makes_no_late_acknowledgement() {
     let again = load.acknowledged();
     eventually("messages are taken again", Duration::from_secs(20), || load.acknowledged() > again + 10);
     let sent = load.finish();
-    let refused = sent.iter().filter(|sent| sent.status == Some(503)).count();
-    assert!(refused > 0, "no sync was slow: nothing was tested");
+    let rejected = sent.iter().filter(|sent| sent.status == Some(503)).count();
+    assert!(rejected > 0, "no sync was slow: nothing was tested");
     // The promised 2.5 s, and a margin for a busy machine.
     let slowest = slowest(&sent);
     assert!(slowest <= Duration::from_millis(2_800), "{slowest:?}");

@@ -75,7 +75,7 @@ impl Builder {
     }
 
     /// Shares the directory of another service, and keeps it until the last of them ends.
-    pub fn beside(mut self, app: &TestApp) -> Self {
+    pub fn next_to(mut self, app: &TestApp) -> Self {
         self.directory = app.builder.directory.clone();
         self
     }

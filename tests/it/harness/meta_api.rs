@@ -10,7 +10,7 @@ use super::eventually;
 
 struct State {
     answer: Mutex<(u16, String)>,
-    asked: AtomicUsize,
+    queries: AtomicUsize,
     closed: AtomicBool,
 }
 
@@ -36,7 +36,7 @@ impl MetaApi {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             answer: Mutex::new((200, answer(hooks))),
-            asked: AtomicUsize::new(0),
+            queries: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         });
         let ours = state.clone();
@@ -60,9 +60,9 @@ impl MetaApi {
     }
 
     #[track_caller]
-    pub fn wait_until_asked(&self, times: usize) {
+    pub fn wait_for_queries(&self, times: usize) {
         eventually("the address list is requested", Duration::from_secs(20), || {
-            self.state.asked.load(Ordering::Relaxed) >= times
+            self.state.queries.load(Ordering::Relaxed) >= times
         });
     }
 }
@@ -80,7 +80,7 @@ impl State {
             format!("HTTP/1.1 {status} Answer\r\nContent-Type: application/json\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
         stream.flush()?;
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.queries.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

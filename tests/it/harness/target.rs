@@ -169,7 +169,7 @@ impl Target {
     }
 
     /// Refuses new connections and closes the open ones.
-    pub fn refuse(&self) {
+    pub fn stop_listening(&self) {
         let mut state = self.shared.lock();
         state.is_listening = false;
         state.orders += 1;
@@ -235,7 +235,7 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        self.refuse();
+        self.stop_listening();
     }
 }
 
@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn closed_target_listens_again_at_the_same_address() {
         let target = Target::start();
-        target.refuse();
+        target.stop_listening();
         assert_eq!(exchange(&target, "lost").unwrap_err().kind(), ErrorKind::ConnectionRefused);
         target.listen_again();
         assert_eq!(exchange(&target, "here").unwrap(), 200);

@@ -108,8 +108,8 @@ fn messages_are_listed_newest_first_in_pages() {
         laptop.run(&["messages", "--source", "github", "--event", "*.push", "--since", "2h", "--limit", "2"]);
     assert_eq!(few.succeeded().lines().count(), 2);
     assert_eq!(laptop.run(&["messages", "--until", "2h"]).succeeded(), "");
-    let refused = laptop.run(&["messages", "--text", "\"number\":77}"]).failed();
-    assert!(refused.contains("admin token"), "{refused}");
+    let rejected = laptop.run(&["messages", "--text", "\"number\":77}"]).failed();
+    assert!(rejected.contains("admin token"), "{rejected}");
     let found = admin(&app).run(&["messages", "--text", "\"number\":77}", "--json"]).succeeded();
     assert_eq!(serde_json::from_str::<Value>(&found).unwrap()["id"], 78);
 }
@@ -167,7 +167,7 @@ fn message_is_replayed_to_a_local_program() {
     assert_eq!(received.header("creel-event"), Some("open.message"));
     target.answers(404);
     assert!(laptop.run(&["replay", "1", "--to", &target.url("/")]).failed().contains("answered 404"));
-    target.refuse();
+    target.stop_listening();
     assert!(laptop.run(&["replay", "1", "--to", &target.url("/")]).failed().contains("did not answer"));
     let reader = Laptop::of(app.address).run(&["replay", "1", "--to", &target.url("/")]).failed();
     assert!(reader.contains("admin token"), "{reader}");
@@ -217,7 +217,7 @@ fn commands_on_the_server_read_its_address_from_configuration() {
     let line = app.process.log.wait_for("admin on http://", SOON).unwrap();
     let admin = crate::harness::app::address_in(&line, "admin on http://").to_string();
     push(&app, "{}");
-    let here = builder().beside(&app);
+    let here = builder().next_to(&app);
     let told = here.clone().set("CREEL_ADMIN_LISTEN", admin).run(&["messages"]).succeeded();
     assert!(told.starts_with("#1  "), "{told}");
     let told = here.run(&["messages"]).failed();

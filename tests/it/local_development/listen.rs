@@ -199,7 +199,7 @@ fn connection_without_heartbeat_is_closed() {
 fn stopped_program_receives_everything_after_its_start() {
     let app = builder().start();
     let target = Target::start();
-    target.refuse();
+    target.stop_listening();
     let listener = Laptop::of(app.address).listen(&target.url("/"), &[]);
     for body in ["1", "2", "3"] {
         push(&app, body);
@@ -362,9 +362,6 @@ fn invalid_options_fail_immediately() {
     }
     let wrong = no_token.set("CREEL_LISTENER_TOKEN", "another-token-0123456789");
     let complaint = wrong.run(&["listen", &server, "--forward", target]).failed();
-    assert!(
-        complaint.contains("rejected the token") && complaint.contains("creel token"),
-        "{complaint}"
-    );
+    assert!(complaint.contains("rejected the token") && complaint.contains("creel token"), "{complaint}");
     assert_eq!(app.database().count("targets"), 0);
 }

@@ -297,7 +297,7 @@ fn disconnected_listener_is_listed_as_disconnected() {
     let app = builder().start();
     drop(listen(&app, "laptop"));
     wait_until_connected(&app, "laptop", false);
-    let here = builder().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let here = builder().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     crate::harness::eventually("its state is stored", SOON, || {
         here.run(&["targets"]).succeeded().contains("  listener  disconnected since")
     });

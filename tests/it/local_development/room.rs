@@ -65,8 +65,8 @@ fn disconnected_listeners_never_cause_rejections() {
     // Time for several runs of the cleanup, each with messages that arrive while it deletes.
     std::thread::sleep(Duration::from_secs(4));
     let sent = load.finish();
-    let refused = sent.iter().filter(|sent| sent.status != Some(200)).count();
-    assert_eq!(refused, 0, "of {}: {}", sent.len(), app.log());
+    let rejected = sent.iter().filter(|sent| sent.status != Some(200)).count();
+    assert_eq!(rejected, 0, "of {}: {}", sent.len(), app.log());
     assert_eq!(app.log().matches("dropped").count(), 1, "{}", app.log());
 }
 
@@ -116,11 +116,11 @@ fn log_names_targets_that_use_the_space() {
         .set("CREEL_MAX_DATABASE_SIZE", "2MiB")
         .set("CREEL_TARGET_BILLING_URL", "http://127.0.0.1:9/")
         .start();
-    let refused = (0..200).any(|number| {
+    let rejected = (0..200).any(|number| {
         std::thread::sleep(Duration::from_millis(50));
         send_large(&app, number) == 503
     });
-    assert!(refused, "{}", app.log());
+    assert!(rejected, "{}", app.log());
     let line = app.process.log.wait_for("New messages get 503", SOON).unwrap();
     assert!(line.contains(" for billing (active)"), "{line}");
 }

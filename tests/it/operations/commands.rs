@@ -4,7 +4,7 @@ use crate::harness::sign::SECRET;
 use crate::harness::{ADMIN_TOKEN, Builder, TestApp, sign};
 
 fn listening_at(app: &TestApp, builder: Builder) -> Builder {
-    builder.beside(app).set("CREEL_LISTEN", app.address.to_string())
+    builder.next_to(app).set("CREEL_LISTEN", app.address.to_string())
 }
 
 #[test]
@@ -136,17 +136,17 @@ fn send_to_url_with_secret_needs_no_configuration() {
     let url = format!("http://{}/webhooks/github", app.address);
     bare.run(&["send", "github", "push", "--url", &url, "--secret", SECRET]).succeeded();
     assert_eq!(app.database().only_message().event, "github.push");
-    let refused = bare.run(&["send", "github", "push", "--url", &url, "--secret", "wrong"]).failed();
-    assert!(refused.contains("403"), "{refused}");
+    let rejected = bare.run(&["send", "github", "push", "--url", &url, "--secret", "wrong"]).failed();
+    assert!(rejected.contains("403"), "{rejected}");
 }
 
 #[test]
 fn healthcheck_reports_whether_messages_are_accepted() {
     let app = TestApp::github().start();
-    let asking = listening_at(&app, Builder::bare());
-    asking.run(&["healthcheck"]).succeeded();
+    let checking = listening_at(&app, Builder::bare());
+    checking.run(&["healthcheck"]).succeeded();
     app.stop();
-    let said = asking.run(&["healthcheck"]).failed();
+    let said = checking.run(&["healthcheck"]).failed();
     assert!(said.starts_with("creel: "), "{said}");
 }
 

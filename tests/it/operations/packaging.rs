@@ -60,6 +60,6 @@ fn healthcheck_uses_the_admin_address() {
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();
     let admin = address_in(&line, "admin on http://").to_string();
     // Port 1 of this address has no listener, so the reply comes from the other one.
-    let asking = Builder::bare().set("CREEL_LISTEN", "127.0.0.1:1").set("CREEL_ADMIN_LISTEN", admin);
-    asking.run(&["healthcheck"]).succeeded();
+    let checking = Builder::bare().set("CREEL_LISTEN", "127.0.0.1:1").set("CREEL_ADMIN_LISTEN", admin);
+    checking.run(&["healthcheck"]).succeeded();
 }

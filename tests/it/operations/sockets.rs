@@ -55,9 +55,9 @@ fn socket_named_admin_serves_only_the_api() {
     let webhooks = address_in(&line, "listening on http://");
     process.log.wait_for(&format!("admin on http://{address}"), LIMIT).unwrap();
     process.log.wait_for(&format!("set CREEL_ADMIN_LISTEN={address}"), LIMIT).unwrap();
-    let asked = Request::get("/api/v1/messages").header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
-    assert_eq!(Connection::open(address).exchange(&asked).status, 200);
-    assert_eq!(Connection::open(webhooks).exchange(&asked).status, 404);
+    let request = Request::get("/api/v1/messages").header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+    assert_eq!(Connection::open(address).exchange(&request).status, 200);
+    assert_eq!(Connection::open(webhooks).exchange(&request).status, 404);
     assert_eq!(Connection::open(webhooks).exchange(&sign::github("1", "{}")).status, 200);
     stop(process);
 }

@@ -23,7 +23,7 @@ fn complaint(builder: &Builder) -> String {
 #[test]
 fn second_instance_on_the_same_file_does_not_start() {
     let app = TestApp::github().start();
-    let second = TestApp::github().beside(&app);
+    let second = TestApp::github().next_to(&app);
     let said = complaint(&second);
     assert!(said.contains("creel.db"), "{said}");
     assert!(said.contains(&app.process.id().to_string()) || said.contains("another"), "{said}");
@@ -59,7 +59,7 @@ fn with_file(content: impl FnOnce(&std::path::Path)) -> Builder {
 }
 
 #[track_caller]
-fn assert_refused_and_untouched(builder: &Builder) -> String {
+fn assert_rejected_and_untouched(builder: &Builder) -> String {
     let file = builder.path().join("creel.db");
     let before = std::fs::read(&file).unwrap();
     let said = complaint(builder);
@@ -77,7 +77,7 @@ fn database_of_another_program_is_rejected_unchanged() {
             )
             .unwrap();
     });
-    assert_refused_and_untouched(&builder);
+    assert_rejected_and_untouched(&builder);
 }
 
 #[test]
@@ -88,14 +88,14 @@ fn database_with_tables_but_no_mark_is_rejected_unchanged() {
             .execute_batch("CREATE TABLE messages (id INTEGER PRIMARY KEY)")
             .unwrap();
     });
-    assert_refused_and_untouched(&builder);
+    assert_rejected_and_untouched(&builder);
 }
 
 #[test]
 fn file_that_is_not_a_database_is_rejected_unchanged() {
     let builder =
         with_file(|file| std::fs::write(file, "holiday pictures, please keep".repeat(1000)).unwrap());
-    assert_refused_and_untouched(&builder);
+    assert_rejected_and_untouched(&builder);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn files(builder: &Builder) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// The four lines of a rejected start, which leaves the disk unchanged.
 #[track_caller]
-fn refused(builder: &Builder) -> String {
+fn rejected(builder: &Builder) -> String {
     let before = files(builder);
     let said = builder.run(&["serve"]).failed();
     assert!(files(builder) == before, "the rejected start has changed the files: {said}");
@@ -106,7 +106,7 @@ fn copy_over_crashed_database_with_wal_is_rejected() {
                 false => cp(&copy, builder.database().path()),
                 true => std::fs::rename(&copy, builder.database().path()).unwrap(),
             }
-            let said = refused(&builder);
+            let said = rejected(&builder);
             assert!(said.contains("creel.db-wal does not belong to"), "{said}");
             for arguments in [&["cleanup"][..], &["cleanup", "--confirm"]] {
                 let said = builder.run(arguments).failed();
@@ -129,7 +129,7 @@ fn copy_with_the_wal_removed_is_rejected_as_older() {
     let (builder, copy) = crashed_with_copy(backup);
     cp(&copy, builder.database().path());
     std::fs::remove_file(wal(&builder)).unwrap();
-    let said = refused(&builder);
+    let said = rejected(&builder);
     assert!(
         said.contains("is older than") && said.contains("message 5") && said.contains("message 10"),
         "{said}"
@@ -149,10 +149,10 @@ fn copy_of_stopped_database_with_later_wal_is_rejected() {
     push(&app, 5..10);
     let builder = app.kill();
     cp(&copy, builder.database().path());
-    assert!(refused(&builder).contains("does not belong to"));
+    assert!(rejected(&builder).contains("does not belong to"));
     // The opposite case: the crashed files after a clean stop of the copy.
     std::fs::remove_file(wal(&builder)).unwrap();
-    assert!(refused(&builder).contains("is older than"));
+    assert!(rejected(&builder).contains("is older than"));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn older_copy_after_a_clean_stop_is_rejected() {
     push(&app, 5..10);
     let builder = app.stop();
     std::fs::rename(&copy, builder.database().path()).unwrap();
-    assert!(refused(&builder).contains("is older than"));
+    assert!(rejected(&builder).contains("is older than"));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn deleted_or_emptied_wal_after_a_crash_is_rejected() {
             true => std::fs::remove_file(wal(&builder)).unwrap(),
             false => std::fs::write(wal(&builder), "").unwrap(),
         }
-        let said = refused(&builder);
+        let said = rejected(&builder);
         assert!(said.contains("is older than") && said.contains("message 3"), "{said}");
     }
 }

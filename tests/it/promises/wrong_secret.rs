@@ -30,7 +30,7 @@ fn rejected_from(connection: &mut Connection, request: &Request, client: &str) {
 #[track_caller]
 fn creel(app: &TestApp, arguments: &[&str]) -> String {
     let server = format!("http://{}", app.address);
-    TestApp::builder().beside(app).run(&[arguments, &["--server", &server]].concat()).succeeded()
+    TestApp::builder().next_to(app).run(&[arguments, &["--server", &server]].concat()).succeeded()
 }
 
 fn rows_of(app: &TestApp, network: &str) -> i64 {

@@ -24,7 +24,7 @@ fn message(body: &str) -> Request {
 }
 
 #[track_caller]
-fn assert_refused(reply: &Reply) {
+fn assert_rejected(reply: &Reply) {
     reply.assert_is(403, "text/plain", "Incorrect token in Acme-Webhook-Token header.");
 }
 
@@ -63,14 +63,14 @@ fn trailing_slash_is_accepted() {
 #[test]
 fn missing_or_wrong_token_is_rejected() {
     let app = acme().start();
-    assert_refused(&app.send(&message("{}").without("Acme-Webhook-Token")));
+    assert_rejected(&app.send(&message("{}").without("Acme-Webhook-Token")));
     for wrong in ["", "wrong", &TOKEN[1..], &format!("{TOKEN}x"), &TOKEN.to_uppercase()] {
-        assert_refused(&app.send(&message("{}").replace("Acme-Webhook-Token", wrong)));
+        assert_rejected(&app.send(&message("{}").replace("Acme-Webhook-Token", wrong)));
     }
     assert_eq!(app.database().count("messages"), 0);
     assert_eq!(app.metric(r#"creel_messages_received_total{source="acme"}"#), 0.0);
-    let refused = app.metric(r#"creel_rejected_total{source="acme",cause="token_mismatch"}"#);
-    assert!(refused >= 4.0, "{}", app.metrics());
+    let rejected = app.metric(r#"creel_rejected_total{source="acme",cause="token_mismatch"}"#);
+    assert!(rejected >= 4.0, "{}", app.metrics());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn missing_token_is_rejected_before_body_is_read() {
     let mut connection = app.connect();
     let request = message("").without("Acme-Webhook-Token").header("Content-Length", "100000");
     connection.write(&request.head()).unwrap();
-    assert_refused(&connection.read_within(Duration::from_secs(5)).expect("a reply without the body"));
+    assert_rejected(&connection.read_within(Duration::from_secs(5)).expect("a reply without the body"));
 }
 
 #[test]

@@ -46,11 +46,11 @@ fn two_sources_of_one_provider_are_separate() {
 #[test]
 fn credentials_of_one_source_are_invalid_at_the_other() {
     let app = receivers().start();
-    let refusal = "Incorrect token in Codeunderscored-Webhook-Token header.";
+    let rejection = "Incorrect token in Codeunderscored-Webhook-Token header.";
     let wrong_secret = Request::post(CODE).header("Codeunderscored-Webhook-Token", "acme-token").body("{}");
-    app.send(&wrong_secret).assert_is(403, "text/plain", refusal);
+    app.send(&wrong_secret).assert_is(403, "text/plain", rejection);
     let wrong_header = Request::post(CODE).header("Acme-Webhook-Token", "code-token").body("{}");
-    app.send(&wrong_header).assert_is(403, "text/plain", refusal);
+    app.send(&wrong_header).assert_is(403, "text/plain", rejection);
     let crossed = format!("/webhooks/codeunderscored/{}", last(ACME));
     let wrong_path = Request::post(&crossed).header("Codeunderscored-Webhook-Token", "code-token").body("{}");
     assert_eq!(app.send(&wrong_path).status, 404);

@@ -49,7 +49,7 @@ fn let_time_pass(inbox: TestApp) -> TestApp {
 }
 
 /// The first message of the service, which PayPal rejects.
-fn refused(paypal: &Target, app: &Target, amount: &str) -> TestApp {
+fn rejected(paypal: &Target, app: &Target, amount: &str) -> TestApp {
     paypal.behave(answer("FAILURE"));
     let mut inbox = shop(paypal, app).start();
     assert_eq!(inbox.send(&event(amount)).status, 200);
@@ -67,7 +67,7 @@ fn refused(paypal: &Target, app: &Target, amount: &str) -> TestApp {
 #[test]
 fn rejected_message_is_delivered_after_resend_and_confirmation() {
     let (paypal, app) = (Target::start(), Target::start());
-    let inbox = refused(&paypal, &app, "1.00");
+    let inbox = rejected(&paypal, &app, "1.00");
     paypal.behave(answer("SUCCESS"));
     assert_eq!(inbox.send(&event("1.00")).status, 200);
     assert_eq!(confirmation(&inbox, 1), "awaiting");
@@ -83,7 +83,7 @@ fn rejected_message_is_delivered_after_resend_and_confirmation() {
 #[test]
 fn rejected_message_is_confirmed_by_request() {
     let (paypal, app) = (Target::start(), Target::start());
-    let inbox = refused(&paypal, &app, "1.00");
+    let inbox = rejected(&paypal, &app, "1.00");
     let post = |action: &str| {
         let request = Request::new("POST", &format!("/api/v1/messages/1/{action}"));
         inbox.send(&request.header("Authorization", format!("Bearer {ADMIN_TOKEN}")))
@@ -92,11 +92,11 @@ fn rejected_message_is_confirmed_by_request() {
     assert_eq!(advice.status, 409);
     assert!(advice.text().contains("/api/v1/messages/1/confirm"), "{}", advice.text());
     paypal.behave(answer("SUCCESS"));
-    let asked = post("confirm");
+    let reply = post("confirm");
     assert!(
-        asked.status == 200 && asked.text().contains(r#""state":"awaiting","tries":0"#),
+        reply.status == 200 && reply.text().contains(r#""state":"awaiting","tries":0"#),
         "{}",
-        asked.text()
+        reply.text()
     );
     app.wait_for(1);
     assert_eq!(confirmation(&inbox, 1), "confirmed");
@@ -111,7 +111,7 @@ fn rejected_message_is_confirmed_by_request() {
 #[test]
 fn forged_message_does_not_block_the_confirmed_one() {
     let (paypal, app) = (Target::start(), Target::start());
-    let inbox = refused(&paypal, &app, "forged");
+    let inbox = rejected(&paypal, &app, "forged");
     paypal.behave(answer("SUCCESS"));
     assert_eq!(inbox.send(&event("1.00")).status, 200);
     app.wait_for(1);

@@ -33,8 +33,8 @@ fn fetched_list_determines_allowed_senders() {
     let api = MetaApi::start(&["127.7.0.0/16", "2001:db8:7::/48"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
-    let refused = push_from(&app, NOT_LISTED);
-    refused.assert_is(403, "text/plain", "Permission denied.");
+    let rejected = push_from(&app, NOT_LISTED);
+    rejected.assert_is(403, "text/plain", "Permission denied.");
     let series = r#"creel_rejected_total{cause="address_not_allowed",source="github"}"#;
     assert!(app.metric(series) >= 1.0, "{}", app.metrics());
     let kept: Vec<String> = app.database().column("SELECT DISTINCT remote_ip FROM messages");
@@ -94,8 +94,8 @@ fn last_valid_list_survives_restart_while_api_fails() {
     let api = MetaApi::start(&["127.7.0.0/16"]);
     let app = builder(&api).start();
     wait_until_taken(&app, LISTED);
-    let asked = "SELECT count(*) FROM settings WHERE value LIKE '%127.7.0.0/16%'";
-    eventually("the list is cached in the database", SOON, || app.database().value::<i64>(asked) == 1);
+    let cached = "SELECT count(*) FROM settings WHERE value LIKE '%127.7.0.0/16%'";
+    eventually("the list is cached in the database", SOON, || app.database().value::<i64>(cached) == 1);
     let mut builder = app.stop();
     let failures = [
         (500, "down".to_owned()),
@@ -107,7 +107,7 @@ fn last_valid_list_survives_restart_while_api_fails() {
         api.answers(status, body.clone());
         let app = builder.start();
         assert_eq!(push_from(&app, LISTED).status, 200, "after {status} {body}");
-        api.wait_until_asked(times + 2);
+        api.wait_for_queries(times + 2);
         assert_eq!(push_from(&app, LISTED).status, 200, "after {status} {body}");
         assert_eq!(push_from(&app, NOT_LISTED).status, 403, "after {status} {body}");
         builder = app.stop();

@@ -75,11 +75,11 @@ fn event_reaches_only_subscribed_targets_of_its_owner() {
 fn undeclared_event_can_be_neither_emitted_nor_subscribed() {
     let (app, target) = (service(), Target::start());
     let event = json!({"event": "pay_info.payed", "owner": "ann", "payload": {}});
-    let refused = api(&app, "POST", "/events", &event, 422).to_string();
-    assert!(refused.contains("pay_info.payed"), "{refused}");
+    let rejected = api(&app, "POST", "/events", &event, 422).to_string();
+    assert!(rejected.contains("pay_info.payed"), "{rejected}");
     let new = json!({"owner": "ann", "events": ["pay_info.payed"], "url": target.url("/")});
-    let refused = api(&app, "POST", "/targets", &new, 422).to_string();
-    assert!(refused.contains("pay_info.payed"), "{refused}");
+    let rejected = api(&app, "POST", "/targets", &new, 422).to_string();
+    assert!(rejected.contains("pay_info.payed"), "{rejected}");
     assert_eq!(app.database().count("messages"), 0);
 }
 

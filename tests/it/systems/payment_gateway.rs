@@ -91,9 +91,9 @@ fn message_is_processed_only_after_confirmation() {
         shop.gateway.behave(Behaviour::Hang);
         let inbox = shop.inbox().start();
         assert_acknowledged(&inbox.send(&notice(method, "?id=abc")));
-        let asked = shop.gateway.wait_for(1);
-        assert_eq!((asked[0].method(), asked[0].target()), ("GET", "/v1/payments/abc"));
-        assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
+        let queries = shop.gateway.wait_for(1);
+        assert_eq!((queries[0].method(), queries[0].target()), ("GET", "/v1/payments/abc"));
+        assert_eq!(queries[0].header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
         let kept = inbox.database().only_message();
         assert_eq!((kept.method.as_str(), kept.query.as_deref()), (method, Some("id=abc")));
         assert!(kept.body_unsigned);
@@ -155,7 +155,7 @@ fn unknown_id_is_rejected_with_reason() {
 #[test]
 fn unreachable_gateway_is_retried_until_rejection() {
     let shop = Shop::open();
-    shop.gateway.refuse();
+    shop.gateway.stop_listening();
     let inbox = shop.inbox().start();
     sent(&inbox, "?id=abc");
     wait_until_tried(&inbox, 1);
@@ -200,9 +200,9 @@ fn only_the_stored_id_is_queried() {
     assert_acknowledged(&inbox.send(&form.clone().body(r#"{"x":"&id=abc&","id":"def"}"#)));
     eventually("it is rejected", SOON, || confirmation(&inbox) == "refused");
     assert_acknowledged(&inbox.send(&form.clone().header("Content-Encoding", "br").body("id=abc")));
-    let refused =
+    let rejected =
         || inbox.database().value::<i64>("SELECT count(*) FROM messages WHERE confirmation = 'refused'");
-    eventually("it is rejected", SOON, || refused() == 2);
+    eventually("it is rejected", SOON, || rejected() == 2);
     assert!(shop.gateway.received().is_empty(), "no query was sent");
     shop.assert_nothing_was_processed(&inbox);
     assert_acknowledged(&inbox.send(&form.body("id=abc")));
@@ -256,8 +256,8 @@ fn unconfirmed_messages_are_limited_by_rate_and_count() {
     assert_eq!(reply.status, 503);
     assert!(reply.header("retry-after").is_some());
     assert_eq!(inbox.database().count("messages"), before);
-    let refused = inbox.metric(r#"creel_unavailable_total{reason="too_many_awaiting"}"#);
-    assert_eq!(refused, 1.0, "{}", inbox.metrics());
+    let rejected = inbox.metric(r#"creel_unavailable_total{reason="too_many_awaiting"}"#);
+    assert_eq!(rejected, 1.0, "{}", inbox.metrics());
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn signed_sample_of_any_provider_is_created_without_it() {
     let target = Target::start();
     let laptop = laptop("CREEL_LISTENER_TOKEN", LISTENER_TOKEN);
     let _listener = listen(&laptop, &app, &target);
-    let sender = configured().beside(&app).set("CREEL_LISTEN", app.address.to_string());
+    let sender = configured().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     for provider in ["github", "stripe", "typeform"] {
         sender.run(&["send", provider]).succeeded();
     }

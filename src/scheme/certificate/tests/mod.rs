@@ -19,7 +19,7 @@ fn der(pem: &str) -> Vec<u8> {
 }
 
 /// The roots, the chain and the fetched certificates are PEM.
-fn judge(
+fn verify_chain(
     chain: &[&str],
     further: &[&str],
     roots: &[&str],
@@ -30,7 +30,7 @@ fn judge(
 }
 
 fn problem(chain: &[&str], further: &[&str], roots: &[&str]) -> Option<CertificateError> {
-    judge(chain, further, roots, NOW).err()
+    verify_chain(chain, further, roots, NOW).err()
 }
 
 fn missing(url: &str) -> Option<CertificateError> {
@@ -40,9 +40,9 @@ fn missing(url: &str) -> Option<CertificateError> {
 #[test]
 fn chain_to_root_returns_key_of_first_certificate() {
     let roots = [OTHER_ROOT, EC_ROOT, RSA_ROOT];
-    let key = judge(&[EC_LEAF, EC_INTERMEDIATE], &[], &roots, NOW).unwrap();
+    let key = verify_chain(&[EC_LEAF, EC_INTERMEDIATE], &[], &roots, NOW).unwrap();
     assert!(key.fits(PublicAlgorithm::EcdsaP256Sha256));
-    let key = judge(&[RSA_LEAF, RSA_INTERMEDIATE], &[], &roots, NOW).unwrap();
+    let key = verify_chain(&[RSA_LEAF, RSA_INTERMEDIATE], &[], &roots, NOW).unwrap();
     assert!(key.fits(PublicAlgorithm::RsaSha256));
     assert_eq!(problem(&[EC_LEAF, RSA_ROOT, EC_ROOT, EC_INTERMEDIATE], &[], &roots), None);
     assert_eq!(problem(&[EC_LEAF], &[EC_INTERMEDIATE], &roots), None);
@@ -86,7 +86,7 @@ fn certificate_is_trusted_only_for_its_usage() {
 
 #[test]
 fn a_certificate_that_is_itself_a_root_needs_no_chain() {
-    let trusted = |now| judge(&[SELF_SIGNED], &[], &[EC_ROOT, SELF_SIGNED], now);
+    let trusted = |now| verify_chain(&[SELF_SIGNED], &[], &[EC_ROOT, SELF_SIGNED], now);
     assert!(trusted(NOW).unwrap().fits(PublicAlgorithm::RsaSha1));
     assert!(matches!(trusted(datetime!(2045-01-02 0:00 UTC)), Err(NotValidNow)));
     assert_eq!(problem(&[SELF_SIGNED], &[], &[EC_ROOT]), Some(Untrusted));
@@ -97,7 +97,7 @@ fn a_certificate_that_is_itself_a_root_needs_no_chain() {
 
 #[test]
 fn validity_is_checked_to_the_second_for_any_issuer() {
-    let trusted = |now| judge(&[SELF_SIGNED], &[], &[SELF_SIGNED], now).is_ok();
+    let trusted = |now| verify_chain(&[SELF_SIGNED], &[], &[SELF_SIGNED], now).is_ok();
     assert!(trusted(datetime!(2020-01-01 0:00 UTC)));
     assert!(!trusted(datetime!(2019-12-31 23:59:59 UTC)));
     assert!(trusted(datetime!(2045-01-01 0:00 UTC)));
@@ -106,7 +106,10 @@ fn validity_is_checked_to_the_second_for_any_issuer() {
         [datetime!(2020-01-01 0:00 UTC), datetime!(2127-01-01 0:00 UTC), datetime!(1950-01-01 0:00 UTC)]
     {
         for roots in [EC_ROOT, OTHER_ROOT] {
-            assert_eq!(judge(&[EC_LEAF, EC_INTERMEDIATE], &[], &[roots], now).err(), Some(NotValidNow));
+            assert_eq!(
+                verify_chain(&[EC_LEAF, EC_INTERMEDIATE], &[], &[roots], now).err(),
+                Some(NotValidNow)
+            );
         }
     }
 }
@@ -134,12 +137,12 @@ fn invalid_certificate_is_malformed() {
     let cut = EC_LEAF.replace("-----END", "");
     let cut_within = EC_LEAF.replace("=\n", "\n").replace("-----END", "A-----END");
     for text in ["", "nothing", "0 but text"] {
-        assert_eq!(judge(&[text], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
+        assert_eq!(verify_chain(&[text], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
     }
     // A root after a damaged certificate must not become the signer.
     let empty = "-----BEGIN CERTIFICATE-----MAA=-----END CERTIFICATE-----";
     for text in [cut.as_str(), &cut_within, empty] {
-        assert_eq!(judge(&[text, EC_ROOT], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
+        assert_eq!(verify_chain(&[text, EC_ROOT], &[], &[EC_ROOT], NOW).err(), Some(Malformed), "{text}");
     }
     let whole = der(EC_LEAF);
     for length in 0..whole.len() {

@@ -77,7 +77,7 @@ fn contents(setup: &Setup) -> Vec<(std::ffi::OsString, Vec<u8>)> {
 
 /// Asserts that the start fails with four lines and changes nothing.
 #[track_caller]
-pub fn assert_refused(setup: &Setup, words: &str) {
+pub fn assert_rejected(setup: &Setup, words: &str) {
     let before = contents(setup);
     let OpenError(said) = open(setup).unwrap_err();
     assert_eq!(said.lines().count(), 4, "{said}");
@@ -109,7 +109,7 @@ pub fn wal(setup: &Setup) -> PathBuf {
     wal_of(&setup.path())
 }
 
-pub fn beside_lock(setup: &Setup) -> PathBuf {
+pub fn lock_file(setup: &Setup) -> PathBuf {
     setup.directory.path().join("creel.db.lock")
 }
 
@@ -143,8 +143,8 @@ fn crash_after_crash_starts_normally() {
 fn older_copy_with_crash_wal_is_rejected() {
     let CrashImage { image, old } = crashed();
     copy(&old.path().join(NAME), &image.path());
-    assert_refused(&image, "does not belong to");
-    std::fs::remove_file(beside_lock(&image)).unwrap();
+    assert_rejected(&image, "does not belong to");
+    std::fs::remove_file(lock_file(&image)).unwrap();
     let OpenError(said) = open(&image).unwrap_err();
     assert!(said.contains("does not belong to"), "also without a mark: {said}");
 }
@@ -162,7 +162,7 @@ fn copy_before_checkpoint_of_same_wal_is_rejected() {
     let image = crash(&setup);
     assert_starts(&crash(&setup), 6);
     copy(&young, &image.path());
-    assert_refused(&image, "does not belong to");
+    assert_rejected(&image, "does not belong to");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn vacuumed_copy_with_crash_wal_is_rejected() {
     keep(&setup, &store, 5..10);
     let image = crash(&setup);
     copy(&target, &image.path());
-    assert_refused(&image, "does not belong to");
+    assert_rejected(&image, "does not belong to");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn missing_or_truncated_wal_is_rejected() {
             None => std::fs::remove_file(wal(&image)).unwrap(),
             Some(bytes) => File::options().write(true).open(wal(&image)).unwrap().set_len(bytes).unwrap(),
         }
-        assert_refused(&image, "is older than the last state stored here");
+        assert_rejected(&image, "is older than the last state stored here");
     }
 }
 
@@ -202,10 +202,10 @@ fn older_wal_is_rejected() {
     keep(&setup, &store, 5..10);
     let image = crash(&setup);
     copy(&wal(&old), &wal(&image));
-    assert_refused(&image, "does not belong to");
+    assert_rejected(&image, "does not belong to");
     // Copy both files: a state that was once consistent.
     copy(&old.path(), &image.path());
-    assert_refused(&image, "is older than the last state stored here");
+    assert_rejected(&image, "is older than the last state stored here");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn older_copy_after_clean_stop_is_rejected() {
     keep(&setup, &store, 5..10);
     setup.close(store);
     copy(&old, &setup.path());
-    assert_refused(&setup, "message 5 (commit");
+    assert_rejected(&setup, "message 5 (commit");
 }
 
 #[test]
@@ -232,14 +232,14 @@ fn copy_of_another_history_is_rejected() {
         setup.close(store);
     }
     copy(&other.path(), &setup.path());
-    assert_refused(&setup, "is not the database of the last run here");
+    assert_rejected(&setup, "is not the database of the last run here");
 }
 
 #[test]
 fn missing_database_with_wal_is_rejected() {
     let CrashImage { image, .. } = crashed();
     std::fs::write(image.path(), "").unwrap();
-    assert_refused(&image, "is missing or empty");
+    assert_rejected(&image, "is missing or empty");
     std::fs::remove_file(image.path()).unwrap();
     let OpenError(said) = open(&image).unwrap_err();
     assert!(said.contains("is missing or empty"), "{said}");
@@ -254,7 +254,7 @@ fn emptied_database_after_clean_stop_is_rejected() {
     keep(&setup, &store, 0..5);
     setup.close(store);
     std::fs::write(setup.path(), "").unwrap();
-    assert_refused(&setup, "is missing or empty");
+    assert_rejected(&setup, "is missing or empty");
 }
 
 #[test]
@@ -297,7 +297,7 @@ fn copy_since_last_checkpoint_restores_newest_state() {
 #[test]
 fn lock_without_a_mark_starts_normally() {
     let CrashImage { image, .. } = crashed();
-    std::fs::write(beside_lock(&image), "12345").unwrap();
+    std::fs::write(lock_file(&image), "12345").unwrap();
     assert_starts(&image, 10);
 }
 
@@ -337,7 +337,7 @@ fn webhook_ids_of_lost_messages_are_not_reused() {
     for is_marked in [true, false] {
         let copied = crash(&image);
         if !is_marked {
-            std::fs::remove_file(beside_lock(&copied)).unwrap();
+            std::fs::remove_file(lock_file(&copied)).unwrap();
         }
         let restored = open(&copied).unwrap();
         keep(&copied, &restored, 5..10);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::store::continuity::tests::{
-    CrashImage, NAME, accept, assert_refused, assert_starts, beside_lock, copy, crash, crashed, keep, open,
+    CrashImage, NAME, accept, assert_rejected, assert_starts, copy, crash, crashed, keep, lock_file, open,
     wal,
 };
 use crate::store::handle::store::Store;
@@ -21,7 +21,7 @@ fn open_without_checkpoints(setup: &Setup) -> Store {
 }
 
 fn remove_lock(setup: &Setup) {
-    let _ = std::fs::remove_file(beside_lock(setup));
+    let _ = std::fs::remove_file(lock_file(setup));
 }
 
 /// Removes the ledger, as in a database that was created before the ledger existed.
@@ -167,10 +167,10 @@ fn vacuumed_copy_without_mark_is_rejected() {
         copy(&old.path().join(NAME), &image.path());
         match lock {
             None => remove_lock(&image),
-            Some(owner) => std::fs::write(beside_lock(&image), owner).unwrap(),
+            Some(owner) => std::fs::write(lock_file(&image), owner).unwrap(),
         }
         if lock.is_some() {
-            assert_refused(&image, "does not belong to");
+            assert_rejected(&image, "does not belong to");
         }
         let OpenError(said) = open(&image).unwrap_err();
         assert!(said.contains("does not belong to"), "{said}");

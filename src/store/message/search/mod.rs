@@ -127,14 +127,14 @@ impl<'a> Search<'a> {
         if self.direction == Direction::NewestFirst {
             ids.reverse();
         }
-        let is_cut = ids.len() > self.looked_at();
-        ids.truncate(self.looked_at());
+        let is_cut = ids.len() > self.max_scanned();
+        ids.truncate(self.max_scanned());
         let next = ids.last().copied().filter(|_| is_cut);
         RowRanges { ranges: ids.into_iter().map(|id| (id, id)).collect(), next }
     }
 
-    fn looked_at(&self) -> usize {
-        message::filter::looked_at_a_page(self.filter)
+    fn max_scanned(&self) -> usize {
+        message::filter::max_scanned_per_page(self.filter)
     }
 
     /// A page of ids from `first` on.
@@ -145,9 +145,9 @@ impl<'a> Search<'a> {
         };
         let (last, count): (Option<MessageId>, usize) = connection
             .prepare_cached(sql)?
-            .query_row(params![first, until, self.looked_at()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            .query_row(params![first, until, self.max_scanned()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some(last) = last else { return Ok(RowRanges::default()) };
-        let next = (count == self.looked_at()).then_some(last);
+        let next = (count == self.max_scanned()).then_some(last);
         Ok(RowRanges { ranges: vec![(first.min(last), first.max(last))], next })
     }
 
@@ -181,7 +181,9 @@ impl<'a> Search<'a> {
         };
         let ids: Vec<MessageId> = connection
             .prepare_cached(sql)?
-            .query_map(params![since, until, self.above, self.below, self.looked_at() + 1], |row| row.get(0))?
+            .query_map(params![since, until, self.above, self.below, self.max_scanned() + 1], |row| {
+                row.get(0)
+            })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(self.of_ids(ids))
     }

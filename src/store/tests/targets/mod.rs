@@ -273,16 +273,16 @@ fn change_reaches_matching_after_client_disconnects() {
         // Polled once, so that the writer receives it, and then dropped, like the request of a
         // client that disconnects.
         let registry = world.store.target_registry();
-        let mut asked = Box::pin(registry.create_target(target, now()));
+        let mut creation = Box::pin(registry.create_target(target, now()));
         let is_pending =
-            std::future::poll_fn(|context| Poll::Ready(asked.as_mut().poll(context).is_pending()));
+            std::future::poll_fn(|context| Poll::Ready(creation.as_mut().poll(context).is_pending()));
         assert!(is_pending.await);
         tokio::select! {
             biased;
             changed = changes.changed() => changed.unwrap(),
             _ = tokio::time::sleep(Duration::from_secs(20)) => panic!("no target was created"),
         }
-        drop(asked);
+        drop(creation);
     });
     assert_eq!(world.store.reads().targets_for("x.y", None, None).len(), 1);
 }
@@ -340,7 +340,7 @@ fn a_duplicate_and_a_conflict_bring_no_deliveries() {
 }
 
 #[test]
-fn a_filter_looks_at_json_and_forms_and_nothing_else_meets_it() {
+fn filter_matches_only_json_and_forms() {
     let world = World::new();
     let mut main = settings("main", None, "*");
     main.filter = Some(serde_json::from_str(r#"[{"pointer":"/ref","equals":"main"}]"#).unwrap());

@@ -167,19 +167,20 @@ fn replay_does_not_bypass_owner_and_counts_its_deliveries() {
 #[test]
 fn confirmed_message_does_not_bypass_owner() {
     let world = World::new();
-    let asking = ConfirmationRequest { request: "sealed".to_owned(), max_awaiting: Some(10) };
-    let awaiting = NewMessage { asking: Some(asking), ..message("shop.paid", None, "{}") };
+    let confirmation_request = ConfirmationRequest { request: "sealed".to_owned(), max_awaiting: Some(10) };
+    let awaiting =
+        NewMessage { confirmation_request: Some(confirmation_request), ..message("shop.paid", None, "{}") };
     assert_eq!(world.keep(awaiting), Ok(Receipt::New { id: 1.into() }));
     let [nobody, ..] = everybodys(&world);
     assert_eq!(world.deliveries_of(1.into()), NONE);
-    let asked = ConfirmationOutcome {
+    let outcome = ConfirmationOutcome {
         message: 1.into(),
         tries: 1,
         unknowns: 0,
         reason: "it is so".to_owned(),
         settlement: Settlement::Confirmed,
     };
-    world.wait(world.store.delivery_queue().settle_confirmation(asked, now())).unwrap();
+    world.wait(world.store.delivery_queue().settle_confirmation(outcome, now())).unwrap();
     assert_eq!(world.deliveries_of(1.into()), [nobody]);
 }
 

@@ -100,19 +100,19 @@ impl Cache {
     }
 
     /// Whether earlier attempts allow another request.
-    pub fn may_ask(&self, asked: &KeyRequest, now: Instant) -> bool {
-        *asked != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
+    pub fn may_ask(&self, request: &KeyRequest, now: Instant) -> bool {
+        *request != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
     }
 
     /// Stores the provider's answer.
-    pub fn put(&mut self, asked: KeyRequest, answer: KeyResponse, now: Instant) {
+    pub fn put(&mut self, request: KeyRequest, answer: KeyResponse, now: Instant) {
         let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
-        if asked == WHOLE_SET {
+        if request == WHOLE_SET {
             self.set = Some(entry);
             self.next_set = None;
             return;
         }
-        if let Some(known) = self.entries.get_mut(&asked).filter(|known| known.is_believed(now)) {
+        if let Some(known) = self.entries.get_mut(&request).filter(|known| known.is_believed(now)) {
             // A cached key stays until it expires, even if the provider returns "not found": a
             // provider's error must not reject messages that it signed.
             if entry.answer == KeyResponse::Unknown && known.answer != KeyResponse::Unknown {
@@ -121,17 +121,17 @@ impl Cache {
             }
             entry.has_proven = known.has_proven;
         }
-        self.remove(&asked);
-        self.make_room(size(&asked, &entry.answer), now);
-        self.bytes += size(&asked, &entry.answer);
-        self.entries.insert(asked, entry);
+        self.remove(&request);
+        self.make_room(size(&request, &entry.answer), now);
+        self.bytes += size(&request, &entry.answer);
+        self.entries.insert(request, entry);
     }
 
     /// Records a call without a usable answer.
-    pub fn failed(&mut self, asked: &KeyRequest, now: Instant) {
-        if *asked == WHOLE_SET {
+    pub fn failed(&mut self, request: &KeyRequest, now: Instant) {
+        if *request == WHOLE_SET {
             self.next_set = Some(now + FAILURE_PAUSE);
-        } else if let Some(entry) = self.entries.get_mut(asked) {
+        } else if let Some(entry) = self.entries.get_mut(request) {
             entry.next_try = now + FAILURE_PAUSE;
         }
     }
@@ -141,7 +141,7 @@ impl Cache {
         let next_set = self.next_set;
         let mut due: Vec<KeyRequest> = Vec::new();
         for wanted in used {
-            let (asked, entry) = match self.entries.get_mut(wanted) {
+            let (request, entry) = match self.entries.get_mut(wanted) {
                 Some(entry) => (wanted.clone(), entry),
                 None => match (wanted, &mut self.set) {
                     (KeyRequest::Key { .. }, Some(set)) => (WHOLE_SET, set),
@@ -149,9 +149,9 @@ impl Cache {
                 },
             };
             entry.has_proven = true;
-            let may_ask = asked != WHOLE_SET || next_set.is_none_or(|next| now >= next);
-            if entry.is_due(now) && may_ask && !self.is_complete && !due.contains(&asked) {
-                due.push(asked);
+            let may_ask = request != WHOLE_SET || next_set.is_none_or(|next| now >= next);
+            if entry.is_due(now) && may_ask && !self.is_complete && !due.contains(&request) {
+                due.push(request);
             }
         }
         due

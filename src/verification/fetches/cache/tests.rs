@@ -53,9 +53,9 @@ fn unauthenticated_requests_cannot_evict_whole_key_set() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(WHOLE_SET, set(&["good"]), now);
     for number in 0..10 * MAX_ENTRIES {
-        let stranger = key(&number.to_string());
-        assert_eq!(cache.get(&stranger, now), KeyResponse::Unknown);
-        cache.put(stranger, KeyResponse::Unknown, now);
+        let unknown_key = key(&number.to_string());
+        assert_eq!(cache.get(&unknown_key, now), KeyResponse::Unknown);
+        cache.put(unknown_key, KeyResponse::Unknown, now);
     }
     assert_eq!(cache.get(&key("good"), now), set(&["good"]));
     assert_eq!(cache.entries.len(), MAX_ENTRIES);
