@@ -99,6 +99,23 @@ fn cleanup_works_while_disk_is_full() {
     assert_cleans_up_and_recovers(&app, &disk);
 }
 
+/// Copying the WAL into the database would use more space than the ballast has.
+#[test]
+fn cleanup_works_while_wal_does_not_fit_into_database() {
+    if !needs("root") {
+        return;
+    }
+    let disk = SmallDisk::mount(128);
+    let builder = on(&disk, "24MiB").set("CREEL_RETENTION", SHORT_RETENTION);
+    let app = builder.set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    let reader = app.database().writer();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM messages").unwrap();
+    send_large_messages(&app);
+    disk.fill(0);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_cleans_up_and_recovers(&app, &disk);
+}
+
 #[test]
 fn start_on_a_full_disk_cleans_up() {
     if !needs("root") {
