@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 
 use super::error::ApiError;
+use super::guard::log_message;
 use super::input::{self, NoParameters, Query};
 use super::types::event::{EmittedEvent, NewEvent};
 use crate::http::client::client_address;
@@ -63,6 +64,7 @@ pub async fn emit(
     let key = idempotency_key(request.headers())?;
     let client = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
     let EmissionReceipt { message: id, is_repeat } = operator.emit(event, key, client).await?;
+    log_message(&request, id);
     if is_repeat {
         return Ok(HttpResponse::Ok().insert_header((REPLAYED, "true")).json(EmittedEvent { id: id.get() }));
     }

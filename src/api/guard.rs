@@ -8,7 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
 use super::error::{ApiError, ProblemCode};
 use crate::http::authorization::role_of;
@@ -18,12 +18,22 @@ use crate::http::request_log::{LogEntry, LogPath};
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::request_id::RequestId;
+use crate::store::MessageId;
 
 /// Contains the id of the request, as in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 /// Routes that the listener token allows and the read token does not.
 const LISTENERS_PREFIX: &str = "/api/v1/listeners";
+
+/// The message that a request created, for its log line.
+#[derive(Clone, Copy, Debug)]
+struct CreatedMessage(MessageId);
+
+/// Adds the id of the message that the request created to its log line.
+pub fn log_message(request: &HttpRequest, message: MessageId) {
+    request.extensions_mut().insert(CreatedMessage(message));
+}
 
 /// Wraps everything under `/api`.
 ///
@@ -68,15 +78,18 @@ async fn handle(
         }
         response
     });
-    let (status, cause) = match &outcome {
+    let (status, cause, id) = match &outcome {
         Ok(response) => {
             let code = response.response().extensions().get::<ProblemCode>().map(|code| code.0);
-            (response.status(), code)
+            let message =
+                response.request().extensions().get::<CreatedMessage>().map(|message| message.0.get());
+            (response.status(), code, message)
         }
-        Err(error) => (error.as_response_error().status_code(), None),
+        Err(error) => (error.as_response_error().status_code(), None, None),
     };
     let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
-    let entry = LogEntry { cause, ..LogEntry::without_message(method, path, status.as_u16(), took, client) };
+    let entry =
+        LogEntry { cause, id, ..LogEntry::without_message(method, path, status.as_u16(), took, client) };
     entry.write(service.log_format);
     outcome
 }

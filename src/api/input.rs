@@ -1,6 +1,7 @@
 //! Request input, parsed at the edge: ids, query parameters, JSON bodies. Errors name the invalid
 //! field, and unknown fields are errors.
 
+use std::fmt::Write as _;
 use std::future::{Ready, ready};
 use std::pin::Pin;
 
@@ -9,9 +10,11 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_path_to_error::{Path, Segment};
 
 use super::error::ApiError;
 use crate::http::client::client_address;
+use crate::http::escape::{EscapedText, LogValue};
 use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -21,6 +24,8 @@ use crate::providers::{charset, json};
 /// Limit on request bodies, except for events.
 const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_LISTENER_CHARACTERS: usize = 64;
+/// Limit on each name in the path of an invalid value.
+const MAX_SHOWN_CHARACTERS: usize = 60;
 
 impl FromRequest for Role {
     type Error = ApiError;
@@ -101,18 +106,39 @@ pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i6
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {
     let pairs = form_urlencoded::parse(query.as_bytes());
-    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(named)
+    let parsed = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+    parsed.map_err(|error| named(error.path(), &error.inner().to_string()))
 }
 
-/// Formats an error with the name of its field.
-fn named<E: std::error::Error>(error: serde_path_to_error::Error<E>) -> String {
-    let problem = error.inner().to_string();
-    // The text of these errors names the field.
+/// Formats a problem with the name of its field.
+fn named(path: &Path, problem: &str) -> String {
+    // The text of these problems names the field.
     let is_named = ["unknown field", "duplicate field"].iter().any(|start| problem.starts_with(start));
-    match error.path().to_string() {
-        path if path == "." || is_named => problem,
-        path => format!("{path}: {problem}"),
+    let field = if is_named { String::new() } else { field(path) };
+    let separator = if field.is_empty() { "" } else { ": " };
+    let mut text = EscapedText(format!("{field}{separator}"));
+    // Writing into a string cannot fail.
+    let _ = text.write_str(problem);
+    text.0
+}
+
+/// Returns the path of a field, such as `filter[0].pointer`; empty for the whole value. The keys of
+/// a map are the client's.
+fn field(path: &Path) -> String {
+    let mut text = String::new();
+    for segment in path {
+        let dot = if text.is_empty() { "" } else { "." };
+        // Writing into a string cannot fail.
+        let _ = match segment {
+            Segment::Seq { index } => write!(text, "[{index}]"),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                let cut: String = name.chars().take(MAX_SHOWN_CHARACTERS).collect();
+                write!(text, "{dot}{}", LogValue(&cut))
+            }
+            Segment::Unknown => Ok(()),
+        };
     }
+    text
 }
 
 /// A JSON body.
@@ -213,7 +239,11 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
         return Err(ApiError::InvalidBody("The body: must be a JSON object, not an array.".to_owned()));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(named);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let problem = error.inner();
+        // Invalid JSON is not the mistake of a field.
+        if problem.is_data() { named(error.path(), &problem.to_string()) } else { problem.to_string() }
+    });
     let parsed =
         parsed.and_then(|value| deserializer.end().map(|()| value).map_err(|error| error.to_string()));
     parsed.map_err(|error| {
@@ -228,6 +258,8 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::value::RawValue;
 
     use super::*;
@@ -265,6 +297,8 @@ mod tests {
             inner: Option<Vec<InnerBody>>,
             #[serde(borrow)]
             raw: Option<&'a RawValue>,
+            #[serde(rename = "map")]
+            _map: Option<BTreeMap<String, u32>>,
         }
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -283,6 +317,12 @@ mod tests {
             (r#"{"rates": 1}"#, "The body: unknown field `rates`, expected one of"),
             (r#"{"inner": [{"a": 1}]}"#, "The body: unknown field `a`, expected"),
             (r#"{"raw": "\ud83d"}"#, ""),
+            ("", "The body: EOF while parsing a value"),
+            (r#"{"rate""#, "The body: EOF while parsing an object"),
+            (r#"{"rate": 3x}"#, "The body: expected `,` or `}`"),
+            (r#"{"\u001b[1m": 1}"#, r"The body: unknown field `\u{1b}[1m`"),
+            (r#"{"map": {"a\u001b b": "x"}}"#, r#"The body: map."a\u{1b} b": invalid type"#),
+            (r#"{"map": {"x-a": "x"}}"#, "The body: map.x-a: invalid type"),
             ("[1]", "must be a JSON object"),
         ] {
             match parse_json::<OuterBody<'_>>(body.as_bytes()) {

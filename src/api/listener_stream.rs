@@ -13,10 +13,10 @@ use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
 use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
-use crate::request_id;
+use crate::request_id::{self, RequestId};
 use crate::store::{
     DeliveryId, DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT,
-    ListenerSession, ReplayId, Timestamp, Unavailable,
+    ListenerSession, ReplayId, TargetId, Timestamp, Unavailable,
 };
 
 /// Maximum body in an event. Longer bodies are fetched separately, so an event stays small enough
@@ -48,13 +48,14 @@ impl ListenerDelivery {
 
 pub struct ListenerStream {
     service: web::Data<Service>,
+    request: Option<RequestId>,
     name: String,
     opened: ListenerSession,
     stream: Arc<ListenerConnection>,
     waiting: StreamWait,
     step: ListenerStep,
     /// Delivery ids with their encoded events.
-    page: VecDeque<(i64, Bytes)>,
+    page: VecDeque<(DeliveryId, Bytes)>,
     may_have_more: bool,
     /// Deliveries that could not be read, and possibly not dropped; this stream skips them.
     damaged: Vec<DeliveryId>,
@@ -75,8 +76,9 @@ impl ListenerStream {
         opened: ListenerSession,
         waiting: StreamWait,
     ) -> Self {
-        let stream = service.streams.connect(opened.target.get());
-        settle(&service, opened.target.get());
+        let stream = service.streams.connect(opened.target);
+        let request = RequestId::current();
+        settle(&service, opened.target, request);
         let step = if opened.must_be_filled {
             ListenerStep::Fill(rt::spawn(request_id::for_task(fill(service.clone(), opened))))
         } else {
@@ -84,6 +86,7 @@ impl ListenerStream {
         };
         Self {
             service,
+            request,
             name,
             opened,
             stream,
@@ -155,13 +158,13 @@ impl ListenerStream {
         }
     }
 
-    async fn look(&mut self, held: Vec<i64>, limit: usize) -> Result<(), Unavailable> {
+    async fn look(&mut self, held: Vec<DeliveryId>, limit: usize) -> Result<(), Unavailable> {
         self.waiting.will_look();
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,
             now: Timestamp::MAX,
-            held: held.into_iter().map(DeliveryId::from).chain(self.damaged.iter().copied()).collect(),
+            held: held.into_iter().chain(self.damaged.iter().copied()).collect(),
             limit,
             bytes: PAGE_BYTES,
         };
@@ -172,7 +175,7 @@ impl ListenerStream {
         for due in found.deliveries {
             match ListenerDelivery::new(&self.name, &due) {
                 Some(delivered) => {
-                    self.page.push_back((due.id.get(), event("message", Some(due.id.get()), &delivered)))
+                    self.page.push_back((due.id, event("message", Some(due.id.get()), &delivered)))
                 }
                 None => lost.push(due.id),
             }
@@ -220,8 +223,9 @@ impl Drop for ListenerStream {
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
-        self.service.streams.disconnect(self.opened.target.get(), &self.stream);
-        settle(&self.service, self.opened.target.get());
+        self.service.streams.disconnect(self.opened.target, &self.stream);
+        // A stream is also dropped outside of its request's scope.
+        settle(&self.service, self.opened.target, self.request);
     }
 }
 
@@ -246,18 +250,18 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
 }
 
 /// Stores whether a client is connected, and repeats until the stored state is current.
-fn settle(service: &web::Data<Service>, target: i64) {
+fn settle(service: &web::Data<Service>, target: TargetId, request: Option<RequestId>) {
     // Without a runtime the service has stopped; the next start resets all listeners to
     // disconnected.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let service = service.clone();
-    runtime.spawn(async move {
+    runtime.spawn(request_id::for_task_of(request, async move {
         loop {
             let is_connected = service.streams.is_connected(target);
             let written = service
                 .store
                 .listener_registry()
-                .set_listener_connected(target.into(), is_connected, (service.clock)())
+                .set_listener_connected(target, is_connected, (service.clock)())
                 .await;
             if let Err(why) = written {
                 log::warn!("target={target}: cannot store whether the listener is connected: {why}");
@@ -267,5 +271,5 @@ fn settle(service: &web::Data<Service>, target: i64) {
                 return;
             }
         }
-    });
+    }));
 }

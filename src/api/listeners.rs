@@ -141,12 +141,12 @@ pub async fn acknowledge(
     body: JsonBody<Acknowledgement>,
 ) -> Result<web::Json<AcknowledgementResult>, ApiError> {
     let acknowledgements = body.0.checked()?;
-    let deliveries: Vec<i64> = acknowledgements.iter().map(|one| one.delivery.get()).collect();
+    let deliveries: Vec<DeliveryId> = acknowledgements.iter().map(|one| one.delivery).collect();
     let target = operator.listener(&name.0).await?.id;
     let now = (service.clock)();
     let acknowledged =
         service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
-    service.streams.acknowledged(target.get(), &deliveries);
+    service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(AcknowledgementResult { acknowledged }))
 }
 
@@ -182,6 +182,6 @@ pub async fn remove(
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
     let target = operator.remove_listener(&name.0).await?;
-    service.streams.remove(target.get());
+    service.streams.remove(target);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -247,7 +247,7 @@ impl From<store::StoredConfirmation> for Confirmation {
     fn from(stored: store::StoredConfirmation) -> Self {
         let is_awaited = stored.state == store::ConfirmationState::Awaiting;
         Self {
-            state: stored.state,
+            state: stored.state.into(),
             tries: stored.tries,
             due_at: is_awaited.then_some(stored.due_at.to_string()),
             settled_at: stored.settled_at.map(|at| at.to_string()),

@@ -18,6 +18,7 @@ use crate::http::connection::DisconnectSignal;
 use crate::http::connections::{Link, OpenGuard};
 use crate::http::service::Service;
 use crate::http::streams::MAX_STREAMS;
+use crate::request_id::{self, RequestId};
 
 pub const MEDIA_TYPE: &str = "text/event-stream";
 /// A client that receives nothing for three intervals may treat the connection as dead.
@@ -33,10 +34,14 @@ pub trait Pieces {
 }
 
 /// Returns a response that ends with its last piece. When the client disconnects, `pieces` is
-/// dropped.
+/// dropped. The pieces are made after the handler has returned, so the id of the request is passed
+/// on to them.
 pub fn response(pieces: impl Pieces + 'static) -> HttpResponse {
-    let pieces = unfold(pieces, |mut pieces| async move {
-        pieces.next().await.map(|piece| (Ok::<_, Infallible>(piece), pieces))
+    let request = RequestId::current();
+    let pieces = unfold(pieces, move |mut pieces| {
+        request_id::for_task_of(request, async move {
+            pieces.next().await.map(|piece| (Ok::<_, Infallible>(piece), pieces))
+        })
     });
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE)))

@@ -78,6 +78,6 @@ mod tests {
         assert_eq!(payload(Some(" { \"a\" : 1.00 }\n")).expect("JSON").get(), "{ \"a\" : 1.00 }");
         assert_eq!(payload(Some("\u{feff}{}\r\n")).expect("JSON").get(), "{}");
         let failure = payload(Some("{a}")).expect_err("no JSON").to_string();
-        assert!(failure.contains("no JSON"), "{failure}");
+        assert!(failure.contains("is not JSON"), "{failure}");
     }
 }

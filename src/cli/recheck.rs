@@ -55,9 +55,13 @@ pub fn release(arguments: &RecheckArguments) -> Result<String, Failure> {
 
 async fn recheck_one(remote: &Remote, id: u64) -> Result<String, Failure> {
     let done: Recheck = remote.post(&format!("/rejections/{id}/recheck"), &[], Vec::new()).await?;
+    outcome(id, &done)
+}
+
+fn outcome(id: u64, done: &Recheck) -> Result<String, Failure> {
     match done.message_id {
         Some(message) => Ok(became(message, done.duplicate)),
-        None if done.verdict == Verdict::Refused => {
+        None if done.verdict == Verdict::Refused.into() => {
             Err(Failure(format!("rejection {id} is still rejected. {}", harmless(&done.explanation))))
         }
         None => Err(Failure(format!("rejection {id} stays in quarantine. {}", harmless(&done.explanation)))),
@@ -193,6 +197,25 @@ mod tests {
             summary(&total),
             "released: 67\nduplicates: 1\nstill rejected: 2 (signature_mismatch: 2)\nskipped: 1 (handshake: 1)\nalready gone: 1\n"
         );
+    }
+
+    #[test]
+    fn created_message_is_a_success_with_any_verdict() {
+        let done = |verdict: &str, message_id: Option<i64>| Recheck {
+            verdict: serde_json::from_value(verdict.into()).unwrap(),
+            cause: None,
+            explanation: "why".into(),
+            message_id,
+            duplicate: false,
+        };
+        assert_eq!(outcome(17, &done("accepted", Some(7))).unwrap(), "message 7\n");
+        assert_eq!(outcome(17, &done("deferred", Some(7))).unwrap(), "message 7\n");
+        for (verdict, text) in [
+            ("refused", "rejection 17 is still rejected. why"),
+            ("deferred", "rejection 17 stays in quarantine. why"),
+        ] {
+            assert_eq!(outcome(17, &done(verdict, None)).unwrap_err().to_string(), text);
+        }
     }
 
     #[test]

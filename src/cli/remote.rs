@@ -354,6 +354,7 @@ mod tests {
                 ),
                 "Message 7 not found.",
             ),
+            (response(404, r#"{"detail":"Message 7 is elsewhere.","hint":1}"#), "Message 7 is elsewhere."),
             (response(401, "{}"), "`creel token`"),
             (
                 response(404, "Not Found"),

@@ -111,8 +111,7 @@ fn head(message: &Message) -> String {
         let due = confirmation.due_at.as_ref().map(|at| format!(", next query at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
-        let summary =
-            format!("{} after {} attempts{due}{reason}", confirmation.state.name(), confirmation.tries);
+        let summary = format!("{} after {} attempts{due}{reason}", confirmation.state, confirmation.tries);
         line(&mut text, "confirmation", &summary);
     }
     text
@@ -210,17 +209,14 @@ fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
     let outcome = delivery.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
     let state = format!(
         "#{} to {}: {}{when}{outcome}, {} attempts",
-        delivery.id,
-        delivery.target,
-        delivery.state.name(),
-        delivery.attempts
+        delivery.id, delivery.target, delivery.state, delivery.attempts
     );
     line(&mut text, "delivery", &state);
     for attempt in tries {
         let status = attempt.status.map(|status| format!(" {status}")).unwrap_or_default();
         let error = attempt.error.as_ref().map(|error| format!(" {error}")).unwrap_or_default();
         let began = seconds(&attempt.began_at);
-        let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome.name(), attempt.took_ms);
+        let tried = format!("{began} {}{status}{error}, {} ms", attempt.outcome, attempt.took_ms);
         line(&mut text, &format!("  attempt {}", attempt.number), &tried);
         for answer in attempt.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
             let _ = writeln!(text, "    | {}", harmless(answer));
@@ -291,6 +287,18 @@ mod tests {
         .expect("a delivery");
         let expected = "delivery     #9 to billing: pending, next attempt at 2026-11-22T14:36:00Z (500), 1 attempts\n  \
                         attempt 1  2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
+        assert_eq!(delivery_text(&delivery), expected);
+    }
+
+    #[test]
+    fn words_of_a_newer_service_are_shown() {
+        let delivery: DeliveryWithAttempts = serde_json::from_value(serde_json::json!({
+            "id": 9, "target": "billing", "state": "expired", "attempts": 1,
+            "tries": [{"number": 1, "began_at": "2026-11-22T14:31:00.000000Z", "took_ms": 12, "outcome": "skipped"}],
+        }))
+        .expect("a delivery");
+        let expected = "delivery     #9 to billing: expired, 1 attempts\n  \
+                        attempt 1  2026-11-22T14:31:00Z skipped, 12 ms\n";
         assert_eq!(delivery_text(&delivery), expected);
     }
 }

@@ -7,7 +7,7 @@ use super::remote::{Address, Remote, with_query};
 use super::send::block_on;
 use crate::api::types::page::Page;
 use crate::api::types::target::Target;
-use crate::api::types::words::{TargetKind, TargetState};
+use crate::api::types::words::{TargetKind, TargetState, Word};
 
 /// Action and target.
 #[derive(Debug, clap::Args)]
@@ -70,16 +70,38 @@ async fn all(remote: &Remote) -> Result<Vec<Target>, Failure> {
 fn line(target: &Target) -> String {
     let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     // A disconnected listener is not paused: its deliveries stay pending until it connects again.
-    let state = match (target.kind, target.state) {
-        (TargetKind::Listener, TargetState::Paused) => "disconnected",
-        (_, state) => state.name(),
+    let state = match (&target.kind, &target.state) {
+        (Word::Known(TargetKind::Listener), Word::Known(TargetState::Paused)) => "disconnected".to_owned(),
+        (_, state) => state.to_string(),
     };
     let line = format!(
         "{}  {}  {state} since {}{reason}  {}",
         target.name,
-        target.kind.name(),
+        target.kind,
         seconds(&target.state_since),
         target.events.join(" ")
     );
     format!("{}\n", harmless(&line.replace(['\n', '\t'], " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn line_has_kind_and_state_of_a_newer_service() {
+        let shown = |kind: &str, state: &str| {
+            let target = json!({
+                "id": 3, "name": "billing", "kind": kind, "state": state,
+                "state_since": "2026-11-22T14:31:00.000000Z", "state_reason": null, "events": ["github.*"],
+            });
+            line(&serde_json::from_value(target).unwrap())
+        };
+        let since = "since 2026-11-22T14:31:00Z  github.*\n";
+        assert_eq!(shown("http", "paused"), format!("billing  http  paused {since}"));
+        assert_eq!(shown("listener", "paused"), format!("billing  listener  disconnected {since}"));
+        assert_eq!(shown("queue", "asleep"), format!("billing  queue  asleep {since}"));
+    }
 }

@@ -338,7 +338,7 @@ fn check_event(name: &str) -> Result<(), ValueError> {
     match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
         true => Ok(()),
         false => Err(ValueError::new(format!("has {} for an event", shown(name))).hint(format!(
-            "a name consists of A-Z, a-z, 0-9, _, . and -, and at most {MAX_EVENT_CHARACTERS} characters long"
+            "a name consists of A-Z, a-z, 0-9, _, . and -, and is at most {MAX_EVENT_CHARACTERS} characters long"
         ))),
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::store::{DeliveryId, TargetId};
+
 /// Lower than the connection limit of an operator-only address.
 pub const MAX_STREAMS: usize = 48;
 
@@ -15,7 +17,7 @@ pub struct Streams {
     places: Arc<Semaphore>,
     is_ending: watch::Sender<bool>,
     /// The open stream of each listener, by its target.
-    connected: Mutex<HashMap<i64, Arc<ListenerConnection>>>,
+    connected: Mutex<HashMap<TargetId, Arc<ListenerConnection>>>,
 }
 
 /// The stream that a listener is connected to.
@@ -28,7 +30,7 @@ pub struct ListenerConnection {
 #[derive(Debug, Default)]
 struct StreamState {
     /// Deliveries that were sent and are not acknowledged yet.
-    in_flight: BTreeSet<i64>,
+    in_flight: BTreeSet<DeliveryId>,
     over: Option<StreamEnd>,
 }
 
@@ -71,7 +73,7 @@ impl Streams {
     }
 
     /// Registers a new stream of the listener; an earlier one ends.
-    pub fn connect(&self, target: i64) -> Arc<ListenerConnection> {
+    pub fn connect(&self, target: TargetId) -> Arc<ListenerConnection> {
         let new = Arc::new(ListenerConnection::default());
         if let Some(old) = self.connected.lock().insert(target, new.clone()) {
             old.end(StreamEnd::Replaced);
@@ -80,18 +82,18 @@ impl Streams {
     }
 
     /// Has no effect if another stream has taken over.
-    pub fn disconnect(&self, target: i64, stream: &Arc<ListenerConnection>) {
+    pub fn disconnect(&self, target: TargetId, stream: &Arc<ListenerConnection>) {
         let mut connected = self.connected.lock();
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {
             connected.remove(&target);
         }
     }
 
-    pub fn is_connected(&self, target: i64) -> bool {
+    pub fn is_connected(&self, target: TargetId) -> bool {
         self.connected.lock().contains_key(&target)
     }
 
-    pub fn acknowledged(&self, target: i64, deliveries: &[i64]) {
+    pub fn acknowledged(&self, target: TargetId, deliveries: &[DeliveryId]) {
         let connected = self.connected.lock().get(&target).cloned();
         if let Some(connected) = connected {
             let mut state = connected.state.lock();
@@ -101,7 +103,7 @@ impl Streams {
         }
     }
 
-    pub fn remove(&self, target: i64) {
+    pub fn remove(&self, target: TargetId) {
         if let Some(removed) = self.connected.lock().remove(&target) {
             removed.end(StreamEnd::Removed);
         }
@@ -113,11 +115,11 @@ impl ListenerConnection {
         self.state.lock().over
     }
 
-    pub fn in_flight(&self) -> Vec<i64> {
+    pub fn in_flight(&self) -> Vec<DeliveryId> {
         self.state.lock().in_flight.iter().copied().collect()
     }
 
-    pub fn sent(&self, delivery: i64) {
+    pub fn sent(&self, delivery: DeliveryId) {
         self.state.lock().in_flight.insert(delivery);
     }
 
@@ -139,25 +141,27 @@ mod tests {
     #[test]
     fn reconnect_takes_over_and_old_stream_does_not_disconnect_it() {
         let streams = Streams::default();
-        let old = streams.connect(1);
-        let other = streams.connect(2);
-        let new = streams.connect(1);
+        let (target, others) = (TargetId::from(1), TargetId::from(2));
+        let old = streams.connect(target);
+        let other = streams.connect(others);
+        let new = streams.connect(target);
         assert_eq!((old.over(), new.over(), other.over()), (Some(StreamEnd::Replaced), None, None));
-        streams.disconnect(1, &old);
-        assert!(streams.is_connected(1));
-        streams.disconnect(1, &new);
-        assert!(!streams.is_connected(1) && streams.is_connected(2));
+        streams.disconnect(target, &old);
+        assert!(streams.is_connected(target));
+        streams.disconnect(target, &new);
+        assert!(!streams.is_connected(target) && streams.is_connected(others));
     }
 
     #[test]
     fn acknowledged_delivery_is_no_longer_in_flight() {
         let streams = Streams::default();
-        let stream = streams.connect(1);
-        [5, 6, 7].into_iter().for_each(|delivery| stream.sent(delivery));
-        streams.acknowledged(1, &[6, 99]);
-        streams.acknowledged(2, &[5]);
+        let target = TargetId::from(1);
+        let stream = streams.connect(target);
+        [5, 6, 7].into_iter().for_each(|delivery| stream.sent(DeliveryId::from(delivery)));
+        streams.acknowledged(target, &[6, 99].map(DeliveryId::from));
+        streams.acknowledged(TargetId::from(2), &[DeliveryId::from(5)]);
         assert_eq!(stream.in_flight(), [5, 7]);
-        streams.remove(1);
+        streams.remove(target);
         assert_eq!(stream.over(), Some(StreamEnd::Removed));
     }
 

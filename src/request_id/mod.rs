@@ -49,12 +49,14 @@ impl fmt::Display for RequestId {
 
 /// Passes the current id on to a new task.
 pub fn for_task<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let current = RequestId::current();
-    async move {
-        match current {
-            Some(id) => id.scope(work).await,
-            None => work.await,
-        }
+    for_task_of(RequestId::current(), work)
+}
+
+/// Passes the id of a request, if there is one, on to a task.
+pub async fn for_task_of<F: Future>(request: Option<RequestId>, work: F) -> F::Output {
+    match request {
+        Some(id) => id.scope(work).await,
+        None => work.await,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Re-verification and release of rejections, one or many.
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 
 use super::super::error::ApiError;
+use super::super::guard::log_message;
 use super::super::input::{Id, JsonBody, NoParameters, Query};
 use super::super::types::bulk::{BulkCount, BulkReply, BulkRequest, BulkStep, SelectedRejections};
 use super::super::types::rejection::{Recheck, ReleasedMessage, Verdict};
@@ -22,10 +23,15 @@ use crate::store::{MessageId, Receipt, RejectionFilter, RejectionId};
     ))]
 pub async fn recheck(
     operator: web::Data<Operator>,
+    request: HttpRequest,
     id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<Recheck>, ApiError> {
-    Ok(web::Json(operator.recheck(id.0).await?.into()))
+    let outcome = operator.recheck(id.0).await?;
+    if let RecheckOutcome::Message(receipt) = outcome {
+        log_message(&request, receipt.id());
+    }
+    Ok(web::Json(outcome.into()))
 }
 
 /// Releases a rejection as a message without verifying its sender. The message is marked
@@ -38,10 +44,12 @@ pub async fn recheck(
     ))]
 pub async fn release(
     operator: web::Data<Operator>,
+    request: HttpRequest,
     id: Id<RejectionId>,
     _: Query<NoParameters>,
 ) -> Result<web::Json<ReleasedMessage>, ApiError> {
     let receipt = operator.release(id.0).await?;
+    log_message(&request, receipt.id());
     Ok(web::Json(ReleasedMessage { message_id: receipt.id().get(), duplicate: is_duplicate(receipt) }))
 }
 
@@ -119,7 +127,7 @@ impl From<RecheckOutcome> for Recheck {
             _ => None,
         };
         Self {
-            verdict,
+            verdict: verdict.into(),
             cause,
             explanation: text.into(),
             message_id: receipt.map(Receipt::id).map(MessageId::get),

@@ -122,7 +122,7 @@ impl From<DeadLetterSummary> for DeadLetters {
         Self {
             target_id: letters.target.get(),
             target: letters.name,
-            target_state: letters.state,
+            target_state: letters.state.into(),
             deliveries: letters.deliveries,
             replayable: is_replayable,
         }

@@ -83,7 +83,7 @@ impl Replay {
             filter,
             target_id: replay.target.map(TargetId::get),
             rate: replay.rate,
-            state: replay.state,
+            state: replay.state.into(),
             position: replay.position.get(),
             through: replay.through.get(),
             messages: replay.messages,

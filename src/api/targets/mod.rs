@@ -112,7 +112,7 @@ pub async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     operator.remove_target(id.0).await?;
     // Disconnects the client, if the target is a listener.
-    service.streams.remove(id.0.get());
+    service.streams.remove(id.0);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -139,18 +139,18 @@ impl Target {
         Self {
             id: target.id.get(),
             name: settings.name,
-            kind: target.kind,
-            origin: target.origin,
-            state: target.state,
+            kind: target.kind.into(),
+            origin: target.origin.into(),
+            state: target.state.into(),
             state_since: target.state_since.to_string(),
             state_reason: target.state_reason,
             owner: settings.owner,
             events: settings.events.iter().map(Pattern::to_string).collect(),
             filter: settings.filter.map(|filter| filter.0.into_iter().map(Condition::from).collect()),
             url: settings.url.map(|url| if role == Role::Admin { url } else { place_of(&url) }),
-            content_type: settings.content_type,
+            content_type: settings.content_type.map(Into::into),
             concurrency: settings.concurrency,
-            order: settings.ordering,
+            order: settings.ordering.into(),
             rate: settings.rate.map(DeliveryRate::to_text),
             timeout_seconds: settings.timeout.as_secs(),
             created_at: target.created_at.to_string(),

@@ -50,7 +50,8 @@ pub struct SelectedRejections {
 pub struct BulkCount {
     #[schema(examples(60))]
     pub count: u64,
-    #[schema(examples(60))]
+    #[serde(default)]
+    #[schema(examples(60), required = true)]
     pub confirm: u64,
     pub by_cause: BTreeMap<String, u64>,
     #[schema(examples(4711))]
@@ -75,7 +76,11 @@ pub struct BulkStep {
     pub gone: u64,
     /// `cursor` of the next step; null after the last one.
     pub next_cursor: Option<String>,
+    #[serde(default)]
+    #[schema(required = true)]
     pub through: i64,
     /// The filter, with durations resolved to times.
+    #[serde(default)]
+    #[schema(required = true)]
     pub filter: SelectedRejections,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::words::Word;
 use crate::store::{AttemptOutcome, DeliveryState};
 
 /// The delivery of one message to one target.
@@ -10,20 +11,24 @@ use crate::store::{AttemptOutcome, DeliveryState};
 pub struct Delivery {
     #[schema(examples(7))]
     pub id: i64,
-    #[schema(examples(42))]
+    #[serde(default)]
+    #[schema(examples(42), required = true)]
     pub message_id: i64,
     /// Null if the message was deleted.
     #[schema(examples("github.push"))]
     pub event: Option<String>,
-    #[schema(examples(3))]
+    #[serde(default)]
+    #[schema(examples(3), required = true)]
     pub target_id: i64,
     /// The target's name.
     #[schema(examples("billing"))]
     pub target: String,
-    pub state: DeliveryState,
+    #[schema(value_type = DeliveryState)]
+    pub state: Word<DeliveryState>,
     /// Attempts so far.
     pub attempts: u32,
-    #[schema(format = DateTime)]
+    #[serde(default)]
+    #[schema(format = DateTime, required = true)]
     pub created_at: String,
     /// Time of the next attempt, while the delivery is pending.
     #[schema(format = DateTime)]
@@ -58,7 +63,8 @@ pub struct Attempt {
     pub began_at: String,
     /// Time until the outcome, in milliseconds.
     pub took_ms: i64,
-    pub outcome: AttemptOutcome,
+    #[schema(value_type = AttemptOutcome)]
+    pub outcome: Word<AttemptOutcome>,
     /// HTTP status or exit code; null without a response.
     #[schema(examples(503))]
     pub status: Option<i64>,

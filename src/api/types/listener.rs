@@ -63,6 +63,8 @@ pub struct ProgramAnswer {
 #[schema(as = Acknowledged)]
 pub struct AcknowledgementResult {
     /// The number of them that were pending.
+    #[serde(default)]
+    #[schema(required = true)]
     pub acknowledged: usize,
 }
 

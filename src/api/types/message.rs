@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::delivery::Delivery;
 use super::schemas;
+use super::words::Word;
 use crate::store::ConfirmationState;
 
 /// A message without its content.
@@ -91,13 +92,16 @@ pub struct ReceivedContent {
     #[schema(value_type = Value)]
     pub payload: Option<Box<RawValue>>,
     /// The payload is longer than 1 MiB and omitted: download the body.
+    #[serde(default)]
+    #[schema(required = true)]
     pub payload_left_out: bool,
 }
 
 /// The state of a query to the provider's API.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Confirmation {
-    pub state: ConfirmationState,
+    #[schema(value_type = ConfirmationState)]
+    pub state: Word<ConfirmationState>,
     pub tries: u32,
     /// Time of the next query, while the confirmation is pending.
     #[schema(format = DateTime)]

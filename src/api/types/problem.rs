@@ -10,19 +10,22 @@ use utoipa::ToSchema;
 #[schema(as = Problem)]
 pub struct ProblemDetails {
     /// The constant `about:blank`: problems differ by `code`.
-    #[serde(rename = "type")]
-    #[schema(examples("about:blank"))]
+    #[serde(rename = "type", default)]
+    #[schema(examples("about:blank"), required = true)]
     pub kind: Cow<'static, str>,
     /// Text of the status.
-    #[schema(examples("Not Found"))]
+    #[serde(default)]
+    #[schema(examples("Not Found"), required = true)]
     pub title: Cow<'static, str>,
     /// The HTTP status.
-    #[schema(examples(404))]
+    #[serde(default)]
+    #[schema(examples(404), required = true)]
     pub status: u16,
     /// The mistake in this request and its remedy, for people.
     #[schema(examples("Message 42 not found (it may have been deleted by retention)."))]
     pub detail: String,
     /// The kind of mistake, for programs.
-    #[schema(examples("not_found"))]
+    #[serde(default)]
+    #[schema(examples("not_found"), required = true)]
     pub code: Cow<'static, str>,
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::schemas;
+use super::words::Word;
 
 /// A request that failed authentication, without its content.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -25,6 +26,8 @@ pub struct RejectionHead {
     /// rejections are noise, and stored for a day.
     pub candidate: bool,
     /// The cause in words, with hints.
+    #[serde(default)]
+    #[schema(required = true)]
     pub explanation: Cow<'static, str>,
     /// URL used for verification under the source's current configuration, if the scheme signs the
     /// URL and the signature does not match. Without secrets and without the request's query (the
@@ -83,7 +86,8 @@ pub struct RejectionSelection {
 /// Result of re-verifying a rejection.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Recheck {
-    pub verdict: Verdict,
+    #[schema(value_type = Verdict)]
+    pub verdict: Word<Verdict>,
     /// Cause of the rejection, with the current settings.
     #[schema(examples("signature_mismatch"))]
     pub cause: Option<Cow<'static, str>>,

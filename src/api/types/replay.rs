@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::message::MessageSelection;
 use super::schemas;
+use super::words::Word;
 use crate::store::{ReplayState, TargetState};
 
 /// A replay of many messages.
@@ -21,7 +22,8 @@ pub struct Replay {
     /// Messages per second.
     #[schema(examples(50))]
     pub rate: u32,
-    pub state: ReplayState,
+    #[schema(value_type = ReplayState)]
+    pub state: Word<ReplayState>,
     /// The last message that was processed.
     pub position: i64,
     /// The newest selected message.
@@ -53,7 +55,7 @@ pub struct ReplayFilter {
 
 /// A target id or name.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged, expecting = "target: must be the id or the name of a target")]
+#[serde(untagged, expecting = "must be the id or the name of a target")]
 pub enum TargetReference {
     Id(i64),
     Name(String),
@@ -114,7 +116,8 @@ pub struct DeadLetters {
     pub target: String,
     /// State of the target. Replayed deliveries to a paused or disabled target stay pending until
     /// it is resumed.
-    pub target_state: TargetState,
+    #[schema(value_type = TargetState)]
+    pub target_state: Word<TargetState>,
     #[schema(examples(12))]
     pub deliveries: u64,
     /// False if the target was removed: its dead letters are excluded. Use `url` to deliver them
@@ -138,7 +141,8 @@ pub struct ReplayOne {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Replayed)]
 pub struct ReplayedMessage {
-    #[schema(examples(42))]
+    #[serde(default)]
+    #[schema(examples(42), required = true)]
     pub message_id: i64,
     /// Empty if no target subscribes to the message.
     #[schema(examples(json!([7])))]

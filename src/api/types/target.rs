@@ -1,8 +1,10 @@
 //! Targets, as clients see them.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::words::Word;
 use crate::json::Literal;
 use crate::store::{ContentType, DeliveryOrdering, Origin, TargetKind, TargetState};
 
@@ -13,9 +15,13 @@ pub struct Target {
     pub id: i64,
     #[schema(examples("billing"))]
     pub name: String,
-    pub kind: TargetKind,
-    pub origin: Origin,
-    pub state: TargetState,
+    #[schema(value_type = TargetKind)]
+    pub kind: Word<TargetKind>,
+    #[serde(default)]
+    #[schema(value_type = Origin, required = true)]
+    pub origin: Word<Origin>,
+    #[schema(value_type = TargetState)]
+    pub state: Word<TargetState>,
     /// Time of the last change of the state.
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub state_since: String,
@@ -27,25 +33,33 @@ pub struct Target {
     #[schema(examples(json!(["github.*"])))]
     pub events: Vec<String>,
     /// Conditions on the payload; all must hold.
+    #[serde(default, deserialize_with = "known_conditions")]
     pub filter: Option<Vec<Condition>>,
     /// Null for listeners and for targets from the environment. The read token sees the origin,
     /// and `…` for the rest.
     #[schema(examples("https://billing.example.com/hooks"))]
     pub url: Option<String>,
     /// Null: as received; JSON for emitted events.
-    pub content_type: Option<ContentType>,
+    #[schema(value_type = Option<ContentType>)]
+    pub content_type: Option<Word<ContentType>>,
     /// Concurrent deliveries.
-    #[schema(examples(8))]
+    #[serde(default)]
+    #[schema(examples(8), required = true)]
     pub concurrency: u32,
-    pub order: DeliveryOrdering,
+    #[serde(default)]
+    #[schema(value_type = DeliveryOrdering, required = true)]
+    pub order: Word<DeliveryOrdering>,
     #[schema(examples("50/s"))]
     pub rate: Option<String>,
     /// Timeout of each attempt.
-    #[schema(examples(30))]
+    #[serde(default)]
+    #[schema(examples(30), required = true)]
     pub timeout_seconds: u64,
-    #[schema(format = DateTime)]
+    #[serde(default)]
+    #[schema(format = DateTime, required = true)]
     pub created_at: String,
-    #[schema(format = DateTime)]
+    #[serde(default)]
+    #[schema(format = DateTime, required = true)]
     pub updated_at: String,
 }
 
@@ -89,6 +103,15 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     pub exists: Option<bool>,
+}
+
+/// Parses the conditions of a reply; `None` if a newer service has other kinds of conditions.
+///
+/// # Errors
+/// If the value is not JSON.
+fn known_conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Condition>>, D::Error> {
+    let conditions = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    Ok(conditions.and_then(|conditions| serde_json::from_str(conditions.get()).ok()))
 }
 
 /// Parses a present value, including null, which differs from an absent one.

@@ -1,4 +1,5 @@
-//! Replies round-trip, and readers ignore fields that this version does not have.
+//! Replies round-trip. Readers ignore the fields of a newer service, keep its words, and need only
+//! the fields that they use.
 
 use std::fmt::Debug;
 
@@ -6,13 +7,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::bulk::BulkReply;
-use super::listener::ListenerDelivery;
+use super::bulk::{BulkCount, BulkReply, BulkStep};
+use super::delivery::DeliveryWithAttempts;
+use super::listener::{AcknowledgementResult, ListenerDelivery};
 use super::message::Message;
 use super::page::Page;
 use super::problem::ProblemDetails;
-use super::rejection::Recheck;
+use super::rejection::{Recheck, RejectionHead};
+use super::replay::{DeadLetters, Replay, ReplayedMessage};
 use super::target::Target;
+use super::target_change::NewTarget;
 
 fn head() -> Value {
     json!({
@@ -36,6 +40,24 @@ fn check<T: Serialize + DeserializeOwned + Debug>(written: &Value) {
     assert_eq!(serde_json::to_value(&read).unwrap(), *written);
 }
 
+fn target() -> Value {
+    json!({
+        "id": 3, "name": "billing", "kind": "http", "origin": "api", "state": "active",
+        "state_since": "s", "state_reason": null, "owner": null, "events": ["*"],
+        "filter": [{"pointer": "/ref", "equals": null}], "url": "https://a.example/", "content_type": "form",
+        "concurrency": 8, "order": "strict", "rate": "50/s", "timeout_seconds": 30,
+        "created_at": "c", "updated_at": "u",
+    })
+}
+
+fn delivery() -> Value {
+    json!({
+        "id": 7, "message_id": 42, "event": "github.push", "target_id": 3, "target": "billing", "state": "dead",
+        "attempts": 1, "created_at": "c", "due_at": null, "finished_at": "f", "outcome": "500",
+        "replay_id": null, "replayed_by": null,
+    })
+}
+
 #[test]
 fn replies_round_trip_and_ignore_unknown_fields() {
     // Raw JSON next to flattened fields is a case in which serde can fail.
@@ -46,14 +68,7 @@ fn replies_round_trip_and_ignore_unknown_fields() {
     check::<ListenerDelivery>(
         &json!({"delivery": 7, "replay": null, "message": message, "body_base64": "e30=", "body_url": null}),
     );
-    let target = json!({
-        "id": 3, "name": "billing", "kind": "http", "origin": "api", "state": "active",
-        "state_since": "s", "state_reason": null, "owner": null, "events": ["*"],
-        "filter": [{"pointer": "/ref", "equals": null}], "url": "https://a.example/", "content_type": "form",
-        "concurrency": 8, "order": "strict", "rate": "50/s", "timeout_seconds": 30,
-        "created_at": "c", "updated_at": "u",
-    });
-    check::<Page<Target>>(&json!({"items": [target], "next_cursor": 3}));
+    check::<Page<Target>>(&json!({"items": [target()], "next_cursor": 3}));
     let filter = json!({"source": "github", "cause": null, "since": null, "until": null});
     check::<BulkReply>(&json!({
         "count": 1, "confirm": 1, "by_cause": {"stale_timestamp": 1}, "through": 9, "filter": filter,
@@ -69,4 +84,80 @@ fn replies_round_trip_and_ignore_unknown_fields() {
     check::<ProblemDetails>(&json!({
         "type": "about:blank", "title": "Not Found", "status": 404, "detail": "d", "code": "not_found",
     }));
+}
+
+#[test]
+fn words_of_a_newer_service_are_kept() {
+    let words = json!({
+        "kind": "queue", "origin": "import", "state": "asleep", "order": "fifo", "content_type": "xml",
+    });
+    check::<Target>(&with(target(), &words));
+    let attempt = json!({
+        "number": 1, "began_at": "b", "took_ms": 3, "outcome": "skipped", "status": null, "error": null,
+        "excerpt": null,
+    });
+    let expired = with(delivery(), &json!({"state": "expired"}));
+    check::<DeliveryWithAttempts>(&with(expired.clone(), &json!({"tries": [attempt]})));
+    let confirmation =
+        json!({"state": "postponed", "tries": 1, "due_at": null, "settled_at": null, "reason": null});
+    check::<Message>(&with(
+        head(),
+        &json!({"confirmation_details": confirmation, "deliveries": [expired], "content": null}),
+    ));
+    check::<Recheck>(&json!({
+        "verdict": "deferred", "cause": null, "explanation": "e", "message_id": 7, "duplicate": false,
+    }));
+    check::<DeadLetters>(&json!({
+        "target_id": 3, "target": "billing", "target_state": "asleep", "deliveries": 1, "replayable": true,
+    }));
+    let filter = json!({
+        "ids": [], "since": null, "until": null, "source": null, "event": null, "owner": null, "text": null,
+        "dead": false,
+    });
+    check::<Replay>(&json!({
+        "id": 5, "created_at": "c", "filter": filter, "target_id": null, "rate": 50, "state": "held",
+        "position": 0, "through": 9, "messages": 0, "deliveries": 0, "updated_at": "u",
+    }));
+}
+
+#[test]
+fn condition_of_a_newer_service_does_not_hide_its_target() {
+    let newer = with(target(), &json!({"filter": [{"pointer": "/ref", "starts_with": "v"}]}));
+    let read: Target = serde_json::from_str(&newer.to_string()).unwrap();
+    assert_eq!((read.name.as_str(), read.filter.is_none()), ("billing", true));
+}
+
+#[test]
+fn requests_accept_only_known_words() {
+    let request = |order: &str| {
+        let request = json!({"events": ["*"], "url": "https://a.example/", "order": order});
+        serde_json::from_value::<NewTarget>(request)
+    };
+    assert!(request("strict").is_ok());
+    let problem = request("fifo").err().unwrap().to_string();
+    assert!(problem.starts_with("unknown variant `fifo`, expected"), "{problem}");
+}
+
+#[test]
+fn unused_fields_may_be_missing() {
+    fn read<T: DeserializeOwned>(reply: Value) {
+        if let Err(error) = serde_json::from_value::<T>(reply.clone()) {
+            panic!("{error}: {reply}");
+        }
+    }
+    read::<ProblemDetails>(json!({"detail": "d"}));
+    read::<AcknowledgementResult>(json!({}));
+    read::<ReplayedMessage>(json!({"delivery_ids": [7]}));
+    read::<RejectionHead>(json!({
+        "id": 17, "received_at": "r", "source": "github", "cause": "signature_mismatch", "candidate": true,
+        "remote_ip": "192.0.2.7", "method": "POST",
+    }));
+    read::<Target>(json!({
+        "id": 3, "name": "billing", "kind": "http", "state": "active", "state_since": "s", "events": ["*"],
+    }));
+    read::<DeliveryWithAttempts>(json!({
+        "id": 7, "target": "billing", "state": "pending", "attempts": 0, "tries": [],
+    }));
+    read::<BulkCount>(json!({"count": 1, "by_cause": {}, "through": 9, "filter": {}}));
+    read::<BulkStep>(json!({"released": 1, "duplicates": 0, "still_rejected": {}, "skipped": {}, "gone": 0}));
 }

@@ -1,4 +1,7 @@
 //! JSON and schemas of the store's enumerations: clients read and write the words that are stored.
+//! Requests accept only known words; readers of replies keep the words of a newer service.
+
+use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,8 +14,39 @@ pub use crate::store::{
     TargetKind, TargetState,
 };
 
+/// A word in a reply. A newer service may have words that this version does not have. The schema of
+/// such a field is that of the known words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Word<T> {
+    Known(T),
+    Unknown(String),
+}
+
+/// An absent word.
+impl<T> Default for Word<T> {
+    fn default() -> Self {
+        Self::Unknown(String::new())
+    }
+}
+
+impl<T> From<T> for Word<T> {
+    fn from(word: T) -> Self {
+        Self::Known(word)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Word<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(word) => word.fmt(f),
+            Self::Unknown(word) => f.write_str(word),
+        }
+    }
+}
+
 /// Implements serde and a schema with a name and a description.
-macro_rules! words {
+macro_rules! word_schema {
     ($stored:ident, $name:literal, $description:expr) => {
         impl Serialize for $stored {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -44,32 +78,36 @@ macro_rules! words {
     };
 }
 
-words!(
+word_schema!(
     DeliveryState,
     "DeliveryState",
     "State of a delivery; `replayed`: it was dead, and a newer delivery has replaced it."
 );
-words!(
+word_schema!(
     AttemptOutcome,
     "AttemptOutcome",
     "Outcome of an attempt; `gone`: the target returned 410 and was disabled."
 );
-words!(TargetKind, "TargetKind", "Kind of a target.");
-words!(Origin, "Origin", "Origin of a target.");
-words!(
+word_schema!(TargetKind, "TargetKind", "Kind of a target.");
+word_schema!(Origin, "Origin", "Origin of a target.");
+word_schema!(
     TargetState,
     "TargetState",
     "State of a target. Deliveries to a paused or disabled target stay pending, and\nbecome dead after a week."
 );
-words!(
+word_schema!(
     DeliveryOrdering,
     "Order",
     "`strict`: each delivery starts only after the previous one is delivered or dead."
 );
-words!(
+word_schema!(
     ContentType,
     "ContentType",
     "Conversion of the body; default: as received, or JSON for emitted events."
 );
-words!(ReplayState, "ReplayState", "State of a replay.");
-words!(ConfirmationState, "ConfirmationState", "Result of the query to the provider's API about a message.");
+word_schema!(ReplayState, "ReplayState", "State of a replay.");
+word_schema!(
+    ConfirmationState,
+    "ConfirmationState",
+    "Result of the query to the provider's API about a message."
+);

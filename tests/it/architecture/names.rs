@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use proc_macro2::{Ident, TokenTree};
 use syn::visit::{self, Visit};
 
-/// Directories whose names are not unique yet, relative to each other and to the rest.
-const EXEMPT: [&str; 2] = ["api/", "cli/"];
+/// Macros that define a type of each name that begins with a capital letter.
+const TYPE_MACROS: [&str; 2] = ["ids", "words"];
 
 /// Names that were replaced. A list of endings would also match nouns such as `Setting`.
 const PARTICIPLES: [&str; 34] = [
@@ -55,7 +56,7 @@ struct TypeNames<'a> {
 }
 
 impl TypeNames<'_> {
-    fn add(&mut self, name: &syn::Ident) {
+    fn add(&mut self, name: &Ident) {
         self.names.push((name.to_string(), format!("{}:{}", self.file, name.span().start().line)));
     }
 }
@@ -77,6 +78,20 @@ impl<'ast> Visit<'ast> for TypeNames<'_> {
         self.add(&item.ident);
         visit::visit_item_trait(self, item);
     }
+
+    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        let name = item.mac.path.segments.last().map(|segment| segment.ident.to_string());
+        if !name.is_some_and(|name| TYPE_MACROS.contains(&name.as_str())) {
+            return;
+        }
+        for token in item.mac.tokens.clone() {
+            if let TokenTree::Ident(name) = token
+                && name.to_string().starts_with(|first: char| first.is_ascii_uppercase())
+            {
+                self.add(&name);
+            }
+        }
+    }
 }
 
 fn types_of(files: &BTreeMap<String, String>) -> Vec<NamedType> {
@@ -88,10 +103,6 @@ fn types_of(files: &BTreeMap<String, String>) -> Vec<NamedType> {
         types.extend(names.names);
     }
     types
-}
-
-fn is_exempt(place: &str) -> bool {
-    EXEMPT.iter().any(|directory| place.starts_with(directory))
 }
 
 /// Returns a line for each name of two or more types.
@@ -111,9 +122,8 @@ fn participles(types: &[NamedType]) -> Vec<String> {
 }
 
 fn types_of_the_crate() -> Vec<NamedType> {
-    let mut types = types_of(&super::files());
+    let types = types_of(&super::files());
     assert!(types.len() > 500, "only {} types were read", types.len());
-    types.retain(|(_, place)| !is_exempt(place));
     types
 }
 
@@ -133,10 +143,14 @@ fn type_names_are_nouns() {
 fn repeated_and_participle_names_are_found() {
     let files = [
         ("a.rs", "pub struct Reply;\nenum Kept { One }\nimpl Iterator for Reply { type Item = u8; }"),
+        (
+            "c.rs",
+            "ids!(\n/// An id.\nOther);\nuse x::words;\nwords! { Found { One = \"one\" } }\nother!(Reply);",
+        ),
         ("b.rs", "fn b() { struct Reply; }\ntype Other = u8;\nimpl Iterator for Other { type Item = u8; }"),
     ];
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
     let types = types_of(&files);
-    assert_eq!(repeated(&types), ["Reply: a.rs:1, b.rs:1"]);
-    assert_eq!(participles(&types), ["Kept: a.rs:2"]);
+    assert_eq!(repeated(&types), ["Other: b.rs:2, c.rs:3", "Reply: a.rs:1, b.rs:1"]);
+    assert_eq!(participles(&types), ["Kept: a.rs:2", "Found: c.rs:5"]);
 }

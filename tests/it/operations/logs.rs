@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{ADMIN_TOKEN, Request, TestApp, sign};
+use crate::harness::{ADMIN_TOKEN, Request, TestApp, eventually, sign};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const PATH: &str = "random-path-part-of-github-1";
@@ -75,6 +75,28 @@ fn api_response_has_request_id_of_its_log_line() {
         let line = line_with(&app, &format!("GET /api/v1/messages {status} "));
         assert_eq!(reply.header("x-request-id"), Some(request_id(&line)));
     }
+}
+
+#[test]
+fn api_request_that_creates_a_message_has_its_id() {
+    let app = TestApp::github().set("CREEL_EVENTS", "order.paid").start();
+    assert_eq!(app.send(&sign::github("1", "{}").body("[]")).status, 403);
+    eventually("the rejection is written", LIMIT, || app.database().count("rejections") == 1);
+    let rejection: i64 = app.database().value("SELECT id FROM rejections");
+    let post = |path: &str, body: &str| {
+        let request = Request::post(&format!("/api/v1{path}"));
+        let request = request.header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+        app.send(&request.header("Content-Type", "application/json").body(body)).status
+    };
+    assert_eq!(post(&format!("/rejections/{rejection}/recheck"), ""), 200);
+    let line = line_with(&app, &format!("POST /api/v1/rejections/{rejection}/recheck 200 "));
+    assert!(!line.contains(" id="), "{line}");
+    assert_eq!(post("/events", r#"{"event":"order.paid","payload":1}"#), 202);
+    let line = line_with(&app, "POST /api/v1/events 202 ");
+    assert!(line.contains(" id=1 "), "{line}");
+    assert_eq!(post(&format!("/rejections/{rejection}/release"), ""), 200);
+    let line = line_with(&app, &format!("POST /api/v1/rejections/{rejection}/release 200 "));
+    assert!(line.contains(" id=2 "), "{line}");
 }
 
 #[test]
