@@ -19,6 +19,7 @@ use crate::store::continuity::mark::Mark;
 use crate::store::continuity::marker::Marker;
 use crate::store::error::{OpenError, Unavailable};
 use crate::store::files::lock::InstanceLock;
+use crate::store::files::roots::RootPages;
 use crate::store::files::{self, Files, modes};
 use crate::store::handle::core::Core;
 use crate::store::handle::store::Store;
@@ -90,11 +91,12 @@ impl Store {
         let before = past.number_and_copied();
         let marker =
             Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
-        files.database_stays(0, 0);
+        files.database_stays();
         files.lay_ballast();
         modes::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
         let problem =
             |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
+        files.expect_roots(RootPages::read(&connection).map_err(problem)?);
         let subscriptions = target::read::subscriptions(&connection).map_err(problem)?;
         let instances = Instances::read(&connection).map_err(problem)?;
         let (jobs, waiting_jobs) = sync_channel(QUEUE);

@@ -18,7 +18,8 @@ use rusqlite::Connection;
 
 use crate::store::checkpoint::wal_watch::{Notice, WalState, WalWatch};
 use crate::store::error::Unavailable;
-use crate::store::files::Files;
+use crate::store::files::roots::RootPages;
+use crate::store::files::{CheckpointBaseline, Files};
 use crate::store::shared::SharedState;
 use crate::store::wal_size::{FRAMES_WORTH_A_CHECKPOINT, wal_length};
 use crate::store::writer::job::Job;
@@ -108,18 +109,26 @@ impl Checkpointer {
             drop(alone);
             // The writer determines the change; copying from or to a changed file would do further
             // damage.
-            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
+            self.wake_writer();
             return;
         }
-        let before = self.files.database_may_change();
-        let copied = self.copy();
-        self.files.database_stays(before, content_bytes(&self.connection));
+        if self.files.must_leave_room(|| content_bytes(&self.connection)) {
+            return;
+        }
+        let copied = self.copy(self.files.database_may_change(content_bytes(&self.connection)));
+        self.files.database_stays();
         drop(alone);
+        let is_changed = self.files.check().is_err();
+        if is_changed {
+            self.wake_writer();
+        }
         match copied {
             Ok(SyncOutcome::Yes) => self.ask_for_reset(is_requested),
             Ok(SyncOutcome::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("cannot sync the database: {error}"))
             }
+            // The change is the cause, which the writer reports.
+            Err(_) if is_changed => {}
             Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
                 Trouble::DiskFull => self.files.note_full(),
                 Trouble::Locked => {}
@@ -130,10 +139,13 @@ impl Checkpointer {
         }
     }
 
-    fn copy(&self) -> rusqlite::Result<SyncOutcome> {
+    fn copy(&self, baseline: CheckpointBaseline) -> rusqlite::Result<SyncOutcome> {
         for _ in 0..CATCH_UPS {
             let commits = self.shared.commits_written();
-            let CheckpointProgress { frames, copied, .. } = checkpoint(&self.connection, "PASSIVE")?;
+            let progress = checkpoint(&self.connection, "PASSIVE");
+            // Before the sync, which may take long: the writer acknowledges meanwhile.
+            self.files.look_for_lost_pages(Some(baseline), || RootPages::read(&self.connection));
+            let CheckpointProgress { frames, copied, .. } = progress?;
             self.shared.set_copied_frames(copied);
             // Both are -1 while another process checkpoints.
             if frames >= 0 {
@@ -160,8 +172,12 @@ impl Checkpointer {
         let is_due = is_long || (is_requested && self.files.is_low());
         if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
             self.shared.request_reset();
-            let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
+            self.wake_writer();
         }
+    }
+
+    fn wake_writer(&self) {
+        let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
     }
 }
 

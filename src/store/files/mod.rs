@@ -17,10 +17,12 @@ use parking_lot::Mutex;
 use crate::store::error::OpenError;
 use crate::store::files::modes::create_private;
 use crate::store::files::paths::{beside, wal_of};
+use crate::store::files::roots::RootPages;
 
 pub mod lock;
 pub mod modes;
 pub mod paths;
+pub mod roots;
 
 /// Reserved on disk so that cleanup can still write when other data has filled it.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
@@ -38,8 +40,8 @@ const HOLE_BYTES: u64 = 64 * 1024;
 pub enum FileChange {
     /// Unlinked, renamed or replaced by another file; the open handle still has all data.
     Moved(&'static str),
-    /// Shorter than the data written to it. For the WAL this may be a checkpoint of another
-    /// process.
+    /// Shorter than the data written to it, or without a part of it. For the WAL this may be a
+    /// checkpoint of another process.
     Cut(&'static str),
 }
 
@@ -97,11 +99,22 @@ impl WatchedFile {
     }
 }
 
+/// State of the database file before a checkpoint.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "`look_for_lost_pages` compares with it"]
+pub struct CheckpointBaseline {
+    /// Offset of the first hole, in bytes; `u64::MAX` if holes are not visible.
+    first_hole: u64,
+}
+
 /// Expected state of the database and its WAL while they are open.
 #[derive(Debug)]
 pub struct Files {
     database: WatchedFile,
     wal: WatchedFile,
+    roots: Mutex<RootPages>,
+    /// Whether pages of the database are gone although the file has its length.
+    has_lost_pages: AtomicBool,
     /// Descriptor for syncing the database outside SQLite; must never be closed.
     for_sync: ManuallyDrop<File>,
     holes_are_visible: bool,
@@ -118,6 +131,8 @@ impl Files {
         Ok(Self {
             database: WatchedFile::new("database", database.to_owned()).map_err(problem)?,
             wal: WatchedFile::new("WAL", wal_of(database)).map_err(problem)?,
+            roots: Mutex::default(),
+            has_lost_pages: AtomicBool::new(false),
             for_sync: ManuallyDrop::new(File::open(database).map_err(problem)?),
             holes_are_visible: shows_holes(database),
             min_free_bytes,
@@ -129,6 +144,9 @@ impl Files {
     /// Checks that both files are unchanged, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
         self.database.look(self.holes_are_visible)?;
+        if self.has_lost_pages() {
+            return Err(FileChange::Cut(self.database.name));
+        }
         self.wal.look(self.holes_are_visible)?;
         Ok(())
     }
@@ -138,26 +156,65 @@ impl Files {
         self.wal.expect_at_least(bytes);
     }
 
-    /// Prepares for a checkpoint, which may extend or truncate the database. Returns the previous
-    /// minimum length.
-    #[must_use = "`database_stays` compares with it"]
-    pub fn database_may_change(&self) -> u64 {
-        self.database.least_bytes.swap(0, Ordering::AcqRel)
+    /// Sets the root pages to look for after checkpoints.
+    pub fn expect_roots(&self, mut roots: RootPages) {
+        roots.find_missing(&self.for_sync);
+        *self.roots.lock() = roots;
+    }
+
+    /// Prepares for a checkpoint, which may extend the database, or truncate it to its content
+    /// (`content_bytes`; 0 if unknown). The minimum length stays in force meanwhile.
+    pub fn database_may_change(&self, content_bytes: u64) -> CheckpointBaseline {
+        if content_bytes > 0 {
+            self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
+        }
+        CheckpointBaseline { first_hole: self.first_hole() }
     }
 
     /// Prepares for the commit of a vacuum: the next checkpoint may truncate the file to its
     /// content.
     pub fn database_may_shrink_to(&self, content_bytes: u64) {
+        self.database.allocated_bytes.store(0, Ordering::Release);
         self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
     }
 
-    /// Sets the minimum length after a checkpoint. A checkpoint never truncates below the content
-    /// (`content_bytes`); a shorter file was truncated by another process, and the minimum `before`
-    /// stays.
-    pub fn database_stays(&self, before: u64, content_bytes: u64) {
-        let now = self.database_bytes();
-        let was_cut = now < before.min(content_bytes);
-        self.database.least_bytes.store(if was_cut { before } else { now }, Ordering::Release);
+    /// Looks for pages lost in a truncation during a checkpoint, which gives the file its old
+    /// length again but writes only the pages in the WAL. A checkpoint never makes a hole before
+    /// the first one, and never removes a root page. `read_roots` reads the roots from SQLite.
+    pub fn look_for_lost_pages(
+        &self,
+        baseline: Option<CheckpointBaseline>,
+        read_roots: impl FnOnce() -> rusqlite::Result<RootPages>,
+    ) {
+        let has_new_hole = baseline.is_some_and(|baseline| {
+            let hole = self.first_hole();
+            hole < baseline.first_hole.min(self.for_sync.metadata().map_or(0, |metadata| metadata.len()))
+        });
+        if has_new_hole || self.roots.lock().are_lost(&self.for_sync, read_roots) {
+            self.has_lost_pages.store(true, Ordering::Release);
+        }
+    }
+
+    pub fn has_lost_pages(&self) -> bool {
+        self.has_lost_pages.load(Ordering::Acquire)
+    }
+
+    /// Returns the offset of the first hole in the database, or its length without any.
+    fn first_hole(&self) -> u64 {
+        if !self.holes_are_visible {
+            return u64::MAX;
+        }
+        rustix::fs::seek(&*self.for_sync, rustix::fs::SeekFrom::Hole(0)).unwrap_or(u64::MAX)
+    }
+
+    /// Sets the minimum length after a checkpoint. A shorter file was truncated by another process,
+    /// and the minimum stays.
+    pub fn database_stays(&self) {
+        let Ok(metadata) = self.for_sync.metadata() else { return };
+        if metadata.len() >= self.database.least_bytes.load(Ordering::Acquire) {
+            self.database.least_bytes.store(metadata.len(), Ordering::Release);
+            self.database.allocated_bytes.store(metadata.blocks() * STAT_BLOCK_BYTES, Ordering::Release);
+        }
     }
 
     /// Syncs the pages that checkpoints wrote. A passive checkpoint during writes does not sync the
@@ -240,6 +297,13 @@ impl Files {
         if is_released {
             log::warn!("the disk is full: released {} MiB of ballast for cleanup", BALLAST_BYTES >> 20);
         }
+    }
+
+    /// Whether a checkpoint would use the space of the released ballast, which cleanup needs for
+    /// its writes: until it has vacuumed, a WAL that does not fit into the database cannot be
+    /// reset. `content_bytes`: length of the database after the checkpoint.
+    pub fn must_leave_room(&self, content_bytes: impl FnOnce() -> u64) -> bool {
+        self.is_full() && content_bytes().saturating_sub(self.database_bytes()) > self.free_bytes() / 2
     }
 
     /// Records a successful write.

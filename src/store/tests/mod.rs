@@ -317,6 +317,32 @@ fn a_cut_wal_stops_the_store() {
     assert_eq!(setup.keep(&store, with_id("two", "1")), Err(Unavailable::FileChanged));
 }
 
+/// Another process's checkpoint gives the file its length again, but not the pages that are not in
+/// the WAL.
+#[test]
+fn truncated_database_stops_store_after_regrowth() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let other = Connection::open(setup.path()).unwrap();
+    let _: i64 = other.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    // SQLite refuses to extend the file to far more pages than the WAL has frames.
+    let body = format!("\"{}\"", "x".repeat(50_000));
+    for number in 0..8 {
+        setup.keep(&store, with_id(&number.to_string(), &body)).unwrap();
+    }
+    let length = store.stats().database_bytes;
+    let database = std::fs::OpenOptions::new().write(true).open(setup.path()).unwrap();
+    database.set_len(0).unwrap();
+    let copied: i64 = other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)).unwrap();
+    let regrown = store.stats().database_bytes;
+    assert!(copied > 0 && regrown >= length, "{copied} frames, {regrown} of {length} bytes");
+    store.cleanup().settle();
+    let failed = async { tokio::time::timeout(Duration::from_secs(20), store.failed()).await };
+    let line = setup.runtime.block_on(failed).expect("the store stops");
+    assert!(line.contains("database file was truncated"), "{line}");
+    assert_eq!(setup.keep(&store, with_id("late", "1")), Err(Unavailable::FileChanged));
+}
+
 #[test]
 fn checkpoint_by_sqlite3_shell_does_not_stop_store() {
     let setup = Setup::new();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::store::error::Unavailable;
 use crate::store::files::FileChange;
+use crate::store::files::roots::RootPages;
 use crate::store::writer::trouble::Trouble;
 use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
 use crate::store::{checkpoint, rescue, wal_size};
@@ -47,7 +48,7 @@ impl Writer {
         }
         let _alone = self.shared.wait_for_checkpoint();
         self.files.expect_wal(0);
-        let _ = self.files.database_may_change();
+        let _ = self.files.database_may_change(checkpoint::content_bytes(&self.connection));
         match checkpoint::truncate(&self.connection) {
             Ok(true) => {}
             Ok(false) => log::info!(
@@ -58,6 +59,9 @@ impl Writer {
     }
 
     pub(super) fn bound_wal(&mut self) {
+        if self.files.must_leave_room(|| checkpoint::content_bytes(&self.connection)) {
+            return;
+        }
         if self.shared.take_reset_request()
             && let Some(alone) = self.shared.checkpoint_alone()
         {
@@ -71,6 +75,10 @@ impl Writer {
             self.stop_for_reset();
         } else if !self.shared.checkpoints() {
             self.warn_of_growth();
+        }
+        if self.files.has_lost_pages() {
+            // Stops even when no message arrives.
+            let _ = self.check_files();
         }
     }
 
@@ -109,9 +117,10 @@ impl Writer {
     /// writer runs it between two batches, when few frames remain.
     fn reset_wal(&self) -> rusqlite::Result<bool> {
         self.files.expect_wal(0);
-        let before = self.files.database_may_change();
+        let baseline = self.files.database_may_change(checkpoint::content_bytes(&self.connection));
         let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes(), self.files.is_low());
-        self.files.database_stays(before, checkpoint::content_bytes(&self.connection));
+        self.files.look_for_lost_pages(Some(baseline), || RootPages::read(&self.connection));
+        self.files.database_stays();
         is_reset
     }
 
@@ -156,10 +165,13 @@ impl Writer {
         Err(Unavailable::FileChanged)
     }
 
-    /// Whether another process has vacuumed: SQLite then reports smaller content.
+    /// Whether another process has vacuumed: SQLite then reports smaller content, and no page is
+    /// lost.
     fn was_shrunk_by_another(&self) -> bool {
+        self.files.look_for_lost_pages(None, || RootPages::read(&self.connection));
         let content_bytes = checkpoint::content_bytes(&self.connection);
-        let is_whole = content_bytes > 0 && content_bytes <= self.files.database_bytes();
+        let is_whole =
+            !self.files.has_lost_pages() && content_bytes > 0 && content_bytes <= self.files.database_bytes();
         if is_whole {
             self.files.database_may_shrink_to(content_bytes);
         }
