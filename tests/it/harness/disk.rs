@@ -38,15 +38,27 @@ impl SmallDisk {
         self.path().join("filler")
     }
 
-    /// Fills the disk in one step, so that `left` bytes are free. Several steps would also fill the
-    /// ballast that the service releases meanwhile.
+    /// Fills the disk in one step, so that `left` bytes are free. A step that fails because another
+    /// process took some space is repeated, without the space of a ballast that the service has
+    /// released meanwhile.
     pub fn fill(&self, left: u64) {
         let file = File::options().create(true).append(true).open(self.filler()).unwrap();
         let filled = file.metadata().unwrap().len();
-        // Another process may take some space between the two calls.
-        while let taken @ 1.. = self.free_bytes().saturating_sub(left)
+        let ballast = self.ballast_bytes();
+        let missing = || {
+            let free = self.free_bytes();
+            free.saturating_sub(left + ballast.saturating_sub(self.ballast_bytes()))
+        };
+        while let taken @ 1.. = missing()
             && rustix::fs::fallocate(&file, FallocateFlags::empty(), filled, taken).is_err()
         {}
+    }
+
+    /// Bytes of all files that reserve space.
+    fn ballast_bytes(&self) -> u64 {
+        let files = std::fs::read_dir(self.path()).unwrap().map(Result::unwrap);
+        let ballasts = files.filter(|file| file.path().extension().is_some_and(|ending| ending == "ballast"));
+        ballasts.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
     }
 
     pub fn release(&self) {
