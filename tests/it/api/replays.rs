@@ -217,7 +217,7 @@ fn replay_is_cancelled_once() {
     answered(&app, &post("/replays", &json!({"filter": {}, "confirm": 30, "rate": 1})), 201);
     let cancel = || post("/replays/1/cancel", &Value::Null).body("");
     assert_eq!(answered(&app, &cancel(), 200)["state"], "cancelled");
-    assert_rows(&app, &[row(cancel(), 409, &["not_running", "cancelled already"], &[])]);
+    assert_rows(&app, &[row(cancel(), 409, &["not_running", "already cancelled"], &[])]);
 }
 
 #[test]

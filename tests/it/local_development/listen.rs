@@ -205,7 +205,7 @@ fn stopped_program_receives_everything_after_its_start() {
         push(&app, body);
     }
     let line = listener.log.wait_for("NO ANSWER", SOON).unwrap();
-    assert!(line.contains("cannot connect") && line.contains("message 1 waits"), "{line}");
+    assert!(line.contains("cannot connect") && line.contains("message 1 is retried"), "{line}");
     assert_eq!(
         app.database().value::<i64>("SELECT count(*) FROM deliveries WHERE state = 'pending'"),
         3,
