@@ -93,7 +93,7 @@ impl Cleaner {
         let mut next = self.finished_seen.take().filter(|_| through > MessageId::START);
         while let Some(after) = next {
             // If this fails, the next run starts here.
-            self.finished_seen = Some(after);
+            self.finished_seen = Some(after.clone());
             let (messages, behind) = self.step(store.messages_finished(after, through)).await?;
             self.size_walk.pass(&messages);
             outcome.messages += self.delete_if_old(store, messages, now).await?;
@@ -140,7 +140,8 @@ impl Cleaner {
             return;
         }
         if let Some(seen) = &mut self.finished_seen {
-            *seen = TimePosition::before(seen.at.to_time().saturating_sub(set_back).into());
+            let seen_at = seen.at.to_timestamp().unwrap_or(Timestamp::MIN).to_time();
+            *seen = TimePosition::before(seen_at.saturating_sub(set_back).into());
         }
     }
 

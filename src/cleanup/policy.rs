@@ -88,7 +88,7 @@ impl Policy {
         let own = self.of_sources.iter().find(|(source, _)| *source == message.source);
         match own.map_or(self.retention, |(_, retention)| *retention) {
             Retention::Keep => false,
-            Retention::For(age) => message.retained_since < Timestamp::from(now - age),
+            Retention::For(age) => message.retained_since.is_before(Timestamp::from(now - age)),
         }
     }
 }

@@ -5,10 +5,13 @@
 //! with the next.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::types::FromSql;
 use rusqlite::{Error, ErrorCode, Row, RowIndex};
 
+use crate::store::stored_time::StoredTime;
 use crate::store::timestamp::Timestamp;
 
 /// Remedy, for errors and logs.
@@ -58,14 +61,77 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
     }
 }
 
-/// Reads a time, or an optional one. A damaged one, e.g. after a manual edit, is noted and becomes
-/// the latest time, so that the row stays available and does not expire.
+/// Reads a time, or an optional one. An unreadable one, e.g. after a manual edit, becomes the
+/// latest time, so that the row stays available.
 pub fn time<T: FromSql + From<Timestamp>>(
-    place: &str,
+    table: &'static str,
     row: &Row<'_>,
     column: impl RowIndex,
 ) -> rusqlite::Result<T> {
-    Ok(skip(place, row.get(column))?.unwrap_or_else(|| Timestamp::MAX.into()))
+    Ok(readable_time(table, row, column)?.unwrap_or_else(|| Timestamp::MAX.into()))
+}
+
+/// Reads a time for display, or an optional one. An unreadable one keeps its text.
+pub fn stored_time<T: FromSql + From<StoredTime>>(
+    table: &'static str,
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<T> {
+    if let Some(at) = readable_time(table, row, column)? {
+        return Ok(at);
+    }
+    let text = String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?);
+    Ok(StoredTime::Unreadable(text.into_owned()).into())
+}
+
+/// Reads the time at which a row is due; an unreadable one is due now. Rows are read in the order
+/// of the text, so a text that sorts up to `now` is also due now: otherwise an edited time in
+/// another form would block the rows after it.
+pub fn due_time(
+    table: &'static str,
+    row: &Row<'_>,
+    column: usize,
+    now: Timestamp,
+) -> rusqlite::Result<Timestamp> {
+    let at = readable_time(table, row, column)?.unwrap_or(now);
+    let is_due = row.get_ref(column)?.as_bytes()? <= now.as_str().as_bytes();
+    Ok(if is_due { at.min(now) } else { at })
+}
+
+/// Reads a time, or an optional one; `None` if it is unreadable, which is logged. The file itself is
+/// undamaged, so this is not noted as damage and `creel verify` does not list it.
+pub fn readable_time<T: FromSql>(
+    table: &'static str,
+    row: &Row<'_>,
+    column: impl RowIndex,
+) -> rusqlite::Result<Option<T>> {
+    let column = column.idx(row.as_ref())?;
+    match row.get(column) {
+        Ok(at) => Ok(Some(at)),
+        Err(Error::FromSqlConversionFailure(..)) => {
+            log_unreadable(table, row, column);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Limit on warnings about unreadable times, one for each.
+const MAX_UNREADABLE_LOGGED: usize = 100;
+
+/// Logs an unreadable time once: each read of its row would find it again. The row has its id in
+/// the column `id`.
+fn log_unreadable(table: &'static str, row: &Row<'_>, column: usize) {
+    static LOGGED: Mutex<BTreeSet<(&str, Option<i64>, usize)>> = Mutex::new(BTreeSet::new());
+    let id: Option<i64> = row.get("id").ok();
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    if logged.len() < MAX_UNREADABLE_LOGGED && logged.insert((table, id, column)) {
+        let column = row.as_ref().column_name(column).unwrap_or_default();
+        log::warn!(
+            "the time in the column {column} of {table}{} is unreadable; set it in the form 2026-01-31T23:59:59.123456Z",
+            id.map(|id| format!(" {id}")).unwrap_or_default()
+        );
+    }
 }
 
 /// Returns the advice for an error message at start; empty if it does not apply.

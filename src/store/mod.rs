@@ -34,12 +34,14 @@ mod setting;
 mod shared;
 mod space;
 mod stats;
+mod stored_time;
 mod target;
 #[cfg(test)]
 pub mod test_support;
 #[cfg(test)]
 mod tests;
 mod text_enum;
+mod time_text;
 mod timestamp;
 mod wal_size;
 mod walk;

@@ -6,6 +6,7 @@ use std::fmt;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::format_description::well_known::Rfc3339;
 use time::macros::datetime;
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
@@ -29,9 +30,9 @@ const MAX_TIME: OffsetDateTime = datetime!(9999-12-31 23:59:59.999_999 UTC);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp([u8; WIDTH]);
 
-/// Error for text that is not a stored timestamp.
+/// Error for text that is not a timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a timestamp of the form 2026-01-31T23:59:59.123456Z")]
+#[error("not a timestamp such as 2026-01-31T23:59:59.123456Z")]
 pub struct TimestampError;
 
 impl Timestamp {
@@ -95,12 +96,26 @@ fn read(text: &[u8; WIDTH]) -> Option<OffsetDateTime> {
     Some(OffsetDateTime::new_utc(date, time))
 }
 
+/// Returns the time of a text in another form, e.g. after a manual edit: RFC 3339, or that of
+/// SQLite's functions, `2026-01-31 23:59:59.123` in UTC.
+fn read_edited(text: &[u8]) -> Option<OffsetDateTime> {
+    let mut text = str::from_utf8(text).ok()?.to_owned();
+    if text.as_bytes().get(10) == Some(&b' ') {
+        text.replace_range(10..11, "T");
+    }
+    let read = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    read(&text).or_else(|| read(&(text + "Z")))
+}
+
+/// Reads the stored form, and with an allocation also RFC 3339 and SQLite's form.
 impl TryFrom<&[u8]> for Timestamp {
     type Error = TimestampError;
 
     fn try_from(text: &[u8]) -> Result<Self, TimestampError> {
-        let text: [u8; WIDTH] = text.try_into().map_err(|_| TimestampError)?;
-        read(&text).map(|_| Self(text)).ok_or(TimestampError)
+        match text.try_into() {
+            Ok(stored) if read(&stored).is_some() => Ok(Self(stored)),
+            _ => read_edited(text).map(Self::from).ok_or(TimestampError),
+        }
     }
 }
 
@@ -143,8 +158,7 @@ impl ToSql for Timestamp {
     }
 }
 
-/// Fails if the text is not a timestamp, e.g. after a manual edit; `damage::is_damage` recognises
-/// this error.
+/// An unreadable text is an error that `damage::is_damage` recognises.
 impl FromSql for Timestamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_bytes()?.try_into().map_err(FromSqlError::other)
@@ -195,14 +209,28 @@ mod tests {
     }
 
     #[test]
-    fn text_of_another_form_is_rejected() {
+    fn text_of_another_form_is_normalised() {
+        for text in [
+            "2026-11-22T14:31:00Z",
+            "2026-11-22T14:31:00.000Z",
+            "2026-11-22T14:31:00.000000999Z",
+            "2026-11-22T15:31:00.000000+01:00",
+            "2026-11-22 14:31:00",
+            "2026-11-22 14:31:00.000",
+            "2026-11-22 14:31:00.000000Z",
+        ] {
+            let at = Timestamp::try_from(text).map(|at| at.to_string());
+            assert_eq!(at.as_deref(), Ok("2026-11-22T14:31:00.000000Z"), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_without_time_is_rejected() {
         for text in [
             "",
             "yesterday",
-            "2026-11-22 14:31:00",
-            "2026-11-22T14:31:00Z",
-            "2026-11-22 14:31:00.000000Z",
-            "2026-11-22T14:31:00.000000z",
+            "2026-11-22",
+            "2026-11-22 14:31",
             "2026-11-22T14:31:00.00000\u{e9}",
             "2026-02-29T14:31:00.000000Z",
             "2026-13-01T14:31:00.000000Z",

@@ -296,3 +296,20 @@ fn clock_set_back_over_restart_ignores_old_confirmation() {
         assert_eq!(setup.left().await, 1);
     });
 }
+
+#[test]
+fn message_with_edited_time_is_deleted_in_order_of_text() {
+    run(async {
+        let setup = CleanupSetup::new();
+        for at in ["2026-01-01 00:00:00", "", "2026-01", "yesterday"] {
+            let id = setup.keep_one(8 * DAY).await;
+            let edit = format!("UPDATE messages SET received_at = '{at}' WHERE id = {id}");
+            store::test_support::change(setup.store.path(), &edit);
+        }
+        let outcome = cleaner(Retention::For(7 * DAY), &[], None)
+            .run_once(&setup.store.cleanup(), NOW, Duration::ZERO)
+            .await;
+        assert_eq!(outcome, Ok(CleanupOutcome { messages: 3, ..CleanupOutcome::default() }));
+        assert_eq!(setup.ids_left().await, [4]);
+    });
+}

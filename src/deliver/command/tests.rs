@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::command_environment;
-use crate::store::{MessageRow, Store, StoreOptions, StoredMessage};
+use crate::store::{MessageRow, Store, StoreOptions, StoredMessage, Timestamp};
 
 const LONG: Duration = Duration::from_secs(60);
 
 fn message(body: &[u8]) -> StoredMessage {
     let head = MessageRow {
         id: 7.into(),
-        received_at: "2026-11-22T14:31:00.000000Z".try_into().unwrap(),
+        received_at: Timestamp::try_from("2026-11-22T14:31:00.000000Z").unwrap().into(),
         source: "github".to_owned(),
         event: "github.issues.opened".to_owned(),
         owner: None,

@@ -89,7 +89,7 @@ fn rejected_message_is_queried_once_a_minute() {
     with_store(async |store| {
         let id = refused(&store, &api, "forged", "{}").await;
         let settled = confirmation(&store, id).await.settled_at.unwrap();
-        let settled = settled.to_time();
+        let settled = settled.to_timestamp().unwrap().to_time();
         let again = NewMessage { received_at: settled, ..payment("forged", "{}") };
         for _ in 0..3 {
             assert_eq!(kept(&store, again.clone()).await, Ok(Receipt::Duplicate { of: id }));

@@ -14,7 +14,8 @@ use crate::store::{RejectionPosition, random};
 /// # Errors
 /// If the system returns no random numbers.
 pub fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, Problem> {
-    let text = format!("{},{}", position.received_at, position.id);
+    let at = BASE64_URL_SAFE_NO_PAD.encode(position.received_at.as_bytes());
+    let text = format!("{at},{}", position.id);
     let tag = hmac::sign(key()?, format!("{walk} {text}").as_bytes());
     Ok(format!("{text},{}", BASE64_URL_SAFE_NO_PAD.encode(tag)))
 }
@@ -36,7 +37,7 @@ pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Proble
     hmac::verify(key()?, format!("{walk} {text}").as_bytes(), &tag).map_err(|_| foreign())?;
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
     Ok(RejectionPosition {
-        received_at: at.try_into().map_err(|_| foreign())?,
+        received_at: BASE64_URL_SAFE_NO_PAD.decode(at).map_err(|_| foreign())?.into(),
         id: id.parse::<i64>().map_err(|_| foreign())?.into(),
     })
 }
@@ -57,15 +58,15 @@ mod tests {
 
     #[test]
     fn cursor_is_accepted_for_its_own_walk_only() {
-        let position = RejectionPosition {
-            received_at: "2026-11-22T14:31:00.000000Z".try_into().unwrap(),
-            id: 7.into(),
-        };
-        let cursor = cursor_of(&position, "recheck all 9").unwrap();
-        let read = position_of(&cursor, "recheck all 9").unwrap();
-        assert_eq!((read.received_at, read.id), (position.received_at, position.id));
-        assert!(position_of(&cursor, "release all 9").is_err());
-        assert!(position_of(&cursor.replacen(",7,", ",8,", 1), "recheck all 9").is_err());
+        // The last text is not valid UTF-8.
+        for at in [b"2026-11-22T14:31:00.000000Z".as_slice(), b"yesterday, perhaps", b"", b"2026\xff"] {
+            let position = RejectionPosition { received_at: at.to_vec().into(), id: 7.into() };
+            let cursor = cursor_of(&position, "recheck all 9").unwrap();
+            let read = position_of(&cursor, "recheck all 9").unwrap();
+            assert_eq!(read, position);
+            assert!(position_of(&cursor, "release all 9").is_err());
+            assert!(position_of(&cursor.replacen(",7,", ",8,", 1), "recheck all 9").is_err());
+        }
         assert!(position_of("", "recheck all 9").is_err());
     }
 }

@@ -50,13 +50,14 @@ impl RestoredRequest {
         let credentials = Credentials::read(rejection.credentials.as_deref());
         let query = credentials.query.or(rejection.query).unwrap_or_default();
         let path = source.whole_path();
+        let received_at = rejection.head.received_at.to_timestamp().ok_or(Problem::UnreadableRejection)?;
         let fields = fields(&rejection.headers, credentials.headers).ok_or(Problem::UnreadableRejection)?;
         Ok(Self {
             target: if query.is_empty() { path } else { format!("{path}?{query}") },
             query,
             method: rejection.head.method,
             fields,
-            received_at: rejection.head.received_at.to_time(),
+            received_at: received_at.to_time(),
             client: rejection.head.remote_ip.parse().map_err(|_| Problem::UnreadableRejection)?,
             body: rejection.body.map(Bytes::from),
             sources: Arc::clone(sources),

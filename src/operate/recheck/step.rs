@@ -152,8 +152,9 @@ impl Operator {
     async fn run_step(&self, plan: &StepPlan) -> Result<(StepNumbers, Option<RejectionPosition>), Problem> {
         let began = Instant::now();
         let reads = self.store.reads();
-        let heads =
-            reads.next_rejections(plan.filter.clone(), plan.after, plan.through, ROWS_PER_STEP).await?;
+        let heads = reads
+            .next_rejections(plan.filter.clone(), plan.after.clone(), plan.through, ROWS_PER_STEP)
+            .await?;
         let mut is_last = heads.len() < ROWS_PER_STEP;
         let mut problem = None;
         let mut findings: Vec<(RejectionRow, Finding)> = Vec::new();
@@ -178,7 +179,7 @@ impl Operator {
         match (position, unavailable.map(Problem::from).or(problem)) {
             (None, Some(problem)) => Err(problem),
             (position, _) => {
-                let next = position.unwrap_or(plan.after);
+                let next = position.unwrap_or_else(|| plan.after.clone());
                 Ok((numbers, is_unfinished.then_some(next)))
             }
         }
@@ -224,7 +225,7 @@ impl Operator {
         let mut messages = Vec::new();
         let mut others = Vec::new();
         for (head, finding) in findings {
-            let at = RejectionPosition { received_at: head.received_at, id: head.id };
+            let at = RejectionPosition { received_at: head.received_text, id: head.id };
             match finding {
                 Finding::Message(message) => {
                     messages.push((head.id, *message));

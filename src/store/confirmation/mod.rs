@@ -11,6 +11,7 @@ use crate::store::id::{MessageId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::KeyMatch;
 use crate::store::message::original;
+use crate::store::stored_time::StoredTime;
 use crate::store::text_enum::words;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, delivery};
@@ -66,8 +67,8 @@ pub struct ConfirmationOutcome {
 pub struct StoredConfirmation {
     pub state: ConfirmationState,
     pub tries: u32,
-    pub due_at: Timestamp,
-    pub settled_at: Option<Timestamp>,
+    pub due_at: StoredTime,
+    pub settled_at: Option<StoredTime>,
     pub reason: Option<String>,
 }
 
@@ -96,8 +97,8 @@ pub fn ask_again(
     received_at: OffsetDateTime,
 ) -> rusqlite::Result<()> {
     let settled_at: Option<Timestamp> = connection
-        .prepare_cached("SELECT settled_at FROM confirmations WHERE message_id = ?1")?
-        .query_row([message], |row| damage::skip("confirmations", row.get(0)))
+        .prepare_cached("SELECT settled_at, message_id AS id FROM confirmations WHERE message_id = ?1")?
+        .query_row([message], |row| damage::readable_time("confirmations", row, 0))
         .optional()?
         .flatten()
         .flatten();
@@ -181,16 +182,20 @@ pub fn due(
     limit: usize,
 ) -> rusqlite::Result<(Vec<SealedConfirmation>, Option<Timestamp>)> {
     let mut statement = connection.prepare_cached(
-        "SELECT message_id, source, tries, unknowns, sealed_request, due_at FROM confirmations
+        "SELECT message_id AS id, source, tries, unknowns, sealed_request, due_at FROM confirmations
          WHERE state = 'awaiting' AND source = ?1 ORDER BY due_at LIMIT ?2",
     )?;
     let mut rows = statement.query(params![source, limit + 1])?;
-    let mut found = Vec::new();
+    let (mut found, mut next) = (Vec::new(), None);
     while let Some(row) = rows.next()? {
-        // With a damaged time it is due now.
-        let due_at = damage::skip("confirmations", row.get(5))?.unwrap_or(Timestamp::MIN);
-        if due_at > now || found.len() == limit {
+        let due_at = damage::due_time("confirmations", row, 5, now)?;
+        if found.len() == limit {
             return Ok((found, Some(due_at)));
+        }
+        if due_at > now {
+            next = next.or(Some(due_at));
+            // One with an unreadable time, which is due, comes after others.
+            continue;
         }
         let confirmation = DueConfirmation {
             message: row.get(0)?,
@@ -201,20 +206,20 @@ pub fn due(
         };
         found.push((confirmation, row.get(4)?));
     }
-    Ok((found, None))
+    Ok((found, next))
 }
 
 pub fn one(connection: &Connection, message: MessageId) -> rusqlite::Result<Option<StoredConfirmation>> {
     connection
         .prepare_cached(
-            "SELECT state, tries, due_at, settled_at, reason FROM confirmations WHERE message_id = ?1",
+            "SELECT state, tries, due_at, settled_at, reason, message_id AS id FROM confirmations WHERE message_id = ?1",
         )?
         .query_row([message], |row| {
             Ok(StoredConfirmation {
                 state: row.get(0)?,
                 tries: row.get(1)?,
-                due_at: damage::time("confirmations", row, 2)?,
-                settled_at: damage::time("confirmations", row, 3)?,
+                due_at: damage::stored_time("confirmations", row, 2)?,
+                settled_at: damage::stored_time("confirmations", row, 3)?,
                 reason: row.get(4)?,
             })
         })
@@ -303,4 +308,28 @@ pub fn count_duplicate(connection: &Connection, of: MessageId, at: Timestamp) ->
         )?
         .execute(params![of, at])
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confirmation_with_edited_time_is_due() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::store::schema::migrate(&mut connection).unwrap();
+        let now = Timestamp::try_from("2026-11-22T14:31:00.000000Z").unwrap();
+        let times =
+            ["yesterday", "2026-11-22T15:00:00.000000Z", "2026-11-22 16:00:00", "2026-11-22T14:31:00Z"];
+        for (id, at) in times.into_iter().enumerate() {
+            insert(&connection, MessageId::from(id as i64 + 1), "mollie", "sealed", now).unwrap();
+            connection
+                .execute("UPDATE confirmations SET due_at = ?1 WHERE message_id = ?2", params![at, id + 1])
+                .unwrap();
+        }
+        let (found, next) = due(&connection, "mollie", now, 9).unwrap();
+        let ids: Vec<MessageId> = found.iter().map(|(one, _)| one.message).collect();
+        assert_eq!(ids, [3, 4, 1]);
+        assert_eq!(next, Timestamp::try_from(times[1]).ok());
+    }
 }

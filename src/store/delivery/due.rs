@@ -64,15 +64,14 @@ struct DueRow {
 const DUE_COLUMNS: &str =
     "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries";
 
-fn read_due_row(row: &Row<'_>) -> rusqlite::Result<DueRow> {
+fn read_due_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<DueRow> {
     Ok(DueRow {
         id: row.get(0)?,
         message: row.get(1)?,
         attempts: row.get(2)?,
         created_at: damage::time("deliveries", row, 3)?,
-        // With a damaged time it is due now.
-        due_at: damage::skip("deliveries", row.get(4))?.unwrap_or(Timestamp::MIN),
-        not_before: damage::skip("deliveries", row.get(5))?.flatten(),
+        due_at: damage::due_time("deliveries", row, 4, now)?,
+        not_before: damage::readable_time("deliveries", row, 5)?.flatten(),
         replay: row.get(6)?,
     })
 }
@@ -85,8 +84,9 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
     let sql =
         format!("{DUE_COLUMNS} WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
+    let read = |row: &Row<'_>| read_due_row(row, query.now);
     let rows: rusqlite::Result<Vec<DueRow>> =
-        statement.query_map(params![query.target, limit], read_due_row)?.collect();
+        statement.query_map(params![query.target, limit], read)?.collect();
     if let Some(mut rows) = damage::skip("deliveries", rows)? {
         rows.retain(|row| !held.contains(&row.id));
         return Ok(rows);
@@ -102,7 +102,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
     let mut one = connection.prepare_cached(&format!("{DUE_COLUMNS} WHERE id = ?1"))?;
     let mut rows = Vec::new();
     for id in ids.into_iter().filter(|id| !held.contains(id)) {
-        match damage::skip("deliveries", one.query_row([id], read_due_row))? {
+        match damage::skip("deliveries", one.query_row([id], read))? {
             Some(row) => rows.push(row),
             None => page.damaged.push(id),
         }
@@ -122,8 +122,8 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
         if due_at > query.now && (row.attempts > 0 || is_put_off) {
             page.next_due = Some(page.next_due.map_or(due_at, |next| next.min(due_at)));
             // A delivery postponed in strict order precedes others, even when the order is no
-            // longer strict.
-            if is_put_off && !is_strict {
+            // longer strict. One with an unreadable time, which is due, comes after others.
+            if !is_strict {
                 continue;
             }
             break;

@@ -49,12 +49,12 @@ pub struct FinishedPage {
 /// a reader.
 pub fn finished(
     connection: &Connection,
-    after: TimePosition,
+    after: &TimePosition,
     before: Timestamp,
 ) -> rusqlite::Result<FinishedPage> {
-    let (deliveries, next) = FINISHED.page(connection, after, before, |row, TimePosition { id, .. }| {
+    let (deliveries, next) = FINISHED.page(connection, after, before, |row| {
         Ok(FinishedDelivery {
-            id: id.into(),
+            id: row.get(0)?,
             message: row.get(2)?,
             state: row.get(3)?,
             has_attempts: row.get(4)?,
@@ -67,11 +67,11 @@ pub fn finished(
 /// may repeat. Runs on a reader.
 pub fn messages_finished(
     connection: &Connection,
-    after: TimePosition,
+    after: &TimePosition,
     through: MessageId,
 ) -> rusqlite::Result<(Vec<MessageId>, Option<TimePosition>)> {
     let (mut messages, next) =
-        MESSAGES_FINISHED.page(connection, after, Timestamp::MAX, |row, _| row.get::<_, MessageId>(2))?;
+        MESSAGES_FINISHED.page(connection, after, Timestamp::MAX, |row| row.get::<_, MessageId>(2))?;
     messages.retain(|id| *id <= through);
     messages.sort_unstable();
     messages.dedup();

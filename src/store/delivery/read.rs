@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::store::damage;
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
-use crate::store::timestamp::Timestamp;
+use crate::store::stored_time::StoredTime;
 
 /// One row of `deliveries`, with the names it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ pub struct StoredDelivery {
     pub target_name: String,
     pub state: DeliveryState,
     pub attempts: u32,
-    pub created_at: Timestamp,
+    pub created_at: StoredTime,
     /// Time of the next attempt, while it is pending.
-    pub due_at: Timestamp,
-    pub finished_at: Option<Timestamp>,
+    pub due_at: StoredTime,
+    pub finished_at: Option<StoredTime>,
     pub outcome: Option<String>,
     pub replay: Option<ReplayId>,
     /// The newest delivery of the same message to the same target, if the state is `Replayed`.
@@ -59,9 +59,9 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredDelivery> {
         target_name: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
         state: row.get(5)?,
         attempts: row.get(6)?,
-        created_at: damage::time("deliveries", row, 7)?,
-        due_at: damage::time("deliveries", row, 8)?,
-        finished_at: damage::time("deliveries", row, 9)?,
+        created_at: damage::stored_time("deliveries", row, 7)?,
+        due_at: damage::stored_time("deliveries", row, 8)?,
+        finished_at: damage::stored_time("deliveries", row, 9)?,
         outcome: row.get(10)?,
         replay: row.get(11)?,
         replayed_by: row.get(12)?,
@@ -133,7 +133,7 @@ pub fn page(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAttempt {
     pub number: u32,
-    pub began_at: Timestamp,
+    pub began_at: StoredTime,
     pub took_ms: i64,
     pub outcome: AttemptOutcome,
     pub status: Option<i64>,
@@ -145,13 +145,13 @@ pub struct StoredAttempt {
 pub fn attempts(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<Vec<StoredAttempt>> {
     connection
         .prepare_cached(
-            "SELECT number, began_at, took_ms, outcome, status, error, excerpt FROM attempts
+            "SELECT number, began_at, took_ms, outcome, status, error, excerpt, delivery_id AS id FROM attempts
              WHERE delivery_id = ?1 ORDER BY number",
         )?
         .query_map([delivery], |row| {
             Ok(StoredAttempt {
                 number: row.get(0)?,
-                began_at: damage::time("attempts", row, 1)?,
+                began_at: damage::stored_time("attempts", row, 1)?,
                 took_ms: row.get(2)?,
                 outcome: row.get(3)?,
                 status: row.get(4)?,

@@ -85,7 +85,7 @@ impl Cleanup {
         after: TimePosition,
         before: Timestamp,
     ) -> Result<RefusedPage, Unavailable> {
-        self.core.read(move |connection| message::expire::refused(connection, after, before)).await
+        self.core.read(move |connection| message::expire::refused(connection, &after, before)).await
     }
 
     /// Deletes some of `ids` with their deliveries, in one short step.
@@ -103,7 +103,7 @@ impl Cleanup {
         after: TimePosition,
         before: Timestamp,
     ) -> Result<FinishedPage, Unavailable> {
-        self.core.read(move |connection| delivery::expire::finished(connection, after, before)).await
+        self.core.read(move |connection| delivery::expire::finished(connection, &after, before)).await
     }
 
     /// Returns one page of messages up to `through` with a delivery that finished after `after`,
@@ -114,7 +114,7 @@ impl Cleanup {
         through: MessageId,
     ) -> Result<(Vec<MessageId>, Option<TimePosition>), Unavailable> {
         self.core
-            .read(move |connection| delivery::expire::messages_finished(connection, after, through))
+            .read(move |connection| delivery::expire::messages_finished(connection, &after, through))
             .await
     }
 

@@ -183,7 +183,7 @@ impl Reads {
     ) -> Result<Vec<RejectionRow>, Unavailable> {
         self.core
             .read(move |connection| {
-                quarantine::read::next_in_order(connection, &filter, after, through, limit)
+                quarantine::read::next_in_order(connection, &filter, &after, through, limit)
             })
             .await
     }

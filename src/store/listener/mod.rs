@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
@@ -13,6 +13,7 @@ use crate::store::target::settings::{
     DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Pattern;
+use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, target};
 
@@ -73,7 +74,7 @@ pub struct ListenerAnswer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FillPosition {
     /// Position in order of arrival.
-    ByTime { received_at: Timestamp, message: MessageId },
+    ByTime { received_at: TimeText, message: MessageId },
     /// Position in order of ids, after `message`, among messages received since `since`.
     ById { since: Timestamp, message: MessageId },
 }
@@ -100,11 +101,11 @@ impl FillPosition {
     pub fn new(since: Timestamp, behind: Option<MessageId>) -> Self {
         match behind {
             Some(message) => Self::ById { since, message },
-            None => Self::ByTime { received_at: since, message: MessageId::START },
+            None => Self::ByTime { received_at: since.into(), message: MessageId::START },
         }
     }
 
-    fn behind(&self, received_at: Timestamp, message: MessageId) -> Self {
+    fn behind(&self, received_at: TimeText, message: MessageId) -> Self {
         match self {
             Self::ByTime { .. } => Self::ByTime { received_at, message },
             Self::ById { since, .. } => Self::ById { since: *since, message },
@@ -248,7 +249,7 @@ pub fn pause_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()
 /// Returns the time since which messages must still be added.
 pub fn wanted_since(connection: &Connection, target: TargetId) -> rusqlite::Result<Option<Timestamp>> {
     connection
-        .prepare_cached("SELECT wanted_since FROM targets WHERE id = ?1 AND state <> 'removed'")?
+        .prepare_cached("SELECT wanted_since, id FROM targets WHERE id = ?1 AND state <> 'removed'")?
         .query_row([target], |row| damage::time("targets", row, 0))
         .optional()
         .map(Option::flatten)
@@ -275,7 +276,6 @@ pub fn missing(
     let mut scanned = 0;
     for (received_at, id) in positions_behind(connection, from, limit)? {
         scanned += 1;
-        let Some(received_at) = received_at else { continue };
         let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
         if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
             messages.push(id);
@@ -285,20 +285,17 @@ pub fn missing(
     Ok(FillPage { messages, next: last.filter(|_| scanned == limit) })
 }
 
-/// Returns the next messages as (time of arrival, id); the time is `None` if it is damaged. Order
-/// by time takes two queries: SQLite uses the index for only the first member of a pair, so a
-/// single query would scan all messages of one time for each page.
+/// Returns the next messages as (time of arrival, id). Order by time takes two queries: SQLite uses
+/// the index for only the first member of a pair, so a single query would scan all messages of one
+/// time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
     limit: usize,
-) -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
-    let read = |sql: &str,
-                values: &[&dyn rusqlite::ToSql]|
-     -> rusqlite::Result<Vec<(Option<Timestamp>, MessageId)>> {
+) -> rusqlite::Result<Vec<(TimeText, MessageId)>> {
+    let read = |sql: &str, values: &[&dyn ToSql]| -> rusqlite::Result<Vec<(TimeText, MessageId)>> {
         let mut statement = connection.prepare_cached(sql)?;
-        let rows =
-            statement.query_map(values, |row| Ok((damage::skip("messages", row.get(0))?, row.get(1)?)))?;
+        let rows = statement.query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect()
     };
     match from {

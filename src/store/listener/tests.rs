@@ -294,6 +294,29 @@ fn messages_of_one_time_are_paged_by_index() {
 }
 
 #[test]
+fn page_of_edited_times_has_a_next_one() {
+    run(|store| async move {
+        let since = now() - Duration::DAY;
+        let opened = open(&store, "laptop", &["*"], Some(since)).await;
+        let target = store.reads().target(opened.target).await.unwrap().unwrap();
+        for _ in 0..3 {
+            keep(&store, "github.push", Duration::HOUR, None).await;
+        }
+        let edit = "UPDATE messages SET received_at = received_at || '!'; DELETE FROM deliveries";
+        store.core.write(move |database| database.connection.execute_batch(edit)).await.unwrap();
+        let (mut next, mut found) = (Some(FillPosition::new(Timestamp::from(since), None)), Vec::new());
+        while let Some(from) = next {
+            let target = target.clone();
+            let page =
+                store.core.read(move |connection| missing(connection, &target, &from, 1)).await.unwrap();
+            found.extend(page.messages);
+            next = page.next;
+        }
+        assert_eq!(found, [1, 2, 3]);
+    });
+}
+
+#[test]
 fn positions_of_old_messages_are_found_by_index() {
     let mut connection = Connection::open_in_memory().unwrap();
     crate::store::schema::migrate(&mut connection).unwrap();

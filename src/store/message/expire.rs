@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::store::damage;
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::message::original;
+use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::walk::{MAX_SCANNED_PER_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
@@ -151,8 +152,7 @@ fn is_retained(
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
     // From the index alone, so that a damaged row only fails when it is read by itself.
-    let (rows, next) =
-        since.walk().page(connection, *after, *before, |_, position| Ok(position.id.into()))?;
+    let (rows, next) = since.walk().page(connection, after, *before, |row| row.get(0))?;
     let mut page = ExpiryPage { next, ..ExpiryPage::default() };
     for id in rows {
         page.scanned_through = page.scanned_through.max(id);
@@ -236,7 +236,7 @@ pub struct ExpiryCandidate {
     pub id: MessageId,
     pub source: String,
     /// The time of its arrival, or of its release from quarantine.
-    pub retained_since: Timestamp,
+    pub retained_since: TimeText,
 }
 
 /// Returns those of `ids` that nothing keeps. Runs on a reader.
@@ -250,10 +250,8 @@ pub fn candidates(
         if !is_free(connection, *id, keeping)? {
             continue;
         }
-        let read = |row: &Row<'_>| {
-            let retained_since = damage::time("messages", row, 1)?;
-            Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since })
-        };
+        let read =
+            |row: &Row<'_>| Ok(ExpiryCandidate { id: *id, source: row.get(0)?, retained_since: row.get(1)? });
         let candidate = connection
             .prepare_cached("SELECT source, coalesce(released_at, received_at) FROM messages WHERE id = ?1")?
             .query_row([id], read)
@@ -267,10 +265,10 @@ pub fn candidates(
 /// on a reader.
 pub fn refused(
     connection: &Connection,
-    after: TimePosition,
+    after: &TimePosition,
     before: Timestamp,
 ) -> rusqlite::Result<RefusedPage> {
-    let (ids, next) = REFUSED.page(connection, after, before, |_, position| Ok(position.id.into()))?;
+    let (ids, next) = REFUSED.page(connection, after, before, |row| row.get(0))?;
     Ok(RefusedPage { ids, next })
 }
 

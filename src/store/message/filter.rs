@@ -1,7 +1,7 @@
 //! The messages that a list, a replay or a count selects, and the SQL for it.
 
 use rusqlite::{CachedStatement, ToSql};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::store::id::{MessageId, TargetId, ids_text};
 use crate::store::target::subscription::Pattern;
@@ -14,10 +14,10 @@ pub struct MessageFilter {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<MessageId>,
     /// Received at this time or later, as timestamps are written.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "since")]
     pub since: Option<Timestamp>,
     /// Received before this.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "until")]
     pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -41,6 +41,25 @@ impl MessageFilter {
     pub fn leads_to_where_it_died(&self, target: Option<TargetId>) -> bool {
         self.dead && (target.is_none() || self.dead_at.is_some())
     }
+}
+
+/// Reads the start of the time range. An unreadable one, such as after a manual edit of a replay,
+/// selects no messages: without it, the replay would deliver all.
+fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    time_or(deserializer, Timestamp::MAX)
+}
+
+/// Reads the end of the time range; as for `since`, an unreadable one selects no messages.
+fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    time_or(deserializer, Timestamp::MIN)
+}
+
+fn time_or<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    nothing: Timestamp,
+) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(|text| text.as_str().try_into().unwrap_or(nothing)))
 }
 
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.

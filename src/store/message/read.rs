@@ -12,13 +12,13 @@ use crate::store::id::MessageId;
 use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
-use crate::store::timestamp::Timestamp;
+use crate::store::stored_time::StoredTime;
 
 /// One row of `messages` without its long columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRow {
     pub id: MessageId,
-    pub received_at: Timestamp,
+    pub received_at: StoredTime,
     pub source: String,
     pub event: String,
     pub owner: Option<String>,
@@ -33,10 +33,10 @@ pub struct MessageRow {
     pub body_unsigned: bool,
     pub unverified: bool,
     /// Time of the release from quarantine; `None` for messages that were never in it.
-    pub released_at: Option<Timestamp>,
+    pub released_at: Option<StoredTime>,
     pub conflict_of: Option<MessageId>,
     pub duplicates: i64,
-    pub last_duplicate_at: Option<Timestamp>,
+    pub last_duplicate_at: Option<StoredTime>,
     /// `awaiting`, `confirmed` or `refused`; `None`: no confirmation was requested.
     pub confirmation: Option<String>,
     /// JSON object: name to value, or to an array of values.
@@ -109,7 +109,7 @@ const HEAD: &str =
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         id: row.get(first)?,
-        received_at: damage::time("messages", row, first + 1)?,
+        received_at: damage::stored_time("messages", row, first + 1)?,
         source: row.get(first + 2)?,
         event: row.get(first + 3)?,
         owner: row.get(first + 4)?,
@@ -123,11 +123,11 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
         unverified: row.get(first + 12)?,
         conflict_of: row.get(first + 13)?,
         duplicates: row.get(first + 14)?,
-        last_duplicate_at: damage::time("messages", row, first + 15)?,
+        last_duplicate_at: damage::stored_time("messages", row, first + 15)?,
         confirmation: row.get(first + 16)?,
         headers: row.get(first + 17)?,
         body_bytes: row.get::<_, Option<i64>>(first + 18)?.unwrap_or(0),
-        released_at: damage::time("messages", row, first + 19)?,
+        released_at: damage::stored_time("messages", row, first + 19)?,
         unreadable: row.get(first + 20)?,
     })
 }

@@ -9,13 +9,17 @@ use crate::store::id::RejectionId;
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
+use crate::store::stored_time::StoredTime;
+use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 
 /// One row of `rejections` without the large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionRow {
     pub id: RejectionId,
-    pub received_at: Timestamp,
+    pub received_at: StoredTime,
+    /// `received_at` as stored, which is the order of the rows.
+    pub received_text: TimeText,
     pub source: String,
     pub cause: String,
     pub kind: RejectionKind,
@@ -59,27 +63,29 @@ pub struct CauseCount {
 }
 
 /// Position in order of arrival: everything up to it was examined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionPosition {
-    pub received_at: Timestamp,
+    pub received_at: TimeText,
     pub id: RejectionId,
 }
 
 impl RejectionPosition {
     /// Position before all rejections.
-    pub const START: Self = Self { received_at: Timestamp::MIN, id: RejectionId::START };
+    pub const START: Self = Self { received_at: TimeText::START, id: RejectionId::START };
 }
 
 /// Conditions of the filter, with named parameters.
 const MATCHES: &str = "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
-    AND received_at >= :since AND received_at < :until AND (:candidate IS NULL OR candidate = :candidate)";
+    AND received_at >= coalesce(:since, '') AND (:until IS NULL OR received_at < :until)
+    AND (:candidate IS NULL OR candidate = :candidate)";
 
 const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
 
-fn read_head(row: &Row<'_>, received_at: Timestamp) -> rusqlite::Result<RejectionRow> {
+fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionRow> {
     Ok(RejectionRow {
         id: row.get(0)?,
-        received_at,
+        received_at: damage::stored_time("rejections", row, 1)?,
+        received_text: row.get(1)?,
         source: row.get(2)?,
         cause: row.get(3)?,
         kind: if row.get(7)? { RejectionKind::Candidate } else { RejectionKind::Noise },
@@ -92,14 +98,6 @@ fn read_head(row: &Row<'_>, received_at: Timestamp) -> rusqlite::Result<Rejectio
 impl RejectionFilter {
     fn candidate(&self) -> Option<bool> {
         self.kind.map(|kind| kind == RejectionKind::Candidate)
-    }
-
-    fn since(&self) -> Timestamp {
-        self.since.unwrap_or(Timestamp::MIN)
-    }
-
-    fn until(&self) -> Timestamp {
-        self.until.unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -117,9 +115,9 @@ pub fn page(
         .query_map(
             named_params! {
                 ":from": from.unwrap_or(RejectionId::END), ":source": filter.source, ":cause": filter.cause,
-                ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(), ":limit": limit,
+                ":since": filter.since, ":until": filter.until, ":candidate": filter.candidate(), ":limit": limit,
             },
-            |row| read_head(row, damage::time("rejections", row, 1)?),
+            read_head,
         )?
         .collect()
 }
@@ -138,7 +136,7 @@ pub fn count(
         .query_map(
             named_params! {
                 ":through": through, ":source": filter.source, ":cause": filter.cause,
-                ":since": filter.since(), ":until": filter.until(), ":candidate": filter.candidate(),
+                ":since": filter.since, ":until": filter.until, ":candidate": filter.candidate(),
             },
             |row| Ok(CauseCount { cause: row.get(0)?, count: row.get(1)? }),
         )?
@@ -150,7 +148,7 @@ pub fn count(
 pub fn next_in_order(
     connection: &Connection,
     filter: &RejectionFilter,
-    after: RejectionPosition,
+    after: &RejectionPosition,
     through: RejectionId,
     limit: usize,
 ) -> rusqlite::Result<Vec<RejectionRow>> {
@@ -164,10 +162,10 @@ pub fn next_in_order(
         .query_map(
         named_params! {
             ":after": after.received_at, ":after_id": after.id, ":through": through, ":source": filter.source,
-            ":cause": filter.cause, ":since": filter.since(), ":until": filter.until(),
+            ":cause": filter.cause, ":since": filter.since, ":until": filter.until,
             ":candidate": filter.candidate(), ":limit": limit,
         },
-        |row| read_head(row, damage::time("rejections", row, 1)?),
+        read_head,
     )?
         .collect()
 }
@@ -188,7 +186,7 @@ pub fn one(
         .prepare_cached(&sql)?
         .query_row([id], |row| {
             let rejection = StoredRejection {
-                head: read_head(row, row.get(1)?)?,
+                head: read_head(row)?,
                 query: row.get(8)?,
                 headers: row.get(9)?,
                 body: row.get(10)?,
@@ -204,7 +202,7 @@ pub fn one(
 pub struct SourceNumbers {
     /// Messages of this source among the newest of all sources.
     pub recent_messages: i64,
-    pub last_message_at: Option<Timestamp>,
+    pub last_message_at: Option<StoredTime>,
     /// Rejections in quarantine, and those that were only counted.
     pub rejections: i64,
 }
@@ -243,7 +241,7 @@ pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<Stri
     while let Some(row) = rows.next()? {
         let numbers = sources.entry(row.get(0)?).or_default();
         numbers.recent_messages = row.get(1)?;
-        numbers.last_message_at = damage::time("messages", row, 2)?;
+        numbers.last_message_at = damage::stored_time("messages", row, 2)?;
     }
     let mut statement = connection.prepare_cached(
         "SELECT source, sum(number) FROM

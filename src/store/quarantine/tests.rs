@@ -249,11 +249,11 @@ fn stored_rejection_is_read_back_unchanged() {
     let in_order =
         |after, through| ids(read::next_in_order(&bench.connection, &filter, after, through, 9).unwrap());
     assert_eq!(
-        (in_order(start, 2.into()), in_order(start, 1.into())),
+        (in_order(&start, 2.into()), in_order(&start, 1.into())),
         (vec![1.into(), 2.into()], vec![1.into()])
     );
-    let first = read::RejectionPosition { received_at: stored.head.received_at, id: 1.into() };
-    assert_eq!(in_order(first, 2.into()), [2]);
+    let first = read::RejectionPosition { received_at: stored.head.received_text, id: 1.into() };
+    assert_eq!(in_order(&first, 2.into()), [2]);
     let candidates = read::RejectionFilter { kind: Some(RejectionKind::Candidate), ..filter.clone() };
     let counts = read::count(&bench.connection, &candidates, read::newest(&bench.connection).unwrap());
     assert_eq!(counts.unwrap(), [read::CauseCount { cause: "signature_mismatch".to_owned(), count: 1 }]);
@@ -275,4 +275,33 @@ fn lost_transaction_returns_rows_and_counts() {
     bench.keep(candidate("192.0.2.1", 3));
     assert_eq!(bench.number("SELECT sum(length(body) * id) FROM rejections"), 2 + 6 + 12);
     bench.check();
+}
+
+#[test]
+fn edited_times_do_not_hide_rejections() {
+    let mut bench = Bench::new(MIB);
+    for _ in 0..5 {
+        bench.keep(candidate("192.0.2.1", 3));
+    }
+    bench
+        .connection
+        .execute_batch(
+            "UPDATE rejections SET received_at = '1970-01-01T00:00:00.000000' WHERE id = 2;
+             UPDATE rejections SET received_at = 'yesterday' WHERE id = 3;
+             UPDATE rejections SET received_at = '' WHERE id = 4;",
+        )
+        .unwrap();
+    let filter = read::RejectionFilter::default();
+    assert_eq!(read::page(&bench.connection, &filter, None, 9).unwrap().len(), 5);
+    assert_eq!(read::count(&bench.connection, &filter, 5.into()).unwrap()[0].count, 5);
+    let (mut position, mut found) = (read::RejectionPosition::START, Vec::new());
+    while let Some(row) =
+        read::next_in_order(&bench.connection, &filter, &position, 5.into(), 1).unwrap().pop()
+    {
+        found.push(row.id);
+        position = read::RejectionPosition { received_at: row.received_text, id: row.id };
+    }
+    assert_eq!(found, [4, 2, 1, 5, 3]);
+    let (edited, _) = read::one(&bench.connection, 3.into()).unwrap().unwrap();
+    assert_eq!(edited.head.received_at.to_string(), "yesterday");
 }

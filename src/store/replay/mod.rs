@@ -9,6 +9,7 @@ use crate::store::damage;
 use crate::store::delivery::{self, dead};
 use crate::store::id::{MessageId, ReplayId, TargetId};
 use crate::store::message::filter::MessageFilter;
+use crate::store::stored_time::StoredTime;
 use crate::store::text_enum::words;
 use crate::store::timestamp::Timestamp;
 
@@ -33,7 +34,7 @@ pub struct NewReplay {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReplay {
     pub id: ReplayId,
-    pub created_at: Timestamp,
+    pub created_at: StoredTime,
     pub filter: MessageFilter,
     pub target: Option<TargetId>,
     pub rate: u32,
@@ -42,7 +43,7 @@ pub struct StoredReplay {
     pub through: MessageId,
     pub messages: i64,
     pub deliveries: i64,
-    pub updated_at: Timestamp,
+    pub updated_at: StoredTime,
 }
 
 /// One step of a replay: the targets of each message.
@@ -66,7 +67,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
     let filter: String = row.get(2)?;
     Ok(StoredReplay {
         id: row.get(0)?,
-        created_at: damage::time("replays", row, 1)?,
+        created_at: damage::stored_time("replays", row, 1)?,
         filter: serde_json::from_str(&filter).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
         })?,
@@ -77,7 +78,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
         through: row.get(7)?,
         messages: row.get(8)?,
         deliveries: row.get(9)?,
-        updated_at: damage::time("replays", row, 10)?,
+        updated_at: damage::stored_time("replays", row, 10)?,
     })
 }
 

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params}
 
 use crate::store::id::MessageId;
 use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
@@ -39,6 +40,9 @@ struct RowRanges {
     /// The last id of an incomplete scope; the next one starts after it.
     next: Option<MessageId>,
 }
+
+/// Sorts after every other text.
+const END_OF_TIME: &str = "\u{10ffff}";
 
 /// The handling of an unreadable row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +112,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn bounds_of_time(&self) -> (Timestamp, Timestamp) {
-        (self.filter.since.unwrap_or(Timestamp::MIN), self.filter.until.unwrap_or(Timestamp::MAX))
+    /// As text, so that without a bound every stored time is in the range, even an edited one.
+    fn bounds_of_time(&self) -> (&str, &str) {
+        (
+            self.filter.since.as_ref().map_or("", Timestamp::as_str),
+            self.filter.until.as_ref().map_or(END_OF_TIME, Timestamp::as_str),
+        )
     }
 
     /// The id with which the search begins, if it begins with the nearest one.
@@ -159,13 +167,13 @@ impl<'a> Search<'a> {
             Direction::NewestFirst => (NEAREST_DOWN, LAST_OF_TIME),
             Direction::OldestFirst => (NEAREST_UP, FIRST_OF_TIME),
         };
-        let nearest: Option<(MessageId, Timestamp)> = connection
+        let nearest: Option<(MessageId, TimeText)> = connection
             .prepare_cached(nearest)?
             .query_row(params![self.above, self.below], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         match nearest {
             None => Ok(None),
-            Some((id, at)) if (since..until).contains(&at) => Ok(Some(id)),
+            Some((id, at)) if (since.as_bytes()..until.as_bytes()).contains(&at.as_bytes()) => Ok(Some(id)),
             Some(_) => connection
                 .prepare_cached(first)?
                 .query_row(params![since, until, self.above, self.below], |row| row.get(0)),

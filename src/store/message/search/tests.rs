@@ -165,3 +165,16 @@ fn given_ids_are_found_in_order() {
     assert_eq!(listed(&connection, &filter, Direction::OldestFirst, 2), [3, 77, 400]);
     assert_eq!(counted(&connection, filter, 3, 400), (2, None));
 }
+
+#[test]
+fn unreadable_time_in_filter_selects_nothing() {
+    let connection = database(0..10);
+    for (filter, count) in [
+        (r#"{"since":"yesterday"}"#, 0),
+        (r#"{"until":"tomorrow"}"#, 0),
+        (r#"{"since":"2026-11-22 00:05:00"}"#, 5),
+    ] {
+        let read: MessageFilter = serde_json::from_str(filter).unwrap();
+        assert_eq!(listed(&connection, &read, Direction::OldestFirst, 100).len(), count, "{filter}");
+    }
+}

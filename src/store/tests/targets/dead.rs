@@ -141,3 +141,17 @@ fn upgrade_settles_deliveries_replayed_before_it() {
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     assert_eq!(states, ["replayed", "delivered", "dead", "dead"]);
 }
+
+#[test]
+fn retry_with_edited_time_is_due() {
+    let world = World::new();
+    let ids = world.declare(&[settings("app", None, "*")]).unwrap();
+    for at in ["yesterday", "9000-01-01T00:00:00.000000Z", "2026-11-22 14:31:00", "9000-01-01 00:00:00"] {
+        let Ok(Receipt::New { id }) = world.keep(message("github.push", None, "1")) else {
+            panic!("the message is new")
+        };
+        let edit = format!("UPDATE deliveries SET attempts = 1, due_at = '{at}' WHERE message_id = {id}");
+        world.connection().execute_batch(&edit).unwrap();
+    }
+    assert_eq!(world.due(ids[0]), [3, 1]);
+}
