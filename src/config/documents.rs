@@ -40,8 +40,8 @@ const EXAMPLE_HEAD: &str = "\
 
 const EXAMPLE_SOURCES: &str = "
 # --- Sources: senders of webhooks ------------------------------------------------------------------
-# CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. For most providers, a source with
-# the provider's name needs only the secret; `creel providers NAME` lists the settings.
+# CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. For most providers, a source
+# with the provider's name needs only the secret; `creel providers NAME` lists the settings.
 #CREEL_SOURCE_GITHUB_SECRET=<paste the secret set in GitHub>
 # A sender that sends a token in a header needs these three.
 #CREEL_SOURCE_MY_SHOP_HEADER=Shop-Token

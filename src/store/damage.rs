@@ -98,8 +98,8 @@ pub fn due_time(
     Ok(if is_due { at.min(now) } else { at })
 }
 
-/// Reads a time, or an optional one; `None` if it is unreadable, which is logged. The file itself is
-/// undamaged, so this is not noted as damage and `creel verify` does not list it.
+/// Reads a time, or an optional one; `None` if it is unreadable, which is logged. The file itself
+/// is undamaged, so this is not noted as damage and `creel verify` does not list it.
 pub fn readable_time<T: FromSql>(
     table: &'static str,
     row: &Row<'_>,
