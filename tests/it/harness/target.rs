@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 /// Timeout for an expected request.
 const PATIENCE: Duration = Duration::from_secs(30);
 static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
@@ -131,13 +133,16 @@ pub struct Target {
     address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps the port while the target does not listen, so that no other program gets it.
+    reserved: Mutex<Option<Socket>>,
 }
 
 impl Target {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let target = Self { address, shared: Arc::default(), acceptor: Mutex::default() };
+        let target =
+            Self { address, shared: Arc::default(), acceptor: Mutex::default(), reserved: Mutex::default() };
         target.serve(listener);
         target
     }
@@ -170,6 +175,14 @@ impl Target {
 
     /// Refuses new connections and closes the open ones.
     pub fn stop_listening(&self) {
+        self.close();
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&self.address.into()).unwrap();
+        *self.reserved.lock().unwrap() = Some(socket);
+    }
+
+    fn close(&self) {
         let mut state = self.shared.lock();
         state.is_listening = false;
         state.orders += 1;
@@ -185,7 +198,9 @@ impl Target {
 
     /// Listens again at the same address.
     pub fn listen_again(&self) {
-        self.serve(TcpListener::bind(self.address).unwrap());
+        let socket = self.reserved.lock().unwrap().take().expect("it does not listen");
+        socket.listen(128).unwrap();
+        self.serve(socket.into());
     }
 
     /// The number of connections so far.
@@ -235,7 +250,7 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        self.stop_listening();
+        self.close();
     }
 }
 
