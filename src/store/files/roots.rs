@@ -56,7 +56,7 @@ impl RootPages {
                 *self = now;
                 false
             }
-            // Another process has the file for itself: the next look decides.
+            // Another process has locked the file: the next check decides.
             Err(error)
                 if [Some(ErrorCode::DatabaseBusy), Some(ErrorCode::DatabaseLocked)]
                     .contains(&error.sqlite_error_code()) =>
@@ -76,7 +76,7 @@ impl RootPages {
         self.pages.len() > 1
     }
 
-    /// Looks at each page. True if one that was in the file is now zero, or after its end.
+    /// Checks each page. True if one that was in the file is now zero, or after its end.
     pub fn find_missing(&mut self, file: &File) -> bool {
         let mut is_any_missing = false;
         for page in &mut self.pages {
