@@ -40,9 +40,9 @@ pub struct CleanupOutcome {
     /// Deliveries that became dead because their target is inactive.
     pub discarded: usize,
     pub rejections: usize,
-    /// The database is above its limit, and more can be deleted.
+    /// Whether the deletion for the size limit ended at its deadline, above its goal.
     pub is_unfinished: bool,
-    /// Reason why nothing was deleted.
+    /// Reason for a pause, in which only rejections above the limits are deleted.
     pub paused: Option<String>,
 }
 
@@ -72,14 +72,15 @@ pub struct Cleaner {
     /// End of the scan for each group of sources: older messages are deleted, or retained by a
     /// reference.
     pub(super) scanned_until: HashMap<(usize, RetainedSince), Timestamp>,
-    /// The newest scanned message. Retained messages up to here are released later, see
-    /// `finished_seen`.
+    /// The newest scanned message. Messages up to here that were retained are checked again later,
+    /// see `finished_seen` and `settled`.
     pub(super) scanned_through: MessageId,
-    /// End of the scan of finished deliveries for messages that they retained.
+    /// End of the scan of finished deliveries, whose messages may no longer be retained.
     pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that scan, to detect a clock that was set back.
     pub(super) finished_checked_at: Option<(OffsetDateTime, Duration)>,
-    /// Scanned messages whose confirmation is settled, which must be checked for their age.
+    /// Scanned messages whose confirmation was settled later, and which must be checked against
+    /// their retention.
     pub(super) settled: Vec<MessageId>,
     /// End of the scan for finished deliveries past their own retention.
     pub(super) attempts_at: Timestamp,
@@ -88,12 +89,15 @@ pub struct Cleaner {
     pub(super) is_out_of_room: bool,
     pub(super) drops_for_size: DeliveryDropReport,
     pub(super) drops_for_disk: DeliveryDropReport,
-    /// The kind of targets that yield old messages in this run, and those targets.
+    /// Targets whose pending deliveries do not retain old messages in this run.
     pub(super) old_yielding: YieldingTargets,
+    /// Absent targets at the last check, with the start of their current state.
     pub(super) absent: BTreeSet<(TargetId, Timestamp)>,
     /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<TargetId, Duration>,
+    /// Uptime of the last full scan.
     pub(super) whole_look: Option<Duration>,
+    /// Value of the setting `CONFIRMED` at the last check.
     pub(super) confirmed: Option<String>,
     pub(super) was_paused: bool,
     pub(super) is_first_run: bool,
@@ -240,7 +244,7 @@ impl Cleaner {
         Ok(done)
     }
 
-    /// Runs as many steps as `ids` needs. Returns the number of changed rows.
+    /// Runs steps until all `ids` are processed. Returns the number of changed rows.
     pub(super) async fn in_steps<Id: Copy>(
         &self,
         mut ids: Vec<Id>,

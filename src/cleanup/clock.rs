@@ -1,13 +1,13 @@
-//! Detection of clock jumps: wall time compared with a monotonic clock.
+//! Detection of clock jumps by comparing the wall time with a monotonic clock.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Largest accepted difference between wall time and time since boot. Half a day, so that a jump of
-/// just one day is detected.
+/// Largest accepted drift of the wall time against the time since boot. Half a day, so that a jump
+/// of just one day is detected.
 const JUMP: Duration = Duration::from_secs(12 * 3_600);
-/// A clock that was set back by less than this during a restart was corrected and has not jumped.
+/// A clock that was set back by at most this during a restart counts as corrected, not as a jump.
 const SET_BACK: Duration = Duration::from_secs(300);
 /// Time for which the clock must be correct after a jump before deletion resumes.
 const AGREES_FOR: Duration = Duration::from_secs(3_600);
@@ -43,13 +43,14 @@ impl ClockGuard {
         Self { wall, uptime, is_first: true, not_before: None, is_paused: false, agrees_since: None }
     }
 
-    /// Continues a pause after a restart; `expected` is the time that the clock should have shown
-    /// then.
+    /// Continues a pause after a restart. `expected`: the correct time, as stored at the last check
+    /// before the restart.
     pub fn paused(expected: OffsetDateTime, uptime: Duration) -> Self {
         Self { is_first: false, is_paused: true, ..Self::new(expected, uptime) }
     }
 
-    /// Returns the expected time.
+    /// Returns the correct time; for a clock that was set back, the time from which it is accepted
+    /// again.
     pub fn expected(&self, uptime: Duration) -> OffsetDateTime {
         self.not_before.unwrap_or(self.wall + uptime.saturating_sub(self.uptime))
     }

@@ -10,8 +10,8 @@ use crate::store::{
 };
 
 impl Cleaner {
-    /// Makes deliveries dead whose target has been inactive for a week or was removed. Returns
-    /// their number.
+    /// Discards pending deliveries to targets that have been inactive for a week, or were removed
+    /// for good. Returns their number.
     pub(super) async fn discard_waiting(
         &self,
         store: &Cleanup,
@@ -21,7 +21,7 @@ impl Cleaner {
         let mut discarded = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
-                // The removal drops most of them, unless the service was stopped during it.
+                // The removal discards them itself. Some remain if the service stopped meanwhile.
                 discarded += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
@@ -49,8 +49,8 @@ impl Cleaner {
         Ok(discarded)
     }
 
-    /// Deletes successful deliveries with their attempts. Of dead ones, deletes the attempts first
-    /// and the rest later.
+    /// Deletes successful deliveries with their attempts. Deletes the attempts of dead ones too,
+    /// but the dead deliveries themselves only after their own retention.
     pub(super) async fn delete_finished(
         &mut self,
         store: &Cleanup,

@@ -13,8 +13,8 @@ const PAUSE_BETWEEN_REPORTS: Duration = Duration::from_secs(60);
 /// Limit on the targets that one line names.
 const MAX_NAMED: usize = 5;
 
-/// Dropped deliveries that are not logged yet, by target. Clones share them, so that the rest can
-/// be logged on stop.
+/// Number of dropped deliveries that are not logged yet, by target. Clones share the numbers, so
+/// that a clone can log the rest before the stop.
 #[derive(Clone, Debug)]
 pub struct DeliveryDropReport {
     reason: &'static str,
@@ -42,7 +42,7 @@ impl UnloggedDrops {
 }
 
 impl DeliveryDropReport {
-    /// `reason`: a sentence for the log.
+    /// `reason`: the lack of space, as a clause for the log.
     pub fn new(reason: &'static str) -> Self {
         Self { reason, unlogged: Arc::default() }
     }

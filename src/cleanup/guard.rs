@@ -1,5 +1,5 @@
-//! Pauses all deletion after a clock jump, also over restarts, until an operator confirms the
-//! clock.
+//! Pauses deletion after a clock jump, also over restarts, until the clock is correct again or an
+//! operator confirms it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::cleaner::Cleaner;
 use super::clock::{ClockGuard, ClockVerdict};
 use crate::store::{Cleanup, Sealing, Timestamp, Unavailable};
 
-/// A confirmation applies to the current clock: an older one, from another jump, is ignored.
+/// Age above which a confirmation is ignored, because it belongs to an earlier jump.
 const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
 /// Setting with the time of the last cleanup, to detect a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";
@@ -65,7 +65,7 @@ impl Cleaner {
     }
 }
 
-/// Returns the time that a setting holds; `None` if it was edited.
+/// Returns the time stored in a setting; `None` if it is unreadable.
 fn time_of(setting: &str) -> Option<OffsetDateTime> {
     Timestamp::try_from(setting).ok().map(Timestamp::to_time)
 }

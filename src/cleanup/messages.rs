@@ -1,5 +1,6 @@
-//! Messages past their retention. Messages with a pending delivery or confirmation are skipped, and
-//! checked again when it ends: the duration of a scan over all of them would grow with the backlog.
+//! Messages past their retention. A scan skips messages with a pending delivery or confirmation,
+//! and they are checked again when that ends. Scanning all of them in each run would take longer as
+//! the backlog grows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,16 +13,16 @@ use crate::store::{
     TargetState, TimePosition, Timestamp, Unavailable, YieldingTargets,
 };
 
-/// Retention of a message that its provider does not confirm, so that an operator can inspect it.
+/// Retention of messages that their provider did not confirm, so that an operator can inspect them.
 const REFUSED_RETENTION: Duration = Duration::from_secs(86_400);
-/// Longest time between the end of a delivery, as recorded, and its commit.
+/// Limit on the time between the recorded end of a delivery and the commit of that record.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages with a settled confirmation that are checked in one read.
 const MAX_SETTLED_PER_STEP: usize = 500;
 
 impl Cleaner {
-    /// Stops retaining old messages for removed targets and disconnected listeners near the
-    /// low-water mark of the disk. Below the mark, the service rejects new messages.
+    /// Stops retaining old messages for removed targets and disconnected listeners when the free
+    /// disk space is close to the low-water mark, below which the service rejects new messages.
     pub(super) async fn yield_old(&mut self, store: &Cleanup) -> Result<(), Unavailable> {
         self.old_yielding = YieldingTargets::NoTargets;
         if !store.is_disk_nearly_low() {
@@ -37,7 +38,7 @@ impl Cleaner {
         let absent: BTreeSet<_> =
             targets.into_iter().filter(is_absent).map(|target| (target.id, target.state_since)).collect();
         if !absent.is_subset(&self.absent) {
-            // Their messages were skipped.
+            // Earlier scans skipped the messages of the newly absent targets.
             self.scanned_until.clear();
         }
         self.absent = absent;
@@ -89,7 +90,7 @@ impl Cleaner {
         self.rewind_finished(now, uptime);
         let seen = TimePosition::before(Timestamp::from(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
-        // The first run has skipped no messages.
+        // Before the first scan, no messages were skipped.
         let mut next = self.finished_seen.take().filter(|_| through > MessageId::START);
         while let Some(after) = next {
             // If this fails, the next run starts here.
@@ -103,7 +104,8 @@ impl Cleaner {
         Ok(())
     }
 
-    /// The ids come from memory, so neither a clock nor an index is involved.
+    /// Checks messages whose confirmation was settled. Their ids come from memory, so finding them
+    /// does not depend on the clock or an index.
     async fn look_at_settled(
         &mut self,
         store: &Cleanup,
@@ -130,8 +132,8 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Moves the scan back if the clock was set back, because later deliveries then end at earlier
-    /// times.
+    /// Moves the scan of finished deliveries back if the clock was set back, because deliveries
+    /// that end later then have earlier times.
     fn rewind_finished(&mut self, now: OffsetDateTime, uptime: Duration) {
         let last = self.finished_checked_at.replace((now, uptime));
         let Some((then, then_uptime)) = last else { return };
@@ -145,12 +147,12 @@ impl Cleaner {
         }
     }
 
-    /// Returns the newest skipped message.
+    /// Returns the newest message that a scan may have skipped.
     fn passed_through(&self) -> MessageId {
         self.scanned_through.max(self.size_walk.walked())
     }
 
-    /// Deletes those of `ids` that are old and no longer referenced.
+    /// Deletes the messages in `ids` that are past their retention and no longer referenced.
     pub(super) async fn delete_if_old(
         &self,
         store: &Cleanup,
@@ -183,7 +185,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Deletes unreferenced messages in `ids`, after their keys were merged.
+    /// Merges the keys of the messages in `ids`, then deletes the unreferenced ones.
     pub(super) async fn delete(
         &self,
         store: &Cleanup,

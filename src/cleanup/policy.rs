@@ -9,8 +9,8 @@ use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, Timestamp};
 
 /// Minimum retention of keys: Stripe retries for three days.
 const MIN_KEY_RETENTION: Duration = Duration::from_secs(7 * 86_400);
-/// Keys outlive the messages by a day, so that a message at the very end of its retention has its
-/// key.
+/// Keys outlive the messages by a day, so that a message at the very end of its retention still has
+/// its key.
 const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
 
 /// Retention periods and the size limit of the database.
@@ -41,7 +41,7 @@ impl Policy {
         }
     }
 
-    /// Returns groups of sources with the same retention and their age limit; without sources of
+    /// Returns groups of sources and the age limit of each group, without the sources that have
     /// unlimited retention.
     pub(super) fn groups(&self) -> Vec<(SourceSelection, Duration)> {
         let mut groups = Vec::new();
@@ -59,11 +59,12 @@ impl Policy {
         groups
     }
 
-    /// Returns the retention of keys; `None` is unlimited, because that of some messages is.
+    /// Returns the retention of keys; `None` if it is unlimited, because some messages have
+    /// unlimited retention.
     pub(super) fn keys_kept(&self) -> Option<Duration> {
         let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
-        // A released message must be recognized as a duplicate if its sender retried in the
-        // meantime.
+        // A message released from the quarantine must be recognized as a duplicate if a retry by
+        // its sender was stored in the meantime.
         let mut longest = MIN_KEY_RETENTION.max(self.quarantine);
         for retention in retentions {
             match retention {
@@ -74,7 +75,7 @@ impl Policy {
         Some(longest + KEYS_OUTLIVE_BY)
     }
 
-    /// Returns which dead deliveries retain their messages now.
+    /// Returns a rule with which dead deliveries retain their messages for the retention `dead`.
     pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
             Retention::Keep => Timestamp::MIN,

@@ -1,5 +1,5 @@
-//! Quarantine cleanup: rejections are deleted before messages to meet `CREEL_MAX_DATABASE_SIZE` and
-//! `CREEL_MIN_FREE`, and to meet the quarantine's own limit.
+//! Quarantine cleanup: deletes rejections above the quarantine's own limit. To meet
+//! `CREEL_MAX_DATABASE_SIZE` and `CREEL_MIN_FREE`, deletes rejections before messages.
 
 use super::cleaner::Cleaner;
 use crate::store::{Cleanup, Unavailable};
@@ -14,8 +14,8 @@ impl Cleaner {
         Ok(self.step(store.shrink_quarantine(excess_bytes)).await?.0)
     }
 
-    /// Deletes rejections above the quarantine's limit, and returns their number. Does not depend
-    /// on the clock, so a jump does not pause it.
+    /// Deletes rejections above the quarantine's limit, or while the disk is below its low-water
+    /// mark. Returns their number. Does not depend on the clock, so a clock jump does not pause it.
     pub(super) async fn trim_quarantine(&self, store: &Cleanup) -> Result<usize, Unavailable> {
         let mut excess = store.quarantine_excess_bytes();
         let mut rows = 0;

@@ -11,7 +11,8 @@ use super::policy::Policy;
 use crate::config::Config;
 use crate::store::{self, OpenError, Store, StoreOptions, Timestamp};
 
-/// Runs one cleanup immediately. If the service is running, it only stores the confirmation.
+/// Runs one cleanup immediately; if the service is running, only stores the confirmation. Returns a
+/// message for the user.
 ///
 /// # Errors
 /// If the database cannot be opened or written.

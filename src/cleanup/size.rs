@@ -1,6 +1,7 @@
-//! The size limit. It deletes rejections first, then the oldest finished messages of any age,
-//! including those with dead deliveries, then messages that only expendable targets retain, see
-//! [`YieldingTargets`]. If other targets retain all remaining messages, new ones are rejected.
+//! The size limit of the database. The cleanup deletes rejections first, then the oldest finished
+//! messages of any age, including those with dead deliveries, then messages that only expendable
+//! targets retain, see [`YieldingTargets`]. If other targets retain all remaining messages, new
+//! ones are rejected.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -26,16 +27,17 @@ const SLACK_BYTES: u64 = 4 * 4096;
 /// A target that an operator has paused retains its messages for this long, regardless of the
 /// database size.
 const PAUSED_PROTECTED: Duration = Duration::from_secs(86_400);
-/// Limit on a run during ingest: under steady load it might never end, and other work is due.
+/// Time limit of a run while the service is running: under steady load the run might never end, and
+/// would delay other work.
 const MAX_DURATION: Duration = Duration::from_secs(1);
 /// Reason for the end of a deletion of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     /// The database is within its goal.
     Fits,
-    /// No more messages may be deleted.
+    /// All remaining messages are retained.
     Exhausted,
-    /// More messages may have to be deleted.
+    /// The deadline has passed. The database may still be above its goal.
     OutOfTime,
 }
 
@@ -67,7 +69,8 @@ impl Cleaner {
         let was_out_of_room = self.is_out_of_room;
         self.is_out_of_room = match ending? {
             Ending::Fits => false,
-            // Without a target that holds space, rejecting messages would not help.
+            // If no message is retained, other data uses the space, and rejecting messages would
+            // not help.
             Ending::Exhausted => store.is_room_held(paused_before).await?,
             Ending::OutOfTime => {
                 outcome.is_unfinished = true;
@@ -105,9 +108,8 @@ impl Cleaner {
         self.reach_at(store, 2, expendable, goal, outcome).await
     }
 
-    /// Deletes messages that only yielding targets retain, oldest first. The last measurement
-    /// decides whether the database fits: a later one would include new messages that were not
-    /// scanned.
+    /// Deletes messages that only yielding targets retain, oldest first. Does not measure the size
+    /// again after the end of the scan: this would include new messages that were not scanned.
     async fn reach_at(
         &mut self,
         store: &Cleanup,
@@ -134,7 +136,7 @@ impl Cleaner {
             match self.delete_needed(store, level, &ids, &keeping, excess_bytes).await {
                 Ok(deleted) => outcome.messages += deleted,
                 Err(why) => {
-                    // Damage is permanent, so the next run must skip it.
+                    // Damage is permanent, so the next run must skip these messages.
                     if why == Unavailable::Damaged {
                         self.size_walk.forget(level, &ids);
                     }
@@ -160,7 +162,8 @@ impl Cleaner {
             0 => BTreeMap::default(),
             _ => self.step(store.pending_of_messages(needed.to_vec())).await?,
         };
-        // Counted before the deletion, which a stop of the service does not cancel.
+        // Counted before the deletion: a stop of the service ends this task, but not a deletion
+        // that the writer has received.
         self.drops_for_size.add(&pending);
         let deleted = self.delete(store, needed.to_vec(), keeping).await.inspect_err(|_| {
             self.drops_for_size.subtract(&pending);
@@ -172,8 +175,8 @@ impl Cleaner {
         Ok(deleted)
     }
 
-    /// Returns the oldest messages that may be deletable, maybe none of this page; `None` after the
-    /// last one.
+    /// Returns one page of the oldest messages that may be deletable, which can be empty; `None`
+    /// after the last one.
     async fn next_oldest(
         &mut self,
         store: &Cleanup,
@@ -198,9 +201,9 @@ async fn excess(store: &Cleanup, goal_bytes: u64) -> Result<u64, Unavailable> {
     Ok(store.used_and_free_bytes().await?.0.saturating_sub(goal_bytes))
 }
 
-/// Number of messages to delete, oldest first, to free `excess_bytes`. The estimate for each one is
-/// an upper bound, so that every message but the last is certainly needed; the size is measured
-/// again afterwards.
+/// Returns the number of messages to delete, oldest first, to free `excess_bytes`. The size of each
+/// is an upper bound, so that no message is deleted needlessly. The caller then measures the size
+/// again and deletes more if necessary.
 fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
     let mut freed = SLACK_BYTES;
     let is_enough = |size: &u64| {
@@ -211,7 +214,8 @@ fn needed_count(sizes: &[u64], excess_bytes: u64) -> usize {
     sizes.iter().position(is_enough).map_or(sizes.len(), |last| last + 1)
 }
 
-/// First level at which the pending deliveries of a target yield; `LEVELS`: never.
+/// Returns the first level at which the pending deliveries of a target yield; `LEVELS` if they
+/// never do.
 fn level_of(target: &InactiveTarget, paused_before: Timestamp) -> usize {
     match (target.state, target.kind, target.origin) {
         (TargetState::Removed, _, _) => 1,

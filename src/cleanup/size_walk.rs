@@ -3,22 +3,23 @@
 use crate::store::{MessageId, TargetId};
 use std::collections::BTreeSet;
 
-/// Number of passed messages above which the scan restarts.
+/// Limit on passed messages of a level, above which its scan restarts.
 const MAX_PASSED: usize = 100_000;
-/// No target yields, absent targets yield, all expendable targets yield.
+/// Number of levels: at 0, no targets yield; at 1, absent targets; at 2, all expendable targets.
 pub const LEVELS: usize = 3;
 
 /// Progress of the scan for the size limit, for each level of yielding targets.
 #[derive(Debug, Default)]
 pub struct SizeWalk {
     pub levels: [LevelWalk; LEVELS],
-    /// Expendable targets at the last start of the levels above the first.
+    /// The inactive targets and their levels, when the scans of the levels above 0 last restarted.
     expendable: Vec<(TargetId, usize)>,
 }
 
 #[derive(Debug, Default)]
 pub struct LevelWalk {
-    /// All messages up to here were deleted or retained when they were scanned.
+    /// The newest scanned message. All messages up to here were deleted, were retained, or are in
+    /// `passed`.
     pub walked: MessageId,
     /// Messages up to `walked` that may be deletable now. A message stays here until its deletion
     /// has succeeded.
@@ -30,7 +31,7 @@ impl SizeWalk {
         self.levels.iter().map(|level| level.walked).max().unwrap_or_default()
     }
 
-    /// Adds messages whose delivery ended or whose confirmation is settled.
+    /// Adds scanned messages after their delivery ended or their confirmation was settled.
     pub fn pass(&mut self, messages: &[MessageId]) {
         for level in &mut self.levels {
             level.passed.extend(messages.iter().filter(|message| **message <= level.walked));
@@ -47,8 +48,8 @@ impl SizeWalk {
         }
     }
 
-    /// Restarts the levels if other targets have become expendable, because their messages were
-    /// skipped.
+    /// Restarts the levels above 0 if targets have changed their level, because the messages of
+    /// newly expendable targets were skipped.
     pub fn use_expendable(&mut self, expendable: Vec<(TargetId, usize)>) {
         if self.expendable != expendable {
             self.expendable = expendable;

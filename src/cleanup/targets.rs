@@ -14,8 +14,8 @@ use crate::store::{
 
 /// Idle time after which a replay's target is removed.
 const REPLAY_TARGET_RETENTION: Duration = Duration::from_secs(86_400);
-/// Time without a client after which a listener is removed: it receives every matching message,
-/// connected or not.
+/// Time without a client after which a listener is removed: until then, each matching message
+/// creates a delivery to it.
 const LISTENER_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 impl Cleaner {
@@ -49,7 +49,8 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Scans all deliveries, so it does not run every time.
+    /// Deletes targets that were removed a week ago and have no deliveries left. Scans all
+    /// deliveries, so it only runs with a full scan.
     pub(super) async fn delete_removed_targets(
         &self,
         store: &Cleanup,

@@ -1,4 +1,5 @@
-//! Database access for commands, without a handle to the store: the service may be running on it.
+//! Database access for commands. It does not open the store, because the service may be using the
+//! database.
 
 use std::path::Path;
 
@@ -26,11 +27,13 @@ pub struct IdleTarget {
     pub state_since: Timestamp,
     pub state_reason: Option<String>,
     pub pending: u64,
-    /// Whether its secrets were dropped with a lost key: it needs a new one to be resumed.
+    /// Whether its secrets were dropped with a lost key, so that it needs a new secret before it
+    /// can be resumed.
     pub needs_secret: bool,
 }
 
-/// Returns the inactive targets, without changing the database; empty if it cannot be read.
+/// Returns the paused and disabled targets without changing the database; an empty list if the
+/// database cannot be read.
 ///
 /// # Errors
 /// If the files do not match the last run.

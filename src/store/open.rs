@@ -78,7 +78,8 @@ impl Store {
             DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
         if !path.exists() {
-            // The mark has no data left to compare with, not even after a crash right now.
+            // The database was deleted, so the mark of the last run is void. It is cleared before a
+            // new file is created, so that a crash in between does not leave it to the new file.
             let _ = lock.clear_mark();
         }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
@@ -149,7 +150,8 @@ struct LastRun {
 }
 
 impl LastRun {
-    /// Checks the files before SQLite opens the database, which would already apply a foreign WAL.
+    /// Checks the files. Runs before SQLite opens the database, because opening it would apply a
+    /// foreign WAL.
     fn examine(path: &Path, lock: &InstanceLock, accepts_loss: bool) -> Result<Self, OpenError> {
         let mark = lock.mark();
         let loss = continuity::inspect(path, mark.as_ref())?;
@@ -161,15 +163,16 @@ impl LastRun {
         Ok(Self { mark, is_loss: loss.is_some() })
     }
 
-    /// Commit numbers of the mark. Those of the file are only valid if nothing was lost.
+    /// Returns the number of the mark, and the number of commits that the database file contains
+    /// without its WAL. The latter is 0, for unknown, after a loss.
     fn number_and_copied(&self) -> (u64, i64) {
         let mark = self.mark.as_ref();
         (mark.map_or(0, |mark| mark.number), mark.filter(|_| !self.is_loss).map_or(0, |mark| mark.copied))
     }
 
-    /// Counts a commit, so that this run differs from any earlier copy of the file. Without a
-    /// matching mark, later messages may have existed, so new ones receive another instance id. A
-    /// copy of the file also receives one, because the original may still be in use.
+    /// Counts a commit, so that this run differs from any earlier copy of the file. New messages
+    /// get another instance id if the mark does not match, because messages may have been lost, and
+    /// if the file is a copy, because the original may still be in use.
     fn continue_or_begin(
         &self,
         connection: &mut rusqlite::Connection,
@@ -188,12 +191,13 @@ impl LastRun {
         if self.is_loss
             && let Some(lost) = self.mark
         {
-            // Before the mark is cleared: a crash in between must not reuse the ids of lost
-            // messages.
+            // Runs before the mark is cleared, so that the ids of lost messages are not reused
+            // after a crash in between.
             Ledger::skip_ids_through(connection, &lost.ledger).map_err(problem)?;
         }
         if !is_same_history {
-            // A crash in between must not leave a mark that the new timeline contradicts.
+            // Cleared before the new timeline begins: a crash in between must not leave a mark that
+            // contradicts the timeline.
             let _ = lock.clear_mark();
             lock.sync();
         }
@@ -274,8 +278,8 @@ impl Core {
     }
 }
 
-/// Starts a thread whose panic stops the store: without it no data would be written, or the WAL
-/// would never be reset.
+/// Starts a thread whose panic stops the store: without the thread, no data would be written, or
+/// the WAL would never be reset.
 fn spawn(
     name: &'static str,
     shared: Arc<SharedState>,
@@ -291,8 +295,8 @@ fn spawn(
     })
 }
 
-/// Copies the first commit of this run into the database file, and restarts the WAL: an older copy
-/// of the file then does not match the WAL. Returns the number of commits in the file; 0 if
+/// Copies the first commit of this run into the database file, and restarts the WAL, so that an
+/// older copy of the file does not match the WAL. Returns the number of commits in the file; 0 if
 /// unknown.
 fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result<i64, OpenError> {
     let problem = |error| OpenError(format!("cannot checkpoint the database: {error}"));
@@ -300,8 +304,8 @@ fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result
     if frames > FRAMES_COPIED_AT_START {
         return Ok(0);
     }
-    // A reader that blocks the reset must not prevent the start, and neither must a full disk. A
-    // failed sync must.
+    // A failed sync prevents the start. A reader that blocks the reset does not, and neither does a
+    // full disk.
     match checkpoint::reset(connection, files.wal_bytes(), false) {
         Ok(true) => {}
         Ok(false) => return Ok(0),

@@ -13,12 +13,16 @@ const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 #[error("the OS random source is unavailable")]
 pub struct RandomError;
 
+/// Fills `bytes` with random bytes.
+///
 /// # Errors
 /// If the system returns no random bytes.
 pub fn fill(bytes: &mut [u8]) -> Result<(), RandomError> {
     SystemRandom::new().fill(bytes).map_err(|_| RandomError)
 }
 
+/// Returns `LENGTH` random bytes.
+///
 /// # Errors
 /// If the system returns no random bytes.
 pub fn array<const LENGTH: usize>() -> Result<[u8; LENGTH], RandomError> {
@@ -26,7 +30,7 @@ pub fn array<const LENGTH: usize>() -> Result<[u8; LENGTH], RandomError> {
     fill(&mut bytes).map(|()| bytes)
 }
 
-/// A token of `bytes` random bytes, in the URL-safe alphabet of base64 without padding.
+/// Returns a token of `bytes` random bytes, in the URL-safe alphabet of base64 without padding.
 ///
 /// # Errors
 /// If the system returns no random bytes.
@@ -36,7 +40,8 @@ pub fn token(bytes: usize) -> Result<String, RandomError> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(random))
 }
 
-/// A signing secret in the form of Standard Webhooks: `whsec_` and base64 of `bytes` random bytes.
+/// Returns a signing secret in the format of Standard Webhooks: `whsec_` and base64 of `bytes`
+/// random bytes.
 ///
 /// # Errors
 /// If the system returns no random bytes.
@@ -46,7 +51,7 @@ pub fn signing_secret(bytes: usize) -> Result<String, RandomError> {
     Ok(format!("whsec_{}", BASE64_STANDARD.encode(random)))
 }
 
-/// `LENGTH` random lower-case letters and digits, with 5 bits of randomness each.
+/// Returns `LENGTH` random lower-case letters and digits, with 5 bits of randomness each.
 ///
 /// # Errors
 /// If the system returns no random bytes.

@@ -1,5 +1,5 @@
-//! Rescue after the files were moved or truncated under the running service: saves the data of the
-//! open handle.
+//! Rescue after the files were moved or truncated under the running service: saves the data that
+//! the open connection still reaches.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use crate::store::files::{FileChange, Files};
 const COPY_TIMEOUT: Duration = Duration::from_secs(2);
 const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
-/// Saves acknowledged messages as far as the open handle reaches them, and returns one line with
-/// the cause and the result.
+/// Saves the acknowledged messages after a file was moved, deleted or replaced; after a truncation,
+/// saves nothing. Returns one line with the cause and the result.
 pub fn rescue(connection: &Connection, files: &Files, change: FileChange) -> String {
     match change {
         FileChange::Cut(name) => format!(
@@ -79,12 +79,12 @@ fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(),
     let temporary = sibling_path(path, "rescuing");
     let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;
-    // SQLite fills an empty file, and keeps its mode.
+    // `VACUUM INTO` accepts an empty file, and keeps its mode.
     create_private(&temporary).map_err(|error| error.to_string())?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| error.to_string())?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
     for leftover in ["-wal", "-shm"] {
-        // They belong to the deleted file; a new one must not be read together with them.
+        // They belong to the deleted file. SQLite must not apply them to the new one.
         let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
     std::fs::rename(&temporary, target).map_err(|error| error.to_string())

@@ -54,7 +54,7 @@ pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
     Ok(key_check.map(|(sealed, _)| sealed))
 }
 
-/// Reads the whole file, whose structure can be damaged after its WAL was deleted.
+/// Checks the structure of the whole file, which can be damaged if its WAL was deleted.
 pub fn check_sound(path: &Path) -> Result<(), OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(());
@@ -84,8 +84,8 @@ pub fn damaged(path: &Path, why: &str) -> OpenError {
     ))
 }
 
-/// Changes nothing, unless a killed process has left a rollback journal, which must be applied
-/// before any read.
+/// Opens the file without changing it, unless a killed process has left a rollback journal, which
+/// SQLite must apply before any read.
 pub fn read_only(path: &Path) -> Result<Connection, OpenError> {
     let access = match has_journal(path) {
         true => OpenFlags::SQLITE_OPEN_READ_WRITE,

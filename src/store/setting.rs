@@ -24,7 +24,7 @@ pub fn read(connection: &Connection, name: &str) -> rusqlite::Result<Option<(Str
         .optional()
 }
 
-/// Stores a setting whose value is already sealed if it must be.
+/// Stores a setting. With `Sealing::Sealed`, `value` is the sealed text.
 pub fn write(
     connection: &Connection,
     name: &str,

@@ -37,7 +37,7 @@ pub struct SharedState {
     /// Frames in the WAL, and how many of them are copied into the database.
     wal_frames: AtomicI32,
     copied_frames: AtomicI32,
-    /// Commits of the writer, and how many of them the database file has without its WAL.
+    /// Commits of the writer, and how many of them are in the database file without its WAL.
     commits_written: AtomicI64,
     commits_copied: AtomicI64,
     reset_requested: AtomicBool,
@@ -56,7 +56,7 @@ pub struct SharedState {
     commits: watch::Sender<u64>,
     /// Successful attempts, failed attempts, and dead deliveries.
     attempts: [AtomicU64; 3],
-    /// `u64::MAX`: none.
+    /// In bytes; `u64::MAX` without a limit.
     size_limit: AtomicU64,
     /// Notified when the used bytes exceed the limit.
     pub beyond_size: Notify,
@@ -104,7 +104,8 @@ impl SharedState {
         }
     }
 
-    /// Logs damage once: each read of the place would find it again.
+    /// Logs the first damage as an error. Later damage is only logged for debugging, because each
+    /// read of a damaged place finds it again.
     pub fn note_damage(&self, what: String) {
         log::debug!("damage in the database: {what}");
         if self.damage.set(what.clone()).is_ok() {
@@ -129,7 +130,7 @@ impl SharedState {
         self.size_limit.store(bytes, Ordering::Relaxed);
     }
 
-    /// `u64::MAX`: none.
+    /// Returns the size limit in bytes; `u64::MAX` without a limit.
     pub fn size_limit(&self) -> u64 {
         self.size_limit.load(Ordering::Relaxed)
     }
@@ -189,7 +190,7 @@ impl SharedState {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Notifies of commits with deliveries for these targets; the list may be empty.
+    /// Announces committed deliveries to these targets; does nothing for an empty list.
     pub fn work_committed(&self, targets: Vec<TargetId>) {
         if !targets.is_empty() {
             self.due.add(targets);
@@ -270,7 +271,7 @@ impl SharedState {
         self.checkpointing.try_lock()
     }
 
-    /// Waits until no checkpoint is running, and blocks others.
+    /// Takes the checkpoint lock after any running checkpoint has finished.
     pub fn wait_for_checkpoint(&self) -> MutexGuard<'_, ()> {
         self.checkpointing.lock()
     }
@@ -343,8 +344,8 @@ impl SharedState {
         }
     }
 
-    /// Requests a checkpoint regardless of the WAL's size: a vacuum returns its space only with a
-    /// checkpoint.
+    /// Requests a checkpoint regardless of the WAL's size: only a checkpoint returns the space that
+    /// a vacuum freed.
     pub fn request_checkpoint(&self) {
         self.checkpoint_requested.store(true, Ordering::Release);
         self.wake_checkpointer();

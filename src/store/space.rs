@@ -40,14 +40,14 @@ const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_
             FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
    FROM messages WHERE id = ?1";
 
-/// Targets whose pending deliveries retain messages regardless of size: those that are not
-/// expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`: targets paused before
-/// this time are expendable.
+/// Condition for targets whose pending deliveries retain messages regardless of size, because the
+/// targets are not expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`:
+/// targets paused before this time are expendable.
 const FIRM: &str =
     "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
        AND NOT (targets.state = 'paused' AND state_since < ?1)";
 
-/// Whether any message is retained regardless of size: by a pending delivery, or until its
+/// Whether any message is retained regardless of size, by a pending delivery or a pending
 /// confirmation.
 pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<bool> {
     connection
@@ -59,17 +59,17 @@ pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqli
         .query_row([paused_before], |row| row.get(0))
 }
 
-/// A target whose pending deliveries retain messages.
+/// A target with pending deliveries, or a source with pending confirmations, that retain messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomHolder {
-    /// Name of the target, or of another holder.
+    /// Name of the target or source.
     pub name: String,
     pub state: String,
     pub pending: u64,
 }
 
-/// Returns the targets with the most pending deliveries, without expendable ones, and the sources
-/// whose messages await confirmation. Runs on a reader.
+/// Returns the holders with the most pending deliveries or confirmations, without expendable
+/// targets. Runs on a reader.
 pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
         .prepare_cached(&format!(
@@ -103,7 +103,7 @@ pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     while rows.next()?.is_some() && began.elapsed() < STEP_TIME {}
     drop(rows);
     drop(statement);
-    // The next checkpoint, in any process, truncates the file to this.
+    // The next checkpoint, in any process, truncates the file to this length.
     database.files.database_may_shrink_to(checkpoint::content_bytes(connection));
     Ok(false)
 }

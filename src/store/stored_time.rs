@@ -1,4 +1,4 @@
-//! Times for display: one that is unreadable is shown as it is stored.
+//! Times for display. An unreadable time is shown as stored.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use crate::store::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoredTime {
     Readable(Timestamp),
-    /// Its text, such as after a manual edit.
+    /// The stored text, e.g. after a manual edit.
     Unreadable(String),
 }
 
 impl StoredTime {
-    /// `None` if it is unreadable.
+    /// Returns the time; `None` if it is unreadable.
     pub fn to_timestamp(&self) -> Option<Timestamp> {
         match self {
             Self::Readable(at) => Some(*at),
@@ -39,7 +39,7 @@ impl From<Timestamp> for StoredTime {
     }
 }
 
-/// An unreadable text is an error, so that `damage::stored_time` logs it.
+/// Unreadable text is an error, so that `damage::stored_time` logs it.
 impl FromSql for StoredTime {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Timestamp::column_result(value).map(Self::Readable)

@@ -1,4 +1,4 @@
-//! Times as they are stored, for positions and limits in the order of an index.
+//! Times as stored, for positions and limits in the order of an index.
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
@@ -10,7 +10,7 @@ use crate::store::timestamp::Timestamp;
 pub struct TimeText(Vec<u8>);
 
 impl TimeText {
-    /// Before or at any other.
+    /// The empty text: no other text sorts before it.
     pub const START: Self = Self(Vec::new());
 
     pub fn as_bytes(&self) -> &[u8] {

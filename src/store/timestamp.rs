@@ -158,7 +158,7 @@ impl ToSql for Timestamp {
     }
 }
 
-/// An unreadable text is an error that `damage::is_damage` recognises.
+/// Unreadable text is an error that `damage::is_damage` recognizes.
 impl FromSql for Timestamp {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_bytes()?.try_into().map_err(FromSqlError::other)

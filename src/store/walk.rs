@@ -35,13 +35,13 @@ impl TimePosition {
     /// Position before all rows.
     pub const START: Self = Self { at: TimeText::START, id: i64::MIN };
 
-    /// Position before all rows with this time; before all rows for the earliest one.
+    /// Returns the position before all rows with this time; for `Timestamp::MIN`, before all rows.
     pub fn before(at: Timestamp) -> Self {
         if at == Timestamp::MIN { Self::START } else { Self { at: at.into(), id: i64::MIN } }
     }
 }
 
-/// Query of a page.
+/// Query for the pages of a walk.
 pub struct Walk {
     /// `SELECT … FROM …`; the first two columns are the id and the time.
     pub select: &'static str,
@@ -56,8 +56,8 @@ impl Walk {
     /// Returns at most a page of rows after `after` with a time before `before`, in order, and the
     /// position of the next page; `None` after the last one. Takes two queries: SQLite uses the
     /// index for only the first member of a pair, so a single query would scan all rows of one time
-    /// for each page. Times are compared as text, so that an edited one in another form neither
-    /// ends the walk nor keeps its row.
+    /// for each page. Times are compared as text, so that an edited time in another format neither
+    /// ends the walk nor retains its row.
     pub fn page<T>(
         &self,
         connection: &Connection,

@@ -13,7 +13,7 @@ pub fn new_target(name: &str, kind: TargetKind, origin: Origin) -> TargetDraft {
     let settings = TargetSettings {
         name: name.to_owned(),
         owner: None,
-        // Each test chooses the targets of a message.
+        // Without subscriptions, because each test chooses the targets of a message.
         events: Vec::new(),
         filter: None,
         url: None,
@@ -73,7 +73,7 @@ impl CleanupSetup {
     }
 }
 
-/// Runs the cleaner after `later`.
+/// Runs the cleaner at `later` after `NOW`.
 async fn run_at(cleaner: &mut Cleaner, setup: &CleanupSetup, later: Duration) -> CleanupOutcome {
     cleaner.run_once(&setup.store.cleanup(), NOW + later, later).await.unwrap()
 }
@@ -286,7 +286,7 @@ fn message_awaiting_confirmation_stays_until_it_is_settled() {
         run_at(&mut cleaner, &setup, Duration::ZERO).await;
         assert_eq!(setup.left().await, 1);
         settle(&setup, 1.into(), Settlement::Confirmed, NOW).await;
-        // It has no delivery that could end.
+        // The message has no delivery whose end could trigger the check.
         run_at(&mut cleaner, &setup, MINUTE).await;
         assert_eq!(setup.left().await, 0);
         assert_eq!(setup.store.reads().confirmation(1.into()).await, Ok(None));

@@ -72,7 +72,7 @@ fn released_message_is_retained_from_its_release() {
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
         let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
-        // A second cleaner starts as after a restart.
+        // A second cleaner, as after a restart.
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, now, Duration::ZERO);
         for cleaner in [&mut cleaner, &mut restarted] {
             cleaner.run_once(&setup.store.cleanup(), now, Duration::ZERO).await.unwrap();
@@ -230,7 +230,7 @@ fn size_limit_deletes_no_message_too_many() {
                 Some(&(outcome.messages as i64 + 1).into()),
                 "{name}: the oldest go first"
             );
-            // The database would have exceeded its limit with the newest deleted message.
+            // With the newest deleted message, the database would still exceed its limit.
             let last_deleted = sizes[outcome.messages - 1] as u64;
             assert!(used + last_deleted + MAX_OVERHEAD_BYTES > limit, "{name}: {used} bytes, {outcome:?}");
             let again = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();

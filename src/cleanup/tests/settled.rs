@@ -1,4 +1,4 @@
-//! Skipped messages: each is checked again after its last reference ends.
+//! Messages that a scan skipped are checked again after their last reference has ended.
 
 use super::deliveries::settle;
 use super::*;
@@ -49,7 +49,8 @@ fn settled_messages_make_room_before_newer_ones() {
             let awaiting = setup.keep_awaiting(250).await;
             assert_eq!(make_room(&mut cleaner, &setup, Duration::ZERO).await, 0);
             assert_eq!(setup.store.ready(), Err(Unavailable::DatabaseFull));
-            // One is never answered. The others have no deliveries.
+            // The first confirmation stays pending. The other messages have no deliveries that
+            // could end.
             for id in &awaiting[1..] {
                 settle(&setup, *id, settlement.clone(), NOW).await;
             }

@@ -1,4 +1,5 @@
-//! Tests which targets' pending deliveries yield to new messages above the size limit.
+//! Pending deliveries that yield to new messages above the size limit, by the kind and state of
+//! their target.
 
 use super::*;
 use crate::store::{DeliveryState, Origin, Pattern, TargetId, TargetKind, TargetState};
@@ -93,7 +94,7 @@ fn expendable_targets_yield_and_others_do_not() {
             };
             assert!(setup.holders().await.is_empty(), "{what}: nothing is pending yet");
             if what == "undeclared" {
-                // Its pending deliveries were created earlier.
+                // Its deliveries were created before it was removed.
                 let mut cleaner = cleaner(Retention::Keep, &[], Some(LIMIT));
                 assert!(setup.is_full_with(&[target]).await);
                 setup.store.target_registry().set_target_state(target, undeclared, None, NOW).await.unwrap();
@@ -107,7 +108,7 @@ fn expendable_targets_yield_and_others_do_not() {
             let (used, _) = setup.store.cleanup().used_and_free_bytes().await.unwrap();
             assert!(left.contains(&250.into()), "{what}: the newest stays");
             assert_eq!((left.contains(&1.into()), used <= LIMIT), (!yields, yields), "{what}");
-            // The rest nearly fills the limit, so only the necessary part was deleted.
+            // The rest nearly fills the limit, so no more than necessary was deleted.
             assert!(!yields || used > LIMIT * 9 / 10 - 200_000, "{what}: {used}");
         }
     });
@@ -226,7 +227,7 @@ fn removed_target_drops_its_pending_deliveries() {
             .set_target_state(target, TargetState::Removed, None, NOW)
             .await
             .unwrap();
-        // As after a kill -9 between the removal and the drop.
+        // The removal alone, as after a kill -9 before its deliveries were dropped.
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!((outcome.discarded, outcome.messages), (1, 1));

@@ -1,5 +1,5 @@
-//! Sums of the table of rejections, so that its limits need no queries over all rows: bytes of
-//! candidates by network, and the few rows of noise.
+//! Totals of the `rejections` table in memory, so that its limits do not need a query over all
+//! rows: the bytes of candidates by network, and the noise rows.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -41,7 +41,7 @@ struct NoiseRow {
     cause: Cow<'static, str>,
 }
 
-/// A deleted row of the table.
+/// A deleted row of `rejections`.
 #[derive(Debug)]
 pub struct DeletedRow {
     source: String,
@@ -83,7 +83,7 @@ impl Books {
         Ok(books)
     }
 
-    /// Adds networks that have verified to the known senders.
+    /// Adds networks with verified messages to the known senders.
     pub fn learn_senders(&mut self, intake: &Intake) {
         let learned = intake.with_senders_behind(self.senders, |senders| {
             senders.iter().for_each(|sender| self.candidates.trust(sender));
@@ -117,8 +117,8 @@ impl Books {
             return self.make_room_for_noise(connection, intake, rejection, share, max_bytes);
         }
         let (source, network) = (&*rejection.source, rejection.network());
-        // It counts towards the eviction order: one large body must not let a network displace
-        // others.
+        // The new rejection counts in the eviction order: otherwise a network could displace others
+        // with one large body.
         self.candidates.add(source, network, share);
         let placement = loop {
             if self.bytes() <= max_bytes {
@@ -274,8 +274,8 @@ impl Noise {
     }
 }
 
-/// Parses a stored network. An unreadable one was written by another program; it is evicted like
-/// any other.
+/// Parses a stored network. Unreadable text, written by another program, counts as 0.0.0.0/24, so
+/// that its rows can be evicted.
 fn parsed(text: &str) -> ClientNetwork {
     ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }

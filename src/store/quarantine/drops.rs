@@ -1,4 +1,5 @@
-//! Rejections that are only counted: the counts until they are in the database, and the log lines.
+//! Counts of dropped rejections, held until they are written to the database, and the log lines
+//! about them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -66,18 +67,18 @@ impl Drops {
     }
 }
 
-/// Limit that bounds the quarantine.
+/// The limit that currently bounds the quarantine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpaceLimit {
     #[default]
     OwnSize,
     FreeDisk,
-    /// Database space that messages leave.
+    /// The space within `CREEL_MAX_DATABASE_SIZE` that messages leave free.
     DatabaseSize,
 }
 
 impl SpaceLimit {
-    /// Returns the setting that makes room for more rejections.
+    /// Returns advice on how to make room for more rejections.
     const fn advice(self) -> &'static str {
         match self {
             Self::OwnSize => "raise CREEL_QUARANTINE_SIZE",
@@ -89,7 +90,7 @@ impl SpaceLimit {
     }
 }
 
-/// Logs drops, many in one line.
+/// Logs sums of drops: candidates at most once a minute, noise at most once an hour.
 #[derive(Debug, Default)]
 pub struct RejectionDropReport {
     unreported: Drops,
@@ -103,7 +104,7 @@ impl RejectionDropReport {
         self.unreported.append(drops);
     }
 
-    /// Logs the rest before the stop.
+    /// Logs the remaining drops before the store stops.
     pub fn finish(&mut self, now: Instant) {
         (self.next_warning, self.next_remark) = (None, None);
         self.write(now);

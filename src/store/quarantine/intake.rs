@@ -1,5 +1,5 @@
-//! Rejections queued for the writer: bounded in memory, so that noise never displaces candidates,
-//! and no network uses the whole space.
+//! Rejections queued for the writer. Limits on the memory of the queue ensure that noise never
+//! displaces candidates and that no network fills the queue.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,10 +18,10 @@ const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
 /// One network uses at most half of the space for candidates.
 const NETWORKS_SHARE: usize = 2;
-/// Limit on candidates that wait for room at a time, in all and of one network. Each holds one of
-/// 4,096 connections, which is never closed, and its body. With the queue, this is enough for a
-/// provider that sends some hundred messages of 50 kB at the same time. The rest is dropped and
-/// answered immediately.
+/// Limits on candidates that wait for room at the same time: in total, and from one network. While
+/// it waits, each holds its body and one of 4,096 connections, which is not closed to admit others.
+/// Together with the queue, this is enough for a provider that sends a few hundred messages of 50
+/// kB at the same time. Further candidates are dropped and answered immediately.
 const MAX_WAITING: usize = 512;
 const MAX_WAITING_OF_NETWORK: usize = 256;
 const MAX_NOISE: usize = 256;
@@ -62,7 +62,7 @@ struct IntakeQueue {
     noise_bytes: usize,
 }
 
-/// A rejection that waits for room, until it is dropped.
+/// A place among the rejections that wait for room; freed on drop.
 #[derive(Debug)]
 pub struct WaitingForRoom<'a> {
     intake: &'a Intake,
@@ -72,7 +72,7 @@ pub struct WaitingForRoom<'a> {
 /// Outcome of an offered rejection.
 #[derive(Debug)]
 pub enum OfferOutcome {
-    /// Whether it is the first one, so that the writer must be woken.
+    /// Queued; true if the queue was empty, so that the writer must be woken.
     Taken(bool),
     Full(NewRejection),
 }
@@ -100,7 +100,7 @@ impl Intake {
             return OfferOutcome::Full(rejection);
         }
         let was_empty = queue.is_empty();
-        // A copy: the queue must not hold on to the budget for bodies in flight.
+        // Copied, because the original body holds a part of the budget for bodies in flight.
         let body = rejection.body.as_deref().map(Bytes::copy_from_slice);
         queue.push_back(NewRejection { body, ..rejection });
         OfferOutcome::Taken(was_empty)
@@ -122,7 +122,7 @@ impl Intake {
         Some(WaitingForRoom { intake: self, network })
     }
 
-    /// Returns the next one to write: candidates first, in order of arrival.
+    /// Removes and returns the next rejection to write: candidates first, in order of arrival.
     pub fn take(&self) -> Option<NewRejection> {
         self.queue.lock().take()
     }
@@ -159,7 +159,7 @@ impl Intake {
         self.drops.lock().append(drops);
     }
 
-    /// Adds networks that have verified with a source.
+    /// Adds networks from which a source has received verified messages.
     pub fn learn_senders(&self, new: impl Iterator<Item = Sender>) {
         let mut senders = self.senders.lock();
         new.for_each(|sender| senders.learn(sender));
@@ -213,7 +213,7 @@ impl IntakeQueue {
             return self.noise.len() < MAX_NOISE && self.noise_bytes + bytes <= MAX_NOISE_BYTES;
         }
         let (rows, network_bytes) = self.by_network.get(&rejection.network()).copied().unwrap_or_default();
-        // A single body may be larger than the queue: then it is alone.
+        // An empty queue accepts one body of any size.
         self.candidates.is_empty()
             || (self.candidates.len() < MAX_CANDIDATES
                 && rows < MAX_CANDIDATES / NETWORKS_SHARE

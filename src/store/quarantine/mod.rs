@@ -1,6 +1,7 @@
 //! Quarantine: requests that failed authentication. Candidates carry the parts that the scheme
-//! requires and may be genuine; they share `CREEL_QUARANTINE_SIZE` by source and network. Noise has
-//! a few rows. Rows are only written between batches of messages, and never at their expense.
+//! requires and may be genuine; sources and networks share `CREEL_QUARANTINE_SIZE` for them. All
+//! other rejections are noise, of which only a few rows are stored. Messages have priority:
+//! rejections are only written between their batches, and never take their space.
 
 pub mod books;
 pub mod drops;

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const IPV4_LENGTHS: [u8; 2] = [24, 16];
 const IPV6_LENGTHS: [u8; 3] = [64, 48, 32];
 
-/// A range of client addresses. The lengths distinguish IPv4 (/24 and /16) from IPv6 (/64, /48 and
-/// /32).
+/// A range of client addresses. The prefix lengths distinguish IPv4 (/24 and /16) from IPv6 (/64,
+/// /48 and /32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClientNetwork {
     bits: u64,
@@ -14,7 +14,7 @@ pub struct ClientNetwork {
 }
 
 impl ClientNetwork {
-    /// The first and the last in their order.
+    /// The first and the last network in sort order.
     pub const MIN: Self = Self { bits: 0, length: 0 };
     pub const MAX: Self = Self { bits: u64::MAX, length: u8::MAX };
 
@@ -35,16 +35,16 @@ impl ClientNetwork {
         address.parse().ok().map(Self::of)
     }
 
-    /// This range and the wider ones around it, the smallest first.
+    /// Returns this range and the wider ranges that contain it, smallest first.
     pub fn and_wider(self) -> impl Iterator<Item = Self> {
         let lengths: &[u8] = if self.is_ipv4() { &IPV4_LENGTHS } else { &IPV6_LENGTHS };
         let wider = lengths.iter().filter(move |length| **length <= self.length);
         wider.map(move |length| Self { length: *length, ..self }.cut())
     }
 
-    /// Returns the allowance relative to a smallest range: 1, 2 or 4 times as much. A client that
-    /// rotates through the addresses of an allocation is treated as one network; several small
-    /// senders in it do not.
+    /// Returns the allowance as a multiple of that of a smallest range: 1, 2 or 4. It stops a
+    /// client that rotates through the addresses of its allocation, and still leaves room for
+    /// several small senders in one allocation.
     pub fn allowance(self) -> u64 {
         match self.length {
             24 | 64 => 1,
@@ -57,7 +57,7 @@ impl ClientNetwork {
         self.allowance() == 1
     }
 
-    /// The next wider range; `None` for the widest.
+    /// Returns the next wider range; `None` for the widest.
     pub fn parent(self) -> Option<Self> {
         let length = match self.length {
             24 => 16,

@@ -1,4 +1,4 @@
-//! Reads rejections, and the numbers of each source.
+//! Reads rejections and the statistics of each source.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ pub struct StoredRejection {
     /// JSON object, credentials redacted.
     pub headers: String,
     pub body: Option<Vec<u8>>,
-    /// Redacted values, as in `NewRejection`; `None` if nothing was redacted, or if sealed under
-    /// another key.
+    /// Redacted values, as in `NewRejection`; `None` if nothing was redacted, or if they are sealed
+    /// under another key.
     pub credentials: Option<String>,
 }
 
@@ -47,11 +47,10 @@ pub struct StoredRejection {
 pub struct RejectionFilter {
     pub source: Option<String>,
     pub cause: Option<String>,
-    /// Received then or later.
+    /// Received at this time or later.
     pub since: Option<Timestamp>,
-    /// Received before.
+    /// Received before this time.
     pub until: Option<Timestamp>,
-    /// Kind of the rejections.
     pub kind: Option<RejectionKind>,
 }
 
@@ -101,7 +100,7 @@ impl RejectionFilter {
     }
 }
 
-/// Returns a page below `from`, newest first.
+/// Returns a page of rejections with ids below `from`, newest first.
 pub fn page(
     connection: &Connection,
     filter: &RejectionFilter,
@@ -143,8 +142,8 @@ pub fn count(
         .collect()
 }
 
-/// Returns the next ones after `behind` and up to `through`, in order of arrival, with the bytes of
-/// their bodies.
+/// Returns the next rejections after `after` with ids up to `through`, in order of arrival, with
+/// the sizes of their bodies.
 pub fn next_in_order(
     connection: &Connection,
     filter: &RejectionFilter,
@@ -197,17 +196,18 @@ pub fn one(
         .optional()
 }
 
-/// Numbers of a source from the database.
+/// Statistics of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceNumbers {
-    /// Messages of this source among the newest of all sources.
+    /// Messages of this source among the newest `MAX_SCANNED` of all sources.
     pub recent_messages: i64,
     pub last_message_at: Option<StoredTime>,
     /// Rejections in quarantine, and those that were only counted.
     pub rejections: i64,
 }
 
-/// Number of newest messages examined: there is no index for sources.
+/// Number of newest messages examined for statistics. A count of all would scan the table, because
+/// `source` has no index.
 const MAX_SCANNED: i64 = 20_000;
 
 /// Number of newest messages from which known senders are learned.
@@ -230,7 +230,7 @@ pub fn recent_senders(connection: &Connection) -> rusqlite::Result<Vec<Sender>> 
     Ok(senders)
 }
 
-/// Returns the numbers by name of the source.
+/// Returns the statistics of each source, by name.
 pub fn source_numbers(connection: &Connection) -> rusqlite::Result<BTreeMap<String, SourceNumbers>> {
     let mut sources: BTreeMap<String, SourceNumbers> = BTreeMap::new();
     let mut statement = connection.prepare_cached(

@@ -11,8 +11,8 @@ use crate::store::quarantine::network::ClientNetwork;
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 /// Bytes of columns and indices apart from the content.
 const ROW_OVERHEAD_BYTES: u64 = 512;
-/// Minimum size at which a row is counted; `limit / MAX_ROWS` if that is larger, so that the number
-/// of rows is bounded as well.
+/// Minimum size that a row counts as. `limit / MAX_ROWS` applies instead if it is larger, which
+/// also bounds the number of rows.
 const MIN_ROW_BYTES: u64 = 2 << 10;
 const MAX_ROWS: u64 = 131_072;
 
@@ -33,7 +33,7 @@ pub enum RejectionKind {
 pub struct NewRejection {
     pub received_at: OffsetDateTime,
     pub source: Arc<str>,
-    /// Name of the cause: `signature_mismatch` …
+    /// Name of the cause, such as `signature_mismatch`.
     pub cause: &'static str,
     pub kind: RejectionKind,
     pub remote_ip: IpAddr,
@@ -72,6 +72,6 @@ impl NewRejection {
 pub enum Placement {
     Written,
     Dropped,
-    /// One transaction cannot delete all the rows that must be evicted first.
+    /// More rows must be evicted first than one transaction may delete.
     Postponed,
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::senders::Sender;
 
-/// Unknown networks keep at least one part in `UNKNOWN_NETWORKS_SHARE` of the total.
+/// Unknown networks keep at least 1/`UNKNOWN_NETWORKS_SHARE` of the total.
 const UNKNOWN_NETWORKS_SHARE: u64 = 4;
 
 /// Bytes of candidates.

@@ -116,7 +116,7 @@ fn candidates_of_one_network_fill_the_whole_budget() {
             bench.restart();
         }
     }
-    // Small rows count as two KiB; the newest stay.
+    // Small rows count as 2 KiB; the newest stay.
     assert_eq!(bench.number("SELECT count(*) * 1000 + min(id) FROM rejections"), 512_089);
     assert_eq!(bench.intake.stats().candidates_dropped, 88);
     bench.check();
@@ -132,7 +132,7 @@ fn flood_does_not_evict_other_networks_or_sources() {
     }
     for number in 0..3_000_u32 {
         bench.keep(candidate("198.51.100.9", 3_000));
-        // From their own allocation, each from another network.
+        // Each from another network of one /32.
         bench.keep(candidate(&format!("2a00:1:{:x}:{:x}::1", number % 7, number), 3_000));
     }
     assert_eq!(bench.number("SELECT count(*) FROM rejections WHERE source = 'stripe'"), 60);

@@ -34,12 +34,13 @@ pub struct DeletionCount {
 /// State of the quarantine in the writer.
 #[derive(Debug, Default)]
 pub struct Quarantine {
-    /// `None` until they are read from the table on next use.
+    /// `None` if they must be read from the table on next use.
     books: Option<Books>,
     /// Rows and counts of the open transaction, returned to the intake if it fails.
     rows_in_transaction: Vec<NewRejection>,
     drops_in_transaction: Drops,
-    /// Whether one of the rows made a transaction fail.
+    /// Set after a row made a transaction fail: the next transaction writes a single row, so that
+    /// the faulty one fails alone.
     writes_one_row: bool,
     report: RejectionDropReport,
 }
@@ -51,8 +52,8 @@ impl Quarantine {
         Ok(Self { books: Some(books), ..Self::default() })
     }
 
-    /// Writes some rejections of the intake in the writer's transaction. `max_bytes` limits all
-    /// rows together.
+    /// Writes some queued rejections in the writer's transaction. `max_bytes` limits the size of
+    /// all rows together.
     pub fn write(
         &mut self,
         connection: &Connection,
@@ -106,7 +107,7 @@ impl Quarantine {
         self.drops_in_transaction.write(connection, Timestamp::from(now))
     }
 
-    /// Sets the limit that a report of drops names.
+    /// Sets the limit named in reports of drops.
     pub fn set_limit(&mut self, limit: SpaceLimit) {
         self.report.limit = limit;
     }
@@ -126,7 +127,8 @@ impl Quarantine {
         self.report.finish(Instant::now());
     }
 
-    /// Restores the intake after a rollback. `is_lost`: the cause is a row, not the disk or a lock.
+    /// Restores the intake after a rollback. `is_lost`: a row caused the failure, not the disk or a
+    /// lock.
     pub fn rolled_back(&mut self, intake: &Intake, is_lost: bool) {
         self.books = None;
         let rows = std::mem::take(&mut self.rows_in_transaction);
@@ -193,7 +195,7 @@ impl Quarantine {
         Ok(ids.len())
     }
 
-    /// Evicts some rows until `bytes` are free, noise first.
+    /// Evicts rows, noise first, until `bytes` are free or the limit of a step is reached.
     pub fn shrink(
         &mut self,
         connection: &Connection,
@@ -227,7 +229,7 @@ pub fn exists(connection: &Connection, id: RejectionId) -> rusqlite::Result<bool
         .query_row([id], |row| row.get(0))
 }
 
-/// Returns the ids for one step.
+/// Returns the ids of the oldest rows before `before`, at most as many as one step deletes.
 fn old(connection: &Connection, sql: &str, before: Timestamp) -> rusqlite::Result<Vec<RejectionId>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![before, ROWS_PER_STEP])?;

@@ -1,4 +1,4 @@
-//! Counts the deliveries of a replay, in steps that are short for a reader.
+//! Counts the messages and dead letters of a replay, in steps short enough for a reader.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub struct ReplayScope {
     pub filter: MessageFilter,
     /// The owner of the replay's target, if any: only its messages are replayed.
     pub target_owner: Option<String>,
-    /// Whether messages go to the targets with dead letters, see
+    /// Whether messages go only to the targets where they became dead letters, see
     /// [`MessageFilter::leads_to_where_it_died`].
     pub to_where_it_died: bool,
     /// The newest message included.
@@ -35,8 +35,8 @@ pub struct CountStep {
 const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
   AND (:target_owner IS NULL OR owner = :target_owner)";
 
-/// Counts the messages after `from` that the filter selects, except those awaiting confirmation; if
-/// the target has an owner, only that owner's. Examines at most as many rows as a page.
+/// Counts the messages after `from` that the filter selects, except those that are not confirmed
+/// and, if the target has an owner, those of other owners. Examines at most as many rows as a page.
 pub fn count_step(
     connection: &Connection,
     scope: &ReplayScope,

@@ -22,7 +22,7 @@ words!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplay {
     pub filter: MessageFilter,
-    /// `None` for the targets that would receive the messages today.
+    /// `None` for the targets that currently subscribe to the messages.
     pub target: Option<TargetId>,
     /// Messages per second.
     pub rate: u32,
@@ -98,7 +98,7 @@ pub fn one(connection: &Connection, id: ReplayId) -> rusqlite::Result<Option<Sto
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// Returns a page below `from`, newest first.
+/// Returns a page of replays with ids below `from`, newest first.
 pub fn page(
     connection: &Connection,
     from: Option<ReplayId>,
@@ -126,7 +126,7 @@ pub fn cancel(connection: &Connection, id: ReplayId, now: Timestamp) -> rusqlite
         .map(|changed| changed == 1)
 }
 
-/// Writes a step; false if the replay was cancelled or has advanced.
+/// Writes a step; false if the replay was cancelled or has already advanced.
 pub fn step(connection: &Connection, step: &ReplayStep, now: Timestamp) -> rusqlite::Result<bool> {
     let state = if step.is_last { ReplayState::Done } else { ReplayState::Running };
     let changed = connection

@@ -56,7 +56,7 @@ impl fmt::Display for ForgottenSecrets {
     }
 }
 
-/// Drops all sealed values in one transaction, and starts with this key.
+/// Discards all sealed values and stores the check value of the new key, in one transaction.
 pub fn forget(
     connection: &mut Connection,
     sealer: &Sealer,

@@ -16,14 +16,15 @@ use crate::store::{damage, schema};
 
 /// The key for a database that is about to be opened.
 pub struct DatabaseKey {
-    /// `None` if a key file is created first.
+    /// `None` if a key file must be created first.
     sealer: Option<Sealer>,
     /// Whether the key opens no value in the database, so that all are discarded.
     forgets: bool,
 }
 
 impl DatabaseKey {
-    /// `key_check`: the value in the database that only the right key opens. Writes nothing.
+    /// Finds the key, without writing anything. `key_check`: the value in the database that only
+    /// the right key opens.
     pub fn find(
         options: &StoreOptions,
         database: &Path,
@@ -70,8 +71,8 @@ impl DatabaseKey {
     }
 }
 
-/// Returns why the next start would not find the right key; `None` also if the database cannot be
-/// read. Writes nothing.
+/// Returns the reason why the next start would not find the right key; `None` if it would, or if
+/// the database cannot be read. Writes nothing.
 pub fn key_problem(options: &StoreOptions) -> Option<String> {
     let database = &options.path;
     let key_check = schema::check_before_opening(database).ok()?;

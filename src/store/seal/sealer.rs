@@ -74,9 +74,9 @@ impl Sealer {
         Self::new(without_surroundings(secret))
     }
 
-    /// Returns the key that opens `key_check`. A value may have been sealed with the key's
-    /// surrounding white space: such values open with the same text, and with the key with or
-    /// without trailing white space.
+    /// Returns the key that opens `key_check`. The key may have included white space around the
+    /// secret when the database was sealed. So this tries the secret exactly as given, then without
+    /// its white space, followed by each common ending.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, UnsealError> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
         let texts = [without_surroundings(secret), secret.trim_ascii_end()];
@@ -104,7 +104,7 @@ pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     }
 }
 
-/// Creates a key file that only its owner can read. Never replaces one.
+/// Creates a key file that only its owner can read. Never replaces an existing one.
 pub fn make_key_file(path: &Path) -> Result<Vec<u8>, OpenError> {
     write_key_file(path)
         .map_err(|error| OpenError(format!("cannot create the key file {}: {error}", path.display())))
@@ -121,7 +121,7 @@ fn write_key_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = create_private(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // Fails if a key file exists, unlike a rename. Some file systems have no links.
+    // Unlike a rename, a link fails if a key file exists. Some file systems do not support links.
     match std::fs::hard_link(&temporary, path) {
         Ok(()) => std::fs::remove_file(&temporary)?,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Err(error),

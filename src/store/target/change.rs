@@ -26,7 +26,7 @@ fn name_is_taken(connection: &Connection, name: &str, by_other_than: TargetId) -
         .query_row(params![name, by_other_than], |row| row.get(0))
 }
 
-/// `sealed`: secrets and headers, already sealed.
+/// Inserts a target. `sealed`: its secrets and headers, already sealed.
 pub fn insert(
     connection: &Connection,
     target: &TargetDraft,
@@ -113,8 +113,7 @@ pub fn set_sealed_secrets(
     Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
-/// Sets the state. A removed target stays removed, except one of the environment that is declared
-/// again (`declaration`).
+/// Sets the state of a target that is not removed. Only `declare` can restore a removed one.
 pub fn set_state(
     connection: &Connection,
     id: TargetId,
@@ -132,8 +131,7 @@ pub fn set_state(
     Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
 }
 
-/// Disables a target whose endpoint answered that it is gone, if it is active and still has this
-/// URL.
+/// Disables a target that answered 410 Gone, if it is active and still has this URL.
 pub fn disable(
     connection: &Connection,
     id: TargetId,

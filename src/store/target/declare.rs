@@ -8,8 +8,8 @@ use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
 use crate::store::timestamp::Timestamp;
 
-/// Updates the targets of the environment; returns their ids in the order of `declared`. `Err`: the
-/// name is used by another target, and nothing is changed.
+/// Updates the targets of the environment; returns their ids in the order of `declared`. `Err` if a
+/// target from outside the environment has one of the names; nothing is changed then.
 ///
 /// A target declared again with the same name and owner stays the same target and keeps its pending
 /// deliveries. With another owner it is a new one: pending deliveries of the first owner must not
@@ -48,7 +48,7 @@ pub fn declare(
     Ok(Ok(ids))
 }
 
-/// Whether a target that was not declared has the name.
+/// Whether a target from outside the environment has the name.
 fn has_other(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(

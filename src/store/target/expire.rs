@@ -1,4 +1,4 @@
-//! Unused targets: those that a replay or a listener created, and the rows of removed ones.
+//! Unused targets: those created by a replay or a listener, and removed ones.
 
 use rusqlite::{Connection, params};
 
@@ -24,8 +24,8 @@ pub struct InactiveTarget {
 }
 
 impl InactiveTarget {
-    /// Whether deliveries can never resume. A target of the environment returns when it is declared
-    /// again.
+    /// Whether deliveries to it can never resume. A removed target of the environment returns if it
+    /// is declared again.
     pub fn is_removed_for_good(&self) -> bool {
         self.state == TargetState::Removed && self.origin != Origin::Environment
     }
@@ -81,8 +81,8 @@ pub fn retire_listeners(
         .execute(params![before, now])
 }
 
-/// Returns the targets of some deliveries after `after`, and the position of the next page. Runs on
-/// a reader.
+/// Returns the targets of one page of deliveries after `after`, and the position of the next page.
+/// Runs on a reader.
 pub fn in_use(
     connection: &Connection,
     after: DeliveryId,

@@ -8,8 +8,8 @@ use crate::store::id::TargetId;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp::Timestamp;
 
-/// Name of the setting with that URL, stored as a digest: the database does not hold URLs of the
-/// environment.
+/// Returns the name of the setting with a digest of that URL. URLs from the environment are not
+/// stored in the database.
 fn setting_of_gone_url(id: TargetId) -> String {
     format!("gone_url:{id}")
 }

@@ -45,7 +45,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
     })
 }
 
-/// Returns all targets that are not removed, and removed ones with pending deliveries.
+/// Returns all targets that are not removed.
 pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredTarget>> {
     let sql = format!("SELECT {COLUMNS} FROM targets WHERE state <> 'removed' ORDER BY id");
     connection.prepare_cached(&sql)?.query_map([], read_row)?.collect()
@@ -88,7 +88,7 @@ pub fn states(connection: &Connection) -> rusqlite::Result<Vec<(String, TargetSt
         .collect()
 }
 
-/// The sealed column of a target.
+/// Returns the sealed secrets of a target.
 pub fn sealed_secrets(connection: &Connection, id: TargetId) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT sealed_secrets FROM targets WHERE id = ?1")?

@@ -3,7 +3,8 @@
 use crate::store::seal::sealer::Sealer;
 use crate::store::target::settings::TargetSecrets;
 
-/// Name under which secrets are sealed; the id of a new target is not available yet.
+/// Name under which secrets are sealed. It does not contain the target's id, because a new target
+/// is sealed before it has one.
 const SEALED_AS: &str = "target";
 
 pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {

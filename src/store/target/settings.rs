@@ -1,5 +1,5 @@
-//! A target, its settings and its secrets. For a target of the environment only the name and the
-//! state are stored.
+//! A target, its settings and its secrets. The URL and the secrets of a target of the environment
+//! are not stored.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ words!(
     Origin { Environment = "environment", Api = "api", Replay = "replay", Listener = "listener" }
 );
 words!(
-    /// Whether a target is served. Otherwise its deliveries stay pending, and become dead letters
+    /// State of a target. Unless it is active, its deliveries stay pending, and become dead letters
     /// after a week.
     TargetState { Active = "active", Paused = "paused", Disabled = "disabled", Removed = "removed" }
 );
@@ -148,7 +148,7 @@ pub enum TargetError {
     NotFound,
     #[error("its secrets were sealed under another key")]
     Sealed,
-    /// Its deliveries would be unsigned. With its id.
+    /// The target cannot be resumed, because its deliveries would be unsigned. Holds its id.
     #[error("its secrets were dropped with a lost key")]
     SecretsLost(TargetId),
     /// Pending deliveries of one owner would go to another.

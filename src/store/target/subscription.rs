@@ -43,7 +43,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Condition on one place of the payload.
+/// Condition on one value of the payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PayloadCondition {
@@ -68,7 +68,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>
 pub struct Filter(pub Vec<PayloadCondition>);
 
 impl PayloadCondition {
-    /// Filter that no payload passes.
+    /// Returns a condition that no payload meets.
     pub fn never() -> Self {
         Self { pointer: String::new(), equals: None, among: Some(Vec::new()), exists: None }
     }
@@ -84,7 +84,7 @@ impl PayloadCondition {
 }
 
 impl Filter {
-    /// Whether a payload passes this filter alone; an unreadable one (`None`) never does.
+    /// Whether a payload passes this filter. An unreadable payload (`None`) never does.
     pub fn passes(&self, payload: Option<&[u8]>) -> bool {
         let events = vec![Pattern::new("*")];
         let one = Subscription { target: TargetId::START, owner: None, events, filter: Some(self.clone()) };
@@ -124,7 +124,7 @@ pub struct Subscriptions {
     all: Vec<Subscription>,
     /// Pointers of all filters, so that a payload is read in one pass.
     places: Pointers,
-    /// Slots of the conditions of each subscription.
+    /// Slots in `places` for the conditions of each subscription.
     slots: Vec<Vec<Slot>>,
 }
 

@@ -14,7 +14,7 @@ fn body(number: usize) -> String {
     format!("\"{number}{}\"", "x".repeat(BODY_BYTES))
 }
 
-/// A closed database with this many messages, whose keys are merged.
+/// Returns a closed database with `count` messages, whose keys are merged.
 fn filled(count: usize) -> Setup {
     let setup = Setup::new();
     let store = setup.open();
@@ -25,7 +25,8 @@ fn filled(count: usize) -> Setup {
     setup
 }
 
-/// The pages of a kind that a table or index has, in the order of its content.
+/// Returns the pages of one kind (`leaf` or `overflow`) of a table or index, in the order of its
+/// content.
 fn pages(setup: &Setup, name: &str, kind: &str) -> Vec<u64> {
     let connection = Connection::open(setup.path()).unwrap();
     let mut statement = connection
@@ -35,7 +36,7 @@ fn pages(setup: &Setup, name: &str, kind: &str) -> Vec<u64> {
     rows.map(Result::unwrap).collect()
 }
 
-/// Flips bits of a page, from this byte on.
+/// Inverts `count` bytes of a page, from byte `at`.
 fn flip(setup: &Setup, page: u64, at: u64, count: usize) {
     let file = std::fs::OpenOptions::new().read(true).write(true).open(setup.path()).unwrap();
     let place = (page - 1) * PAGE_BYTES + at;
@@ -144,7 +145,7 @@ fn damaged_keys_reject_no_message() {
     let setup = filled(2_000);
     let leaves = pages(&setup, "delivery_keys", "leaf");
     let store = setup.open();
-    // While the service runs, and its filters still have all keys.
+    // The store is open, so its filters still contain all keys.
     flip(&setup, leaves[leaves.len() / 2], 0, 8);
     let mut again = 0;
     for number in 0..200 {
@@ -152,7 +153,7 @@ fn damaged_keys_reject_no_message() {
         again += usize::from(matches!(kept, Receipt::New { .. }));
     }
     setup.close(store);
-    // And after a start.
+    // The same after a restart.
     let store = setup.open();
     assert!(store.is_damaged());
     assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { .. })));
@@ -172,7 +173,7 @@ fn inbox_is_not_ready_while_damage_keeps_messages_out() {
     assert!(one(&setup, &store, 1).unwrap().is_some(), "readable messages are served");
 }
 
-/// SQLite fails after the content was dropped, so the message cannot be written as new.
+/// SQLite fails after the content was dropped, so the message cannot be written again as new.
 #[test]
 fn large_message_on_damaged_page_is_rejected_not_emptied() {
     let setup = filled(60);
@@ -184,7 +185,8 @@ fn large_message_on_damaged_page_is_rejected_not_emptied() {
     assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60.into()));
 }
 
-/// The damaged page is the first of the content, one in the middle, or the last that names another.
+/// Damages the first overflow page of the message, one in the middle, or the last one that points
+/// to another page.
 #[test]
 fn repeat_of_large_damaged_message_is_stored() {
     let large = |number: usize| format!("\"{number}{}\"", "x".repeat(LARGE_BYTES));

@@ -60,7 +60,7 @@ fn memory_of_a_message_is_accounted_until_it_is_written() {
     assert_eq!(Arc::strong_count(&share), 1);
 }
 
-/// Rows written before reasons were recorded have none.
+/// Rows of an older version have no reason, and are shown as `OlderVersion`.
 #[test]
 fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();
@@ -318,8 +318,8 @@ fn a_cut_wal_stops_the_store() {
     assert_eq!(setup.keep(&store, with_id("two", "1")), Err(Unavailable::FileChanged));
 }
 
-/// Another process's checkpoint gives the file its length again, but not the pages that are not in
-/// the WAL.
+/// A checkpoint by another process restores the length of the file, but only those pages that are
+/// in the WAL.
 #[test]
 fn truncated_database_stops_store_after_regrowth() {
     let setup = Setup::new();

@@ -71,8 +71,8 @@ impl Setup {
         Connection::open(self.path()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
-    /// Copies the files unchanged to another directory, as kill -9 would leave them. A separate
-    /// process makes the copy.
+    /// Copies the files unchanged to another directory, as kill -9 would leave them. Another
+    /// process copies them: closing a descriptor of the database here would drop its locks.
     pub fn crash_copy(&self) -> Setup {
         let copy = Setup::new();
         for suffix in ["", "-wal", ".key"] {

@@ -16,7 +16,8 @@ impl Writer {
             return;
         }
         match batch.pop() {
-            // Perhaps only the records of its id are unreadable: a duplicate is better than a loss.
+            // Perhaps only the records of the message's delivery id are unreadable. So it is
+            // written as new: a duplicate is better than a loss.
             Some(Job::Keep(mut keep)) if !keep.message.is_taken_as_new() && !keep.message.is_released() => {
                 keep.message.take_as_new();
                 self.write(vec![Job::Keep(keep)]);
@@ -35,7 +36,8 @@ impl Writer {
         self.shared.note_damage(format!("{place}: {error}"));
     }
 
-    /// Stops merging: the keys stay in memory, and their messages on disk, until the next start.
+    /// Stops merging keys if the error indicates damage. The keys then stay in memory, and their
+    /// messages are retained, until the next start.
     pub(super) fn slice_failed(&mut self, error: &rusqlite::Error) -> Trouble {
         if !damage::is_damage(error) {
             return self.classify(error);

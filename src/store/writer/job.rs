@@ -32,7 +32,7 @@ pub struct Keep {
 /// Accounts for the memory of a message; dropped once the message is written or discarded.
 pub type Memory = Box<dyn Send>;
 
-/// Any other write, in its own savepoint.
+/// A write other than a message, in its own savepoint.
 pub trait Task: Send {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
@@ -92,12 +92,12 @@ impl Job {
         }
     }
 
-    /// Whether it is written in its own transaction.
+    /// Whether the job is written in its own transaction.
     pub fn is_large(&self) -> bool {
         matches!(self, Self::Keep(keep) if keep.message.is_large())
     }
 
-    /// Whether its content was dropped, so that it cannot be written again.
+    /// Whether the content of its message was dropped, so that it cannot be written again.
     pub fn is_released(&self) -> bool {
         matches!(self, Self::Keep(keep) if keep.message.is_released())
     }

@@ -2,7 +2,8 @@
 //! answers every caller.
 //!
 //! No job succeeds before the commit has returned, which includes the sync of the WAL. After a
-//! failed sync no job succeeds at all, because a later success would not confirm the failed one.
+//! failed sync no further job succeeds, because a later successful sync would not confirm the data
+//! of the failed one.
 
 pub mod background;
 pub mod damaged;
@@ -54,7 +55,7 @@ pub struct Writer {
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
     pub marker: Marker,
-    /// Rows that the connection had changed when the transaction began.
+    /// Number of rows that the connection had changed in total when the transaction began.
     pub changes_before: u64,
     pub shared: Arc<SharedState>,
     pub clock: Clock,

@@ -1,4 +1,4 @@
-//! Space limits of the writer: on the disk, and within the limit of the database.
+//! Space limits of the writer: the free space of the disk, and the size limit of the database.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use crate::store::writer::job::Job;
 const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
 impl Writer {
-    /// Rejects jobs on a full disk, and below the low-water mark, except cleanup and settings.
+    /// Rejects messages on a full disk or below the low-water mark. Other jobs, such as cleanup and
+    /// settings, are still written.
     pub(super) fn reject_without_space(&self, batch: Vec<Job>) -> Vec<Job> {
         let why = match () {
             () if !batch.iter().any(Job::is_message) => return batch,

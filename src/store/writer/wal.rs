@@ -10,11 +10,12 @@ use crate::store::writer::trouble::Trouble;
 use crate::store::writer::{PAUSE_BETWEEN_STOPS, WAL_FRAMES, Writer};
 use crate::store::{checkpoint, rescue, wal_size};
 
-/// Limit on a stop, so that a message delayed by it and its own batch meets its deadline.
+/// Limit on the wait for a reset, so that a message still meets its deadline after the wait and its
+/// own batch.
 const MAX_STOP: Duration = Duration::from_secs(1);
 /// Limit on frames that the writer copies itself: 32 MiB. More is left to the checkpointer.
 const MAX_FRAMES_LEFT: i32 = 8_192;
-/// WAL length worth a warning. Litestream truncates the WAL long before.
+/// WAL length that is logged as a warning. Litestream truncates the WAL well below it.
 const GROWTH_WORTH_A_WARNING: u64 = 256 << 20;
 
 impl Writer {
@@ -24,8 +25,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Commits, counts the commit in the same transaction, and writes the mark, all before any
-    /// answer: the mark covers every acknowledged message.
+    /// Counts the commit in its transaction, commits, and writes the mark. This all precedes any
+    /// answer, so that the mark covers every acknowledged message.
     pub(super) fn commit(&mut self) -> Result<(), Trouble> {
         let mut ledger = self.marker.ledger();
         if self.connection.total_changes() != self.changes_before {
@@ -41,7 +42,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs the last checkpoint, unless checkpoints belong to another process.
+    /// Runs the last checkpoint, unless another process checkpoints.
     pub(super) fn copy_wal_before_stop(&self) {
         if !self.shared.checkpoints() {
             return;
@@ -77,13 +78,14 @@ impl Writer {
             self.warn_of_growth();
         }
         if self.files.has_lost_pages() {
-            // Stops even when no message arrives.
+            // Stops the store even if no message arrives.
             let _ = self.check_files();
         }
     }
 
-    /// Adds nothing to the WAL until it is reset, or for `MAX_STOP`: after a long read there may be
-    /// gigabytes to copy, and messages must not time out meanwhile. Each stop is followed by one
+    /// Stops writing until the running checkpoint has finished, for at most `MAX_STOP`, and resets
+    /// the WAL if few frames remain. After a long read there may be gigabytes to copy, and messages
+    /// must not time out meanwhile. While the checkpoint runs, the writer stops again after each
     /// batch, so that the checkpointer catches up.
     fn stop_for_reset(&mut self) {
         let Some(alone) = self.shared.wait_for_checkpoint_within(MAX_STOP) else { return };
@@ -98,8 +100,8 @@ impl Writer {
         self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
     }
 
-    /// Warns about a growing WAL: if another process is to checkpoint but does not, nothing else
-    /// shows it.
+    /// Warns about a growing WAL. If another process must checkpoint but does not, nothing else
+    /// indicates it.
     fn warn_of_growth(&mut self) {
         let bytes = wal_size::wal_length(WAL_FRAMES.get());
         if bytes < GROWTH_WORTH_A_WARNING {

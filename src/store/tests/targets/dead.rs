@@ -9,7 +9,7 @@ use crate::store::{
     AttemptOutcome, AttemptRecord, DiscardRequest, Disposition, MessageFilter, NewReplay, ReplayStep, schema,
 };
 
-/// A message and its only target.
+/// Stores a message with one target, and returns the target.
 fn delivered_to_one() -> (World, TargetId) {
     let world = World::new();
     let target = world.create(settings("app", None, "*")).unwrap();
@@ -38,7 +38,7 @@ impl World {
             [0]
     }
 
-    /// The states of all deliveries, oldest first.
+    /// Returns the states of all deliveries, oldest first.
     fn states(&self) -> Vec<String> {
         let connection = self.connection();
         let mut statement = connection.prepare("SELECT state FROM deliveries ORDER BY id").unwrap();
@@ -102,8 +102,8 @@ fn replay_of_dead_letters_adds_nothing_twice() {
         let replay = world.wait(async {
             let new = NewReplay { filter: filter.clone(), target: None, rate: 100, through: None };
             let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
-            // As read before another replay was committed; at the other target, the message never
-            // became a dead letter.
+            // The targets as read before another replay was committed. At `other`, the message
+            // never became a dead letter.
             let messages = vec![(1.into(), vec![target, other])];
             let step = ReplayStep {
                 replay,

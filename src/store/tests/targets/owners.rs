@@ -9,7 +9,7 @@ use crate::store::{
 
 const EMITTED: &str = "pay_info.paid";
 
-/// Targets for all events: without an owner, of ann, and of bob.
+/// Declares targets for all events: one without an owner, one of ann, and one of bob.
 fn everybodys(world: &World) -> [TargetId; 3] {
     let ids = world.declare(&[
         settings("nobody", None, "*"),
@@ -26,7 +26,7 @@ fn received_message_never_reaches_target_with_owner() {
     for body in ["{}", r#"{"owner": "ann"}"#, "\"ann\""] {
         assert_eq!(world.targets_of(message("github.push", None, body)), [nobody], "{body}");
     }
-    // Called like an event of the app, and like an owner.
+    // Received events that are named like an event of the app, or like an owner.
     for event in [EMITTED, "ann", "ann.paid"] {
         assert_eq!(world.targets_of(message(event, None, "{}")), [nobody], "{event}");
     }
@@ -82,7 +82,7 @@ fn pending_deliveries_never_reach_next_owner_of_target_name() {
     let for_nobody = world.declare(&[settings("hook", None, "*")]).unwrap();
     world.keep(message("github.push", None, "{}")).unwrap();
     assert_eq!(world.due(for_nobody[0]), [2]);
-    // A target of the environment to which an owner is added must not receive messages that have no
+    // Adding an owner to a target of the environment must not give it the messages without an
     // owner.
     let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!((again[0], world.due(again[0])), (for_ann[0], vec![1.into()]));
