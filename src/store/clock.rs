@@ -2,5 +2,6 @@
 
 use time::OffsetDateTime;
 
-/// Returns the current time. Passed in, so that tests can set it.
+/// Function that returns the current time. It is passed as a parameter, so that tests can set the
+/// time.
 pub type Clock = fn() -> OffsetDateTime;

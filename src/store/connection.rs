@@ -1,4 +1,4 @@
-//! Opens connections to the file: every pragma in one place, with its reason.
+//! Opens connections to the database. Every pragma is in this file, with its reason.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub type PooledConnection = r2d2::PooledConnection<SqliteConnectionManager>;
 
 /// Oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// Longest wait of one attempt to get the write lock; the writer itself retries.
+/// SQLite's busy timeout for the writer, which itself retries after it.
 pub const WRITER_BUSY: Duration = Duration::from_millis(50);
 const READER_BUSY: Duration = Duration::from_millis(1_000);
 pub const READERS: u32 = 4;
@@ -37,7 +37,8 @@ pub fn check_sqlite_version() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Opens the one connection that writes, as a pool of size one whose connection is held for life.
+/// Opens the only writing connection, as a pool of size one. The caller holds the connection as
+/// long as the store is open.
 pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, PooledConnection), OpenError> {
     let access = flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
     let problem = |verb: &str, error: &dyn Display| {
@@ -80,7 +81,7 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     // A function or view in a manipulated file must not run with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
-    // Checkpoints run on their own connection, outside the commits (see checkpoint.rs).
+    // Checkpoints run on their own connection, outside the commits (see `store/checkpoint`).
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -133,7 +134,7 @@ pub fn offline(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Disables SQLite's own mutexes: each connection stays on one thread at a time, so they would only
+/// Disables SQLite's own mutexes: only one thread at a time uses a connection, so they would only
 /// cost time.
 fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX

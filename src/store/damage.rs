@@ -37,7 +37,7 @@ pub fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// Notes the damage at one place, for a caller with access to the store.
+/// Notes damage at `place`. A caller with access to the store takes the note and reports it.
 pub fn note(place: &str, error: &Error) {
     NOTED.with_borrow_mut(|noted| {
         noted.get_or_insert_with(|| format!("{place}: {error}"));
@@ -61,8 +61,8 @@ pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Opt
     }
 }
 
-/// Reads a time, or an optional one. An unreadable one, e.g. after a manual edit, becomes the
-/// latest time, so that the row stays available.
+/// Reads a time or an optional time. An unreadable time, e.g. after a manual edit, becomes
+/// `Timestamp::MAX`, so that the row stays available.
 pub fn time<T: FromSql + From<Timestamp>>(
     table: &'static str,
     row: &Row<'_>,
@@ -71,7 +71,7 @@ pub fn time<T: FromSql + From<Timestamp>>(
     Ok(readable_time(table, row, column)?.unwrap_or_else(|| Timestamp::MAX.into()))
 }
 
-/// Reads a time for display, or an optional one. An unreadable one keeps its text.
+/// Reads a time or an optional time for display. An unreadable time keeps its text.
 pub fn stored_time<T: FromSql + From<StoredTime>>(
     table: &'static str,
     row: &Row<'_>,
@@ -84,9 +84,9 @@ pub fn stored_time<T: FromSql + From<StoredTime>>(
     Ok(StoredTime::Unreadable(text.into_owned()).into())
 }
 
-/// Reads the time at which a row is due; an unreadable one is due now. Rows are read in the order
-/// of the text, so a text that sorts up to `now` is also due now: otherwise an edited time in
-/// another form would block the rows after it.
+/// Reads the due time of a row; an unreadable time is due now. Queries sort the rows by the text of
+/// this time, so a text that sorts up to `now` is due now as well: otherwise an edited time in
+/// another format would block the rows after it.
 pub fn due_time(
     table: &'static str,
     row: &Row<'_>,
@@ -98,8 +98,8 @@ pub fn due_time(
     Ok(if is_due { at.min(now) } else { at })
 }
 
-/// Reads a time, or an optional one; `None` if it is unreadable, which is logged. The file itself
-/// is undamaged, so this is not noted as damage and `creel verify` does not list it.
+/// Reads a time or an optional time. Logs an unreadable time and returns `None` for it. The file
+/// itself is undamaged, so this is not noted as damage and `creel verify` does not list it.
 pub fn readable_time<T: FromSql>(
     table: &'static str,
     row: &Row<'_>,
@@ -116,11 +116,11 @@ pub fn readable_time<T: FromSql>(
     }
 }
 
-/// Limit on warnings about unreadable times, one for each.
+/// Maximum number of warnings about unreadable times. Each time is logged once.
 const MAX_UNREADABLE_LOGGED: usize = 100;
 
-/// Logs an unreadable time once: each read of its row would find it again. The row has its id in
-/// the column `id`.
+/// Logs an unreadable time once: each read of its row would find it again. The query must name the
+/// id of the row `id`.
 fn log_unreadable(table: &'static str, row: &Row<'_>, column: usize) {
     static LOGGED: Mutex<BTreeSet<(&str, Option<i64>, usize)>> = Mutex::new(BTreeSet::new());
     let id: Option<i64> = row.get("id").ok();

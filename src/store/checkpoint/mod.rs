@@ -1,9 +1,8 @@
-//! Checkpoints: they copy the WAL into the database outside the writer's commits, and bound the
-//! WAL.
+//! Copies the WAL into the database outside the writer's commits, and limits the size of the WAL.
 //!
-//! A passive checkpoint on its own connection does nearly all the work without stopping the writer,
-//! but never resets a WAL during writes. So the writer runs the last, short step when the WAL has
-//! grown.
+//! A passive checkpoint on a separate connection does nearly all the work without stopping the
+//! writer, but it cannot reset a WAL that is in use. Once the WAL has grown, the writer runs the
+//! last, short step itself.
 
 pub mod wal_watch;
 
@@ -26,18 +25,18 @@ use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
-/// Pause between checks of a WAL that a reader holds.
+/// Pause between checks while a reader prevents a reset of the WAL.
 const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
 /// WAL size at which the writer resets it. Above `LIMIT_BYTES` the file is truncated as well.
 const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
-/// Number of frames to copy above which there is no pause: 8 MiB.
+/// Number of uncopied frames from which the thread checkpoints without a pause: 8 MiB.
 const FRAMES_IN_A_HURRY: i32 = 2048;
-/// Limit on the frames that the writer copies in its last step: 4 MiB.
+/// Maximum number of uncopied frames for a reset, because the writer has to copy them: 4 MiB.
 const FRAMES_LEFT_FOR_RESET: i32 = 1024;
 /// Number of remaining frames below which another checkpoint costs more than it saves.
 const FEW_FRAMES_LEFT: i32 = 256;
-/// Limit on repeated passive checkpoints to get below that number.
+/// Maximum number of passive checkpoints in a row to get down to `FEW_FRAMES_LEFT`.
 const CATCH_UPS: usize = 4;
 
 /// The checkpoint thread. It sleeps until the writer has written enough to copy.
@@ -58,7 +57,7 @@ impl Checkpointer {
     pub fn run(mut self) {
         let mut last = Instant::now();
         loop {
-            // A reader that ends does not wake this thread.
+            // A reader that ends its transaction does not wake this thread, so it has to poll.
             if self.watch.is_held() {
                 std::thread::park_timeout(PAUSE_WHILE_HELD);
             } else {
@@ -82,7 +81,7 @@ impl Checkpointer {
 
     fn look_for_readers(&mut self) {
         let (frames, copied) = self.last_progress.get();
-        // SQLite also restarts a WAL by itself.
+        // The flag may be outdated, because SQLite also restarts a WAL by itself.
         let is_reset_blocked = self.shared.is_reset_blocked() && wal_length(frames) >= RESET_BYTES;
         let wal = WalState { frames, copied, is_reset_blocked };
         let now = Instant::now();
@@ -107,8 +106,8 @@ impl Checkpointer {
         let Some(alone) = self.shared.checkpoint_alone() else { return };
         if self.files.check().is_err() {
             drop(alone);
-            // The writer determines the change; copying from or to a changed file would do further
-            // damage.
+            // The writer determines what kind of change it is. Copying from or to a changed file
+            // would do further damage.
             self.wake_writer();
             return;
         }
@@ -127,7 +126,7 @@ impl Checkpointer {
             Ok(SyncOutcome::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("cannot sync the database: {error}"))
             }
-            // The change is the cause, which the writer reports.
+            // The changed files are the cause, and the writer reports them.
             Err(_) if is_changed => {}
             Err(error) => match Trouble::of(&error, || self.files.free_bytes()) {
                 Trouble::DiskFull => self.files.note_full(),
@@ -143,7 +142,8 @@ impl Checkpointer {
         for _ in 0..CATCH_UPS {
             let commits = self.shared.commits_written();
             let progress = checkpoint(&self.connection, "PASSIVE");
-            // Before the sync, which may take long: the writer acknowledges meanwhile.
+            // Runs before the sync, which may take long, because the writer acknowledges messages
+            // meanwhile.
             self.files.look_for_lost_pages(Some(baseline), || RootPages::read(&self.connection));
             let CheckpointProgress { frames, copied, .. } = progress?;
             self.shared.set_copied_frames(copied);
@@ -199,9 +199,9 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Checkpoin
     })
 }
 
-/// Copies the remaining frames and restarts the WAL; false while a reader still needs it. The file
-/// keeps its length, because overwriting is cheaper than growing, unless it is above the limit or
-/// the disk is low.
+/// Copies the remaining frames and restarts the WAL. Returns false if a reader still needs it. The
+/// file keeps its length, because overwriting is cheaper than growing; it is truncated only above
+/// `LIMIT_BYTES` or when disk space is low.
 pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let mode = if wal_bytes > LIMIT_BYTES || is_disk_low { "TRUNCATE" } else { "RESTART" };
@@ -213,25 +213,24 @@ pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusq
     }
 }
 
-/// Copies all frames and empties the WAL.
+/// Copies all frames and truncates the WAL. Returns false if another connection prevented it.
 pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
 }
 
-/// Copies all frames without waiting for readers to leave the WAL; false while some hold frames
-/// back.
+/// Copies frames without waiting for readers. Returns false if readers held some frames back.
 pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
     let CheckpointProgress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
     Ok(copied >= frames)
 }
 
-/// Returns the length of the database once all frames are copied; 0 if unknown.
+/// Returns the length in bytes of the database once all frames are copied; 0 if unknown.
 pub fn content_bytes(connection: &Connection) -> u64 {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0)).unwrap_or(0);
     pragma("page_count") * pragma("page_size")
 }
 
-/// Returns the number of frames in the WAL as seen by SQLite, without other effects.
+/// Returns SQLite's count of the frames in the WAL, without copying any.
 pub fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i32> {
     Ok(checkpoint(connection, "NOOP")?.frames.max(0))
 }

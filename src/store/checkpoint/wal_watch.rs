@@ -1,5 +1,5 @@
-//! Readers that prevent a reset of the WAL, e.g. an sqlite3 shell with an open transaction or a
-//! stuck backup. Reports their processes and how long they have blocked it.
+//! Detects readers that prevent a reset of the WAL, e.g. an sqlite3 shell with an open transaction
+//! or a stuck backup, and reports their processes and the time for which they have blocked it.
 //!
 //! Never opens a file of the database: closing it would drop SQLite's locks. `/proc/locks` shows
 //! the same locks from outside.
@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Time after which a reader is reported. A list or a backup of a small database may need a moment.
+/// Time after which a reader is reported. Shorter reads are normal, e.g. a list or the backup of a
+/// small database.
 const PINNED_AFTER: Duration = Duration::from_secs(10);
 /// Interval between log lines about the same pin.
 const LOGGED_EVERY: Duration = Duration::from_secs(600);
@@ -23,24 +24,25 @@ pub struct WalState {
     pub frames: i32,
     /// Frames that are also in the database.
     pub copied: i32,
-    /// Whether a reader blocked the last reset although all frames are copied.
+    /// Whether a reader blocked the last reset, which is possible even if all frames are copied.
     pub is_reset_blocked: bool,
 }
 
-/// Event worth a log line.
+/// An event for the log, with the duration of the pin so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     Pinned(Duration),
     Released(Duration),
 }
 
-/// Follows one pin at a time.
+/// Tracks the current pin, and decides when to log it.
 #[derive(Debug, Default)]
 pub struct WalWatch {
     pin: Option<Pin>,
 }
 
 #[derive(Debug)]
+/// A period in which readers prevent a reset of the WAL.
 struct Pin {
     since: Instant,
     copied: i32,
@@ -48,12 +50,12 @@ struct Pin {
 }
 
 impl WalWatch {
-    /// Whether the WAL is held now, even briefly: then it must be checked again soon.
+    /// Whether a reader holds the WAL now, even briefly. If so, the WAL must be checked again soon.
     pub fn is_held(&self) -> bool {
         self.pin.is_some()
     }
 
-    /// Returns how long a logged reader has held the WAL.
+    /// Returns the duration of the current pin, once it was logged.
     pub fn pinned_for(&self, now: Instant) -> Option<Duration> {
         self.pin.as_ref().filter(|pin| pin.logged.is_some()).map(|pin| now - pin.since)
     }
@@ -64,7 +66,8 @@ impl WalWatch {
             return Some(Notice::Released(now - pin.since));
         }
         let pin = self.pin.get_or_insert(Pin { since: now, copied: wal.copied, logged: None });
-        // Short-lived readers let it advance.
+        // More frames were copied since the last check, so these are short-lived readers, not one
+        // pin.
         if wal.copied != pin.copied && !wal.is_reset_blocked && pin.logged.is_none() {
             pin.since = now;
         }
@@ -78,7 +81,7 @@ impl WalWatch {
     }
 }
 
-/// Lists the processes that currently read the database, for display, without this one.
+/// Lists the other processes that currently read the database, for the log.
 pub fn readers(database: &Path) -> String {
     let mut shared_memory = database.as_os_str().to_owned();
     shared_memory.push("-shm");
@@ -99,7 +102,8 @@ fn nobody() -> String {
         .to_owned()
 }
 
-/// Returns the processes in the text of `/proc/locks` that hold a read mark of the file.
+/// Returns the other processes in the text of `/proc/locks` that hold a read lock of SQLite on the
+/// shared-memory file.
 fn readers_in(locks: &str, inode: u64, this_process: u32) -> Vec<u32> {
     let mut found: Vec<u32> = locks.lines().filter_map(|line| read_mark_of(line, inode)).collect();
     found.sort_unstable();

@@ -1,4 +1,5 @@
-//! Messages that are only accepted once their provider has confirmed them.
+//! Messages that are delivered only after their provider's API has confirmed them.
+//! `deliver/confirm` sends the queries to the API; this module stores their schedule and results.
 
 pub mod settlements;
 
@@ -16,7 +17,7 @@ use crate::store::text_enum::words;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, delivery};
 
-/// Name under which the request is sealed; it opens under the same name only.
+/// Name for sealing the request: a value sealed for one name cannot be opened for another.
 pub const SEALED_AS: &str = "confirmation";
 /// Minimum pause between a rejection and the next query about the message. Limits the queries that
 /// a client can cause by resending it.
@@ -27,18 +28,18 @@ words!(
     ConfirmationState { Awaiting = "awaiting", Confirmed = "confirmed", Refused = "refused" }
 );
 
-/// A message that is due for a query.
+/// A message whose next query is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueConfirmation {
     pub message: MessageId,
     pub source: String,
     pub tries: u32,
     pub unknowns: u32,
-    /// The request that was passed to `NewMessage`; `None` if it cannot be opened.
+    /// The request that was passed to `NewMessage`; `None` if it cannot be unsealed.
     pub request: Option<String>,
 }
 
-/// A due message, with its request as it was sealed.
+/// A due message and its sealed request.
 pub type SealedConfirmation = (DueConfirmation, Option<String>);
 
 /// Result of a query.
@@ -46,13 +47,13 @@ pub type SealedConfirmation = (DueConfirmation, Option<String>);
 pub enum Settlement {
     Confirmed,
     Refused,
-    /// Retry at that time.
+    /// Retry at `at`.
     Again {
         at: Timestamp,
     },
 }
 
-/// One result, to be written.
+/// The result of one query, to be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfirmationOutcome {
     pub message: MessageId,
@@ -118,8 +119,8 @@ pub fn ask_again(
         .map(drop)
 }
 
-/// Repeats the stored query about a rejected message. False if the message is not rejected, or has
-/// no query.
+/// Schedules the stored query about a rejected message again. Returns false if the message is not
+/// rejected, or its query is not stored.
 pub fn requeue_refused(
     connection: &Connection,
     message: MessageId,
@@ -160,7 +161,7 @@ pub fn awaiting(connection: &Connection, source: &str) -> rusqlite::Result<i64> 
 
 /// Returns the sources with awaiting messages.
 pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    // One step for each source, regardless of the number of awaiting messages.
+    // One index lookup for each source, regardless of the number of awaiting messages.
     let mut statement = connection.prepare_cached(
         "WITH RECURSIVE sources (name) AS (
            SELECT min(source) FROM confirmations WHERE state = 'awaiting'
@@ -173,8 +174,8 @@ pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     rows.collect()
 }
 
-/// Returns the due messages of a source with their sealed requests, and the time of its next one.
-/// Runs on a reader.
+/// Returns the due messages of a source with their sealed requests, and the due time of the next
+/// message. Runs on a reader.
 pub fn due(
     connection: &Connection,
     source: &str,
@@ -194,7 +195,7 @@ pub fn due(
         }
         if due_at > now {
             next = next.or(Some(due_at));
-            // One with an unreadable time, which is due, comes after others.
+            // A row with an unreadable time counts as due, but sorts after the others.
             continue;
         }
         let confirmation = DueConfirmation {
@@ -237,9 +238,9 @@ pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timesta
         .map(drop)
 }
 
-/// Writes the result. The deliveries of a confirmed message are created in the same transaction,
-/// unless it repeats another confirmed message or conflicts with it. True unless it was settled
-/// before.
+/// Stores the result of a query. The deliveries of a confirmed message are created in the same
+/// transaction, unless it repeats another confirmed message or conflicts with it. Returns false if
+/// the message was settled before.
 pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,
@@ -300,7 +301,7 @@ pub fn settle(
     Ok(true)
 }
 
-/// Counts a repeat of a message.
+/// Counts a duplicate of the message `of`.
 pub fn count_duplicate(connection: &Connection, of: MessageId, at: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

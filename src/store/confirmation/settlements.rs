@@ -1,6 +1,7 @@
-//! Messages whose confirmation was settled since the last cleanup. A settled message may have no
-//! delivery that finishes later, so nothing else returns it to cleanup. In memory only: after a
-//! start, cleanup walks all messages.
+//! Messages whose confirmation was settled since the last cleanup. Cleanup skipped them while they
+//! were pending, and checks a message again when one of its deliveries finishes; a settled message
+//! may have no delivery, so it is listed here. The list is only in memory, because cleanup walks
+//! all messages after a start.
 
 use crate::store::id::MessageId;
 use parking_lot::Mutex;

@@ -46,7 +46,7 @@ impl DatabaseFile {
             return Ok(Self::Unknown);
         }
         let application = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
-        // 0: a first start was interrupted before its first checkpoint.
+        // 0 means that the first start was interrupted before its first checkpoint.
         if application != APPLICATION_ID && application != 0 {
             return Ok(Self::Unknown);
         }

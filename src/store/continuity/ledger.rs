@@ -1,7 +1,7 @@
 //! The commit counter of the database, and its highest ids: rows of `sqlite_sequence`.
 //!
-//! Each new message changes `sqlite_sequence` anyway, so that counting commits there adds no page
-//! to a batch. The table has one page, which can also be found in the frames of a WAL without
+//! Each new message changes `sqlite_sequence` anyway, so counting commits there adds no page to a
+//! batch. The table has a single page, so it can also be found in the frames of a WAL without
 //! SQLite.
 
 use rusqlite::{Connection, params};
@@ -17,7 +17,7 @@ const LEAF_HEADER_BYTES: usize = 8;
 /// Limit on rows, above the number of tables that `sqlite_sequence` counts.
 const MAX_ROWS: usize = 64;
 
-/// State of a database in its history.
+/// Position of a database in its history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Commits of the writer.
@@ -30,7 +30,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// `None` for a database without a commit counter.
+    /// Reads the ledger; `None` for a database without a commit counter.
     pub fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
         let mut statement = connection.prepare_cached("SELECT name, seq FROM sqlite_sequence")?;
         let mut rows = statement.query([])?;

@@ -1,9 +1,9 @@
 //! The mark that a running instance keeps in `creel.db.lock`: the state of the database after the
 //! last commit.
 //!
-//! It is written after each commit, but not synced each time, so that it can be older than the
-//! database but never newer. Two slots are written in turn, each with a checksum: a torn write
-//! leaves the previous one intact.
+//! It is written after each commit, but not synced each time, so it can be older than the database
+//! but never newer. Two slots are written in turn, each with a checksum: a torn write leaves the
+//! previous one intact.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -22,7 +22,7 @@ const FILE_BYTES: u64 = 832;
 /// State of the database, and the link between its file and its WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// Increasing number: of two valid slots the higher one applies.
+    /// Number of the write. If both slots are valid, the one with the higher number applies.
     pub number: u64,
     /// Whether the instance stopped cleanly.
     pub is_clean: bool,

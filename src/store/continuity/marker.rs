@@ -17,7 +17,7 @@ use crate::store::files::paths::wal_of;
 /// Writes the mark after each commit: one `pread` and one `pwrite`.
 #[derive(Debug)]
 pub struct Marker {
-    /// Dropped with the store, because a mark is only valid with the lock.
+    /// Not owned, because a mark is only valid while the store holds the lock.
     lock: Weak<InstanceLock>,
     files: Arc<Files>,
     wal: File,
@@ -57,7 +57,7 @@ impl Marker {
     pub fn committed(&mut self, ledger: Ledger, copied: i64) {
         let salts = wal::salts(&self.wal);
         if salts != self.mark.wal || self.mark.header == 0 {
-            // An unreadable header ties nothing to this WAL.
+            // Without a readable header, nothing links the database file to this WAL.
             match self.files.database_header() {
                 Ok(header) => (self.mark.wal, self.mark.header) = (salts, header_digest(&header)),
                 Err(_) => (self.mark.wal, self.mark.header) = (None, 0),

@@ -33,7 +33,7 @@ use crate::store::schema;
 /// nothing, unless there is a rollback journal.
 ///
 /// # Errors
-/// Also if the file is damaged after a crash and has no WAL.
+/// If the files cannot be read, or if the database is damaged after a crash and has no WAL.
 pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenError> {
     let seen = look(path, mark)?;
     if seen.finding.is_none() && seen.is_without_wal && mark.is_some_and(|mark| !mark.is_clean) {
@@ -47,12 +47,12 @@ pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenErr
 /// Inspects the files for a command that runs next to the service.
 ///
 /// # Errors
-/// See `inspect`; also if the files do not match the last run.
+/// As for `inspect`, and if the files do not match the last run.
 pub fn check(path: &Path) -> Result<(), OpenError> {
     check_with(path, inspect)
 }
 
-/// Checks the files for a command that checks for damage itself.
+/// Inspects the files for a command that checks for damage itself.
 ///
 /// # Errors
 /// If the files do not match the last run.
@@ -64,7 +64,7 @@ fn check_with(
     path: &Path,
     inspect: impl FnOnce(&Path, Option<&Mark>) -> Result<Option<Loss>, OpenError>,
 ) -> Result<(), OpenError> {
-    // The open that follows reports a missing file.
+    // The caller opens the file next, and reports it if it is missing.
     let Ok(path) = std::fs::canonicalize(path) else { return Ok(()) };
     let mark = match sibling_path(&path, "lock").exists() {
         true => match InstanceLock::try_take(&path)? {
@@ -115,8 +115,8 @@ fn look_once(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError>
         warn_of_deleted(path, mark);
     }
     let is_ours = header.is_some();
-    // Without a mark nothing ties the WAL to this file: a copy made while the WAL was in use has a
-    // matching counter.
+    // Without a mark, only the commit counter links the WAL to this file, and the counter of a copy
+    // made while the WAL was in use matches too.
     if finding.is_none() && is_ours && wal.is_some() && mark.is_none() && sound::is_damaged_by_wal(path) {
         finding = Some(LossFinding::ForeignWal);
     }
@@ -153,7 +153,7 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
         (Some(last), _) => Some(last),
         (None, FileContent::Ledger(ledger)) => Some(*ledger),
         (None, FileContent::NoLedger) => None,
-        // The open that follows reports an unreadable file.
+        // The caller opens the file next, and reports it if it is unreadable.
         (None, FileContent::Unreadable) => return None,
     };
     match together {
@@ -166,8 +166,8 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
 }
 
 /// Whether the WAL continues the file. Each commit increments the counter and is in the WAL, so the
-/// file is at least at the commit before the WAL's first, and at most at its last. A timeline
-/// begins with a commit, the first one if there was no ledger.
+/// counter of the file is at least that of the commit before the WAL's first, and at most that of
+/// its last. A timeline begins with its own commit, which has the number 1 if there was no ledger.
 fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     let (Some(first), Some(last)) = (wal.first, wal.last) else { return true };
     match alone {
@@ -181,9 +181,10 @@ fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     }
 }
 
-/// Checks a mark of the same WAL: the first bytes of the file match those at the start of the WAL,
-/// or come from the WAL, because tools that copy a database (`.backup`, `VACUUM INTO`) change them;
-/// and the file contains all copied commits.
+/// Compares the file with the mark, if the mark is of the same WAL. The file must contain all
+/// commits that the mark counts as copied. Its first bytes must be the same as when the WAL was
+/// started, or come from the WAL; tools that copy a database (`.backup`, `VACUUM INTO`) change
+/// these bytes.
 fn has_base(alone: &FileContent, header: &FileHeader, wal: &WalContent, mark: Option<&Mark>) -> bool {
     let Some(mark) = mark.filter(|mark| mark.wal == Some(wal.salts)) else { return true };
     let has_copied = match alone {

@@ -21,21 +21,23 @@ pub fn check_without_wal(path: &Path) -> Result<(), OpenError> {
     schema::find_damage(open_alone(path)).map_or(Ok(()), |why| Err(schema::damaged(path, &why)))
 }
 
-/// Whether the file is sound alone, but damaged with its WAL: the two do not belong together.
-/// Damage of the file alone is inconclusive, because a checkpoint may have been interrupted.
+/// Whether the file is sound alone but damaged with its WAL, so that the two do not belong
+/// together. Damage of the file alone is inconclusive, because a checkpoint may have been
+/// interrupted.
 pub fn is_damaged_by_wal(path: &Path) -> bool {
     if has_journal(path) {
         return false;
     }
     match check_with_wal(path) {
         Ok(why) => why != "ok" && schema::find_damage(open_alone(path)).is_none(),
-        // In use by another program, or on a read-only file system.
+        // Other errors are inconclusive: the file may be in use by another program, or on a
+        // read-only file system.
         Err(error) => damage::is_damage(&error) && schema::find_damage(open_alone(path)).is_none(),
     }
 }
 
-/// Opens both as SQLite would, but with the index of the WAL in memory, and without a checkpoint at
-/// the end.
+/// Checks the file together with its WAL. Opens both as SQLite would, but with the index of the WAL
+/// in memory and without a checkpoint when they are closed.
 fn check_with_wal(path: &Path) -> rusqlite::Result<String> {
     let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, access)?;

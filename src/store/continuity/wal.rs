@@ -1,5 +1,5 @@
-//! Reads a WAL file without SQLite: the committed frames, and their content of the ledger and of
-//! page 1.
+//! Reads a WAL file without SQLite: its committed frames, and the versions of the ledger and of
+//! page 1 in them.
 //!
 //! See "The WAL File Format" in SQLite's documentation. Opening the file with SQLite would already
 //! apply it.
@@ -43,7 +43,7 @@ pub fn salts(wal: &File) -> Option<Salts> {
     (word(&header, 0) & !1 == MAGIC).then(|| salts_of(&header))
 }
 
-/// Reads the WAL up to its last commit; `None` if there is no commit. `header`: the first bytes of
+/// Reads the WAL up to its last commit; `None` if there is no commit. `header` is the beginning of
 /// the database file.
 pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Result<Option<WalContent>> {
     let file = match File::open(path) {

@@ -29,7 +29,7 @@ pub fn keep(setup: &Setup, store: &Store, ids: std::ops::Range<u32>) {
     }
 }
 
-/// Copies the files as kill -9 leaves them into a new directory.
+/// Copies the files, in the state in which kill -9 leaves them, to a new directory.
 pub fn crash(setup: &Setup) -> Setup {
     let image = Setup::new();
     for file in ["creel.db", "creel.db-wal", "creel.db.lock", "creel.db.key"] {
@@ -38,13 +38,14 @@ pub fn crash(setup: &Setup) -> Setup {
     image
 }
 
-/// State of a crash after `10` messages, of which 5 existed at an earlier clean stop. `old` has the
-/// file from then.
+/// The files of a crashed store, and an earlier copy of its database in `old`.
 pub struct CrashImage {
     pub image: Setup,
     pub old: tempfile::TempDir,
 }
 
+/// Returns the files of a crash after 10 messages, and the database of a clean stop after 5 of
+/// them.
 pub fn crashed() -> CrashImage {
     let setup = Setup::new();
     let store = setup.open();
@@ -203,7 +204,7 @@ fn older_wal_is_rejected() {
     let image = crash(&setup);
     copy(&wal(&old), &wal(&image));
     assert_rejected(&image, "does not belong to");
-    // Copy both files: a state that was once consistent.
+    // With the older database as well, the files are from a state that was once consistent.
     copy(&old.path(), &image.path());
     assert_rejected(&image, "is older than the last state stored here");
 }

@@ -15,7 +15,7 @@ use crate::store::open::Consent;
 use crate::store::options::StoreOptions;
 use crate::store::tests::setup::{Setup, message, options};
 
-/// Opens the store as with Litestream, before its first checkpoint.
+/// Opens a store without its own checkpoints, as for Litestream before its first checkpoint.
 fn open_without_checkpoints(setup: &Setup) -> Store {
     Store::open(&StoreOptions { checkpoint: false, ..options(&setup.path()) }).unwrap()
 }
@@ -41,8 +41,8 @@ fn stopped(change: impl FnOnce(&Setup)) -> Setup {
     setup
 }
 
-/// Asserts a start after a crash, even without the mark, e.g. if the first start is killed before
-/// it writes the mark.
+/// Asserts that a store starts after a crash, with and without the mark. The mark is missing e.g.
+/// if the first start is killed before writing it.
 #[track_caller]
 fn assert_crash_starts(setup: &Setup, messages: i64) {
     assert_starts(&crash(setup), messages);
@@ -98,8 +98,8 @@ fn file_at_a_timeline_within_the_wal_starts() {
     assert_starts(&setup, 17);
 }
 
-/// Returns the files of a process that was killed in a transaction in another journal mode, which
-/// has already changed the counter in the file.
+/// Returns the files of a process that was killed during a transaction with a rollback journal,
+/// after the counter in the file had changed.
 fn with_journal() -> Setup {
     let setup = stopped(|_| ());
     let shell = Connection::open(setup.path()).unwrap();
