@@ -31,7 +31,7 @@ pub fn aliases() -> &'static [Alias] {
     &ALIASES
 }
 
-/// The alias of exactly this name.
+/// The alias with this exact name.
 pub fn alias(name: &str) -> Option<&'static Alias> {
     ALIASES.iter().find(|alias| alias.name == name)
 }

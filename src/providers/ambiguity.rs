@@ -1,13 +1,14 @@
-//! Detects signed texts that match more than one request. If a signed text can be divided in
-//! several ways, a captured signature also matches other parts, e.g. another body.
+//! Detects signed texts that match more than one request. If a signed text can be split in more
+//! than one way, a captured signature is also valid for another request, e.g. one with another
+//! body.
 
 use crate::scheme::jwt::ClaimCheck;
 
 use super::recipe::{KeySource, Proofs, Recipe, Signature};
 
 impl Recipe {
-    /// Describes how a captured signature also matches another request; each text follows the
-    /// recipe's name.
+    /// Describes each way in which a captured signature also matches another request. Each text
+    /// follows the recipe's name.
     pub fn ambiguities(&self) -> Vec<String> {
         self.proofs.ambiguities()
     }
@@ -46,7 +47,7 @@ impl Proofs {
     }
 }
 
-/// Whether two signatures of the same text are the same.
+/// Whether both rules produce the same signature for the same text.
 fn signs_alike(one: &Signature, other: &Signature) -> bool {
     let is_one_key = match (&one.key, &other.key) {
         (

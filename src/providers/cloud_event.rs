@@ -34,6 +34,8 @@ pub(super) struct CloudEvent<'a> {
 }
 
 impl EventSlots {
+    /// Adds the paths of the attributes.
+    ///
     /// # Errors
     /// Another field of the recipe expects an object where an attribute is a value.
     pub fn add_to(paths: &mut Paths) -> Result<Self, PathError> {
@@ -91,7 +93,7 @@ fn binary<'a>(request: &Request<'a>) -> Option<CloudEvent<'a>> {
 }
 
 fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
-    // A source is usually a URI with a scheme.
+    // Colons stay in the source, which is usually a URI with a scheme.
     Some(join_parts(&[source?, id?], 0))
 }
 

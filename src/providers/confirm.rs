@@ -24,7 +24,8 @@ use crate::content::request::Cause;
 use crate::content::request::Request;
 use crate::content::request::Secret;
 
-/// Maximum size of a returned body. No provider that verifies one sends more.
+/// Maximum size of a message that is sent back for confirmation. No provider that confirms whole
+/// messages sends larger ones.
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Maximum size of a value, longer than any signature or certificate URL. Values in the URL have a
 /// separate limit.
@@ -66,7 +67,7 @@ enum BodyPart {
 pub enum Question {
     /// Values by place.
     Values(BTreeMap<String, String>),
-    /// No question is possible, with the reason.
+    /// The call is impossible, with the reason.
     Unaskable(String),
 }
 
@@ -81,7 +82,7 @@ pub struct QuestionError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmResult {
     Confirmed,
-    /// Definitely does not exist.
+    /// The provider definitely does not have the message.
     Unknown(String),
     /// The message may be confirmed later.
     NotYet(String),
@@ -95,7 +96,7 @@ pub struct Login {
     pub holds: Duration,
 }
 
-/// The variables of a source that configures its own API.
+/// The settings of a source that configures the API itself, without a rule in the recipe.
 #[derive(Debug)]
 pub struct ConfirmSettings<'a> {
     pub url: &'a str,
@@ -133,7 +134,7 @@ impl Asker {
     /// # Errors
     /// The problem with the URL, without repeating the URL.
     pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, SyntaxError> {
-        // The error itself shows the text, which may hold a token.
+        // The parser's error repeats the text, which may contain a token.
         let template = Template::parse(question.url.trim()).map_err(|_| {
             "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
@@ -176,7 +177,7 @@ impl Asker {
             .into())
     }
 
-    /// The same with another expectation.
+    /// Returns a copy with another expectation.
     #[must_use]
     pub fn expecting(&self, expect: Expectation) -> Self {
         Self { expect, ..self.clone() }
@@ -208,7 +209,8 @@ impl Asker {
             if body.len() > MAX_BODY_BYTES {
                 return Err(unaskable("the body is too large"));
             }
-            // Any other body could end the surrounding document.
+            // The body becomes part of a JSON document; any other text could end that document
+            // early.
             if !json::accepts(body) {
                 return Err(unaskable("the body is not JSON"));
             }
@@ -217,8 +219,8 @@ impl Asker {
         Ok(Question::Values(values))
     }
 
-    /// Rejects places outside the payload field: of a form with such a field, only that field is
-    /// stored.
+    /// Rejects form fields other than the payload field: if a form has that field, creel stores
+    /// nothing else.
     fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), QuestionError> {
         let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
         if name == payload || view.form_field(payload) == Ok(None) {
@@ -236,7 +238,7 @@ impl Asker {
         self.url.places().chain(in_body)
     }
 
-    /// Whether a body is decoded for its values.
+    /// Whether the values can only be read by decoding the body.
     pub fn decodes_body(&self) -> bool {
         let is_decoded = |place: &Place| match place {
             Place::Form(_) => true,
@@ -290,7 +292,7 @@ impl Asker {
         })
     }
 
-    /// The call that must precede the request.
+    /// Returns the login call, which must precede the request.
     pub fn login(&self) -> Option<FetchRequest> {
         call(self.login?, &self.texts, None, None)
     }
@@ -316,7 +318,7 @@ impl Asker {
         }
     }
 
-    /// `https://api.example.com`, for people.
+    /// Returns the API's origin for log lines and errors, e.g. `https://api.example.com`.
     pub fn origin(&self) -> String {
         self.url.origin()
     }
@@ -337,7 +339,7 @@ impl Asker {
 impl Question {
     /// Returns the text that the store keeps.
     pub fn to_text(&self) -> String {
-        // Strings and maps of them cannot fail.
+        // Strings and maps of strings always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -361,6 +363,8 @@ fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {
     String::from_utf8(found.into_owned()).map_err(|_| unaskable(Cause::NotConfirmed, "is not UTF-8 text"))
 }
 
+/// Splits the template of a body into its parts.
+///
 /// # Errors
 /// The setting that is missing.
 fn body_parts(template: &Template, texts: &Texts) -> Result<Vec<BodyPart>, String> {

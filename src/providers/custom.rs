@@ -1,4 +1,4 @@
-//! A sender that is described by variables: the fields of a recipe, one variable each.
+//! Senders configured by variables, one for each field of a recipe.
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -69,12 +69,12 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     CustomField { name: "form_payload", doc: "the form field that contains the JSON" },
 ];
 
-/// `signature.key.encoding` → `SIGNATURE_KEY_ENCODING`.
+/// Returns the end of a field's variable: `signature.key.encoding` → `SIGNATURE_KEY_ENCODING`.
 pub fn custom_variable(field: &str) -> String {
     field.replace('.', "_").to_ascii_uppercase()
 }
 
-/// Fields that only have an effect next to another one: (field, the field that it needs).
+/// Fields that have no effect without another one: (field, required field).
 const DEPENDENT_FIELDS: [(&str, &str); 9] = [
     ("signature.layout", "signature.at"),
     ("signature.encoding", "signature.at"),
@@ -87,10 +87,10 @@ const DEPENDENT_FIELDS: [(&str, &str); 9] = [
     ("event_action", "event_type"),
 ];
 
-/// The recipe that the given fields describe. It lives as long as the process.
+/// Builds the recipe that the given fields describe. It is never freed.
 ///
-/// # Errors
-/// The first field that is wrong. The text names variables by `variable`.
+/// # Errors The first invalid field. `variable` returns the variable of a field, for the text of
+/// the error.
 pub fn custom_recipe(
     source: &str,
     given: impl Fn(&str) -> Option<String>,
@@ -104,7 +104,7 @@ pub fn custom_recipe(
     Ok(Box::leak(Box::new(recipe)))
 }
 
-/// Rejects fields that would have no effect: their author expects one.
+/// Rejects fields that would have no effect: the user expects them to have one.
 fn reject_unused_fields(
     given: &impl Fn(&str) -> Option<String>,
     variable: &impl Fn(&str) -> String,
@@ -131,7 +131,8 @@ fn reject_unused_fields(
                     variable("token.at")
                 )
             }
-            // Without a signature and a token; that has a more helpful error.
+            // Neither a signature nor a token is set, for which `file` returns a more helpful
+            // error.
             "signature.at" => continue,
             _ => format!("has no effect without {needed_variable}; set that too, or remove it"),
         };
@@ -210,7 +211,7 @@ fn file(
         doc: "the secret shared with the sender".to_owned(),
     };
     file.key.push(proof(setting, if setting == "secret" { KeyKind::Secret } else { KeyKind::Text }, true));
-    // The fields themselves are variables of the source.
+    // Makes each field a setting of the source, so that its variable is accepted.
     let field = |field: &CustomField| KeyTable {
         begins_with: Vec::new(),
         rotates: false,
@@ -259,7 +260,7 @@ fn signature(
     Ok(setting)
 }
 
-/// A word of a fixed set.
+/// Parses a value from a fixed set of words.
 fn parsed<'de, T: Deserialize<'de>>(
     field: &str,
     given: &impl Fn(&str) -> Option<String>,

@@ -28,7 +28,7 @@ pub struct Description {
     /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None` if
     /// there is no id.
     pub delivery_id: Option<String>,
-    /// The header that an event has in only one of its two forms; `None` if it has one form.
+    /// The header that only one of an event's two forms has; `None` if the event has one form.
     pub form_mark: Option<&'static str>,
 }
 
@@ -86,7 +86,7 @@ fn joined_id<'a>(
             let parts: Option<Vec<Cow<'_, str>>> = several.iter().map(|places| find(places)).collect();
             let parts = parts?;
             let parts: Vec<&str> = parts.iter().map(Cow::as_ref).collect();
-            // A time is usually the last part.
+            // Colons stay in the last part, which is usually a time.
             Some(delivery_id(&join_parts(&parts, parts.len() - 1)))
         }
     }
@@ -99,7 +99,7 @@ fn find<'a>(detail: &Detail, request: &Request<'a>, json: Option<&'a PathValues>
         Detail::Query(name) => {
             let mut values = form::values(request.query, name);
             match (values.next(), values.next()) {
-                // With replaced bytes, two ids could become one.
+                // Replacing invalid UTF-8 could make two ids equal.
                 (Some(value), None) => Cow::Owned(String::from_utf8(value.into_owned()).ok()?),
                 _ => return None,
             }

@@ -50,7 +50,7 @@ impl SampleDraft {
         }
     }
 
-    /// Adds a value at the place that the sender uses.
+    /// Adds a value at a place of the request.
     pub fn put(&mut self, place: &Place, value: &str) -> Option<()> {
         let pair =
             |name: &str| form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
@@ -72,7 +72,7 @@ impl SampleDraft {
         Some(())
     }
 
-    /// Fills each empty place outside the body with the nonce.
+    /// Puts the nonce into each empty place outside the body.
     pub fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {

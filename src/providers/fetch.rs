@@ -31,7 +31,7 @@ pub(super) struct FetchRule {
     pub login: Option<Box<FetchRule>>,
 }
 
-/// A request, and how to read its answer.
+/// A request to the provider's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {
     pub method: String,
@@ -40,7 +40,7 @@ pub struct FetchRequest {
     pub body: Vec<u8>,
 }
 
-/// The next step for a requested key.
+/// The requests that fetch a key, and the interpretation of the answers.
 #[derive(Debug)]
 pub struct FetchPlan<'a> {
     rule: Option<&'a FetchRule>,
@@ -53,7 +53,7 @@ impl<'a> FetchPlan<'a> {
         Self { rule, texts, wanted }
     }
 
-    /// The call that must precede the request.
+    /// Returns the login call, which must precede the request.
     pub fn login(&self) -> Option<FetchRequest> {
         call(self.rule?.login.as_deref()?, self.texts, None, None)
     }
@@ -161,8 +161,8 @@ pub fn keys_among(text: &str, id: Option<&str>) -> Option<KeyResponse> {
     Some(if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) })
 }
 
-/// Returns the keys with this id from everything the provider published; keys without an id never
-/// match.
+/// Returns the keys with this id from all keys that the provider publishes. Keys without an id
+/// never match.
 pub fn key_of_set(texts: &[String], id: &str) -> Option<KeyResponse> {
     let fits = |text: &&String| {
         let kid = lookup::member(text.trim(), "kid").and_then(text_of);

@@ -14,8 +14,8 @@ use super::verifier::Verifier;
 use crate::content::request::Cause;
 use crate::content::request::Request;
 
-/// Limits the time for reading a request twice. Handshakes are small; a larger request is a
-/// message.
+/// Maximum size of a handshake, so that reading a request twice takes little time. A larger request
+/// is treated as a message.
 const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
 /// Maximum size of a secret, longer than any provider's.
 const MAX_SECRET_BYTES: usize = 512;
@@ -44,7 +44,7 @@ pub enum LearningWindow {
     Open,
 }
 
-/// The time of the check for a handshake.
+/// Whether a request is checked for a handshake before or after its authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandshakePhase {
     BeforeAuthentication,
@@ -90,7 +90,7 @@ impl Verifier {
         if let Some(challenge) = &rule.challenge
             && !rule.challenge_shape.fits(&challenge.require(view)?)
         {
-            // An attacker could send any text signed here as a message.
+            // An attacker could have any text signed, and send it as a message.
             return Err(Cause::HandshakeRefused);
         }
         let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;
@@ -106,8 +106,8 @@ impl Verifier {
             HandshakeBody::Json(template) => Reply::json(status, template.render_json(&scope)?),
         };
         for (name, template) in &rule.reply.headers {
-            // Omits a header whose setting or place is absent: it would grant something that the
-            // request does not contain.
+            // A header whose setting or place is absent is omitted: without the value, it could
+            // grant a permission that was not requested.
             if let Ok(value) = template.render(&scope) {
                 let is_visible = |byte: &u8| (b' '..=b'~').contains(byte);
                 let value =

@@ -11,8 +11,8 @@ use super::recipe::Detail;
 use super::verifier::Verifier;
 
 impl Verifier {
-    /// Returns the names in lower case; `x-acme-*` for a common prefix. Excludes the headers that
-    /// `code` reads: they are plain.
+    /// Returns the names in lower case; `x-acme-*` for a common prefix. Excludes headers that a
+    /// scheme in code reads: proxies do not drop their names.
     pub fn header_names(&self) -> BTreeSet<String> {
         let (recipe, proofs) = (self.recipe(), &self.proofs);
         let details = recipe

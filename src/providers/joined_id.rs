@@ -1,8 +1,8 @@
 //! Delivery ids that are joined from several parts.
 
-/// Joins the parts of an id with colons. Colons in all parts except the one at `plain` are
-/// percent-encoded, so that different parts never result in the same id. `plain` is the part that
-/// often has colons.
+/// Joins the parts of an id with colons. `plain` is the index of the part that usually has colons.
+/// Colons in the other parts are percent-encoded, so that different parts never result in the same
+/// id.
 pub fn join_parts(parts: &[&str], plain: usize) -> String {
     let mut id = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
     for (place, part) in parts.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The providers: one recipe each, bound to a source's settings. Without I/O: the input is a
-//! request, settings and the time; the output a verdict, a description and a reply.
+//! Providers: one recipe each, bound to the settings of a source. Without I/O: a request, settings
+//! and the time result in a verdict, a description and a reply.
 
 mod aliases;
 mod ambiguity;

@@ -4,7 +4,7 @@ use crate::content::request::Cause;
 use crate::json;
 
 const TEXT: &str = "text/plain";
-/// Content type of replies whose charset matters; conventional replies stay exact.
+/// Content type of text that is not ASCII. ASCII text is sent without a charset.
 const UNICODE_TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 

@@ -179,7 +179,7 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
 }
 
 impl SampleContent<'_> {
-    /// Fills a template of a body; in JSON, values stand inside its strings.
+    /// Fills the template of a body or query. In JSON, placeholders occur only inside strings.
     fn fill(&self, template: &str, is_json: bool) -> String {
         self.fill_with(template, |value| match is_json {
             true => {
@@ -207,7 +207,7 @@ impl SampleContent<'_> {
     }
 }
 
-/// Adds the authentication; `None` if the scheme is off or cannot sign.
+/// Signs the sample; `None` if the scheme is off or only the provider can sign.
 fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let scheme = keyed.scheme;
     let SignatureKeys::Secrets(secrets) = &keyed.keys else { return None };
@@ -239,7 +239,8 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
     };
     let part =
         |name: &str| if is_stamp(name) { stamp.to_owned() } else { scheme.template.sample_of_layout(name) };
-    // Named parts are read out of a value that looks like the final one.
+    // The signed text can contain named parts of the layout, so they are read from a value that has
+    // every part but the signature.
     let unsigned = scheme.layout.compose("", part);
     let tag = draft.with_request(|view| {
         let scope = TemplateScope {

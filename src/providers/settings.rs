@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::content::request::Secret;
 
-/// The settings of one source that its provider's recipe names, keys in lower case
-/// (`secret` may hold several values: `_SECRET`, `_SECRET_2` …).
+/// The settings of one source that its provider's recipe names. Keys are in lower case; `secret`
+/// can have several values (`_SECRET`, `_SECRET_2` …).
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub values: BTreeMap<String, Vec<Secret>>,
@@ -61,7 +61,7 @@ impl SettingError {
         Self { key: key.to_owned(), value, problem: problem.to_string() }
     }
 
-    /// Converts each value of a setting; returns the first error with its place.
+    /// Converts each value of a setting; returns the first error with its index.
     pub(super) fn collect<T, P: Display>(
         key: &str,
         values: &[Secret],
@@ -74,7 +74,7 @@ impl SettingError {
     }
 }
 
-/// A key that a recipe accepts in addition to the common ones.
+/// A setting that a recipe accepts in addition to those of every source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingSpec {
     pub name: String,
@@ -89,7 +89,7 @@ pub struct SettingSpec {
     pub doc: String,
 }
 
-/// The type of a key's value.
+/// The type of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingKind {
     Secret,

@@ -25,6 +25,8 @@ enum ExpectedValue {
 }
 
 impl RequestCondition {
+    /// Parses a condition.
+    ///
     /// # Errors
     /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
@@ -63,6 +65,8 @@ impl RequestCondition {
         }
     }
 
+    /// Whether the request meets the condition.
+    ///
     /// # Errors
     /// A place with two values is ambiguous.
     pub fn holds(&self, view: &View<'_>, texts: &Texts) -> Result<bool, Cause> {

@@ -7,15 +7,15 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 
-/// The longest signature of any algorithm: HMAC-SHA512 and Ed25519.
+/// Maximum length of a digest, HMAC or Ed25519 signature, in bytes. RSA signatures are longer: see
+/// `decode_any`.
 pub const MAX_SIGNATURE_BYTES: usize = 64;
 
-/// Maximum length of an encoded value, above that of any public-key signature: RSA with 8,192 bits
-/// in hex.
+/// Maximum length of an encoded value: that of an RSA signature of 8,192 bits in hex.
 const MAX_ENCODED_BYTES: usize = 2_048;
 
-/// Decodes keys like the libraries of the providers. A hand-made secret can end in bits that belong
-/// to no byte, and padding is easily lost when a secret is copied; neither changes the key.
+/// Decodes keys as leniently as the providers' libraries. The trailing bits of a hand-made secret
+/// may not be zero, and padding is easily lost when a secret is copied; neither changes the key.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -36,7 +36,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// `None` unless the text is exactly `length` bytes in this encoding.
+    /// Decodes a text; `None` unless it is exactly `length` bytes in this encoding.
     pub fn decode(self, text: &[u8], length: usize) -> Option<[u8; MAX_SIGNATURE_BYTES]> {
         let mut bytes = [0; MAX_SIGNATURE_BYTES];
         let expected = match self {
@@ -49,7 +49,7 @@ impl Encoding {
         }
         let written = match self {
             Self::Hex => decode_hex(text, &mut bytes)?,
-            // The library needs room for its own estimate, which is up to two bytes more.
+            // The library needs space for its own estimate, which is up to two bytes more.
             Self::Base64 => decode_base64(&STANDARD, text, &mut bytes)?,
             Self::Base64Url => decode_base64(&URL_SAFE_NO_PAD, text, &mut bytes)?,
         };
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn trailing_bits_of_a_key_are_ignored() {
-        // `b` has two bits that belong to no byte.
+        // The two trailing bits of `b` are not zero.
         assert_eq!(KeyEncoding::Base64.decode(b"YWJjZGb="), Ok(b"abcdf".to_vec()));
         assert_eq!(KeyEncoding::Base64.decode(b"YWJjZGb"), Ok(b"abcdf".to_vec()));
         assert_eq!(KeyEncoding::Base64.decode(b"YWJjZB"), Ok(b"abcd".to_vec()));

@@ -42,6 +42,8 @@ impl Expectation {
         ["404", "410"].iter().filter_map(|status| Self::parse(status).ok()).collect()
     }
 
+    /// Parses an expectation.
+    ///
     /// # Errors
     /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
@@ -131,7 +133,7 @@ impl Equal {
         }
     }
 
-    /// `found`: the raw value in the response.
+    /// Returns the unmet condition; `found` is the raw value in the response.
     fn unmet(&self, found: Option<&str>) -> Option<String> {
         let Some(found) = found else {
             return Some(format!("there is no {}", self.pointer));

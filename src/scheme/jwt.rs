@@ -33,7 +33,7 @@ pub struct Jwt {
     pub algorithms: Vec<JwtAlgorithm>,
     pub claims: Vec<Claim>,
     pub expires: Expires,
-    /// The claim that is compared with the clock under the source's tolerance.
+    /// The claim with the time of issue, which must be within the source's tolerance.
     pub issued: Option<String>,
     pub leeway: Duration,
 }
@@ -67,7 +67,7 @@ pub enum Expires {
 pub struct Claim {
     pub name: String,
     pub must: ClaimCheck,
-    /// Whether the claim is required if, and only if, the body is not empty.
+    /// Whether the claim is required for a body, and must be absent for an empty body.
     pub unless_empty_body: bool,
 }
 
@@ -152,6 +152,8 @@ impl JwtAlgorithm {
 }
 
 impl Jwt {
+    /// Verifies the token of a request.
+    ///
     /// # Errors
     /// The cause of rejection, or the key that must be fetched.
     pub fn check(&self, keys: &JwtKeys, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
@@ -315,8 +317,8 @@ fn is_signed(
     })
 }
 
-/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range)
-/// exists and equals nothing.
+/// Parses claims. A value that `Value` cannot represent (lone surrogate, number out of range) is
+/// present, but equals nothing.
 fn read_claims(bytes: &[u8]) -> Option<Map<String, Value>> {
     let object = Object::read(document(bytes).ok()?)?;
     let claim = |(name, value): (&str, &str)| {
@@ -342,7 +344,7 @@ fn decode(part: &str) -> Result<Vec<u8>, Cause> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Cause::MalformedSignature)
 }
 
-/// A token with these claims, as a sender makes it; `None` for algorithms of public keys.
+/// Builds a token with these claims, as a sender does; `None` for public-key algorithms.
 pub fn compose(algorithm: JwtAlgorithm, secret: &Secret, claims: &Value) -> Option<String> {
     let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, algorithm.name());
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));

@@ -1,4 +1,4 @@
-//! The algorithms, and secrets prepared for them once.
+//! Signature algorithms, and the secrets prepared for them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use icu_normalizer::DecomposingNormalizerBorrowed;
@@ -120,14 +120,14 @@ impl std::fmt::Display for Algorithm {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Derivation {
-    /// Removes the first of these with which the text begins.
+    /// Prefixes of the text; the first one that matches is removed.
     pub prefix: Vec<String>,
     /// Uses only the part after the first occurrence of this text; the whole value if absent.
     pub after: Option<String>,
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,
     pub hash: Option<KeyHash>,
-    /// Text that is appended.
+    /// Text appended to the key.
     pub suffix: Option<String>,
     /// The key is the timestamp followed by the secret.
     pub prepend_timestamp: bool,
@@ -146,6 +146,8 @@ pub enum KeyHash {
 }
 
 impl Derivation {
+    /// Derives a key from a configured text.
+    ///
     /// # Errors
     /// The problem with the value, without showing it.
     pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -206,6 +208,8 @@ impl Tag {
 }
 
 impl SecretKey {
+    /// Derives a key and prepares it for the algorithm.
+    ///
     /// # Errors
     /// The problem with the value, without showing it.
     pub fn new(algorithm: Algorithm, derivation: &Derivation, text: &[u8]) -> Result<Self, KeyError> {
@@ -222,7 +226,7 @@ impl SecretKey {
         }
     }
 
-    /// The signature over the text.
+    /// Returns the signature over the text.
     ///
     /// # Errors
     /// A part of the signed text is absent.
@@ -239,7 +243,7 @@ impl SecretKey {
                 sign(&key, template, scope)
             }
             Self::HmacMd5(secret) => {
-                // A key of any length is fine for HMAC.
+                // HMAC accepts keys of any length, so this never fails.
                 let mut mac =
                     Hmac::<Md5>::new_from_slice(secret.expose()).map_err(|_| Cause::SignatureMismatch)?;
                 template.feed(scope, |piece| mac.update(piece))?;

@@ -31,7 +31,7 @@ pub enum KeyResponse {
     /// Public keys, each as PEM, base64 or a JSON Web Key.
     Keys(Vec<String>),
     Document(Vec<u8>),
-    /// The provider does not have it.
+    /// The provider does not have the key or certificate.
     Unknown,
     /// The key has not been fetched, or is too old.
     NotYet,
@@ -65,6 +65,8 @@ impl From<Cause> for VerifyError {
 }
 
 impl dyn KeyStore + '_ {
+    /// Returns the published keys with this id; without an id, all of them.
+    ///
     /// # Errors
     /// The key does not exist, or is not fetched yet.
     pub fn keys(&self, id: Option<&str>) -> Result<Vec<PublicKey>, VerifyError> {
@@ -131,7 +133,7 @@ impl dyn KeyStore + '_ {
     }
 }
 
-/// A key as providers publish it: PEM, base64 or a JSON Web Key.
+/// Parses a key as providers publish it: PEM, base64 or a JSON Web Key.
 pub fn key(text: &str) -> Option<PublicKey> {
     if text.trim_start().starts_with('{') {
         let key = Object::read(text.trim())?;
@@ -142,7 +144,7 @@ pub fn key(text: &str) -> Option<PublicKey> {
     PublicKey::parse(text).ok()
 }
 
-/// Whether a URL is https, at the standard port, without user, and at a host that is allowed.
+/// Whether a URL has https, the standard port and an allowed host, and no user name or password.
 pub fn is_pinned(url: &str, hosts: impl Fn(&str) -> bool) -> bool {
     url::Url::parse(url).is_ok_and(|url| {
         url.scheme() == "https"

@@ -1,5 +1,5 @@
-//! The parts of signature schemes: the place of a signature, its coverage, key and age. It must
-//! never name a provider, and does no I/O: a request, keys and the time go in, a verdict comes out.
+//! The parts of signature schemes: the place of a signature, its coverage, key and age. This module
+//! never names a provider and does no I/O: a request, keys and the time result in a verdict.
 
 pub mod auth_scheme;
 pub mod canonical;

@@ -19,7 +19,7 @@ pub enum Place {
     Query(String),
     Json(JsonPath),
     Form(String),
-    /// The name of the first key of an object that is not excepted.
+    /// The name of an object's first key that is not in `except`.
     KeyOf {
         object: JsonPath,
         except: Vec<String>,
@@ -27,6 +27,8 @@ pub enum Place {
 }
 
 impl Place {
+    /// Parses a place.
+    ///
     /// # Errors
     /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {

@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-/// The shape of a challenge, so that nothing else is signed in its place.
+/// The required shape of a challenge, so that creel signs no other text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChallengeShape {
-    /// `[A-Za-z0-9_-]`, at most 100 of them.
+    /// 1 to 100 characters of `[A-Za-z0-9_-]`.
     Id,
     /// A number of lower-case hex digits.
     HexDigits(RangeInclusive<usize>),
@@ -23,7 +23,7 @@ impl ChallengeShape {
     }
 }
 
-/// `[A-Za-z0-9_-]`, at most 100 of them.
+/// Whether a text has 1 to 100 characters, all of `[A-Za-z0-9_-]`.
 pub fn has_shape_of_id(text: &[u8]) -> bool {
     (1..=100).contains(&text.len()) && text.iter().all(|byte| is_byte_of_id(*byte))
 }

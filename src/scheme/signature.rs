@@ -27,7 +27,7 @@ pub struct SignatureScheme {
     pub algorithm: Algorithm,
     pub template: Template,
     pub timestamp: Option<TimestampRule>,
-    /// Separation of the parts of the signed text.
+    /// The rule that divides the signed text into its parts.
     pub split: Split,
     /// The conditions under which the scheme applies.
     pub require: Vec<RequestCondition>,
@@ -74,9 +74,8 @@ pub struct BoundSignature {
 }
 
 impl BoundSignature {
-    /// Returns the place of the signature. If the recipe has several headers with a common prefix,
-    /// that is the one named after the key: `X-Primary` for the setting `primary_secret`, otherwise
-    /// `X-1`.
+    /// Returns the place of the signature. For headers with a common prefix, that is the one named
+    /// after the key: `X-Primary` for the setting `primary_secret`, otherwise `X-1`.
     pub fn place(&self) -> Place {
         let Place::Headers(beginning) = &self.scheme.at else { return self.scheme.at.clone() };
         let name = self.setting.and_then(|setting| setting.strip_suffix("_secret"));
@@ -93,6 +92,8 @@ pub struct Terms<'a> {
 }
 
 impl BoundSignature {
+    /// Verifies the signature of a request.
+    ///
     /// # Errors
     /// The cause of rejection. The clock is checked last, so that only a genuine message is
     /// reported as stale.
@@ -155,13 +156,14 @@ impl BoundSignature {
         Err(rejection)
     }
 
-    /// Whether a stronger scheme signs in the same value.
+    /// Whether the value contains a signature of a stronger scheme, so that this one does not
+    /// apply.
     pub(super) fn yields_in(&self, value: &[u8]) -> bool {
         let scheme = self.scheme;
         scheme.without.as_ref().is_some_and(|key| scheme.layout.has_pair(value, key))
     }
 
-    /// Whether a value in the request is written as the scheme writes its signatures.
+    /// Whether a value in the request has the layout of the scheme's signatures.
     fn is_written(&self, view: &View<'_>) -> bool {
         let layout = &self.scheme.layout;
         let read = |value: &[u8]| {
@@ -253,7 +255,8 @@ impl BoundSignature {
         Err(Cause::SignatureMismatch)
     }
 
-    /// Looks up the keys only if there is a signature to check.
+    /// Checks the signatures with public keys. Looks up the keys only if there is a signature to
+    /// check.
     fn check_public(
         &self,
         scope: &TemplateScope<'_>,
@@ -280,7 +283,7 @@ impl BoundSignature {
     }
 }
 
-/// The lines of header fields that are not empty.
+/// Returns the lines of header fields, without empty lines.
 fn lines<'a>(view: &View<'a>, is_wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = &'a [u8]> {
     let fields = view.request.headers.0.iter().filter(move |(name, _)| is_wanted(name));
     fields.map(|(_, value)| value.trim_ascii()).filter(|value| !value.is_empty())
@@ -330,8 +333,8 @@ pub fn is_sent(schemes: &[BoundSignature], view: &View<'_>) -> bool {
 }
 
 /// Checks a request against the schemes of one source, in the order of the recipe. The first place
-/// with a value decides, even if something else that it needs is missing, so that a weaker scheme
-/// cannot replace it. Schemes that share that place (versions in one list) are all tried.
+/// with a value decides, even if another part that its scheme needs is missing, so that a weaker
+/// scheme cannot replace it. Schemes that share that place (versions in one list) are all tried.
 ///
 /// # Errors
 /// The most specific cause for the deciding place.

@@ -63,7 +63,7 @@ fn web_key(key: &TinkKey) -> Option<String> {
     Some(json!({"kty": "EC", "crv": "P-256", "kid": key.key_id.to_string(), "x": x, "y": y}).to_string())
 }
 
-/// The id of the key that a signature names, and the signature itself.
+/// Returns the id of a signature's key, and the signature without it.
 pub fn split_signature(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (prefix, signature) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
     let id = u32::from_be_bytes(*prefix.last_chunk()?);
@@ -100,7 +100,7 @@ fn fields(mut message: &[u8]) -> Option<Vec<Field<'_>>> {
     Some(fields)
 }
 
-/// Takes a number of seven bits a byte, the lowest first.
+/// Reads a varint: seven bits in each byte, the lowest first.
 fn take_number(message: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for place in 0..10 {

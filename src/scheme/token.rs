@@ -11,7 +11,7 @@ use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::json::PathValue;
 
-/// The tokens of one source and where they are carried.
+/// The tokens of one source, and their place in requests.
 #[derive(Clone, Debug)]
 pub struct SharedToken {
     at: Place,
@@ -35,7 +35,7 @@ impl SharedToken {
         &self.scheme
     }
 
-    /// Describes the place and the text before the token in words.
+    /// Describes the place of the token and the text before it.
     pub fn in_words(&self) -> String {
         let written = self.scheme.written();
         match (self.scheme.is_none(), self.scheme.is_name()) {
@@ -49,6 +49,8 @@ impl SharedToken {
         }
     }
 
+    /// Compares the request's token with the configured ones.
+    ///
     /// # Errors
     /// `MissingHeader` or `TokenMismatch`.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
@@ -109,6 +111,8 @@ impl Basic {
         Self { digest: Secret::new(digest(&SHA256, &pair).as_ref()) }
     }
 
+    /// Compares the request's credentials with the configured ones.
+    ///
     /// # Errors
     /// `MissingHeader`, `MalformedSignature` or `TokenMismatch`.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
@@ -131,7 +135,7 @@ impl Basic {
     }
 }
 
-/// The value of `Authorization` for a user and a password.
+/// Returns the value of `Authorization` for a user and a password.
 pub fn basic_authorization(username: &[u8], password: &[u8]) -> String {
     format!("Basic {}", basic_credentials(username, password))
 }

@@ -24,6 +24,8 @@ use places::{named_header, once};
 use signatures::{bind_signatures, public_keys};
 
 impl Verifier {
+    /// Binds a recipe to the settings of one source.
+    ///
     /// # Errors
     /// Every setting that is missing, unknown to the recipe, or malformed.
     pub fn bind(recipe: &'static Recipe, settings: &Settings) -> Result<Self, Vec<SettingError>> {
@@ -81,7 +83,8 @@ fn unchecked_headers(recipe: &'static Recipe, proofs: &BoundProofs) -> Vec<&'sta
     headers.collect()
 }
 
-/// Places of secrets in handshakes: the learned secret, and those that are compared.
+/// Places of secrets in handshakes: the secret that creel learns, and secrets that a condition
+/// compares.
 fn secrets_of_handshakes(recipe: &Recipe) -> impl Iterator<Item = &Place> {
     let is_secret =
         |name: &str| recipe.keys.iter().any(|key| key.name == name && key.kind == SettingKind::Secret);
@@ -290,7 +293,8 @@ fn own_keys(recipe: &Recipe, texts: &Texts) -> Vec<OwnKey> {
     set.into_iter().chain(single).collect()
 }
 
-/// Builds the replies. The user's reply replaces those for all events of the source.
+/// Builds the replies. The user's `reply_status` and `reply_body` apply to every event of the
+/// source.
 fn bind_accepted(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -> Vec<AcceptedReply> {
     if let Some(status) = settings.reply_status
         && !(200..=299).contains(&status)

@@ -1,4 +1,4 @@
-//! Places whose header a setting names, and the list of problems with settings.
+//! Resolves places whose header name comes from a setting, and collects setting errors.
 
 use crate::content::view::Texts;
 use crate::scheme::place::{Place, is_header_name};
@@ -6,7 +6,7 @@ use crate::scheme::place::{Place, is_header_name};
 use super::super::recipe::NamedPlace;
 use super::super::settings::SettingError;
 
-/// Reports the problem of a key once, even if two schemes share it.
+/// Records an error once, even if two schemes share the setting.
 pub fn once<T>(bound: Result<T, SettingError>, errors: &mut Vec<SettingError>) -> Option<T> {
     match bound {
         Ok(bound) => Some(bound),

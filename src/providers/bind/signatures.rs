@@ -13,7 +13,7 @@ use super::super::settings::{SettingError, Settings};
 use super::places::{bind_place, once};
 use crate::content::request::Secret;
 
-/// A value of a setting.
+/// The name of a setting, and the index of one of its values.
 type SettingValue = (&'static str, usize);
 
 /// Returns the schemes with their keys. A value that is invalid for one scheme may be valid for

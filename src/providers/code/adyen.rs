@@ -18,8 +18,8 @@ use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 
-/// Items of a body. Adyen documents one item for JSON (up to six only for SOAP). Each item has its
-/// own signature, so captured items could be combined into new messages.
+/// Maximum number of items in a body. Adyen documents one item for JSON, and up to six for SOAP.
+/// Each item has its own signature, so captured items could be combined into new messages.
 const MAX_ITEMS: usize = 1;
 
 /// The only field whose genuine values can contain a colon.
@@ -108,7 +108,8 @@ fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));
     let list = list.filter(|list| list.starts_with('[')).ok_or(Cause::MissingHeader)?;
-    // Not parsed into a tree, which needs a multiple of the body's memory before authentication.
+    // The list is not parsed into a tree: before authentication, that would take a multiple of the
+    // body's size in memory.
     let items = items(list).ok_or(Cause::TooLarge)?;
     match items.len() {
         0 => Err(Cause::MissingHeader),
@@ -124,10 +125,10 @@ fn signed(item: &str) -> Result<(&str, String), Cause> {
     Ok((item, signature.ok_or(Cause::MissingHeader)?))
 }
 
-/// Returns the eight fields of an item. An absent one is empty.
+/// Returns the eight fields of an item, joined by colons. An absent field is empty.
 ///
 /// Adyen escapes nothing, and a merchant's reference can contain colons. A colon in any other field
-/// is rejected, so that the text has one reading only.
+/// is rejected, so that the text can be split in only one way.
 fn text(item: &str) -> Result<String, Cause> {
     let mut values = Vec::with_capacity(FIELDS.len());
     for field in FIELDS {
@@ -140,8 +141,8 @@ fn text(item: &str) -> Result<String, Cause> {
     Ok(values.join(":"))
 }
 
-/// Returns a string, or a number or literal as sent. An object or array is rejected: its text
-/// could be that of a string.
+/// Returns a string, or a number or literal as sent. Objects and arrays are rejected: a string
+/// could have the same text.
 fn find(item: &str, path: &str) -> Result<Option<String>, Cause> {
     let raw = JsonPath::parse(path).ok().and_then(|path| path.raw(item.as_bytes()));
     match raw.filter(|raw| *raw != "null") {

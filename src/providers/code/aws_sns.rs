@@ -14,8 +14,8 @@ use crate::scheme::key_store::is_pinned;
 use crate::scheme::public_key::PublicAlgorithm;
 use crate::scheme::signature::Terms;
 
-/// SNS accepts messages of 256 KiB, and JSON expands a byte to at most six. Anyone can send larger
-/// bodies, which are not parsed.
+/// Maximum size of a parsed body. SNS accepts messages of 256 KiB, and JSON escapes expand a byte
+/// to at most six. Larger bodies come from other senders.
 const MAX_BODY_BYTES: usize = 8 << 20;
 const HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
@@ -97,8 +97,8 @@ fn read(view: &View<'_>) -> Result<SnsMessage, Cause> {
     Ok(SnsMessage { topic, text, algorithm, signature, url })
 }
 
-/// Returns `Name\nValue\n` for each field, in alphabetical order. Only a message can have line
-/// breaks: with them in another field, the same text could be divided into other fields.
+/// Returns `Name\nValue\n` for each field, in alphabetical order. Line breaks are accepted only in
+/// `Message`: in another field, they would let the same text be split into other fields.
 fn text(body: &Object<'_>) -> Result<String, Cause> {
     let kind = required(body, "Type")?;
     let is_confirmation = match &*kind {

@@ -64,13 +64,13 @@ impl Scheme for Braintree {
         if ours.is_empty() {
             return Err(Cause::WrongAccount.into());
         }
-        // Some of its libraries sign the payload followed by a line break.
+        // Some of Braintree's libraries sign the payload followed by a line break.
         let plain = any_hmac(ALGORITHM, secrets, payload.as_bytes(), Encoding::Hex, &ours);
         plain.or_else(|_| {
             any_hmac(ALGORITHM, secrets, format!("{payload}\n").as_bytes(), Encoding::Hex, &ours)
         })?;
-        // creel signs challenges for unauthenticated requests, so a signed text of that shape could
-        // come from anyone. A payload is longer: it is XML in base64.
+        // creel signs challenges for unauthenticated requests, so a valid signature over a text of
+        // that shape does not authenticate Braintree. A payload is longer: it is XML in base64.
         if has_shape_of_id(payload.trim().as_bytes()) { Err(Cause::ClaimMismatch.into()) } else { Ok(()) }
     }
 

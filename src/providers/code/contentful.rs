@@ -76,11 +76,12 @@ impl Scheme for Contentful {
 fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     let names: Vec<String> =
         header_text(view, SIGNED_HEADERS)?.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
-    // With these in a name, one header could be read as several.
+    // A name with one of these characters could make one header look like several.
     if names.iter().any(|name| name.is_empty() || name.contains([':', ';'])) {
         return Err(Cause::MalformedSignature);
     }
-    // Otherwise an attacker could omit from the list the headers that make a message old.
+    // Otherwise an attacker could omit the timestamp from the list, so that an old message passes
+    // as new.
     if names.len() > MAX_SIGNED_HEADERS
         || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
     {

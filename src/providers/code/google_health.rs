@@ -14,7 +14,7 @@ use crate::scheme::public_key::{PublicAlgorithm, PublicKey};
 use crate::scheme::signature::Terms;
 use crate::scheme::tink;
 
-/// The name in Google's reference, which Google sends, and the name in its guide.
+/// The header in Google's reference, which Google sends, and the header in Google's guide.
 const SIGNATURES: [&str; 2] = ["x-healthapi-signature", "google-health-api-signature"];
 
 /// Google Health API, with a signature and a shared secret.
@@ -53,7 +53,7 @@ impl Scheme for GoogleHealth {
     }
 }
 
-/// The secret is the whole header, with its scheme.
+/// Compares the whole header value, including the authentication scheme, with the secrets.
 fn check_authorization(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     let presented = header(view, "authorization")?;
     let is_right = |secret: &Secret| bool::from(secret.expose().ct_eq(presented));

@@ -129,8 +129,8 @@ fn check_one(
     Ok(SignedTime::Seconds(i64::from(created)).check(view.request.now, terms.tolerance)?)
 }
 
-/// Returns one line per covered component, and one for the parameters. The body's digest must be
-/// among them.
+/// Returns the signature base: one line per covered component, and one for the parameters. The
+/// components must include the body's digest.
 fn signature_base(view: &View<'_>, input: &InnerList) -> Result<String, Cause> {
     let mut base = String::new();
     let mut covers_digest = false;

@@ -40,7 +40,7 @@ pub fn any_hmac(
     if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
 }
 
-/// Whether a text is a signature of that algorithm in that encoding.
+/// Whether a text has the encoding and length of a signature made with the algorithm.
 pub fn is_hmac(algorithm: hmac::Algorithm, encoding: Encoding, signature: &[u8]) -> bool {
     encoding.decode(signature, algorithm.digest_algorithm().output_len()).is_some()
 }

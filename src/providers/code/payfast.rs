@@ -79,16 +79,16 @@ impl Scheme for Payfast {
 }
 
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
-    // The form of a shop's checkout is signed in the same way, and every buyer sees it. It has no
-    // status of a payment and no number from Payfast; a notification has both, though the number of
-    // a cancelled subscription may be empty.
+    // A shop's checkout form is signed in the same way, and every buyer sees it. Only a
+    // notification has `payment_status` and `pf_payment_id`, which may be empty for a cancelled
+    // subscription.
     let has_status =
         view.form_field("payment_status")?.is_some_and(|status| !status.is_empty() && is_bare(status));
     Ok(has_status && view.form_field("pf_payment_id")?.is_some_and(is_bare))
 }
 
-/// Whether a value has no white space around it. The signature does not cover it, so with it a
-/// captured notification would be a new message with another id.
+/// Whether a value has no surrounding white space. The signature does not cover that white space,
+/// so adding some would turn a captured notification into a new message with another id.
 fn is_bare(value: &str) -> bool {
     php_trim(value) == value && value.trim() == value
 }

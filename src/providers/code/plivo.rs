@@ -45,13 +45,13 @@ impl Scheme for PlivoV3 {
         let secrets = keys.secrets();
         let signatures = header_list(view, SIGNATURE)?;
         let nonce = nonce(view)?;
-        // The signed text would not contain a body in another format.
+        // A body in another format would not be part of the signed text.
         if !has_form(view) {
             return Err(Cause::SignatureMismatch.into());
         }
         let fields: Vec<(String, String)> = view.whole_form()?.to_vec();
-        // Plivo sends parameters with every POST. Without this, those of a captured form could be
-        // moved into the query.
+        // Plivo sends parameters with every POST. Without this check, the parameters of a captured
+        // form could be moved into the query.
         if fields.is_empty() && view.request.method != "GET" {
             return Err(Cause::SignatureMismatch.into());
         }
@@ -94,8 +94,8 @@ fn has_form(view: &View<'_>) -> bool {
 }
 
 /// Whether the names are spelt as Plivo's: each begins with a capital letter (`CallUUID`,
-/// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all are in lower case.
-/// Names with moved text rarely are.
+/// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all are in lower case. A
+/// name that contains text moved from another field rarely is.
 fn are_names(fields: &[(String, String)]) -> bool {
     let is_capital = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_uppercase())

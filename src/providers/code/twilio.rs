@@ -1,12 +1,11 @@
-//! Twilio: the URL as registered, then names and values of the form in order; for JSON the URL
-//! alone, whose query has the body's digest.
+//! Twilio signs the URL as registered, followed by the sorted names and values of the form. For
+//! JSON, it signs only the URL, whose query contains the body's digest.
 //! <https://www.twilio.com/docs/usage/webhooks/webhooks-security>
 //!
-//! Signed with the account's auth token and SHA-1, or, if a rule names a shared key, with that key
-//! and the algorithm in a header
-//! (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). Nothing signs that header,
-//! so it only chooses among the keys of its own kind: a shared key is never accepted without it,
-//! nor the auth token with it.
+//! The key is the account's auth token with SHA-1, or a shared key with the algorithm in a header
+//! (<https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys>). That header is not signed,
+//! so it only selects the kind of key: a shared key is never accepted without it, nor the auth
+//! token with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,8 +167,9 @@ fn variants(url: &str) -> Vec<String> {
     variants
 }
 
-/// The body's digest in the signed URL. Twilio adds it as the last field of the query. With other
-/// text after it, it may be a part of a form, e.g. the text of a message, that was moved there.
+/// Returns the body's digest from the signed URL. Twilio adds it as the last field of the query. If
+/// other text follows, the field may be part of a form (e.g. a message's text) that was moved
+/// there.
 fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     if !form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == DIGEST_FIELD) {
@@ -188,7 +188,8 @@ fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
 
 fn check_digest(view: &View<'_>, claimed: Option<&[u8]>, is_form: bool) -> Result<(), Cause> {
     match claimed {
-        // A signature of the URL alone does not cover an empty body or form that replaces the body.
+        // The signature of a URL does not cover the body: only this digest does, also for an empty
+        // body or form.
         Some(claimed) if digest(&SHA256, view.request.body).as_ref().ct_eq(claimed).into() => Ok(()),
         Some(_) => Err(Cause::SignatureMismatch),
         None if is_form => Ok(()),
@@ -208,7 +209,7 @@ fn is_moved(view: &View<'_>, is_form: bool) -> Result<bool, Cause> {
         return Ok(true);
     }
     if !fields.is_empty() {
-        // Only a query that was moved into the form has these in a name.
+        // Only a query that was moved into the form has these characters in a name.
         if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
             return Ok(true);
         }

@@ -17,7 +17,7 @@ pub fn problem(field: &str, problem: impl Display) -> FieldProblem {
     FieldProblem(field.to_owned(), problem.to_string())
 }
 
-/// `header {setting:header}` is a header that the user names.
+/// Parses a place. `header {setting:header}` is the header that the setting names.
 pub fn named_place(field: &str, text: &str, keys: &[KeyTable]) -> Result<NamedPlace, FieldProblem> {
     let setting = text.strip_prefix("header {setting:").and_then(|rest| rest.strip_suffix('}'));
     let Some(setting) = setting else {
@@ -53,7 +53,7 @@ pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeyS
     }
 }
 
-/// A template whose settings are all declared.
+/// Parses a template, whose settings must all be declared.
 pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, FieldProblem> {
     let template = Template::parse(text).map_err(|error| problem(field, error))?;
     for setting in template.settings() {

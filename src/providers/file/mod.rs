@@ -37,6 +37,8 @@ pub struct RecipeError {
 }
 
 impl Recipe {
+    /// Parses a file with one recipe.
+    ///
     /// # Errors
     /// The first error, with the field's name.
     pub fn parse(name: &str, text: &str) -> Result<Self, RecipeError> {
@@ -79,6 +81,8 @@ impl Recipe {
         table.into_iter().map(parse).collect()
     }
 
+    /// Validates the fields of a recipe.
+    ///
     /// # Errors
     /// The first error, with the field's name.
     pub(super) fn from_file(name: &str, file: RecipeFile) -> Result<Self, RecipeError> {

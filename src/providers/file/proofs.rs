@@ -20,7 +20,7 @@ use super::tables::{
     TimestampTable, TokenTable,
 };
 
-/// Problems with a different wording if the fields come from variables.
+/// Problems that `custom` words differently, because its fields are variables.
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
     "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";
@@ -122,8 +122,8 @@ fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template)
     Ok(())
 }
 
-/// Parses the timestamp and rejects an unsigned one, which anyone who resends an old message could
-/// renew.
+/// Parses the timestamp, which must be signed. Otherwise an attacker could replace the timestamp of
+/// an old message.
 fn stamp(
     table: &TimestampTable,
     template: &Template,
@@ -220,8 +220,8 @@ fn confirm(table: &ConfirmTable, keys: &[KeyTable]) -> Result<ConfirmRule, Field
     })
 }
 
-/// Parses a header. It may not depend on the webhook request, which is gone when creel calls the
-/// API.
+/// Parses a header. It must not depend on the webhook request, which is no longer available when
+/// creel calls the API.
 fn confirm_header(
     name: &str,
     value: &str,

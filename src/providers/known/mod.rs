@@ -6,7 +6,7 @@ use super::recipe::{KeySource, ProviderGroup, Recipe};
 /// Maximum edits between an event and its misspelling; with more, other events of a provider are as
 /// close.
 const MAX_TYPING_EDITS: usize = 1;
-/// Shorter names often differ by only one letter.
+/// Minimum length of a name that is compared: shorter names often differ by only one letter.
 const MIN_COMPARED_CHARACTERS: usize = 5;
 
 /// An event that a provider does not send.
@@ -44,7 +44,7 @@ impl Recipe {
         Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
     }
 
-    /// An action that differs by a letter from a known one of its event is a misspelling.
+    /// Rejects an action that differs by one edit from a known action of its event.
     fn check_action(&self, pattern: &str) -> Result<(), UnknownEvent> {
         let Some((event, action)) = pattern.split_once('.').filter(|_| !pattern.contains('*')) else {
             return Ok(());
@@ -76,7 +76,7 @@ impl Recipe {
     }
 
     /// Returns an event of the provider if the pattern matches only messages without an event type,
-    /// although the provider names one. Chat services are excluded: their event may be called
+    /// although the provider sends types. Chat services are excluded: their event may be called
     /// `message`.
     pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
         let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
@@ -91,10 +91,11 @@ impl Recipe {
         (is_none && !may_be_real).then_some(sample.event.as_str())
     }
 
-    /// Whether an event of this name without an action is never sent, but only with one.
+    /// Whether the provider sends this event only with an action.
     pub fn needs_action(&self, event: &str) -> bool {
         let is_in = |list: &[String]| list.iter().any(|listed| listed == event);
-        // Without a list of events that have no action, the recipe cannot distinguish them.
+        // Without a list of events that have no action, the recipe cannot distinguish them from
+        // others.
         !self.events_without_action.is_empty() && is_in(&self.events) && !is_in(&self.events_without_action)
     }
 
@@ -109,7 +110,7 @@ impl Recipe {
         }
     }
 
-    /// Whether the value itself is sent with each request, rather than a signature.
+    /// Whether each request contains the setting's value itself, rather than a signature.
     pub fn is_sent(&self, setting: &str) -> bool {
         self.proofs.tokens.iter().any(|token| token.key == setting)
             || (self.proofs.basic && setting == "password")
@@ -128,7 +129,7 @@ impl Recipe {
         });
         let is_for_code = self.proofs.code.is_some_and(|code| code.secret_settings().contains(&setting));
         let whole = (self.is_sent(setting) || is_for_code).then_some(value.len());
-        // A hashed key is longer than its secret.
+        // Hashing can make a key longer than its secret, but not stronger.
         keys.map(|key| key.len().min(value.len())).chain(whole).min()
     }
 }

@@ -39,12 +39,12 @@ pub struct Recipe {
     pub(super) events_without_action: Vec<String>,
     /// Actions of some of `events`, against which others are compared for misspellings.
     pub(super) actions: BTreeMap<String, Vec<String>>,
-    /// Parts of the delivery id, joined with colons; all are required, each from its first filled
-    /// place.
+    /// Parts of the delivery id, joined with colons. All are required; each is read from its first
+    /// place that has a value.
     pub(super) delivery_id: Vec<Vec<Detail>>,
     /// Methods of its messages, in upper case.
     pub(super) methods: Vec<String>,
-    /// The only field of a form, with the payload as JSON.
+    /// The form field that holds the payload as JSON; the other fields are not stored.
     pub(super) form_payload: Option<String>,
     /// The query field that holds the payload of a GET as JSON.
     pub(super) query_payload: Option<String>,
@@ -56,13 +56,13 @@ pub struct Recipe {
     pub(super) coverage: Coverage,
     /// The coverage if only signatures are accepted.
     pub(super) signed_coverage: Coverage,
-    /// Settings of which one is required, for the documentation.
+    /// Settings of which at least one is required.
     pub(super) requires: Vec<String>,
     pub(super) handshakes: Vec<HandshakeRule>,
     pub(super) fetch: Option<FetchRule>,
-    /// Ends with a row for all events.
+    /// Replies by event; the last row applies to all other events.
     pub(super) accepted: Vec<AcceptedReply>,
-    /// Ends with a row for all causes.
+    /// Replies by cause; the last row applies to all other causes.
     pub(super) rejected: Vec<RejectedReply>,
     pub(super) samples: Vec<SampleBody>,
 }
@@ -181,7 +181,7 @@ impl Recipe {
         self.handshakes.iter().map(|rule| rule.method.as_str())
     }
 
-    /// Whether it has signatures over the body next to proofs that do not cover it.
+    /// Whether it accepts signatures over the body, and also proofs that do not cover it.
     pub(super) fn signs_body_sometimes(&self) -> bool {
         let signatures = &self.proofs.signatures;
         let covers_all = signatures.iter().all(|signature| signature.scheme.template.has_body());

@@ -70,7 +70,7 @@ impl KeySource {
         }
     }
 
-    /// Whether keys of the provider are looked up by id or taken from its set.
+    /// Whether the provider publishes the key, by id or in a key set.
     pub const fn is_published(&self) -> bool {
         matches!(self, Self::ById(_) | Self::AnyPublished)
     }
@@ -147,7 +147,8 @@ pub enum Detail {
 #[derive(Debug)]
 pub struct SampleBody {
     pub event: String,
-    /// The recipe has no sample, so the event is not one of the provider.
+    /// Whether the body is generated because the recipe has no sample. Its event is not the
+    /// provider's.
     pub is_invented: bool,
     pub id: String,
     pub body: String,

@@ -1,8 +1,8 @@
-//! Tests the rule that makes the signed text of each recipe fit one request only.
+//! Tests that the signed text of each recipe matches only one request.
 
 use super::super::{Recipe, recipes};
 
-/// Recipes whose signed text can be divided in several ways, with the attack that this allows.
+/// Recipes whose signed text can be split in more than one way, with the reason.
 const BY_DESIGN: [(&str, &str); 1] =
     [("mandrill", "names and values of the form are joined without anything between")];
 
@@ -19,7 +19,7 @@ fn signed_text_of_each_recipe_fits_one_request() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A recipe with these signatures.
+/// Returns the ambiguities of a recipe with these signatures.
 fn planted(signatures: &[(&str, &str)]) -> Vec<String> {
     let table = |(algorithm, text): &(&str, &str)| {
         format!(

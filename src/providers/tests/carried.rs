@@ -1,4 +1,5 @@
-//! Distinguishes requests of a genuine sender with another secret from noise, for every provider.
+//! For every provider: requests of a genuine sender with another secret carry proof, and noise does
+//! not.
 
 use std::sync::LazyLock;
 

@@ -53,7 +53,7 @@ fn json_in_other_charset_can_be_confirmed() {
     assert_eq!(api_call(&asker, &with("application/json", &utf_16)).unwrap().url, url);
     let latin = b"{\"id\":\"tr_\xe9\"}";
     assert_eq!(api_call(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
-    // Clients declare a form by default.
+    // Some HTTP clients declare every body as a form.
     assert_eq!(api_call(&asker, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
     assert!(api_call(&asker, &with("application/x-www-form-urlencoded", latin)).is_err());
 }

@@ -39,7 +39,7 @@ fn signed_braintree_challenge_is_not_a_payload() {
         before(&braintree, &get(&format!("bt_challenge={text}")), LearningWindow::Closed).unwrap()
     };
     let reply = challenge("20f9f8ed05f77439fe955c977e4c8a53").unwrap().reply.body;
-    // Published with the libraries of Braintree, for these keys of theirs.
+    // Braintree's libraries publish this answer for these test keys.
     let theirs =
         bind("braintree", &[("public_key", "integration_public_key"), ("secret", "integration_private_key")]);
     let published =
@@ -58,7 +58,7 @@ fn signed_braintree_challenge_is_not_a_payload() {
     ] {
         assert_eq!(challenge(forged), Err(Cause::HandshakeRefused), "{forged}");
     }
-    // A challenge signed anyway is not accepted as a message.
+    // Even a signed challenge is not accepted as a message.
     let answered = form_urlencoded::Serializer::new(String::new())
         .append_pair("bt_signature", &reply)
         .append_pair("bt_payload", "20f9f8ed05f77439fe955c977e4c8a53")

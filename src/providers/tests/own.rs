@@ -32,7 +32,7 @@ pub struct OwnRequest {
     pub world: RemoteKeys,
 }
 
-/// The network answers for the vector.
+/// The keys and certificates that the network returns for a vector.
 #[derive(Clone, Debug)]
 pub struct RemoteKeys {
     keys: Vec<(Option<String>, String)>,
@@ -59,7 +59,7 @@ impl KeyStore for RemoteKeys {
     }
 }
 
-/// One for each provider that has one.
+/// Returns a request for each accepted vector of the project, one for each provider.
 pub fn own_requests() -> Vec<OwnRequest> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -7,8 +7,8 @@ use super::*;
 
 const BODY: &str = r#"{"type":"a"}"#;
 
-/// A signature and a JWT with separate keys, a token with a separate setting, one that is the
-/// signature's key, and basic authentication.
+/// A signature and a JWT with separate keys, a token with its own setting, a token that is the
+/// signing key, and basic authentication.
 const SEVERAL: &str = r#"
 title = "Several"
 source = "a test"
@@ -219,7 +219,7 @@ fn partly_signed_id_is_used_only_if_signed() {
 }
 
 /// Signs the sample of each recipe with each of its signatures, and adds the headers that only
-/// another one covers.
+/// another signature covers.
 #[test]
 fn header_of_another_signature_is_ignored() {
     let mut checked = Vec::new();

@@ -23,8 +23,7 @@ fn proven() -> impl Iterator<Item = &'static OwnRequest> {
     OWN.iter().filter(|request| request.verifier.proves_sender())
 }
 
-/// Whether the request is accepted. If its body differs from that of `other`, it may be accepted
-/// only if no part of the body is signed.
+/// Whether the source of `request` accepts `sent`, a changed copy of its request.
 fn accepted(sent: &SentRequest, request: &OwnRequest) -> bool {
     sent.verdict_in(&request.verifier, &request.world).is_ok()
 }

@@ -193,7 +193,7 @@ fn recipe_signing_challenges_rejects_messages_shaped_like_one() {
             Some("handshake.answer"),
             "{unsafe_proof}"
         );
-        // Then only a client with the secret receives a signature.
+        // With `signed`, only a client with the secret receives a signature.
         assert!(recipe(&unsafe_proof, "{query:c}", "signed = true").is_ok(), "{unsafe_proof}");
     }
     for text in ["{query:d}", "{query:c}{query:d}", "a{query:c}"] {

@@ -1,4 +1,4 @@
-//! Exact replies.
+//! Replies, compared exactly: status, content type and body.
 
 use super::*;
 

@@ -59,11 +59,11 @@ const IDS: [&str; 14] = [
     "hash",
     "idempotencykey",
 ];
-/// Field names that belong to the object if they are inside one.
+/// Field names that, inside an object, identify that object instead of the message.
 const IDS_OF_OBJECTS: [&str; 7] = ["id", "uuid", "guid", "messageid", "requestid", "correlationid", "hash"];
 
-/// Returns the fields of a sample at the top level and one level deeper, with the level: of an
-/// array, those of the first item; of a form, its fields and the JSON in them.
+/// Returns the fields of a sample, each with its level: 0, or 1 for the fields of nested objects.
+/// Of an array, only the first item is read; of a form, the fields and the JSON in them.
 fn fields_of_sample(body: &str) -> Vec<(usize, String)> {
     fn collect(value: &serde_json::Value, level: usize, found: &mut Vec<(usize, String)>) {
         let value = value.as_array().and_then(|items| items.first()).unwrap_or(value);

@@ -54,7 +54,7 @@ impl BoundProofs {
             && self.asker.is_none()
     }
 
-    /// Whether something must be signed.
+    /// Whether the source has a key for a signature, a JWT or a scheme in code.
     fn are_signed(&self) -> bool {
         self.signatures.iter().any(|keyed| !keyed.keys.are_absent())
             || !self.jwts.is_empty()
@@ -79,6 +79,8 @@ impl BoundProofs {
         !self.are_signed() || self.signing_settings.contains(&key)
     }
 
+    /// Authenticates a request.
+    ///
     /// # Errors
     /// The most specific reason why the request is not authenticated, or the key that must be
     /// fetched.

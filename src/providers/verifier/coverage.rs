@@ -8,7 +8,7 @@ use super::Verifier;
 
 impl Verifier {
     /// Whether the authentication of an accepted request covers its body. If a source also accepts
-    /// tokens, a signature in a header still covers it: it decides wherever it is present.
+    /// tokens, a request can still have a signature, which then decides.
     pub fn covers_body_of(&self, request: &Request<'_>) -> bool {
         let is_signed =
             || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());

@@ -12,8 +12,10 @@ use crate::content::view::View;
 use crate::providers::recipe::Detail;
 
 impl Verifier {
+    /// Checks that the headers declare a form body as a form.
+    ///
     /// # Errors
-    /// `ClaimMismatch` if the headers declare such a body as something else.
+    /// `ClaimMismatch` if they declare it as another format.
     pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
         let headers = view.request.headers;
         let is_declared = form::kind(headers) == Some(FormKind::UrlEncoded);
@@ -21,14 +23,15 @@ impl Verifier {
         if !is_declared && field.is_none() {
             return Ok(());
         }
-        // A form without an id inside cannot become a new message.
+        // Without an id in the body, a captured form cannot become a new message.
         let is_id_in_body = self.recipe.delivery_id.iter().flatten().any(|id| matches!(id, Detail::Json(_)));
         let is_signed = !self.proofs.signatures.is_empty() || self.proofs.code.is_some();
         let body = view.request.body;
         if !is_id_in_body || !is_signed || !body.contains(&b'=') || !form::is_url_encoded(body) {
             return Ok(());
         }
-        // The received bytes are a form, so they have no coding, and a charset with ASCII in it.
+        // The received bytes are a form, so they have no content coding, and their charset contains
+        // ASCII.
         if !is_uncoded(headers) || (is_declared && !is_in_ascii(headers)) {
             return Err(Cause::ClaimMismatch);
         }

@@ -44,9 +44,9 @@ pub struct Verifier {
     pub(super) texts: Texts,
     /// Tolerance of a signed timestamp; unused if there is no such timestamp.
     pub(super) tolerance: Duration,
-    /// Ends with a row for all events.
+    /// Replies by event; the last row applies to all other events.
     pub(super) accepted: Vec<AcceptedReply>,
-    /// Ends with a row for all causes.
+    /// Replies by cause; the last row applies to all other causes.
     pub(super) rejected: Vec<RejectedReply>,
     pub(super) credential_headers: Vec<String>,
     pub(super) credential_query: Vec<String>,
@@ -79,7 +79,7 @@ impl Verifier {
             || !proofs.jwts.is_empty()
             || proofs.code.is_some()
             || proofs.asker.is_some()
-            // A handshake has no credentials of a message; this one is recognised by its body.
+            // Handshakes have no credentials; these are recognised by their body.
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
 
@@ -106,6 +106,8 @@ impl Verifier {
             || proofs.code.is_some()
     }
 
+    /// Authenticates a request.
+    ///
     /// # Errors
     /// The cause of the rejection, or a key that must be fetched before verification.
     pub fn authenticate(&self, request: &Request<'_>, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
@@ -120,7 +122,7 @@ impl Verifier {
         self.check(&view, &terms)?;
         self.check_form_shape(&view)?;
         // creel may have signed this text as the challenge of an unauthenticated client. A recipe
-        // that signs a text other than the body is loaded only if that cannot be a challenge
+        // that signs a text other than the body is loaded only if that text cannot be a challenge
         // (`file/handshakes.rs`).
         if self.recipe.signs_unauthenticated() && has_shape_of_id(request.body) {
             return Err(Cause::ClaimMismatch.into());
@@ -340,7 +342,7 @@ impl Verifier {
         self.recipe.learns() && self.settings.all("secret").is_empty()
     }
 
-    /// The same source with another secret.
+    /// Binds the source again with another secret.
     ///
     /// # Errors
     /// The secret is invalid for the recipe.
@@ -382,7 +384,7 @@ impl KeyStore for OwnKeysFirst<'_> {
     }
 }
 
-/// A key store without keys and trusted roots.
+/// A key store without keys or trusted roots.
 #[derive(Clone, Copy, Debug)]
 pub struct EmptyKeyStore;
 

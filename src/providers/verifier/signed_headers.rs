@@ -1,5 +1,5 @@
-//! Headers that identify a message and that only some schemes of a source cover. With another
-//! scheme anyone could have added them, so they are ignored.
+//! Headers that identify a message, but that only some schemes of a source cover. If another scheme
+//! decides, anyone could have added them, so they are ignored.
 
 use crate::content::view::View;
 use crate::scheme::signature::{self, BoundSignature};
@@ -26,8 +26,10 @@ impl BoundProofs {
         keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
     }
 
-    /// Whether the deciding scheme covers the header. An unauthenticated request was released by an
-    /// operator. A token covers no header, and signed messages carry none.
+    /// Whether the header can be trusted. If the request has a signature, that must cover the
+    /// header. Otherwise a JWT or a scheme in code may have decided, and neither covers headers. If
+    /// the source has none, a token decided, and a captured signed message contains no token; or an
+    /// operator released the message.
     pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
         signature::is_covered(&self.signatures, view, |text| text.covers_header(header))
             .unwrap_or_else(|| !self.may_decide_without_signature())

@@ -34,7 +34,7 @@ pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
     compact(lookup::first_item(text)?.as_bytes()).map(Cow::into_owned)
 }
 
-/// Every line break as CR LF, whether it was LF, CR or CR LF.
+/// Converts every line break (LF, CR or CR LF) to CR LF.
 pub fn crlf(body: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(body.len() + 16);
     let mut bytes = body.iter().peekable();

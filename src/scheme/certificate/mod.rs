@@ -41,7 +41,7 @@ pub enum CertificateError {
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
     certificates: Arc<[CertificateDer<'static>]>,
-    /// The same certificates in the form that is looked up.
+    /// The same certificates, in the form that webpki requires.
     anchors: Arc<[TrustAnchor<'static>]>,
 }
 

@@ -8,7 +8,7 @@ use super::place::Place;
 use super::template::{Piece, Template};
 use crate::content::view::Texts;
 
-/// Ids and tokens are shorter.
+/// Maximum size of a value, longer than any id or token.
 const MAX_VALUE_BYTES: usize = 512;
 
 /// A URL with placeholders for values of a request.
@@ -87,6 +87,8 @@ impl ConfirmUrl {
         url::Url::parse(beginning).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
     }
 
+    /// Fills in the values of a message.
+    ///
     /// # Errors
     /// The reason why these values allow no request.
     pub fn fill<'a>(&self, value_of: impl Fn(&Place) -> Option<&'a str>) -> Result<String, ConfirmUrlError> {
@@ -110,7 +112,7 @@ impl ConfirmUrl {
     }
 }
 
-/// The values of a message allow no request.
+/// The reason why the values of a message allow no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfirmUrlError {
     #[error("{0} is missing")]

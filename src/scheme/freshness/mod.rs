@@ -1,5 +1,5 @@
-//! The maximum age of a signed timestamp. The signed text contains the timestamp as sent; the
-//! number is only for the clock.
+//! The maximum age of a signed timestamp. The signed text contains the timestamp as sent; its
+//! parsed value is only compared with the clock.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::content::view::View;
 
 mod iso_date;
 
-/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
+/// Maximum length of a date. With nanoseconds and an offset it has 35 characters; some senders
+/// write more decimals.
 pub const MAX_DATE_BYTES: usize = 64;
 
 const SECONDS_DIGITS: usize = 10;
@@ -87,7 +88,7 @@ pub enum SignedTime {
 impl TimestampUnit {
     /// Parses a timestamp. Numbers are plain digits only, without leading zeros: ten for seconds,
     /// which last until 2286, and thirteen for milliseconds. A second spelling of the same time
-    /// would let a digit move between a signed timestamp and its neighbour.
+    /// would let a digit move between a signed timestamp and the text next to it.
     ///
     /// # Errors
     /// `MalformedSignature`.
@@ -107,7 +108,7 @@ impl TimestampUnit {
         }
     }
 
-    /// Whether no timestamp has a shorter one as its beginning or end.
+    /// Whether no timestamp begins or ends with a shorter one.
     pub const fn has_fixed_form(self) -> bool {
         matches!(self, Self::Seconds | Self::Milliseconds | Self::HttpDate)
     }
@@ -124,7 +125,8 @@ impl TimestampUnit {
             Self::Seconds => &[SECONDS_DIGITS][..],
             Self::Milliseconds => &[MILLISECONDS_DIGITS],
             Self::SecondsOrMilliseconds => &[SECONDS_DIGITS, MILLISECONDS_DIGITS],
-            // In the basic and the extended form; any text after the seconds makes no difference.
+            // Up to the seconds, in the basic and the extended form; the text after them makes no
+            // difference.
             Self::Rfc3339 => &[15, 19],
             Self::Any => &[SECONDS_DIGITS, MILLISECONDS_DIGITS, 15, 19],
             Self::HttpDate => &HTTP_DATE_BYTES,
@@ -150,8 +152,10 @@ impl TimestampUnit {
 }
 
 impl SignedTime {
+    /// Compares the time with the clock.
+    ///
     /// # Errors
-    /// `StaleTimestamp` if the clocks differ by more than the tolerance, in either direction.
+    /// `StaleTimestamp` if they differ by more than the tolerance, in either direction.
     pub fn check(self, now: OffsetDateTime, tolerance: Duration) -> Result<(), Cause> {
         let (difference, tolerance) = match self {
             Self::Seconds(timestamp) => {

@@ -11,7 +11,7 @@ pub const MAX_CANDIDATES: usize = 16;
 /// authentication.
 pub const MAX_JOINED_LINES: usize = 4;
 
-/// Parts of one value, at most as many as a sender may have signatures.
+/// Parts of one value, at most `MAX_CANDIDATES`.
 #[derive(Clone, Copy, Debug)]
 pub struct Slices<'a> {
     found: [&'a [u8]; MAX_CANDIDATES],
@@ -39,7 +39,7 @@ impl<'a> Slices<'a> {
         true
     }
 
-    /// `None` if there are too many.
+    /// Collects slices; `None` if there are too many.
     pub fn collect(slices: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         let mut collected = Self::NONE;
         for slice in slices {
@@ -101,7 +101,7 @@ pub struct Pairs {
     pub separator: u8,
     /// The key of the signatures.
     pub signature: String,
-    /// Key, and the name that templates use, in the order in which the sender writes them.
+    /// Keys, each with the name that templates use, in the order in which the sender writes them.
     pub named: Vec<(String, String)>,
     /// The text between elements as the sender writes it: the separator and maybe a space.
     pub(super) written_separator: String,

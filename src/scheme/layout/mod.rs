@@ -21,7 +21,7 @@ pub enum Layout {
     Prefix(String),
     /// Elements that begin with a label: `v1,… v1,…`.
     List { separator: u8, label: String },
-    /// `key=value` elements, of which one key, which may repeat, has the signatures: `t=…,v1=…`.
+    /// `key=value` elements, such as `t=…,v1=…`. One key, which may repeat, holds the signatures.
     Pairs(Pairs),
     /// Several groups of pairs separated by spaces, each with its own timestamp.
     Groups(Pairs),
@@ -30,6 +30,8 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// Parses an example of a value.
+    ///
     /// # Errors
     /// The problem with the example.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
@@ -126,7 +128,7 @@ impl Layout {
         !matches!(self, Self::Raw | Self::Prefix(_))
     }
 
-    /// Whether the position of a part determines its meaning, which joined lines lose.
+    /// Whether a part's position determines its meaning. Joined lines change positions.
     pub const fn is_positional(&self) -> bool {
         matches!(self, Self::Positions { .. })
     }
@@ -153,9 +155,11 @@ impl Layout {
         parts.flat_map(joined).take(MAX_CANDIDATES)
     }
 
+    /// Returns the encoded signatures in a value.
+    ///
     /// # Errors
-    /// `UnknownAlgorithm` if the layout is correct but has other names; `MalformedSignature` if it
-    /// is not, or has too many candidates.
+    /// `UnknownAlgorithm` if the value has this layout with other names; `MalformedSignature` if it
+    /// has another layout, or too many candidates.
     pub fn candidates<'a>(&self, value: &'a [u8]) -> Result<Slices<'a>, Cause> {
         let some = |found: Option<Slices<'a>>| {
             let found = found.ok_or(Cause::MalformedSignature)?;
@@ -210,7 +214,7 @@ impl Layout {
         }
     }
 
-    /// A value with one signature, as the sender writes it; `part` gives the named parts.
+    /// Builds a value with one signature, as the sender writes it; `part` returns the named parts.
     pub fn compose(&self, signature: &str, part: impl Fn(&str) -> String) -> String {
         match self {
             Self::Raw => signature.to_owned(),

@@ -1,5 +1,5 @@
-//! A provider's public keys: parses every published form and verifies signatures. Never accepts an
-//! unverifiable key or signature.
+//! A provider's public keys: parses every published form and verifies signatures. Unsupported keys
+//! and signatures are rejected.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_NO_PAD};
@@ -21,7 +21,7 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const ELLIPTIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// RSA keys of 1,024 to 8,192 bits; SHA-2 takes them from 2,048 bits.
+/// Length of an RSA modulus: 1,024 to 8,192 bits. SHA-2 requires at least 2,048 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 128..=1_024;
 const RSA_SHA2_BYTES: usize = 256;
 
@@ -45,7 +45,7 @@ const BROKEN_JWK: KeyError =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PublicAlgorithm {
     Ed25519,
-    /// Signatures in DER; the next variant too.
+    /// Signatures in DER, as in the next variant.
     EcdsaP256Sha256,
     EcdsaP256Sha1,
     /// PKCS#1 v1.5, like the other RSA variants.
@@ -121,7 +121,7 @@ impl Curve {
                 let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(bytes).ok()?;
                 Some(key.to_sec1_point(false).as_bytes().to_vec())
             }
-            // ring checks that the point is on the curve only during verification.
+            // ring checks during verification that the point is on the curve.
             Self::P384 => (bytes.len() == 97 && bytes.starts_with(&[4])).then(|| bytes.to_vec()),
         }
     }
@@ -162,7 +162,7 @@ impl PublicKey {
         let bytes = STANDARD_PAD_INDIFFERENT.decode(&text).map_err(|_| NOT_A_KEY)?;
         match <[u8; 32]>::try_from(bytes.as_slice()) {
             Ok(bytes) => Ok(Self::ed25519(bytes)),
-            // A sequence, as every key in DER.
+            // Every key in DER is a sequence.
             Err(_) if bytes.starts_with(&[0x30]) => Self::from_spki(&bytes),
             Err(_) => Err(NOT_A_KEY),
         }
@@ -185,6 +185,8 @@ impl PublicKey {
         }
     }
 
+    /// Parses a key in DER, with its algorithm (SubjectPublicKeyInfo).
+    ///
     /// # Errors
     /// The problem and its remedy, without the value.
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {

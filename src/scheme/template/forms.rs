@@ -1,4 +1,4 @@
-//! The forms in which a body or a URL goes into a signed text.
+//! The forms of a body or a URL in a signed text.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ pub enum BodyForm {
     SortedInEcmaScript,
     FirstItem,
     CrLf,
-    /// Unchanged, if it is JSON of any depth: verification does not depend on the depth.
+    /// Unchanged, if it is JSON of any nesting depth.
     Json,
     /// Unchanged, if it is a JSON object or array, or empty. No such text begins or ends with
     /// another one.
@@ -45,7 +45,7 @@ impl BodyForm {
         matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::FirstItem | Self::Crc32)
     }
 
-    /// Whether the body is rewritten for it.
+    /// Whether the form needs a rewritten copy of the body.
     pub const fn is_rewritten(self) -> bool {
         !matches!(self, Self::Sha256(_) | Self::Crc32 | Self::Json | Self::Structured)
     }

@@ -25,13 +25,15 @@ pub use split::Split;
 pub struct Template(Vec<Part>);
 
 impl Template {
+    /// Parses a template.
+    ///
     /// # Errors
     /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         parse::parts(text).map(Self)
     }
 
-    /// Whether every byte of the body goes into the text in some form.
+    /// Whether the text depends on every byte of the body.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
             Part::Body | Part::DecodedBody | Part::Payload => true,
@@ -41,8 +43,8 @@ impl Template {
         self.0.iter().any(covers)
     }
 
-    /// Whether the text contains content of the body, but not all bytes of it: sorted JSON loses
-    /// the spelling of numbers, a form loses the border between name and value.
+    /// Whether the text contains the content of the body, but not its exact bytes: sorted JSON
+    /// loses the spelling of numbers, and a sorted form loses the boundary between name and value.
     pub fn has_content_of_body(&self) -> bool {
         self.0.iter().any(|part| match part {
             Part::BodyAs(form) => matches!(form, BodyForm::Sorted | BodyForm::SortedInEcmaScript),
@@ -59,7 +61,7 @@ impl Template {
         })
     }
 
-    /// Whether the JSON document goes into the text, wherever it is in the request.
+    /// Whether the text contains the JSON document, from any place in the request.
     pub fn has_payload(&self) -> bool {
         self.0.contains(&Part::Payload)
     }
@@ -95,24 +97,24 @@ impl Template {
         self.0.iter().any(|part| matches!(part, Part::Literal(text) if is_wanted(text)))
     }
 
-    /// The places that it reads.
+    /// Returns the places that the template reads.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.parts().filter_map(Part::place)
     }
 
-    /// Whether the header goes into every text that is made from it.
+    /// Whether every text of this template contains the header.
     pub fn covers_header(&self, name: &str) -> bool {
         let is_named = |part: &Part| matches!(part, Part::HeadersOfLayout(named) if named.must_name(name));
         self.0.iter().any(is_named)
             || self.required_places().any(|place| matches!(place, Place::Header(header) if header == name))
     }
 
-    /// The places that are required.
+    /// Returns the places that must have a value.
     pub fn required_places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(Part::place)
     }
 
-    /// The parts, with the parts of sections in place of the sections.
+    /// Returns all parts, with each section replaced by its parts.
     fn parts(&self) -> impl Iterator<Item = &Part> {
         self.0.iter().flat_map(|part| match part {
             Part::Section(inner) => inner.as_slice(),
@@ -120,7 +122,7 @@ impl Template {
         })
     }
 
-    /// The settings that it reads.
+    /// Returns the settings that the template reads.
     pub fn settings(&self) -> impl Iterator<Item = &str> {
         let names = self.0.iter().flat_map(|part| match part {
             Part::Setting(name) => [name.as_str(), ""],
@@ -157,6 +159,8 @@ impl Template {
         Ok(())
     }
 
+    /// Returns the text.
+    ///
     /// # Errors
     /// See `feed`.
     pub fn render(&self, scope: &TemplateScope<'_>) -> Result<Vec<u8>, Cause> {
@@ -184,7 +188,7 @@ impl Template {
         Ok(text)
     }
 
-    /// Returns the rule that divides its texts into their parts.
+    /// Returns the rule that divides a text of this template into its parts.
     pub fn split(&self, unit: Option<TimestampUnit>) -> Split {
         Split::of(&self.0, unit)
     }
@@ -212,7 +216,7 @@ impl Template {
         self.0.iter().filter(|part| !matches!(part, Part::Literal(_) | Part::Setting(_))).count() <= 1
     }
 
-    /// A value for a named part of the layout, as a sender may write it.
+    /// Returns a value for a named part of the layout, as a sender may write it.
     pub fn sample_of_layout(&self, name: &str) -> String {
         let names = self.0.iter().find_map(|part| match part {
             Part::HeadersOfLayout(named) if named.part == name => named.sample(),
@@ -221,7 +225,7 @@ impl Template {
         names.unwrap_or_else(|| "sample".to_owned())
     }
 
-    /// `None` if it has a part that only a request provides.
+    /// Returns the template in pieces; `None` if only a request provides one of its parts.
     pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
         self.0.iter().map(pieces::piece).collect()
     }

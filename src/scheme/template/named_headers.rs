@@ -1,12 +1,12 @@
-//! The headers that a signature lists, with their values joined with dots. Values may hold dots
-//! too, so a captured signature also matches other headers and another body, unless the joined text
-//! can be split in one way only.
+//! The headers that a signature lists, with their values joined with dots. Values may contain dots
+//! too. A captured signature therefore also matches other headers and another body, unless the
+//! joined text can be split in only one way.
 
 use crate::content::request::Cause;
 use crate::content::view::View;
 use crate::scheme::error::SyntaxError;
 
-/// Limit on named headers. No sender binds more.
+/// Maximum number of named headers. No sender signs more.
 const MAX_NAMED_HEADERS: usize = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +16,14 @@ pub struct NamedHeaders {
     anchors: Option<Anchors>,
 }
 
-/// Two required headers, in this order. Together with a JSON body they make the text after the
-/// first one unambiguous: no UUID occurs where another value of the same split could be read as the
-/// id.
+/// Two required headers, in this order. With a JSON body, they make the text after the first one
+/// unambiguous: in any other split, the id is not a UUID, or a rule below is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Anchors {
-    /// Holds a UUID. In lower case, like the other one.
+    /// The header with the UUID. Both names are in lower case.
     id: String,
-    /// May hold dots, but no UUID between them. No other header after the id may hold dots.
+    /// The header whose value may contain dots, but no UUID between them. The other headers after
+    /// the id must not contain dots.
     dotted: String,
 }
 
@@ -46,7 +46,7 @@ impl NamedHeaders {
         Ok(Self { part: (*part).to_owned(), anchors })
     }
 
-    /// Whether the header is named in every signature that is accepted.
+    /// Whether every accepted signature names the header.
     pub fn must_name(&self, header: &str) -> bool {
         self.anchors.as_ref().is_some_and(|anchors| anchors.id == header || anchors.dotted == header)
     }
@@ -61,7 +61,7 @@ impl NamedHeaders {
         self.anchors.is_some()
     }
 
-    /// The values of the headers that `names` lists.
+    /// Returns the values of the headers that `names` lists, joined with dots.
     ///
     /// # Errors
     /// A header is absent or repeated, or the text could be split in another way.

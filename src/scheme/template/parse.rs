@@ -57,7 +57,7 @@ fn split_section(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// The parts of a section.
+/// Parses the parts of a section.
 fn section_parts(text: &str) -> Result<Vec<Part>, SyntaxError> {
     let parts = parts(text)?;
     let is_place = |part: &&Part| matches!(part, Part::Place(_) | Part::QueryInLowerCase(_));

@@ -19,7 +19,7 @@ pub enum Part {
     /// The body without its content codings.
     DecodedBody,
     BodyAs(BodyForm),
-    /// The JSON document, wherever it is in the request.
+    /// The JSON document, from any place in the request.
     Payload,
     Timestamp,
     OfLayout(String),
@@ -172,13 +172,13 @@ impl Part {
     }
 }
 
-/// Path and query of an absolute URL.
+/// Returns path and query of an absolute URL.
 pub fn path_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map_or("/", |start| &rest[start..])
 }
 
-/// Feeds a template with sections.
+/// Passes the text of a template with sections to `sink`.
 pub fn feed_sections(
     parts: &[Part],
     scope: &TemplateScope<'_>,

@@ -1,4 +1,4 @@
-//! A template in pieces, for texts that are built later, after the request is gone.
+//! Templates in pieces, for texts that are built later, when the request is no longer available.
 
 use super::super::place::Place;
 use super::parts::Part;

@@ -1,9 +1,9 @@
 //! Sections that are omitted if a part of them is absent: `{?id:{query:data.id};}`.
 //!
-//! A signed text must show which of its parts were present. Otherwise an attacker omits a part,
-//! moves its text into another part, and the signature still matches. So a template with sections
-//! is accepted only if its text can be read in one way, and a value that contains the section's
-//! closing text is rejected.
+//! A signed text must show which of its parts were present. Otherwise an attacker could omit a part
+//! and move its text into another part, and the signature would still match. So a template with
+//! sections is accepted only if its text can be read in one way, and a value that contains the
+//! section's closing text is rejected.
 
 use super::super::error::SyntaxError;
 use super::parts::Part;

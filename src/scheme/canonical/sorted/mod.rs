@@ -15,8 +15,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 pub enum KeyOrder {
     /// The order of UTF-16 code units, as RFC 8785 requires.
     Utf16,
-    /// The order in which ECMAScript lists the keys of an object to which they were added in that
-    /// order: array indexes come first, by value.
+    /// The order in which ECMAScript lists keys that were added to an object in UTF-16 order: array
+    /// indexes come first, by value.
     ArrayIndexesFirst,
 }
 
@@ -230,7 +230,8 @@ mod tests {
             assert_eq!(written(text, KeyOrder::Utf16).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(written(r#"{"\ud83d":1,"\uD83D":2}"#, KeyOrder::Utf16), None);
-        // A document with a lone surrogate cannot also hold the characters that mark them.
+        // A document with a lone surrogate cannot also contain the characters that replace
+        // surrogates.
         assert_eq!(written("\"\\ud800\u{10f000}\"", KeyOrder::Utf16), None);
         assert_eq!(written(r#""\ud800\udbfc\udc00""#, KeyOrder::Utf16), None);
         assert_eq!(written("\"\u{10f000}\"", KeyOrder::Utf16).as_deref(), Some("\"\u{10f000}\""));

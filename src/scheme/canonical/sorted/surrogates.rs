@@ -25,7 +25,7 @@ pub fn mark(text: &str) -> Option<Cow<'_, str>> {
     if !has_lone {
         return Some(Cow::Borrowed(text));
     }
-    // Either literally, or as escapes of surrogate pairs.
+    // A document contains a mark literally, or as an escaped surrogate pair.
     let has_mark = text.chars().any(|character| surrogate(character).is_some());
     let has_escape = |high: &str| text.to_ascii_lowercase().contains(high);
     (!has_mark && !has_escape("\\udbfc") && !has_escape("\\udbfd")).then_some(Cow::Owned(marked))

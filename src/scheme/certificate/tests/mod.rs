@@ -18,7 +18,7 @@ fn der(pem: &str) -> Vec<u8> {
     certificates(pem.as_bytes()).remove(0)
 }
 
-/// The roots, the chain and the fetched certificates are PEM.
+/// Verifies a chain. All certificates are PEM; `further` are the fetched ones.
 fn verify_chain(
     chain: &[&str],
     further: &[&str],

@@ -3,7 +3,8 @@
 
 use time::{Date, Month};
 
-/// A date with nanoseconds and an offset has 35 characters; some senders write more decimals.
+/// Maximum length of a date. With nanoseconds and an offset it has 35 characters; some senders
+/// write more decimals.
 pub const MAX_DATE_BYTES: usize = 64;
 
 /// Returns milliseconds since 1970, rounded down. Accepts `2025-10-09T08:53:20.5+02:00`, the
@@ -48,7 +49,7 @@ const JULIAN_DAY_OF_1970: i32 = 2_440_588;
 struct DateText<'a>(&'a [u8]);
 
 impl DateText<'_> {
-    /// One of these bytes.
+    /// Reads one of these bytes.
     fn take(&mut self, any_of: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         any_of.contains(first).then(|| {
@@ -62,7 +63,7 @@ impl DateText<'_> {
         if is_extended { self.take(&[separator]).map(drop) } else { Some(()) }
     }
 
-    /// Exactly this number of digits.
+    /// Reads exactly this number of digits.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         if !number.iter().all(u8::is_ascii_digit) {
@@ -72,7 +73,7 @@ impl DateText<'_> {
         Some(number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
     }
 
-    /// Thousandths of a second; zero without decimals.
+    /// Reads the decimals as thousandths of a second; zero without decimals.
     fn decimals(&mut self) -> Option<i64> {
         if self.take(b".,").is_none() {
             return Some(0);
@@ -84,7 +85,7 @@ impl DateText<'_> {
         (count > 0).then(|| digit(0) * 100 + digit(1) * 10 + digit(2))
     }
 
-    /// Minutes ahead of UTC. Nothing may follow.
+    /// Reads the offset in minutes ahead of UTC. Nothing may follow it.
     fn offset_minutes(&mut self) -> Option<i64> {
         let minutes = match self.take(b"Zz+-") {
             None | Some(b'Z' | b'z') => 0,

@@ -43,7 +43,7 @@ pub const RSA_1024_SHA256: &str = "\
     P6HyxkVZAeka3Jm+a/8c4X/nrtbFLcBUhy9n7OO0oRtWeiGG6TLhOCrPKX0N+OYf8NbpG4PZMNrZiIf4HwQyOMdLlO0p\
     n9IqG0+fOD6DTtq94YT1fQ7PUQy7MydbpERSNgeplRo8NmUdYxcu9UCJpM3JjxdPIjC2wkckA5bEBcs=";
 
-/// The key in base64, the signature in base64.
+/// Algorithm, key and signature, the last two in base64.
 pub const SIGNED: [(PublicAlgorithm, &str, &str); 10] = [
     (
         Ed25519,

@@ -1,11 +1,11 @@
-//! Whether a signed text can be divided into its parts in one way only.
+//! Determines whether a signed text can be divided into its parts in only one way.
 //!
-//! A signature covers one text, but creel stores the parts. Without a rule for where each part
-//! ends, an attacker with a captured message can move bytes from one part to its neighbour: the
-//! text, and so the signature, stays the same, and the body does not. So every part but one must
-//! have an end that the text itself shows, read from the left before that part and from the right
-//! after it. `Split::of` decides this when a recipe is loaded; `Split::check` enforces it on the
-//! values of a request.
+//! A signature covers one text, but creel stores the parts. Without a rule for the end of each
+//! part, an attacker with a captured message can move bytes from one part to its neighbour: the
+//! text and its signature stay the same, but the body changes. So the text itself must determine
+//! the boundaries of every part but one: of the parts before that one if it is read from the left,
+//! and of those after it if it is read from the right. `Split::of` checks this when a recipe is
+//! loaded; `Split::check` enforces it on the values of a request.
 
 use std::borrow::Cow;
 
@@ -19,12 +19,12 @@ use crate::scheme::place::Place;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     unit: Option<TimestampUnit>,
-    /// Parts before this one end where the text shows it, read from the left.
+    /// The text, read from the left, determines the end of each part before this one.
     from_left: usize,
-    /// Parts from this one on begin where the text shows it, read from the right.
+    /// The text, read from the right, determines the beginning of each part from this one on.
     from_right: usize,
     ambiguity: Option<String>,
-    /// The id of a text that ends in an id, a timestamp and the whole body.
+    /// The index of the id, if the text ends in an id, a timestamp and the whole body.
     id_at: Option<usize>,
     /// Whether `check` has anything to do.
     has_rules: bool,
@@ -83,8 +83,8 @@ impl Split {
     }
 }
 
-/// Whether a plain digest of the text can be continued without the secret: the padding and anything
-/// else would be at the end of the body.
+/// Whether a plain digest of the text can be continued without the secret: the digest's padding and
+/// any other bytes would be at the end of the body.
 pub fn can_be_extended(parts: &[Part]) -> bool {
     let takes_all = |part: &Part| {
         matches!(part, Part::Body | Part::DecodedBody | Part::BodyAs(BodyForm::CrLf | BodyForm::FirstItem))
@@ -92,22 +92,22 @@ pub fn can_be_extended(parts: &[Part]) -> bool {
     parts.last() != Some(&Part::Secret) && parts.iter().any(takes_all)
 }
 
-/// Whether both templates can produce the same text, divided in different ways. A text of the
-/// shorter one that is a body of structured JSON alone, or begins as the other does, cannot.
+/// Whether both templates can produce the same text, divided in different ways. Two templates of
+/// the same shape cannot, and neither can two of which the shorter contains structured JSON.
 pub fn can_be_taken_for(parts: &[Part], other: &[Part]) -> bool {
     let shape = |parts: &[Part]| parts.iter().map(Part::shape).collect::<Vec<_>>();
     let shorter = if parts.len() < other.len() { parts } else { other };
     shape(parts) != shape(other) && !shorter.contains(&Part::BodyAs(BodyForm::Structured))
 }
 
-/// Whether a text that is read from the left shows where the part ends.
+/// Whether the text, read from the left, determines the end of the part.
 fn ends_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> bool {
     let next = parts.get(at + 1);
     match &parts[at] {
         Part::Timestamp => unit.is_some(),
         // A section has its own rules: see `section::check`.
         Part::Section(_) | Part::DigitsOf(_) | Part::BodyAs(BodyForm::JsonString) => true,
-        // No JSON object or array begins with another one that is a shorter text.
+        // No JSON object or array begins with a shorter one.
         Part::BodyAs(BodyForm::Structured) => {
             !matches!(next, Some(Part::Literal(text)) if text.starts_with(['{', '[']))
         }
@@ -124,12 +124,12 @@ fn ends_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> bool 
     }
 }
 
-/// Whether a text that is read from the right shows where the part begins.
+/// Whether the text, read from the right, determines the beginning of the part.
 fn begins_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> bool {
     let before = at.checked_sub(1).and_then(|before| parts.get(before));
     match &parts[at] {
         Part::Timestamp => unit.is_some(),
-        // No JSON object or array ends in another one that is a shorter text.
+        // No JSON object or array ends with a shorter one.
         Part::DigitsOf(_) | Part::BodyAs(BodyForm::Structured) => true,
         Part::HeadersOfLayout(_) => false,
         part if part.is_value() => matches!(before, Some(Part::Literal(_) | Part::Secret | Part::Setting(_))),
@@ -141,7 +141,7 @@ fn begins_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> boo
 }
 
 impl Part {
-    /// Whether it is the same in all texts of a source, or has one length.
+    /// Whether the part is the same in all texts of a source, or has a fixed length.
     const fn is_fixed(&self) -> bool {
         matches!(
             self,
@@ -155,7 +155,7 @@ impl Part {
         )
     }
 
-    /// Whether it is a text that the sender of a request can choose freely.
+    /// Whether the part is a text that a client can choose freely.
     const fn is_value(&self) -> bool {
         matches!(
             self,
@@ -163,7 +163,7 @@ impl Part {
         )
     }
 
-    /// Whether it includes the URL's query. Without a registered query, that is the request's.
+    /// Whether the part includes the query of the URL: the registered one, otherwise the request's.
     const fn is_url_with_query(&self) -> bool {
         matches!(self, Self::Url(UrlForm::Whole | UrlForm::Decoded) | Self::Path)
     }
@@ -193,8 +193,8 @@ impl Part {
     }
 }
 
-/// The place of the id in a text that ends in an id, a timestamp and the whole body; there is only
-/// fixed text before it.
+/// Returns the index of the id in a text that ends in an id, a timestamp and the whole body, with
+/// only fixed text before the id.
 fn id_before_timestamp_and_body(parts: &[Part]) -> Option<usize> {
     let without_literal =
         |parts: &'_ [Part]| parts.len() - usize::from(matches!(parts.last(), Some(Part::Literal(_))));
@@ -240,8 +240,8 @@ impl<'a> SplitCheck<'a> {
         clear(is_clear)
     }
 
-    /// Whether the delimiter after a value occurs first at its end. Before a timestamp, the
-    /// delimiter is recognised only if a timestamp follows it, so that ids may hold the delimiter.
+    /// Whether the delimiter occurs only after the value, not in it. If a timestamp follows the
+    /// delimiter, both are searched together, so that ids may contain the delimiter.
     fn value_ends(&self, at: usize, value: &[u8]) -> Result<bool, Cause> {
         let Some(next) = self.parts.get(at + 1) else { return Ok(true) };
         // An attacker does not have the secret, so no value contains it.
@@ -305,7 +305,7 @@ impl<'a> SplitCheck<'a> {
     /// Rejects an empty body whose text may have been moved into a neighbouring part.
     fn structured(&self, at: usize) -> Result<(), Cause> {
         let is_empty = self.scope.view.request.body.is_empty();
-        // With the method in the text, a GET does not need this rule if its body is always empty.
+        // If the text contains the method, a GET must have an empty body, and needs no other rule.
         if self.scope.view.request.method == "GET" && self.parts.contains(&Part::Method) {
             return clear(is_empty);
         }
@@ -322,7 +322,7 @@ impl<'a> SplitCheck<'a> {
         Ok(())
     }
 
-    /// Whether another spelling of the timestamp may be longer or shorter.
+    /// Whether a timestamp of this unit can have several lengths.
     fn needs_window(&self) -> bool {
         !self.unit.is_some_and(TimestampUnit::has_fixed_form)
     }
@@ -343,7 +343,8 @@ impl<'a> SplitCheck<'a> {
         }
     }
 
-    /// The value of a part with the text after it, as far as a timestamp and its delimiter reach.
+    /// Returns the value of a part, and enough of the text after it for a timestamp and its
+    /// delimiter.
     fn window_after(&self, at: usize, value: &[u8]) -> Result<Vec<u8>, Cause> {
         let enough = MAX_DATE_BYTES + literal(self.parts.get(at + 1)).len();
         let mut window = value.to_vec();
@@ -357,7 +358,7 @@ impl<'a> SplitCheck<'a> {
         Ok(window)
     }
 
-    /// The value of a part with the text before it, as in `window_after`.
+    /// Returns the value of a part, and enough of the text before it, as in `window_after`.
     fn window_before(&self, at: usize, value: &[u8]) -> Result<Vec<u8>, Cause> {
         let before = at.checked_sub(1).and_then(|before| self.parts.get(before));
         let enough = MAX_DATE_BYTES + literal(before).len();
@@ -373,7 +374,7 @@ impl<'a> SplitCheck<'a> {
     }
 }
 
-/// Whether a timestamp may hold the byte.
+/// Whether a timestamp may contain the byte.
 fn is_of_date(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b":.,+- ".contains(&byte)
 }

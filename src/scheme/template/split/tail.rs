@@ -1,10 +1,9 @@
 //! Texts that end in an id, a timestamp and the whole body, e.g. `{header:webhook-id}.{ts}.{body}`.
 //!
-//! A body of structured JSON is found from the right: an object or array never ends in another
-//! object or array that is a shorter text. The id can then contain anything, including a delimiter
-//! and a timestamp. Any other body is found from the left: the id ends at the first delimiter with
-//! a timestamp, and the body must not end in a timestamp and structured JSON, because the same text
-//! would have another reading with that JSON as its body.
+//! A body of structured JSON is found from the right: no object or array ends with a shorter one.
+//! The id can then contain anything, including a delimiter and a timestamp. Any other body is found
+//! from the left: the id ends at the first delimiter with a timestamp. Such a body must not end in
+//! a timestamp and structured JSON, because the same text could be read with that JSON as its body.
 
 use super::super::forms::is_structured;
 use super::super::parts::Part;
@@ -19,7 +18,7 @@ impl SplitCheck<'_> {
         let from_left = (id_at..self.parts.len() - 1).try_for_each(|at| self.end(at));
         let from_right = self.beginning(stamp_at);
         let ends_in_another = self.ends_in_another_body(stamp_at, body)?;
-        // Most bodies need no reading.
+        // Most bodies need no parsing.
         if from_left.is_ok() && from_right.is_ok() && !ends_in_another {
             return Ok(());
         }
@@ -54,7 +53,7 @@ impl SplitCheck<'_> {
         let is_another = |at: usize| {
             let before = &body[..at];
             let unmarked = without_blanks_and_mark(before);
-            // The start of the body, after the text's own timestamp, is not another reading.
+            // A match at the start of the body is the text's own timestamp, not another reading.
             !unmarked.is_empty() && (follows_stamp(before) || follows_stamp(unmarked))
         };
         let mut openings = (0..body.len()).filter(|at| b"{[".contains(&body[*at]));
