@@ -1,4 +1,4 @@
-//! Links `src/malloc.c` into the binaries.
+//! Compiles `src/malloc.c`, a setting of glibc's allocator, and links it into the binaries.
 
 fn main() {
     println!("cargo::rerun-if-changed=src/malloc.c");

@@ -1,5 +1,5 @@
-//! Cost of a subscribed target for ingest: messages per second through the store, without and with
-//! a target.
+//! Cost of a subscribed target for ingest: messages per second through the store, with and without
+//! one.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,8 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// The target is paused, so that only the writing of its deliveries is measured.
+/// Returns the messages stored per second. The targets are paused, so that their only cost is the
+/// writing of their deliveries.
 fn run(targets: usize) -> Outcome<f64> {
     let directory = TempDir::new_in(setup::directory()?)?;
     let store = setup::open(directory.path())?;

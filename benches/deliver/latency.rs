@@ -1,5 +1,5 @@
 //! Latency from the acknowledgement of a message to its arrival at the target, at 200 messages per
-//! second; and the effect of a hanging and a failing target on it and on ingest.
+//! second. Also measures how a hanging and a failing target affect this latency and ingest.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ fn run(others: &[String]) -> Outcome<Run> {
         while waits.len() < MESSAGES {
             let (id, at) = arrivals.recv_timeout(Duration::from_secs(20))?;
             if let Some((_, acked, _)) = acks.iter().find(|(acked_id, ..)| *acked_id == id) {
-                // It may arrive before the acknowledgement was recorded.
+                // A message can reach the target before its acknowledgement is recorded.
                 waits.push(at.saturating_duration_since(*acked).as_secs_f64() * 1e3);
             }
         }
@@ -86,8 +86,8 @@ fn run(others: &[String]) -> Outcome<Run> {
     })
 }
 
-/// Sends messages at fixed times, regardless of earlier ones. Returns for each its id, the time of
-/// its acknowledgement, and the delay since its due time.
+/// Sends messages at fixed times, regardless of earlier ones. Returns the id of each message, the
+/// time of its acknowledgement, and the delay of the acknowledgement since the message was due.
 async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duration)>> {
     let body = setup::body();
     let (sender, mut acks) = mpsc::unbounded_channel();

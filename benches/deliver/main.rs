@@ -22,7 +22,7 @@ use report::Report;
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Creel's allocator, so that the compared code has no disadvantage from its own.
+/// The allocator of creel, so that the bare loop uses the same one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the named sections: rates latency backlog ingest. `DELIVER_PENDING` replaces the million of
-/// the backlog.
+/// Runs the named sections (`rates`, `latency`, `backlog`, `ingest`), or all of them.
+/// `DELIVER_PENDING` sets the number of pending deliveries in `backlog` (default: 1,000,000).
 fn measure(arguments: &[String]) -> Outcome<()> {
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();

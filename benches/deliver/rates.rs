@@ -30,7 +30,7 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Requests per second of the client alone.
+/// Returns the requests per second of the client alone.
 fn bare_loop(url: &str) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = DeliveryClient::new(Reach::Anywhere);
@@ -52,7 +52,8 @@ fn bare_loop(url: &str) -> Outcome<f64> {
     })
 }
 
-/// Deliveries per second, from the resume of the target until the last outcome is stored durably.
+/// Returns the deliveries per second, measured from the resume of the target until the last outcome
+/// is stored durably.
 fn durable_deliveries(url: &str) -> Outcome<f64> {
     let directory = TempDir::new_in(setup::directory()?)?;
     let store = setup::open(directory.path())?;

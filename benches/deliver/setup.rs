@@ -18,7 +18,7 @@ use crate::Outcome;
 pub const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const HEADERS: &str = r#"{"accept":"*/*","content-length":"1000","content-type":"application/json","host":"hooks.example.com","user-agent":"GitHub-Hookshot/044aadd","x-github-delivery":"72d3162e-cc78-11e3-81ab-4c9367dc0958","x-github-event":"issues","x-github-hook-id":"292430182","x-github-hook-installation-target-id":"79929171","x-github-hook-installation-target-type":"repository","x-hub-signature-256":"sha256=d57c68ca6f92289e6987922ff26938930f6e66a2d161ef06abdf1859230aa23c"}"#;
 
-/// Directory for databases, on a real disk.
+/// Returns the directory for databases, which must be on a real disk.
 pub fn directory() -> Outcome<PathBuf> {
     let directory = std::env::var_os("DELIVER_DIRECTORY");
     Ok(directory.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from))

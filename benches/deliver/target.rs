@@ -9,10 +9,10 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
 use crate::Outcome;
 
-/// Requests answered by the immediate servers.
+/// Number of requests that the servers of `start` have answered.
 pub static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
-/// Response of a server to a request.
+/// How a server treats its requests.
 #[derive(Clone)]
 enum Behaviour {
     Answer,
@@ -21,23 +21,23 @@ enum Behaviour {
     Fail,
 }
 
-/// Responds to every request immediately with 204.
+/// Starts a server that responds to every request immediately with 204.
 pub fn start() -> Outcome<String> {
     serve(Behaviour::Answer)
 }
 
-/// Starts the target, and sends each message's id and arrival time to the channel.
+/// Starts a server that sends each message's id and arrival time to the returned channel.
 pub fn note_arrivals() -> Outcome<(String, Receiver<(i64, Instant)>)> {
     let (sender, arrivals) = channel();
     Ok((serve(Behaviour::Note(sender))?, arrivals))
 }
 
-/// Never responds.
+/// Starts a server that never responds.
 pub fn hang() -> Outcome<String> {
     serve(Behaviour::Hang)
 }
 
-/// Responds with 500.
+/// Starts a server that responds with 500.
 pub fn fail() -> Outcome<String> {
     serve(Behaviour::Fail)
 }

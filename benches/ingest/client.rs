@@ -22,7 +22,7 @@ use crate::payload::{BodySize, DeliveryIds, Request};
 pub const CONNECTIONS: usize = 64;
 const MAX_CONNECTIONS: usize = 256;
 const TIMER: u64 = u64::MAX;
-/// A server that is silent for this long is broken.
+/// Time without any reply after which a run fails.
 const SILENCE: Duration = Duration::from_secs(10);
 const MICROSECONDS_OF_A_MINUTE: u64 = 60_000_000;
 
@@ -220,13 +220,13 @@ impl Client {
     /// latency counts from that time. The wait for a free connection also counts, so the figures
     /// include stalls.
     pub fn open_loop(&mut self, interval: Duration, duration: Duration) -> Outcome<Tally> {
-        // Before the timer, so that at its n-th tick the n-th request is certainly due.
+        // Read before the timer starts, so that the n-th request is always due at the n-th tick.
         let begin = Instant::now();
         let timer = self.periodic_timer(interval)?;
         self.last_reply = begin;
         let total = u32::try_from(duration.as_nanos() / interval.as_nanos())?;
         let mut tally = Tally::new()?;
-        // In turn, so that the server does not close a connection as idle.
+        // A queue uses the connections in turn, so that the server closes none of them as idle.
         let mut idle: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut due = VecDeque::new();
         let mut planned = 1;
@@ -253,8 +253,8 @@ impl Client {
         Ok(tally)
     }
 
-    /// Creates a timer. The timeout of epoll is too coarse: it would be late by up to a
-    /// millisecond, which would be measured as latency.
+    /// Creates a timer. The timeout of epoll is too coarse: it can be late by up to a millisecond,
+    /// which would be measured as latency.
     fn periodic_timer(&self, interval: Duration) -> Outcome<OwnedFd> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
         let step = Timespec::try_from(interval)?;
@@ -264,7 +264,7 @@ impl Client {
         Ok(timer)
     }
 
-    /// Returns the ready connections by number, and `TIMER`.
+    /// Waits up to 100 ms. Returns the numbers of the ready connections, and `TIMER` if it is due.
     fn wait(&mut self) -> Outcome<Ready> {
         self.events.clear();
         let step = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };

@@ -1,4 +1,4 @@
-//! Cost of the files: time until the server is ready with them, and bytes on disk for each message.
+//! Cost of the database files: time from start to ready, and bytes on disk per message.
 
 use std::fs;
 use std::path::Path;
@@ -88,8 +88,8 @@ fn time_to_ready(directory: &Path) -> Outcome<f64> {
     Ok(time.as_secs_f64() * 1e3)
 }
 
-/// Size of the database and its remaining WAL, without the ballast, which does not belong to
-/// messages.
+/// Returns the size of the database and its remaining WAL. Excludes the ballast file, whose size
+/// does not depend on the messages.
 fn bytes_on_disk(directory: &Path) -> Outcome<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {

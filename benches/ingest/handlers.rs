@@ -1,5 +1,5 @@
-//! The two handlers that creel is compared with, each in its own process: this program, started
-//! again.
+//! The two handlers that creel is compared with. The benchmark starts itself again as a child
+//! process for each of them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,16 +17,17 @@ use crate::Outcome;
 use crate::payload::{PATH, SECRET};
 use crate::rows::{self, Row};
 
-/// The first argument that makes this program such a server.
+/// First argument of a child process that runs one of these handlers.
 pub const SERVE: &str = "--serve";
 const CONNECTIONS_OF_THE_POOL: u32 = 10;
 const LARGEST_BODY: usize = 25 * 1024 * 1024;
-/// The timeout of creel, so that no connection ends during a run.
+/// Same value as creel's own timeout, so that no idle connection is closed during a run.
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
-/// Runs a server. Arguments: workers, and the database if each request should be a transaction.
+/// Runs a server. Arguments: the number of workers and, for the handler with one transaction per
+/// request, the path of the database.
 pub fn serve(arguments: &[String]) -> Outcome<()> {
     // Without this the server would outlive a killed benchmark.
     set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -66,7 +67,7 @@ async fn check(request: HttpRequest, body: Bytes, key: Data<hmac::Key>) -> HttpR
     HttpResponse::new(verify(&request, &body, &key))
 }
 
-/// One transaction per request, each through the pool and in a blocking hop.
+/// The storing handler: one transaction per request, with a pooled connection on a blocking thread.
 async fn store(
     request: HttpRequest,
     body: Bytes,

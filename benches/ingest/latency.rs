@@ -27,7 +27,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
             let directory = fresh_directory(options)?;
             let server = Server::start(Kind::Creel, directory.path(), 0)?;
             server.wait_until_ready()?;
-            // Before saturation, which leaves the disk with work to do.
+            // Runs before the saturated run, which leaves pending writes to the disk.
             let mut client = Client::connect(server.address(), size)?;
             let tally = client.open_loop(INTERVAL, 2 * options.run)?;
             calm.add(&tally.latency)?;

@@ -37,7 +37,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         let directory = fresh_directory(options)?;
         let server = Server::start(Kind::Creel, directory.path(), 0)?;
         server.wait_until_ready()?;
-        // Waits until the server has released the memory of its start.
+        // Gives the server time to release the memory of its startup.
         std::thread::sleep(Duration::from_secs(2));
         let idle_bytes = resident_bytes(server.process(), "VmRSS:")?;
         let idle_anonymous_bytes = resident_bytes(server.process(), "RssAnon:")?;
@@ -108,7 +108,7 @@ impl Watch {
             let mut peaks = Peaks::default();
             let mut checks = 0;
             while ended.recv_timeout(WAL_EVERY) == Err(RecvTimeoutError::Timeout) {
-                // A missing WAL has no length.
+                // A missing WAL counts as empty.
                 let wal_bytes = fs::metadata(&wal).map_or(0, |metadata| metadata.len());
                 peaks.wal_bytes = peaks.wal_bytes.max(wal_bytes);
                 checks += 1;

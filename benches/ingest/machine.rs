@@ -109,7 +109,7 @@ pub struct Moment {
     idle: Duration,
 }
 
-/// Average number of busy processors between two moments, by user.
+/// Average number of processors that each party used between two moments.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     pub client: f64,

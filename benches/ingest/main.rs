@@ -25,11 +25,11 @@ use report::Report;
 
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Creel's allocator, so that the compared handlers have no disadvantage from theirs.
+/// The allocator of creel, so that the compared handlers use the same one.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Space per row of the full table at 1 kB, including its WAL and the log.
+/// Disk space per row of the `table` section (bodies of 1 kB), including the WAL and the log.
 const DISK_BYTES_PER_ROW: u64 = 2_500;
 
 fn main() -> ExitCode {

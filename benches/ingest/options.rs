@@ -50,7 +50,7 @@ const SECTIONS: [(&str, Section); 7] = [
 #[derive(Debug)]
 pub struct Options {
     pub sections: BTreeSet<Section>,
-    /// The other binary of `compare`, which runs alone.
+    /// The other build for `compare`, which runs instead of the sections.
     pub compare: Option<PathBuf>,
     pub quick: bool,
     pub directory: PathBuf,
@@ -112,7 +112,7 @@ fn binary(path: Option<&String>) -> Outcome<PathBuf> {
     if binary.is_file() { Ok(binary) } else { Err(format!("compare: {path} is not a file").into()) }
 }
 
-/// A positive whole number from the environment.
+/// Reads a positive whole number from the environment.
 fn number(name: &str, default: u64) -> Outcome<u64> {
     match std::env::var(name) {
         Err(_) => Ok(default),

@@ -46,7 +46,7 @@ impl Report {
         self.row(figure, body, format!("{}{unit}", number(value)), wanted, reached);
     }
 
-    /// Adds a figure from invalid runs.
+    /// Adds a figure whose runs are invalid, with the reason.
     pub fn void(&mut self, figure: &str, body: &str, value: f64, why: &str) {
         self.row(figure, body, format!("{} (void: {why})", number(value)), String::new(), "**void**");
     }
@@ -79,7 +79,7 @@ impl Report {
     }
 }
 
-/// Formats a number with three significant digits, or all of a whole number.
+/// Formats a number with two decimals below 10, one decimal below 100, and none from 100 on.
 pub fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
@@ -88,7 +88,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Returns the upper one of two middle values; 0 for no values.
+/// Returns the median: the upper of the two middle values for an even count, and 0 for no values.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

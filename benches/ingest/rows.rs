@@ -1,4 +1,4 @@
-//! Rows of `messages` in creel's format, for comparisons that write them differently.
+//! Rows of `messages` in creel's format, for comparing creel with other ways to write them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -74,8 +74,8 @@ pub fn headers_as_json<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) ->
     Ok(serde_json::to_string(&object)?)
 }
 
-/// Rows per second that one thread inserts in transactions of 64, with all possible work done in
-/// advance.
+/// Measures the rows per second that one thread inserts in transactions of 64, with all possible
+/// work done in advance.
 pub fn raw_insert_rate(path: &Path, size: BodySize, duration: Duration) -> Outcome<f64> {
     create(path)?;
     let connection = Connection::open(path)?;

@@ -27,7 +27,7 @@ pub fn fresh_directory(options: &Options) -> Outcome<TempDir> {
     Ok(TempDir::with_prefix_in("ingest-", &options.directory)?)
 }
 
-/// Starts a server for one run at saturation.
+/// Measures one run at saturation with a new directory and a new server.
 pub fn run(kind: Kind, size: BodySize, workers: usize, options: &Options) -> Outcome<Run> {
     let directory = fresh_directory(options)?;
     run_in(directory.path(), kind, size, workers, options)
@@ -49,8 +49,8 @@ pub fn run_in(
     Ok(run)
 }
 
-/// Starts a build of creel for one run at saturation. Returns also its resident memory before the
-/// run, in bytes.
+/// Measures one run at saturation with another build of creel. Also returns its resident memory
+/// before the run, in bytes.
 pub fn run_binary(
     binary: &Path,
     size: BodySize,
@@ -60,7 +60,7 @@ pub fn run_binary(
     let directory = fresh_directory(options)?;
     let server = Server::start_binary(binary, directory.path())?;
     server.wait_until_ready()?;
-    // Waits until the server has released the memory of its start.
+    // Gives the server time to release the memory of its startup.
     std::thread::sleep(Duration::from_secs(2));
     let idle_bytes = resident_bytes(server.process(), "VmRSS:")?;
     let client = Client::connect_many(server.address(), size, connections)?;
@@ -69,7 +69,7 @@ pub fn run_binary(
     Ok((run, idle_bytes))
 }
 
-/// Warm-up and measurement with all connections busy.
+/// Runs a warm-up, then measures with all connections busy.
 pub fn saturate(server: &Server, size: BodySize, options: &Options) -> Outcome<Run> {
     saturate_with(Client::connect(server.address(), size)?, server, options)
 }
@@ -87,7 +87,8 @@ fn saturate_with(mut client: Client, server: &Server, options: &Options) -> Outc
     Ok(Run { tally, usage })
 }
 
-/// Sends until the number of messages is stored. Returns the actual number.
+/// Sends requests until `messages` are acknowledged. Returns the actual number, which can be
+/// higher.
 pub fn fill(server: &Server, size: BodySize, messages: u64) -> Outcome<u64> {
     let mut client = Client::connect(server.address(), size)?;
     client.start()?;

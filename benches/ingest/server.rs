@@ -25,12 +25,12 @@ const WORKER_THREADS: [&str; 2] = ["actix-rt|system", "actix-server wo"];
 pub enum Kind {
     /// The real server in its default configuration.
     Creel,
-    /// The same with one subscribed target that refuses connections, to measure the cost of its
-    /// deliveries.
+    /// The same with one subscribed target that refuses connections, to measure the cost of
+    /// creating deliveries.
     Subscribed,
-    /// Checks and replies, stores nothing.
+    /// A handler that checks and replies, but stores nothing.
     Bare,
-    /// One transaction per request.
+    /// A handler with one transaction per request.
     Transactions,
 }
 
@@ -48,8 +48,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers` is
-    /// for the handlers that creel is compared with; creel chooses its own number.
+    /// Starts the server on `creel.db` in the directory, and waits until it listens. `workers`
+    /// applies only to the compared handlers; creel uses its default.
     pub fn start(kind: Kind, directory: &Path, workers: usize) -> Outcome<Self> {
         Self::spawn(command(kind, directory, workers)?, directory)
     }
@@ -72,7 +72,7 @@ impl Server {
         const ANNOUNCEMENT: &str = "listening on http://";
         while self.begin.elapsed() < PATIENCE {
             let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
-            // Only a complete line: the port could be truncated.
+            // Waits for a complete line, because the port of an incomplete one could be truncated.
             let line =
                 text.split_inclusive('\n').find(|line| line.contains(ANNOUNCEMENT) && line.ends_with('\n'));
             if let Some((_, address)) = line.and_then(|line| line.split_once(ANNOUNCEMENT)) {
@@ -163,8 +163,8 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Creel receives only settings that do not affect its operation: an address, a directory, a
-/// source, and a token for metrics.
+/// Sets only an address, a database, a source, and a token for metrics. Otherwise creel runs with
+/// its defaults.
 fn creel(binary: &Path, directory: &Path) -> Command {
     let mut command = Command::new(binary);
     command.env_clear().current_dir(directory);

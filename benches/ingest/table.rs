@@ -1,4 +1,4 @@
-//! Effect of a full table on the rate of the server.
+//! Effect of a large `messages` table on the rate of the server.
 
 use crate::Outcome;
 use crate::options::Options;

@@ -1,6 +1,6 @@
-//! Cost of providers as data: verification by recipe against handwritten code for the same scheme.
+//! Cost of recipes: verification by recipe against handwritten code for the same scheme.
 //!
-//! `cargo bench --bench verify`; only the ratio of each pair of rows is meaningful, within one run.
+//! Run with `cargo bench --bench verify`. Only the ratio of two rows of the same run is meaningful.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -105,7 +105,7 @@ fn coded(body: &[u8]) {
     }
 }
 
-/// Whether a body is JSON, or could be rejected for its depth alone.
+/// Whether a body is JSON, or has enough brackets to be invalid only because of its depth.
 fn is_json_of_any_depth(body: &[u8]) -> bool {
     let blank = |byte: &u8| byte.is_ascii_whitespace();
     json::accepts(body)
@@ -183,7 +183,7 @@ fn encoded_form(body: &[u8]) {
     assert_eq!(canonical::sorted_form(&reversed), sorted, "the order of the fields does not matter");
 }
 
-/// Fields of a URL-encoded form are the same as multipart fields.
+/// Checks that the fields of a URL-encoded form are the same after they are written as multipart.
 fn multipart(body: &[u8]) {
     let Some(FormFields { values: mut fields, .. }) = form::fields(body, FormKind::UrlEncoded, None) else {
         return;
@@ -199,7 +199,7 @@ fn multipart(body: &[u8]) {
     assert_eq!(read.map(|fields| fields.values), Some(fields), "{written}");
 }
 
-/// Checks that a reply is JSON with any values.
+/// Checks that a JSON reply stays valid JSON, regardless of the values in it.
 fn reply(content_type: &str, body: &[u8]) {
     let headers = vec![("content-type".to_owned(), content_type.as_bytes().to_vec())];
     let sent = Sent { headers, body: body.to_vec(), ..Sent::default() };

@@ -14,7 +14,7 @@ use creel_fuzz::{INTERMEDIATE, LEAF, ROOT, now};
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::from_pem(ROOT));
 static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
 static FURTHER: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| certificates(INTERMEDIATE.as_bytes()));
-/// Keys of all certificates ever issued under the root.
+/// Keys of the root and of all certificates issued under it.
 static GENUINE: LazyLock<Vec<String>> = LazyLock::new(|| {
     let key = |pem| PublicKey::parse(pem).expect("the certificates are good");
     [ROOT, INTERMEDIATE, LEAF].map(|pem| shown(&key(pem))).to_vec()

@@ -62,7 +62,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     });
 });
 
-/// Checks that every result is a part of the value.
+/// Checks that every result is a slice of the value.
 fn read(layout: &Layout, parts: &[&str], value: &[u8]) {
     let inside = |found: &[u8]| {
         let (whole, part) = (value.as_ptr_range(), found.as_ptr_range());
@@ -86,7 +86,7 @@ fn read(layout: &Layout, parts: &[&str], value: &[u8]) {
     }
 }
 
-/// Checks that reading returns exactly the written signature.
+/// Checks that reading a composed value returns exactly its signature.
 fn write(layout: &Layout, parts: &[&str], bytes: &[u8]) {
     for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
         let signature = encoding.encode(bytes);
@@ -135,7 +135,7 @@ fn look(rule: &str, view: &View<'_>) {
     if let Ok(template) = Template::parse(rule) {
         let scope = TemplateScope::new(view, &texts);
         let rendered = template.render(&scope);
-        // In JSON the same text is escaped; invalid text cannot be.
+        // JSON rendering escapes the same text, so it must fail if plain rendering fails.
         assert!(rendered.is_ok() || template.render_json(&scope).is_err(), "{rule}");
     }
 }

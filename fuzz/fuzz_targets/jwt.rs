@@ -81,7 +81,7 @@ fn signed(secrets: &JwtKeys, claims: &Value) {
     }
 }
 
-/// The signature covers the whole token, and fits no other key.
+/// Checks that the signature covers the whole token, and is invalid for any other key.
 fn changed(secrets: &JwtKeys, token: &str) {
     let lax = rule(Vec::new(), Expires::Never);
     let rejected = |keys: &JwtKeys, token: &str| {

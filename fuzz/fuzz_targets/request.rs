@@ -1,5 +1,5 @@
-//! A request to a source of each built-in recipe. The first line names the recipe; any other text
-//! means all of them.
+//! A request to a source of a built-in recipe. The first line names the recipe; without a known
+//! name, the request is sent to a source of each recipe.
 #![no_main]
 
 use std::collections::BTreeMap;

@@ -42,7 +42,7 @@ fn check(unit: TimestampUnit, moment: SignedTime) {
         assert_eq!(moment.check(clock, Duration::from_secs(1)), Ok(()), "{moment:?} at {clock}");
         assert!(moment.check(clock, Duration::ZERO).is_err(), "{moment:?} at {clock}");
     }
-    // Samples have the current time, so dates before 1970 are not needed.
+    // `write` is used only for samples, which have the current time.
     if time >= OffsetDateTime::UNIX_EPOCH {
         let written = unit.write(time);
         let read = unit

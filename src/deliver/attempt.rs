@@ -22,11 +22,11 @@ pub struct AttemptRequest<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptResult {
     pub verdict: AttemptVerdict,
-    /// HTTP status or exit code; `None` if there is no answer.
+    /// HTTP status or exit code; `None` without a response or an exit code.
     pub status: Option<i64>,
     /// A short description of the error, without secrets.
     pub error: Option<String>,
-    /// Start of the answer or output.
+    /// Excerpt of the response body or of the output.
     pub excerpt: Option<String>,
 }
 

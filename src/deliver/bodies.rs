@@ -1,5 +1,5 @@
-//! The messages that lanes and attempts hold: each is in memory once, regardless of the number of
-//! targets.
+//! The messages that lanes and attempts hold. Each is in memory only once, regardless of the number
+//! of targets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::store::{DuePage, MessageId, StoredMessage};
 
-/// Interval between counts of the bytes in memory, unless an exact number is required.
+/// Interval between exact counts of the bytes in memory, as long as they stay below `exact_from`.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Bodies {

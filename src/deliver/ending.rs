@@ -2,8 +2,8 @@
 
 use crate::store::{Clock, DeliveryId, DeliveryQueue, DiscardRequest, Unavailable};
 
-/// Ends the deliveries, and returns the number of those with damaged rows. Those stay pending, and
-/// the lane must skip them.
+/// Ends the deliveries. Returns the number of deliveries with damaged rows, which stay pending and
+/// must be skipped by the lane.
 ///
 /// # Errors
 /// The store is unavailable for writes.

@@ -22,16 +22,16 @@ use crate::store::{
     MessageId, StoredTarget, TargetId, TargetKind, TargetSecrets, TargetState, Timestamp, Unavailable,
 };
 
-/// Bodies in all lanes above which a lane loads its next message only when it is empty.
+/// Bytes of bodies in all lanes above which a lane loads its next message only when it is empty.
 const BYTES_IN_MEMORY: usize = 64 << 20;
-/// Bodies in all lanes above which no lane loads a message.
+/// Bytes of bodies in all lanes above which no lane loads a message.
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
 /// Pause before a failed read is retried.
 const READ_PAUSE: Duration = Duration::from_millis(500);
 const MAX_SLEEP: Duration = Duration::from_secs(10 * 60); // The wall clock can be adjusted.
 /// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
-/// Pause for incoming messages between two pages of ended deliveries.
+/// Pause between two pages of ended deliveries, in which incoming messages can be written.
 const PAUSE_BETWEEN_DISCARDS: Duration = Duration::from_millis(20);
 /// Time for attempts in flight at shutdown.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,7 +59,7 @@ pub struct Engine {
     store: DeliveryQueue,
     clock: Clock,
     routes: Routes,
-    /// `msg_<instance id>_`
+    /// Instance ids of the database, which are a part of each `webhook-id`.
     instances: Arc<Instances>,
     uptime: Uptime,
     lanes: BTreeMap<TargetId, Lane>,
@@ -111,7 +111,8 @@ impl Engine {
                 _ = changes.changed() => engine.read_targets(),
                 () = tokio::time::sleep(sleep) => {}
             }
-            // All lanes are checked once after this, instead of once per outcome.
+            // Handles all pending events before the next check of the lanes, instead of one per
+            // check.
             while let Some(ended) = engine.attempts.try_join_next() {
                 engine.ended(ended);
             }
@@ -220,7 +221,7 @@ impl Engine {
     }
 
     fn ended(&mut self, ended: Result<FinishedAttempt, tokio::task::JoinError>) {
-        // Panics are caught inside, and no attempt is aborted before the end.
+        // The task catches panics, and attempts are aborted only at shutdown.
         let Ok(FinishedAttempt { target, created_at, url, verdict, message, record }) = ended else { return };
         let uptime = (self.uptime)();
         if let Some(lane) = self.lanes.get_mut(&target) {
@@ -234,8 +235,8 @@ impl Engine {
         let _ = self.outcomes.send(DeliveryOutcome { target, record, is_damaged: false });
     }
 
-    /// Disables a target that answered 410. Its lane pauses until the table of targets shows the
-    /// change.
+    /// Disables a target that answered 410. Its lane starts no further deliveries until the
+    /// changed target is read.
     fn disable(&self, target: TargetId, url: String) {
         let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
@@ -293,7 +294,7 @@ impl Engine {
         }
     }
 
-    /// Ends deliveries without an attempt. The lane skips them until it is notified of the end.
+    /// Ends deliveries without an attempt. The lane skips them until `EngineEvent::Discarded`.
     fn discard(&self, target: TargetId, deliveries: Vec<DeliveryId>, why: &'static str) {
         let Some(lane) = self.lanes.get(&target).filter(|_| !deliveries.is_empty()) else { return };
         let name = &lane.target.settings.name;
@@ -356,8 +357,8 @@ impl Engine {
         self.lanes.retain(|id, lane| known.contains(id) || !lane.is_idle());
     }
 
-    /// Ends old deliveries. The breaker of a failing target permits too few attempts for its
-    /// deliveries to use all of theirs.
+    /// Ends the deliveries of a failing target that are older than `MAX_DELIVERY_WAIT`. Its open
+    /// breaker permits too few attempts for them to reach their attempt limit.
     fn drop_old(&mut self, target: TargetId, created_at: Timestamp) {
         let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };

@@ -7,7 +7,7 @@ use crate::store::{AttemptRecord, DuePage, StoredTarget, TargetId, TargetSecrets
 pub struct DeliveryOutcome {
     pub target: TargetId,
     pub record: AttemptRecord,
-    /// The row of the delivery is damaged: the outcome is lost.
+    /// The row of the delivery is damaged, so the outcome could not be stored.
     pub is_damaged: bool,
 }
 
@@ -19,9 +19,10 @@ pub enum EngineEvent {
     Recorded(Vec<DeliveryOutcome>),
     /// Deliveries of a target were ended without an attempt, or ending them failed.
     Discarded(TargetId),
-    /// A target that answered 410 is still active: it has moved, or the change could not be
-    /// written.
+    /// A target that answered 410 is still active: its URL has changed meanwhile, or the change of
+    /// its state could not be written.
     NotDisabled(TargetId),
-    /// All targets, each with its sealed secrets; `None` if they could not be read.
+    /// All targets with their secrets (`None` if the secrets cannot be decrypted); `None` if the
+    /// targets could not be read.
     Targets(Option<Vec<(StoredTarget, Option<TargetSecrets>)>>),
 }

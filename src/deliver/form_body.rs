@@ -11,7 +11,8 @@ use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
-/// Stored rows can expand to more than the present limits for received bodies allow.
+/// Limit on a decompressed body. It does not depend on the configured limits, because a stored
+/// message may exceed the current ones.
 const MAX_DECODED_BYTES: usize = 64 << 20;
 
 /// A body for a target that accepts forms.
@@ -26,7 +27,7 @@ pub enum FormBody {
 }
 
 impl FormBody {
-    /// `body`: as received. `payload`: as stored next to it or equal to it.
+    /// `body` is the received body. `payload` is its JSON, which can be the body itself.
     pub fn of(headers: &[(String, Vec<u8>)], body: &[u8], payload: &[u8]) -> Self {
         let fields: Vec<(&str, &[u8])> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();

@@ -1,5 +1,5 @@
-//! A message as an HTTP request to a target: the body as received, the provider's relevant
-//! headers, and creel's signature. Also evaluates the answer.
+//! An attempt over HTTP: sends the message with its body, the provider's relevant headers and
+//! creel's signature, and evaluates the response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_
 use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
-/// Headers that describe the original sender and its capabilities, not creel's.
+/// Headers about the original sender and its capabilities, which would be wrong for creel.
 const OF_THE_SENDER: [&str; 11] = [
     "accept",
     "accept-charset",
@@ -34,7 +34,7 @@ const OF_THE_SENDER: [&str; 11] = [
 ];
 /// creel sets its own signature, and only browsers send `sec-` headers.
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
-/// Shorter values occur in answers by chance.
+/// Minimum length of a redacted value: shorter ones occur in responses by chance.
 const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
 
@@ -49,8 +49,8 @@ pub struct HttpRoute {
     pub signer: Signer,
     /// Names in lower case.
     pub headers: HeaderFields,
-    /// Permit for a form made of a large payload. Such a form is three times as large as the
-    /// payload, so only one is sent at a time. The lane takes the permit before the attempt
+    /// Permit for a form made of a large payload. Such a form can be three times as large as
+    /// the payload, so only one is sent at a time. The lane takes the permit before the attempt
     /// begins, so that a waiting delivery is not signed yet.
     pub large_form: Arc<Semaphore>,
 }
@@ -107,7 +107,8 @@ impl HttpRoute {
         made.await.ok()
     }
 
-    /// Redacts header values in the excerpt: a target can echo its request.
+    /// Redacts the target's own header values in the excerpt, because a target can echo its
+    /// request.
     fn without_secrets(&self, mut attempted: AttemptResult) -> AttemptResult {
         if let Some(excerpt) = &mut attempted.excerpt {
             let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
@@ -174,7 +175,7 @@ impl OutgoingBody {
             is_as_received: true,
         };
         match (wanted, message.payload_bytes()) {
-            // The JSON of a GET came in its query.
+            // The body of this GET was taken from its query, so no header describes it.
             (None | Some(ContentType::Json), _) if message.query_without_content().is_some() => {
                 made(JSON, message.body.clone())
             }

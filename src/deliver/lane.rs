@@ -25,7 +25,8 @@ const MAX_IN_FLIGHT_PER_PLACE: usize = 3;
 const LOADED_AHEAD: usize = 128;
 /// Size limit of messages loaded for one lane, unless a single one is larger.
 const BYTES_A_PAGE: usize = 2 << 20;
-/// Limit on loaded large forms that wait for their permit; below it, the lane loads past them.
+/// Limit on loaded large forms that wait for their permit. Below it, the lane loads further
+/// deliveries, which can overtake them.
 const MAX_WAITING_LARGE: usize = 4;
 
 /// Memory available for the bodies of all lanes.
@@ -54,9 +55,9 @@ pub struct Lane {
     /// Started deliveries whose outcome is not stored yet. After a crash, at most these are
     /// repeated.
     in_flight: HashSet<DeliveryId>,
-    /// Number of those that the target has not answered yet.
+    /// Number of deliveries in `in_flight` that the target has not answered yet.
     unanswered: usize,
-    /// Pending deliveries without a message, until they are ended.
+    /// Pending deliveries whose message was deleted, until they are ended.
     orphans: Vec<DeliveryId>,
     /// Deliveries that cannot be read or written. They are skipped until the next start, so that
     /// none is delivered repeatedly.
@@ -89,9 +90,9 @@ impl Lane {
         }
     }
 
-    /// Applies changes of the target from the next delivery on.
+    /// Applies a change of the target, which takes effect with the next delivery.
     pub fn change(&mut self, target: StoredTarget, route: Option<Route>) {
-        // New secrets also change the target's modification time.
+        // Changed secrets are noticed too, because they change `updated_at`.
         if target == self.target && route.is_some() == self.route.is_some() {
             return;
         }
@@ -155,7 +156,7 @@ impl Lane {
         self.may_have_more = true;
     }
 
-    /// Returns the next read for the lane; at most one is open at a time.
+    /// Returns the next read that the lane needs. Only one read is in progress at a time.
     pub fn query(
         &mut self,
         now: OffsetDateTime,
@@ -204,7 +205,7 @@ impl Lane {
             return;
         };
         self.may_have_more |= page.is_full;
-        // The page lacks outcomes that were recorded while it was read.
+        // A retry that was recorded while the page was read is missing from the page.
         let next = page.next_due.map(Timestamp::to_time);
         self.next_due = [self.next_due, next].into_iter().flatten().min();
         self.ready.extend(page.deliveries);
@@ -227,7 +228,7 @@ impl Lane {
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) => return Turn::In(until.saturating_sub(uptime)),
             Permit::Wait(None) => return Turn::Later,
-            // Attempts from before the breaker opened must have ended.
+            // Attempts that started before the breaker opened must end first.
             Permit::Probe if !self.in_flight.is_empty() => return Turn::Later,
             Permit::Free | Permit::Probe => {}
         }
@@ -237,7 +238,8 @@ impl Lane {
         }
     }
 
-    /// A lane with an open breaker has loaded nothing, and must be checked when it can probe.
+    /// Returns when a lane without a startable delivery must be checked again. With an open breaker
+    /// the lane has loaded nothing, so it must be checked when it can probe.
     fn turn_of_breaker(&self, uptime: Duration) -> Turn {
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) if self.is_served() && self.may_have_more => {

@@ -1,5 +1,6 @@
 //! Deliveries: passes messages to their targets, outside the request path. Owns the order, the
-//! schedule and the limits of attempts. It must never import `http`: they only share the database.
+//! schedule and the limits of attempts. It must never import `crate::http`: the two modules share
+//! only the database.
 
 pub mod attempt;
 mod bodies;

@@ -1,4 +1,4 @@
-//! Meaning of an attempt's outcome for its delivery, with the stored record and the log line.
+//! The next state of a delivery after an attempt, the stored record, and the log line.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Stores the outcomes of attempts: those that arrive during one write form the next batch.
+//! Stores the outcomes of attempts in batches. The outcomes that arrive during a write form the
+//! next batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use super::event::{DeliveryOutcome, EngineEvent};
 use crate::store::{AttemptRecord, Clock, DeliveryId, DeliveryQueue, TargetId, Unavailable};
 
 const RECORDS_A_STEP: usize = 256;
-/// Pause while the store is unavailable (disk full, file locked); deliveries keep their places.
+/// Pause while the store is unavailable (disk full, file locked). Meanwhile, the deliveries count
+/// as in flight.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Runs until all senders are dropped, and then writes the remaining outcomes.
@@ -20,7 +22,7 @@ pub async fn run(
     events: mpsc::UnboundedSender<EngineEvent>,
 ) {
     let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
-    // The limit on started deliveries of all lanes bounds the batch.
+    // The channel is unbounded, but each lane limits its deliveries without a stored outcome.
     while outcomes.recv_many(&mut waiting, RECORDS_A_STEP).await > 0 {
         let (targets, records): (Vec<TargetId>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
@@ -28,7 +30,8 @@ pub async fn run(
         let damaged = match write(&store, clock, &records).await {
             StoredOutcomes::All => Vec::new(),
             StoredOutcomes::AllBut(damaged) => damaged,
-            // Deliveries without a stored outcome are repeated after the next start: at least once.
+            // Deliveries without a stored outcome are repeated after the next start (at-least-once
+            // delivery).
             StoredOutcomes::Nothing => return,
         };
         let ended = targets.into_iter().zip(records.iter().cloned()).map(|(target, record)| {
@@ -46,7 +49,7 @@ enum StoredOutcomes {
     All,
     /// All but those of these deliveries.
     AllBut(Vec<DeliveryId>),
-    /// None: the store has failed permanently.
+    /// The store has failed permanently.
     Nothing,
 }
 

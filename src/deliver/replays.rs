@@ -11,9 +11,10 @@ use crate::store::{
     Unavailable,
 };
 
-/// Steps per second, each with a tenth of the rate; lower rates have longer steps of one message.
+/// Steps per second, each with a tenth of the rate. A step has 1 to 100 messages, so rates below 10
+/// have fewer steps, and rates above 1,000 have more.
 const STEPS_A_SECOND: u32 = 10;
-/// A step is one transaction, which delays incoming messages.
+/// A step is one transaction, and incoming messages wait for it.
 const MAX_MESSAGES_PER_STEP: u32 = 100;
 const MAX_DELIVERIES_PER_STEP: usize = 500;
 /// Pause while the store is unavailable.
@@ -35,7 +36,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
     }
 }
 
-/// Processes all running replays step by step, in turns.
+/// Runs the steps of all running replays in turn, until none is left.
 async fn go_on(store: &DeliveryQueue, clock: Clock) {
     let mut not_before: HashMap<ReplayId, Instant> = HashMap::new();
     loop {
@@ -72,8 +73,7 @@ fn pause(rate: u32) -> Duration {
     Duration::from_secs(1) * messages_a_step(rate) / rate.max(1)
 }
 
-/// Runs one step of a replay; public for callers that step manually. Returns true after the last
-/// one.
+/// Runs one step of a replay. Returns true after the last step.
 ///
 /// # Errors
 /// The store is unavailable.
@@ -133,7 +133,7 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     Ok(is_last)
 }
 
-/// Whether the message may be delivered: unconfirmed messages are not.
+/// Whether the message may be delivered: it is confirmed, or does not need confirmation.
 fn is_believed(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }

@@ -1,4 +1,4 @@
-//! Destination of a target, from its row, its sealed secrets and the environment.
+//! Routes to targets, built from the stored row, its secrets and the environment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::config::{self, CommandEnvironment, Destination};
 use crate::outbound::DeliveryClient;
 use crate::store::{Origin, StoredMessage, StoredTarget, TargetId, TargetKind, TargetSecrets, Timestamp};
 
-/// Contains secrets, so it does not implement `Debug`.
+/// Route to a target. Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub enum Route {
     Http(HttpRoute),

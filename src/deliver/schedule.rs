@@ -16,7 +16,7 @@ const JITTER: f64 = 0.1;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns the pause after the given number of failed attempts; `None` after the last one. `jitter`
-/// from -1 to 1.
+/// is from -1 to 1.
 pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
     let seconds = *PAUSES_SECONDS.get(tries as usize)?;
     Some(Duration::from_secs(seconds).mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0)))
@@ -42,7 +42,7 @@ pub fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
 
 /// Returns a number from -1 to 1.
 pub fn random_jitter() -> f64 {
-    // Without random numbers the rest of the service would not work either.
+    // A failure is ignored: without random numbers, the service cannot work in any case.
     let bytes = random::array().unwrap_or_default();
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) * 2.0 - 1.0
 }

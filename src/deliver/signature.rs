@@ -10,18 +10,20 @@ const PREFIX: &str = "whsec_";
 /// The keys of a target, newest first. Does not implement `Debug`.
 #[derive(Clone)]
 pub struct Signer {
-    /// Keys, each with the time (seconds since 1970) until which it signs.
+    /// Keys, each with its expiry time in seconds since 1970.
     keys: Vec<(Key, Option<i64>)>,
 }
 
 impl Signer {
-    /// A prefixed secret with invalid base64 is also used as it is.
+    /// Creates a signer. A prefixed secret with invalid base64 is used as it is, like one without
+    /// the prefix.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a [u8], Option<i64>)>) -> Self {
         let key = |(secret, until)| (Key::new(HMAC_SHA256, &key_bytes(secret)), until);
         Self { keys: secrets.into_iter().map(key).collect() }
     }
 
-    /// Returns the value of `webhook-signature`: one signature per key. `None` if there is no key.
+    /// Returns the value of `webhook-signature`, with one signature per key that has not expired;
+    /// `None` without such a key.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
         let mut value = String::new();
         for (key, _) in self.keys.iter().filter(|(_, until)| until.is_none_or(|until| timestamp < until)) {

@@ -17,11 +17,11 @@ use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{Clock, DeliveryQueue, TargetId};
 
-/// Limit on the stop, longer than the shutdown limits for attempts in flight and their outcomes
-/// together.
+/// Timeout for stopping the thread. Longer than the engine's timeouts for attempts in flight and
+/// for storing their outcomes together.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
-/// Threads for database reads and DNS lookups.
+/// Limit on threads for database reads, starts of commands and large requests.
 const BLOCKING_THREADS: usize = 32;
 
 /// Settings for deliveries.
@@ -66,7 +66,7 @@ impl DeliveryThread {
             let tasks = LocalSet::new();
             tasks.spawn_local(command::collect_orphans());
             tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });
-            // A hanging lookup must not delay the shutdown.
+            // A blocking call that hangs must not delay the shutdown.
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("deliver".to_owned()).spawn(work)?;

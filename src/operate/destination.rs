@@ -7,7 +7,7 @@ use crate::store::{StoredTarget, TargetId, TargetState};
 /// The requested destination of replayed messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ReplayDestination {
-    /// The targets that match a message today.
+    /// The targets that currently match a message.
     #[default]
     MatchingTargets,
     TargetId(TargetId),
@@ -55,7 +55,8 @@ impl Operator {
         Ok(CheckedDestination::Target(Box::new(target)))
     }
 
-    /// Returns the target, and creates one for a URL; `None` for the matching targets.
+    /// Returns the target; for a URL, creates one. `None` if each message goes to its matching
+    /// targets.
     pub(super) async fn target_of(
         &self,
         destination: CheckedDestination,

@@ -14,7 +14,7 @@ use crate::config::{self, target_rules};
 use crate::json;
 use crate::store::{EMITTED, Identity, MessageContent, MessageId, NewMessage, Receipt};
 
-/// The same limit as for a webhook.
+/// The same timeout as for storing a webhook.
 const STORE_TIMEOUT: Duration = Duration::from_millis(2_400);
 
 /// A valid event of the user's own app.
@@ -31,7 +31,7 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmissionReceipt {
     pub message: MessageId,
-    /// The event was emitted before with the same key.
+    /// Whether the event had already been emitted with the same key.
     pub is_repeat: bool,
 }
 
@@ -56,8 +56,8 @@ impl Event {
 }
 
 impl Operator {
-    /// Emits an event, and returns after it is stored durably. With a key, a repeated event is
-    /// stored once. `key`: without spaces.
+    /// Emits an event, and returns after it is stored durably. Repeated calls with the same `key`
+    /// store the event once. A key contains no spaces.
     ///
     /// # Errors
     /// If the event is not declared, the key was used for another event, or the store accepts no

@@ -25,7 +25,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// `clock`: passed in, so that tests can set the time.
+    /// `clock` is a parameter, so that tests can set the time.
     pub fn new(
         store: Store,
         sources: Arc<Sources>,

@@ -1,4 +1,4 @@
-//! Replays of one message, of a dead delivery, or of many messages, which are counted first.
+//! Replays of one message, of one delivery, or of many messages after a confirmed count.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct ReplayOrder {
     pub destination: ReplayDestination,
     /// Messages per second; default: 50.
     pub rate: Option<u32>,
-    /// The newest selected message; default: the newest one.
+    /// The newest selected message; default: the newest stored one.
     pub through: Option<MessageId>,
     /// The expected number of messages. `None`: the messages are only counted.
     pub confirm: Option<u64>,

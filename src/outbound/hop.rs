@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Fields between two hosts (RFC 9110, section 7.6.1), and fields that identify the client.
+/// Fields that apply only between two hosts (RFC 9110, section 7.6.1), and fields that identify the
+/// client.
 const FIELDS: [&str; 18] = [
     "accept-encoding",
     "cdn-loop",

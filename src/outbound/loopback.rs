@@ -52,14 +52,14 @@ fn read_request(stream: &TcpStream) -> String {
     text + &String::from_utf8(body).unwrap()
 }
 
-/// Builds a reply with its length, after which the server closes.
+/// Builds a reply with its length and `connection: close`.
 pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}")
         .into_bytes()
 }
 
-/// Runs the future as the service would: on one thread.
+/// Runs the future on a single-threaded runtime, as the service does.
 pub fn run<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
@@ -96,8 +96,8 @@ impl LoopbackListener {
         format!("http://{}/hook", self.address)
     }
 
-    /// Returns the number of connections since the last call. They are accepted in order of
-    /// arrival, so all connections before the helper's own are counted.
+    /// Returns the number of connections since the last call. The method opens its own connection
+    /// as a marker: connections are accepted in order, so all earlier ones have been recorded.
     pub fn connections(&self) -> usize {
         let own = TcpStream::connect(self.address).unwrap().local_addr().unwrap();
         std::iter::from_fn(|| Some(self.came.recv_timeout(PATIENCE).unwrap()))

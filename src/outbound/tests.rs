@@ -1,7 +1,8 @@
 //! URLs given to the API must not reach a non-public address, in any notation.
 //!
-//! A listener on loopback counts connections. Each notation of loopback is shown to reach it if all
-//! addresses are allowed, so that zero connections are meaningful if loopback is forbidden.
+//! A listener on loopback counts connections. The tests first show that each notation of loopback
+//! reaches it if all addresses are allowed: only then does a count of zero show that a notation was
+//! rejected.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Write as _};
@@ -20,7 +21,7 @@ use super::{DeliveryClient, DeliveryResponse, RequestError};
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// URLs for loopback; `PORT` is the listener's.
+/// URLs that lead to loopback; `PORT` is replaced by the port of the listener.
 const LOOPBACK_FORMS: [&str; 47] = [
     "http://127.0.0.1:PORT/",
     "HTTP://127.0.0.1:PORT/",
@@ -75,8 +76,8 @@ const LOOPBACK_FORMS: [&str; 47] = [
     "http://[0000:0000:0000:0000:0000:ffff:7f00:0001]:PORT/",
 ];
 
-/// Other rejected URLs; they lead to the operator's network, to the cloud's own services, or to no
-/// host.
+/// Other rejected URLs. They lead to the operator's network, to the cloud's own services, or to
+/// addresses without a host.
 const OTHER_FORMS: [&str; 45] = [
     "http://127.255.255.254/",
     "http://10.0.0.1/",
@@ -161,7 +162,7 @@ fn always(answer: &'static [&'static str]) -> Resolver {
     Resolver::new(move |_| addresses(answer))
 }
 
-/// A resolver that must not be used.
+/// Returns a resolver that fails, for URLs whose host must not be looked up.
 fn nobody() -> Resolver {
     Resolver::new(|name| Err(io::Error::other(format!("{name} was looked up"))))
 }
@@ -176,7 +177,8 @@ fn ok(mut stream: std::net::TcpStream) {
     }
 }
 
-/// Closes immediately: the connection is counted, and a TLS handshake fails.
+/// Starts a listener that closes every connection immediately. It counts the connection, even
+/// though a TLS handshake fails.
 fn listener() -> LoopbackListener {
     LoopbackListener::start(drop)
 }
@@ -277,7 +279,7 @@ fn allowed_network_is_reachable_by_address_and_name() {
     assert!(matches!(neighbour, Err(RequestError::Forbidden(_))), "{neighbour:?}");
 }
 
-/// Returns one answer after the other, and counts lookups.
+/// Returns a resolver that gives the answers in this order, and the number of its lookups.
 fn changing(answers: &[&'static [&'static str]]) -> (Resolver, Arc<AtomicUsize>) {
     let answers = Mutex::new(answers.iter().copied().collect::<VecDeque<_>>());
     let queries = Arc::new(AtomicUsize::new(0));
@@ -307,7 +309,7 @@ fn name_that_changes_after_vetting_is_rejected() {
 
 #[test]
 fn connection_uses_the_vetted_address() {
-    // Both have the same port, so that only the name decides.
+    // Both listeners have the same port, so that only the resolved address determines the listener.
     let victim = LoopbackListener::start(ok);
     let other = LoopbackListener::at(SocketAddr::new(OPENED.parse().unwrap(), victim.address.port()), ok);
     let url = at("http://rebind.example:PORT/", &victim);

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 type Answers = BTreeMap<String, (u16, String)>;
 
-/// A server that plays the APIs of all providers, with a separate path for each source.
+/// A server that replaces the APIs of all providers, with a separate path for each source.
 pub struct Api {
     address: SocketAddr,
     answers: Arc<Mutex<Answers>>,
@@ -121,8 +121,8 @@ impl Expected {
         self.confirmed.len() + self.refused.len()
     }
 
-    /// Advances the clock through the retry schedule and compares each outcome. `move_on` sets the
-    /// clock one day ahead and makes the service check it.
+    /// Advances the clock through the retry schedule and compares each outcome. `move_on` advances
+    /// it past the longest pause of the schedule and wakes the service.
     pub fn problems(&self, database: &Connection, mut move_on: impl FnMut()) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         let awaiting = "SELECT count(*) FROM messages WHERE confirmation = 'awaiting' AND source <> 'wake'";
@@ -136,7 +136,7 @@ impl Expected {
                        FROM messages WHERE id = ?1";
             database.query_row(sql, [message], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
         };
-        // Vectors can send one message twice; whichever is confirmed second is a repeat.
+        // Two vectors can send the same message. The one that is confirmed second is a repeat.
         let is_repeat = |message: &i64| -> bool {
             let sql = "SELECT reason FROM confirmations WHERE message_id = ?1";
             let reason: Option<String> = database.query_row(sql, [message], |row| row.get(0)).unwrap();

@@ -37,8 +37,7 @@ pub struct Vector {
     #[expect(dead_code, reason = "for readers of the file")]
     why: String,
     pub expect_response: Option<Response>,
-    /// The event of the message. Only the project's own vectors have it, along with the expected
-    /// reply.
+    /// The expected event. Only the project's own vectors have an event, a delivery id and a reply.
     pub event: Option<String>,
     #[serde(default, deserialize_with = "present")]
     pub delivery_id: Option<Option<String>>,
@@ -91,7 +90,8 @@ pub struct Reply {
     pub body: String,
 }
 
-/// The configuration of the source and the inputs from its caller.
+/// The configuration of the source, and the external data of the test: keys, documents and the
+/// address of the client.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
     pub jwks: Option<Value>,
@@ -134,7 +134,7 @@ pub fn all() -> Vec<Vector> {
 }
 
 impl Vector {
-    /// The recipe of the vector. Two names in the vectors are those of shapes.
+    /// The name of the recipe. The vectors use other names for two recipes.
     pub fn provider(&self) -> &str {
         match self.provider.as_str() {
             "acme-token" => "token",
@@ -170,8 +170,8 @@ impl Vector {
         self.path_and_query.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The URL that the scheme verifies: a registered URL without a query receives the query of the
-    /// request.
+    /// The URL that the scheme verifies: the registered URL, with the query of the request if it
+    /// has no query.
     pub fn url(&self) -> String {
         let url = self.registered_url();
         if url.contains('?') || self.query().is_empty() { url } else { format!("{url}?{}", self.query()) }
@@ -227,7 +227,7 @@ impl Vector {
         self.headers.iter().flat_map(lines).collect()
     }
 
-    /// Passes the request in the form that the HTTP layer uses.
+    /// Calls the function with the request, in the form that the HTTP layer uses.
     pub fn put<T>(&self, use_request: impl FnOnce(&Request<'_>) -> T) -> T {
         let lines: Vec<(String, String)> =
             self.header_lines().into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
@@ -246,7 +246,7 @@ impl Vector {
         })
     }
 
-    /// The network's response to a key request.
+    /// The response to a key request, from the data of the vector.
     pub fn fetched(&self, wanted: &KeyRequest) -> KeyResponse {
         match wanted {
             KeyRequest::Key { id } => self.keys(id.as_deref()),
@@ -257,7 +257,7 @@ impl Vector {
         }
     }
 
-    /// The response of the provider's API at a URL: 200 with a text, or a status without a text.
+    /// The response of the provider's API at a URL: 200 with a body, or another status without one.
     pub fn api_response(&self, url: &str) -> (u16, String) {
         match self.config.fetch.get(url) {
             Some(Value::String(text)) => (200, text.clone()),
@@ -278,13 +278,13 @@ impl Vector {
         if keys.is_empty() { KeyResponse::Unknown } else { KeyResponse::Keys(keys) }
     }
 
-    /// The only trusted certificates: those of the vector.
+    /// The certificates of the vector, which are the only trusted ones.
     pub fn certificates(&self) -> String {
         self.config.fetch.values().filter_map(Value::as_str).collect()
     }
 }
 
-/// The network of a vector and its trusted certificates.
+/// A key store with the keys, documents and trusted certificates of a vector.
 pub struct World<'a> {
     vector: &'a Vector,
     roots: Roots,

@@ -75,7 +75,7 @@ fn verify(vector: &Vector) -> Result<(), String> {
             (_, Expect::Reject, Outcome::Rejected(_)) => Ok(()),
             (Kind::Delivery, Expect::Accept, Outcome::Message) => described(vector, &verifier, request),
             (Kind::Handshake, Expect::Accept, Outcome::Handshake(handshake)) => answered(vector, handshake),
-            // A probe that is stored like any other message.
+            // A provider's probe, which is stored like any other message.
             (Kind::Handshake, Expect::Accept, Outcome::Message) => {
                 let reply = verifier.accepted(&description(&verifier, request));
                 is_expected(&reply, vector.expect_response.as_ref().ok_or("states no response")?)
@@ -91,7 +91,7 @@ fn description(verifier: &Verifier, request: &Request<'_>) -> creel::testing::De
     verifier.describe(request, verifier.read_json(text).as_ref())
 }
 
-/// Compares the event, which only the project's own vectors state.
+/// Compares the event, the delivery id and the reply, which only the project's own vectors have.
 fn described(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Result<(), String> {
     let Some(event) = &vector.event else { return Ok(()) };
     let description = description(verifier, request);
@@ -130,7 +130,7 @@ fn is_expected(reply: &Reply, wanted: &Response) -> Result<(), String> {
             "content-type" => {
                 reply.content_type.map(|kind| kind.split(';').next().unwrap_or_default().to_owned())
             }
-            // The header is set for every reply with a body.
+            // The HTTP layer sets this header for every reply with a body.
             "x-content-type-options" => reply.content_type.map(|_| "nosniff".to_owned()),
             _ => named.map(|(_, value)| value.clone()),
         }

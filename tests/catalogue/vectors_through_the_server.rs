@@ -1,5 +1,5 @@
 //! Every vector through the running server: the real actix app and the real store, over a socket,
-//! with the vector's clock. Address vectors run only at the interface.
+//! with the vector's clock. Vectors for allowlists run only at the provider interface.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +22,8 @@ static NOW: AtomicI64 = AtomicI64::new(0);
 
 const PATH_PART: &str = "the-random-path-part";
 
-/// Settings that are needed only to fetch keys, because the vectors provide the keys.
+/// Required settings for fetching keys. Their values are never used, because the vectors provide
+/// the keys.
 const FOR_FETCHING: [(&str, &[(&str, &str)]); 3] = [
     ("plaid", &[("client_id", "none"), ("api_secret", "none")]),
     ("fusionauth", &[("base_url", "https://auth.example.com")]),
@@ -58,8 +59,8 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api)
     set("PROVIDER", vector.provider());
     for (name, values) in vector.settings() {
         for (place, value) in values.iter().enumerate() {
-            // The configuration rejects empty values; with any other value the vector must still be
-            // rejected.
+            // The configuration rejects empty values. The vector must be rejected with any other
+            // value, too.
             let value = if value.is_empty() { "instead of nothing" } else { value };
             set(&if place == 0 { name.clone() } else { format!("{name}_{}", place + 1) }, value);
         }
@@ -265,7 +266,7 @@ fn check_own(vector: &Vector, reply: &Reply, event: &str, id: Option<String>) ->
 
 fn check_handshake(vector: &Vector, reply: &Reply) -> Result<(), String> {
     let wanted = vector.expect_response.as_ref().ok_or("states no response")?;
-    // The service would have to fetch the URL, and a test must not use the network.
+    // To answer, the service would have to fetch the URL, but a test must not use the network.
     if wanted.then_get.is_some() {
         return if reply.status == 503 { Ok(()) } else { Err(format!("answered {}", reply.status)) };
     }
@@ -317,7 +318,8 @@ fn all_vectors_agree() {
     assert!(wrong.is_empty(), "{} vectors disagree:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Moves the clock ahead by one day more than the longest pause of the schedule.
+/// Moves the clock ahead by two days (the longest pause of the schedule is one day), and wakes the
+/// service.
 fn move_on(address: SocketAddr) {
     let later = NOW.load(Ordering::SeqCst).max(2_000_000_000_000) + 2 * 86_400_000;
     NOW.store(later, Ordering::SeqCst);

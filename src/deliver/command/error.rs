@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 use tokio::task::JoinError;
 
-/// A command that was not started, with the remedy.
+/// Failure to start a command, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandStartError {
     #[error("cannot wait for a command: {0}")]
@@ -30,7 +30,7 @@ pub enum CommandStartError {
     Cancelled(#[from] JoinError),
 }
 
-/// Returns the cause and the remedy, where it is known.
+/// Returns the cause, and the remedy if it is known.
 fn explanation(error: &io::Error) -> String {
     let known = match error.kind() {
         io::ErrorKind::NotFound => {

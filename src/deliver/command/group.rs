@@ -17,7 +17,8 @@ use super::error::CommandStartError;
 use super::orphans;
 use crate::config::CommandEnvironment;
 
-/// A killed process that still exists after this is blocked on a disk, and is abandoned.
+/// Time for a killed process to exit. A process that takes longer is probably blocked on disk I/O,
+/// and is abandoned.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE_BETWEEN_CHECKS: Duration = Duration::from_millis(10);
 const MAX_CHECKS: u128 = EXIT_TIMEOUT.as_millis() / PAUSE_BETWEEN_CHECKS.as_millis();

@@ -105,7 +105,7 @@ async fn follow(
     CommandExit::TimedOut
 }
 
-/// A command that does not read its input is not a failure.
+/// Writes the body to stdin. Errors are ignored, because a command does not have to read its input.
 async fn feed(stdin: Option<ChildStdin>, body: &[u8]) {
     if let Some(mut stdin) = stdin {
         let _ = stdin.write_all(body).await;

@@ -1,6 +1,6 @@
 //! Orphaned processes of commands. If creel is the first process of a container, it becomes their
 //! parent, and they remain zombies until it reaps them. A command itself is never reaped here,
-//! because its `Group` needs the exit status.
+//! because its `ProcessGroup` needs the exit status.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,7 +17,7 @@ const PAUSE_BEFORE_LOOK: Duration = Duration::from_secs(1);
 
 /// Held for reading during the start of a command, until its id is known.
 static STARTING: RwLock<()> = RwLock::new(());
-/// Ids of the commands that may not be reaped yet.
+/// Ids of the commands that their `ProcessGroup` has not reaped yet.
 static COMMANDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Starts a command and registers its id, to distinguish it from orphans.
@@ -50,7 +50,7 @@ fn is_first_process() -> bool {
     getpid() == Pid::INIT
 }
 
-/// Returns false while a command is being started.
+/// Reaps the orphans that have exited. Returns false, and reaps none, while a command is starting.
 fn look() -> bool {
     let Some(_none_is_starting) = STARTING.try_write() else { return false };
     let mut commands = COMMANDS.lock();

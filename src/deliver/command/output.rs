@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Limit on the size of an excerpt.
 const EXCERPT_BYTES: usize = 1 << 10;
-/// Part of a longer output that is taken from its beginning. The rest is from its end, where a
-/// script usually reports its error.
+/// Bytes that the excerpt of a longer output takes from its beginning. The rest comes from its end,
+/// where a script usually reports its error.
 const FROM_BEGINNING: usize = 400;
 const LEFT_OUT: &str = "\n…\n";
 const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - LEFT_OUT.len();
@@ -66,7 +66,7 @@ fn readable(bytes: &[u8]) -> String {
     text.chars().filter(|character| matches!(character, '\n' | '\t') || !character.is_control()).collect()
 }
 
-/// Reads to the end.
+/// Reads the pipe to its end and adds the bytes to the output.
 pub async fn drain(pipe: Option<impl AsyncRead + Unpin>, output: &Mutex<CommandOutput>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; READ_BUFFER_BYTES];

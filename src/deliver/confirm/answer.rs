@@ -1,5 +1,5 @@
-//! Meaning of an API's answer for a message: confirmed, rejected, or retried by the schedule. No
-//! I/O.
+//! Decides from an API's answer whether a message is confirmed, rejected, or queried again later.
+//! No I/O.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::store::{ConfirmationOutcome, DueConfirmation, Settlement, Timestamp};
 /// "Not found" answers required before a message is rejected, because a provider's API can be
 /// slower than its webhook.
 const UNKNOWN_IS_FINAL_AFTER: u32 = 3;
-/// Reasons include parts of answers.
+/// Limit on a stored reason, which can include a part of the answer.
 const MAX_REASON_CHARACTERS: usize = 300;
 
 /// Result of one confirmation request.
@@ -26,7 +26,7 @@ pub enum ConfirmationAnswer {
         reason: String,
         retry_after: Option<Duration>,
     },
-    /// A request for this message is impossible.
+    /// The API cannot be queried about this message.
     Unaskable(String),
 }
 
@@ -44,7 +44,7 @@ impl ConfirmationAnswer {
     }
 }
 
-/// Returns the result to store. `jitter` from -1 to 1.
+/// Returns the result to store. `jitter` is from -1 to 1.
 pub fn outcome_of(
     due: &DueConfirmation,
     answer: ConfirmationAnswer,

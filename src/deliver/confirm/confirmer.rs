@@ -46,7 +46,8 @@ impl Confirmer {
         join(lanes, wake).await;
     }
 
-    /// Adds lanes for sources no longer confirmed or configured: their messages must expire too.
+    /// Adds a lane for each source with unconfirmed messages that is no longer configured for
+    /// confirmation, so that these messages are rejected in the end.
     async fn take_up_what_is_left(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
             log::warn!("cannot read the sources with unconfirmed messages: {why}");

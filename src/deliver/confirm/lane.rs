@@ -32,7 +32,7 @@ const ACCEPT_ENCODING: &str = "accept-encoding";
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Pause after an error of the store.
 const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// Interval of warnings about an API that is down, which fails every request.
+/// Minimum time between two warnings: if an API is down, every request to it fails.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct ConfirmationLane {
     last_warning: Mutex<Option<Instant>>,
 }
 
-/// A `Login` with its expiry time.
+/// A fetched login and the time until which it is used.
 #[derive(Clone, Debug)]
 struct KnownLogin {
     login: Login,
@@ -211,7 +211,7 @@ impl ConfirmationLane {
         };
         let result = source.asker.evaluate(status, &body);
         match problem {
-            // The answer may be the expected one.
+            // The body that could not be read may be the expected one.
             Some(problem) if matches!(result, ConfirmResult::NotYet(_)) => {
                 self.warn(&format!("its API answers {status}, but {problem}"));
                 let reason = format!("answered {status}, but {problem}");
@@ -245,7 +245,7 @@ impl ConfirmationLane {
         log::warn!("source={}: its messages cannot be confirmed now: {words}", self.name);
     }
 
-    /// Returns the login, if the API requires one.
+    /// Returns the login if the API requires one, and fetches it unless a valid one is cached.
     async fn login(&self, source: &ConfirmationSource) -> Result<Option<Login>, ConfirmationAnswer> {
         let Some(call) = source.asker.login() else { return Ok(None) };
         let mut known = self.login.lock().await;
@@ -271,7 +271,7 @@ impl ConfirmationLane {
 
     async fn send(&self, call: FetchRequest) -> Result<Response, RequestError> {
         let FetchRequest { method, url, mut headers, body } = call;
-        // Without it a server may choose any content coding (RFC 9110, section 12.5.3).
+        // Without this header, a server may choose any content coding (RFC 9110, section 12.5.3).
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(ACCEPT_ENCODING)) {
             headers.push((ACCEPT_ENCODING.to_owned(), "identity".to_owned()));
         }

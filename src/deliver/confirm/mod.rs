@@ -1,7 +1,7 @@
-//! Confirmation: queries a source's API about its messages before they are processed, outside the
-//! request path. Each source has its own lane, so that a slow API never delays the others. This
-//! module must never deliver anything: the transaction that confirms a message creates its
-//! deliveries.
+//! Confirmation: queries a provider's API about the messages of a source before they are delivered,
+//! outside the request path. Each source has its own lane, so that a slow API never delays the
+//! others. This module must never deliver anything: the transaction that confirms a message creates
+//! its deliveries.
 
 mod answer;
 mod confirmer;

@@ -10,7 +10,7 @@ use crate::providers::Asker;
 pub struct ConfirmationSource {
     pub name: Arc<str>,
     pub asker: Arc<Asker>,
-    /// Variables with the API's credentials, named in the error if the API rejects them.
+    /// Variables with the API's credentials, named in the warning if the API rejects them.
     pub credentials: Vec<String>,
 }
 

@@ -107,7 +107,7 @@ fn message_is_delivered_only_after_confirmation() {
 
 #[test]
 fn answer_in_utf_16_confirms() {
-    // ASCII characters in UTF-16 are pairs of bytes that are valid UTF-8.
+    // The bytes of ASCII text in UTF-16 are also valid UTF-8.
     let api = Server::start(|_| {
         ScriptedReply::With(
             200,

@@ -66,7 +66,7 @@ fn strict_queue_keeps_order_over_restart() {
             next: again,
         };
         store.delivery_queue().record_attempts(std::sync::Arc::new(vec![failed]), clock()).await.unwrap();
-        // Returns the deliveries found after a start, when memory has no state.
+        // Builds the query of an engine that has just started, and therefore holds no deliveries.
         let query = |at: OffsetDateTime| DueQuery {
             target,
             ordering: DeliveryOrdering::Strict,

@@ -136,7 +136,7 @@ fn target_without_readable_secrets_gets_no_messages() {
         let server = Server::start(|_| ScriptedReply::Status(200));
         let target = create(&store, settings("app", &server.url)).await;
         test_support::change(store.path(), "UPDATE targets SET sealed_secrets = 'AAAA'");
-        // Any change of a target causes a new read.
+        // Any change of a target makes the engine read all targets again.
         store.target_registry().set_target_state(target, TargetState::Paused, None, clock()).await.unwrap();
         store.target_registry().set_target_state(target, TargetState::Active, None, clock()).await.unwrap();
         keep(&store, message("github.push", "1")).await;
@@ -300,7 +300,7 @@ fn new_credential_is_never_sent_to_old_url() {
             store.target_registry().change_target(moving, change, clock()).await.unwrap();
         };
         for round in 0..40 {
-            // Any other change causes a read of all targets.
+            // A change of any other target makes the engine read all targets again.
             store.target_registry().update_target(first, quiet.clone(), clock()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(3)).await;
             if round % 2 == 0 {

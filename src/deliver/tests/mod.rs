@@ -1,4 +1,4 @@
-//! The engine with a real store and real HTTP servers on loopback, and a clock that the tests
+//! Tests of the engine with a real store, real HTTP servers on loopback, and a clock that the tests
 //! advance.
 
 mod confirmation;
@@ -163,7 +163,7 @@ async fn all(store: &Store) -> Vec<StoredDelivery> {
     deliveries
 }
 
-/// Waits until the deliveries are in the expected state.
+/// Waits until the deliveries meet the condition, and returns them.
 async fn until(store: &Store, what: &str, holds: impl Fn(&[StoredDelivery]) -> bool) -> Vec<StoredDelivery> {
     let deadline = Instant::now() + LIMIT;
     loop {

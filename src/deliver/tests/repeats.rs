@@ -1,4 +1,4 @@
-//! Repeated messages that need confirmation, and other bodies with the same ids.
+//! Repeats of messages that need confirmation, and messages with the same id but another body.
 
 use super::confirmation::{ask_through, confirmation, confirmer, sources, values, with_store};
 use super::server::ScriptedReply;
@@ -8,10 +8,11 @@ use crate::store::{
     ConfirmationRequest, ConfirmationState, IngestError, MessageId, RetentionRule, Unavailable,
 };
 
-/// Pauses longer than the time until a rejected message is queried again.
+/// The first pauses of the schedule, slightly longer. Together they exceed the minute after which a
+/// rejected message can be queried again.
 const PAUSES_SECONDS: [i64; 5] = [6, 34, 140, 670, 2_000];
 
-/// The API has an object for every question that begins with `paid`.
+/// Starts an API that has an object for every id that begins with `paid`.
 fn api() -> Server {
     Server::start(|request| match request.target.contains("/paid") {
         true => ScriptedReply::Status(200),
@@ -26,7 +27,7 @@ fn pay(api: &Server) -> Vec<ConfirmationSource> {
     ])
 }
 
-/// A message with the id `one`.
+/// Returns a message with the delivery id `one`.
 fn payment(question: &str, body: &str) -> NewMessage {
     let request = values(&[("query field id", question)]).to_text();
     NewMessage {
@@ -98,7 +99,7 @@ fn rejected_message_is_queried_once_a_minute() {
         let next = confirmer.run_once(settled + Duration::from_secs(1)).await;
         assert_eq!(next, Some(settled + Duration::from_secs(60)));
         assert_eq!(api.requests().len(), 3);
-        // The limit on awaiting messages applies to it, too.
+        // The limit on awaiting messages also applies to repeats of rejected messages.
         ask_through(&mut confirmer, &PAUSES_SECONDS).await;
         let ConfirmationRequest { request, .. } = again.confirmation_request.clone().unwrap();
         let full = NewMessage {

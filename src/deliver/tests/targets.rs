@@ -188,8 +188,8 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
         }
         keep(&store, message("github.push", "{}")).await;
         pass(&store, SECOND * 1_000).await;
-        // Once another target has received a message, this one would have received a request as
-        // well.
+        // By the time the healthy target has received the message, this one would have received it,
+        // too, if it were still active.
         let well = Server::start(|_| ScriptedReply::Status(200));
         create(&store, settings("well", &well.url)).await;
         keep(&store, message("github.push", "{}")).await;
@@ -266,7 +266,7 @@ fn open_breaker_uses_no_attempts_and_permits_one_probe() {
         let failed =
             until(&store, "opened", |all| all.iter().filter(|one| one.attempts == 1).count() == 5).await;
         assert_eq!(failed.len(), 20);
-        // Time alone makes the failed deliveries due again, but the breaker blocks them.
+        // The failed deliveries are due again, but the breaker is still open.
         pass(&store, SECOND * 10).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(server.requests().len(), 5);

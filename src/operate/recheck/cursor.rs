@@ -1,4 +1,4 @@
-//! Cursors between the steps of a bulk operation on rejections, which a client cannot forge.
+//! Cursors of bulk operations on rejections. They are authenticated, so a client cannot forge them.
 
 use std::sync::OnceLock;
 
@@ -8,8 +8,9 @@ use ring::hmac;
 use super::super::problem::Problem;
 use crate::store::{RejectionPosition, random};
 
-/// Encodes a position and its tag. `walk`: the confirmed action, filter and end. Only a cursor from
-/// a step of the same walk is accepted, so the count and its confirmation cannot be skipped.
+/// Encodes a position with its authentication tag. `walk` names the bulk operation: its action,
+/// filter and last rejection. A cursor is accepted only for the same `walk`, so that a client
+/// cannot skip the count and its confirmation.
 ///
 /// # Errors
 /// If the system returns no random numbers.
@@ -20,10 +21,10 @@ pub fn cursor_of(position: &RejectionPosition, walk: &str) -> Result<String, Pro
     Ok(format!("{text},{}", BASE64_URL_SAFE_NO_PAD.encode(tag)))
 }
 
-/// Decodes a cursor of the same walk.
+/// Decodes a cursor for the same `walk`.
 ///
 /// # Errors
-/// If the cursor is not from a step of this walk since the service started.
+/// If the cursor was not issued for this `walk` since the service started.
 pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Problem> {
     let foreign = || {
         Problem::invalid(
@@ -42,7 +43,7 @@ pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Proble
     })
 }
 
-/// Generated at first use, so a restart ends all walks.
+/// Returns the key, which is generated at first use: a restart invalidates all cursors.
 fn key() -> Result<&'static hmac::Key, Problem> {
     static KEY: OnceLock<hmac::Key> = OnceLock::new();
     if let Some(key) = KEY.get() {

@@ -1,5 +1,5 @@
-//! Re-verification and release of rejections, one or many: with the current secrets, and the clock
-//! at arrival.
+//! Re-verification and release of one or many rejections, with the current secrets and the time of
+//! arrival.
 
 mod cursor;
 mod one;

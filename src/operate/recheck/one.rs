@@ -12,7 +12,7 @@ use crate::verification::Proof;
 /// The result of re-verifying a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecheckOutcome {
-    /// A verified request that became a message. A duplicate is only counted.
+    /// A verified request that became a message, or was counted as a duplicate of one.
     Message(Receipt),
     /// A verified request that cannot become a message without its body.
     WithoutBody,

@@ -17,7 +17,7 @@ use crate::verification::{
     IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
 };
 
-/// The limit for a webhook, plus one fetch of keys before it.
+/// The timeout for a webhook, plus the time for one fetch of keys.
 pub const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A rejected request, restored to its original form.
@@ -69,15 +69,16 @@ impl RestoredRequest {
         self.body.is_some()
     }
 
-    /// Whether it cannot be verified without its body.
+    /// Whether the verification needs the body.
     pub fn needs_body(&self) -> bool {
         self.source.verifier().reads_body()
     }
 
-    /// Verifies the request with the current secrets and the clock at arrival.
+    /// Verifies the request with the current secrets and the time of its arrival.
     ///
     /// # Errors
-    /// If the source makes no messages of its method, or it cannot be verified now.
+    /// If the source does not store requests with this method as messages, or verification is not
+    /// possible now.
     pub async fn verify(&self, proof: Proof) -> Result<Verification, Problem> {
         let source = &self.source;
         if !source.makes_message_of(&self.method) {
@@ -115,7 +116,7 @@ impl RestoredRequest {
 
 /// Marks a message that an operator released without verification.
 pub fn unverified(message: NewMessage) -> NewMessage {
-    // The operator decided, so the provider's API is not queried.
+    // The operator's decision replaces the confirmation by the provider's API.
     NewMessage { unverified: true, confirmation_request: None, ..message }
 }
 

@@ -1,6 +1,6 @@
-//! Bulk operations on rejections: first counted, then re-verified or released in order of arrival,
-//! in bounded steps. The client requests each step, so no work is left running when it disconnects,
-//! and a restart is safe: a released rejection no longer exists.
+//! Bulk operations on rejections: count them, then re-verify or release them in order of arrival,
+//! in bounded steps. The client requests each step, so no work continues after it disconnects. A
+//! restart is safe, because a released rejection no longer exists.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,10 +27,10 @@ const MAX_PAUSE: Duration = Duration::from_millis(100);
 pub struct StepRequest {
     pub action: BulkAction,
     pub filter: RejectionFilter,
-    /// The newest selected rejection; default: the newest one.
+    /// The newest selected rejection; default: the newest stored one.
     pub through: Option<RejectionId>,
-    /// The counted number: the first step runs only if it is unchanged. Without it and a cursor,
-    /// the rejections are only counted.
+    /// The number from a previous count. The first step runs only if the number is unchanged.
+    /// Without `confirm` and `cursor`, the rejections are only counted.
     pub confirm: Option<u64>,
     /// The position that the previous step returned.
     pub cursor: Option<String>,
@@ -107,8 +107,8 @@ impl RejectionCount {
 }
 
 impl Operator {
-    /// Counts the rejections, or runs the next step: for a confirmed number the first one, with a
-    /// cursor a later one. Steps run one at a time.
+    /// Counts the rejections, or runs a step: the first one if the number is confirmed, a later one
+    /// if there is a cursor. Only one step runs at a time.
     ///
     /// # Errors
     /// If the request is invalid, the count differs from the confirmed one, another step is
@@ -273,8 +273,8 @@ impl StepNumbers {
             Ok(Receipt::Duplicate { .. }) => self.duplicates += 1,
             Ok(_) => self.released += 1,
             Err(IngestError::RejectionGone) => self.gone += 1,
-            // Affects only this one: its source is at its limit of unconfirmed messages, or the row
-            // is rejected.
+            // These affect only this message: its source is at its limit of unconfirmed messages,
+            // the database rejected the row, or the row is damaged.
             Err(IngestError::Unavailable(
                 why @ (Unavailable::TooManyAwaiting | Unavailable::Refused | Unavailable::Damaged),
             )) => {

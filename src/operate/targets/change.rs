@@ -94,7 +94,7 @@ impl Operator {
         Ok(IssuedTarget { target, secret })
     }
 
-    /// Changes a target that an operator created.
+    /// Changes a target that was created through the API.
     ///
     /// # Errors
     /// If the target cannot be changed, a setting is invalid, the URL is not allowed, or the name

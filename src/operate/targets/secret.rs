@@ -17,17 +17,17 @@ const SECRET_BYTES: usize = 24;
 /// A new secret, which is not shown again. Not `Debug`.
 pub struct IssuedSecret {
     pub secret: String,
-    /// The end of use of each active secret, newest first; `None`: unlimited.
+    /// Expiry time of each active secret, newest first; `None` if it does not expire.
     pub ends: Vec<Option<Timestamp>>,
 }
 
 impl Operator {
     /// Rotates the secret of a target. Until the old secrets expire, each request is signed with
-    /// all of them. `given`: generated if `None`. `overlap_seconds`: the time for which the old
-    /// secrets also sign; default: one day.
+    /// them as well. The new secret is `given`, or generated. The old ones expire after
+    /// `overlap_seconds`; default: one day.
     ///
     /// # Errors
-    /// If the target does not exist or has no secrets here, or a value is invalid.
+    /// If the target does not exist, its secrets cannot be changed here, or a value is invalid.
     pub async fn rotate_secret(
         &self,
         id: TargetId,
@@ -62,7 +62,7 @@ impl Operator {
     }
 }
 
-/// Adds the newest secret without expiry, and limits older ones to the overlap.
+/// Adds the newest secret without an expiry time, and lets older ones expire after the overlap.
 fn rotated(
     before: Vec<StoredSecret>,
     newest: String,

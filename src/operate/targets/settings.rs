@@ -1,5 +1,5 @@
-//! Rules for the settings of targets that an operator creates: HTTP only, to addresses that
-//! untrusted users may choose.
+//! Rules for the settings of targets that an operator creates: only HTTP, only public addresses and
+//! networks that the operator allowed.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The state of targets: paused, resumed, removed.
+//! Pausing, resuming and removing targets.
 
 use super::super::operator::Operator;
 use super::super::problem::Problem;

@@ -12,7 +12,7 @@ use super::reach::{Reach, UnreachableName, VettingResolver};
 use super::resolve::Resolver;
 use super::vetting::ForbiddenAddress;
 
-/// Limit on the bytes of a response body; a longer one is an error and never truncated.
+/// Limit on the bytes of a response body. A longer one is an error, and is never truncated.
 pub const MAX_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ impl Client {
         self.request_up_to(MAX_RESPONSE_BYTES, method, url, headers, body, timeout).await
     }
 
-    /// Sends a request with its own limit on the response.
+    /// Like [`Self::request`], with `limit` as the maximum size of the response body.
     ///
     /// # Errors
     /// If there is no complete response within `timeout`, or it is larger than `limit` bytes.

@@ -16,8 +16,8 @@ use super::resolve::Resolver;
 pub const MAX_DELIVERY_RESPONSE_BYTES: usize = 64 * 1024;
 /// Length of the stored excerpt.
 pub const EXCERPT_BYTES: usize = 1024;
-/// Limit on the time to read a body. The status decides the outcome; the body is read only for its
-/// excerpt and so that the connection can be reused.
+/// Limit on the time to read a body. The status alone determines the outcome. The body is read for
+/// the excerpt, and so that the connection can be reused.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const IDLE_FOR: Duration = Duration::from_secs(30);
@@ -122,8 +122,8 @@ impl DeliveryClient {
     fn configure(&self, builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
         builder
             .dns_resolver(self.inner.vetted.clone())
-            // The delivery queue decides about retries. Without a limit of 0 each request would be
-            // copied.
+            // The delivery queue schedules the retries. With a limit other than 0, reqwest would
+            // copy each request.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tcp_nodelay(true)
             .pool_idle_timeout(IDLE_FOR)
@@ -145,8 +145,8 @@ fn header_map(headers: &[(String, Vec<u8>)]) -> Result<HeaderMap, RequestError> 
     Ok(map)
 }
 
-/// Reads a body to its end, so that its connection can be reused; a body without end is abandoned,
-/// and its connection closed.
+/// Reads a body to its end, so that the connection can be reused. Abandons a body that is too long
+/// or too slow, which closes its connection.
 async fn excerpt(mut response: reqwest::Response, within: Duration) -> Vec<u8> {
     let mut excerpt = Vec::new();
     let reading = async {

@@ -19,7 +19,8 @@ fn post(url: &str, timeout: Duration) -> Result<DeliveryResponse, RequestError> 
     run(client().post(url, &[], Bytes::from_static(b"{}"), timeout))
 }
 
-/// Sends the reply to every request of every connection, and returns the requests.
+/// Starts a server that sends the reply to every request of every connection, and returns a channel
+/// with the requests.
 fn answering(reply: &str) -> (LoopbackListener, Receiver<Vec<u8>>) {
     let (sender, requests) = channel();
     let (reply, sender) = (reply.to_owned(), Mutex::new(sender));
@@ -38,7 +39,8 @@ fn answering(reply: &str) -> (LoopbackListener, Receiver<Vec<u8>>) {
     (server, requests)
 }
 
-/// Reads one request, sends the beginning of a reply, and continues with `go_on`.
+/// Starts a server that reads one request, sends the beginning of a reply, and passes the
+/// connection to `go_on`.
 fn beginning(reply: &'static str, go_on: impl Fn(TcpStream) + Send + Sync + 'static) -> LoopbackListener {
     LoopbackListener::start(move |mut stream| {
         read_bytes(&mut BufReader::new(stream.try_clone().unwrap()));

@@ -57,8 +57,8 @@ pub enum StreamError {
 }
 
 impl Client {
-    /// Requests an event stream. The response's head must arrive within `silence`, and later
-    /// pieces, such as comments, at least as often.
+    /// Requests an event stream. The head of the response must arrive within `silence`. After that,
+    /// bytes must arrive at least that often; a comment is sufficient.
     ///
     /// # Errors
     /// If there is no response.
@@ -89,7 +89,7 @@ impl Client {
 }
 
 impl EventStream {
-    /// Returns a flag that is set when the first byte arrives, which may be that of a comment.
+    /// Returns a flag that is set when the first byte arrives, even if it belongs to a comment.
     pub fn has_begun(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.has_begun)
     }
@@ -116,7 +116,7 @@ impl EventStream {
     }
 }
 
-/// Parameters such as `charset` may follow the type.
+/// Ignores parameters after the type, such as `charset`.
 fn is_event_stream(content_type: &[u8]) -> bool {
     let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
     content_type[..end].trim_ascii().eq_ignore_ascii_case(MEDIA_TYPE.as_bytes())

@@ -1,4 +1,4 @@
-//! The format in pieces, and streams of a real server on loopback.
+//! The parser with input in pieces, and streams of a real server on loopback.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -67,14 +67,14 @@ fn endless_event_is_an_error() {
     }
 }
 
-/// A server that writes these parts and then keeps the connection open.
+/// Starts a server that writes these parts and then keeps the connection open.
 fn serve(parts: &'static [&'static str]) -> LoopbackListener {
     LoopbackListener::start(move |mut stream: TcpStream| {
         read_bytes(&mut BufReader::new(&stream));
         for part in parts {
             let _ = stream.write_all(part.as_bytes());
         }
-        // Until the client closes.
+        // Waits until the client closes the connection.
         let _ = std::io::copy(&mut stream, &mut std::io::sink());
     })
 }

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::client::{Client, RequestError, Response};
 use crate::json::without_mark;
 
-/// The `hooks` list as <https://api.github.com/meta> published it when this version was made; also
-/// in GitHub's docs, "About GitHub's IP addresses". Used until the first response.
+/// The `hooks` list that <https://api.github.com/meta> published when this version was released;
+/// see "About GitHub's IP addresses" in GitHub's docs. Used until the first valid response.
 const COMPILED_IN: [&str; 6] = [
     "192.30.252.0/22",
     "185.199.108.0/22",
@@ -228,7 +228,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>, ListError> {
 }
 
 fn network(text: &str) -> Result<IpNet, ListError> {
-    // Truncated, because external text ends up in the log.
+    // The text comes from outside and is logged, so it is truncated.
     let network: IpNet = text.parse().map_err(|_| ListError::NotANetwork(text.chars().take(60).collect()))?;
     let shortest = match network {
         IpNet::V4(_) => MIN_PREFIX_V4,

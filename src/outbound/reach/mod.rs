@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::resolve::{LookupError, Resolver};
 use super::vetting::{ForbiddenAddress, vet};
 
-/// Limit on a lookup while a client waits for the response.
+/// Timeout of a lookup for the API, whose client waits for the response.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Addresses that requests may connect to.
@@ -32,7 +32,7 @@ impl Reach {
         }
     }
 
-    /// Checks a host that is an address; a name is checked by its addresses, after the lookup.
+    /// Checks a host that is an IP address. The addresses of a name are checked after the lookup.
     pub(super) fn vet_literal(&self, host: &Host<&str>) -> Result<(), ForbiddenAddress> {
         match host {
             Host::Ipv4(address) => self.vet(&SocketAddr::new((*address).into(), 0)),
@@ -102,8 +102,8 @@ pub enum VetError {
     Forbidden(#[from] ForbiddenAddress),
 }
 
-/// Checks for the API whether a target or replay URL can be delivered to now. Its name may resolve
-/// differently later, so every connection is checked again.
+/// Checks for the API whether deliveries to the URL of a target or replay are currently allowed.
+/// Its name may resolve differently later, so every connection is checked again.
 ///
 /// # Errors
 /// If it is not an HTTP URL without credentials and fragment, or an address of its host is not

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-/// Limit on concurrent lookups; the next name is queued.
+/// Limit on concurrent lookups; further names are queued.
 const MAX_THREADS: usize = 32;
 /// Idle time before a thread ends; lookups come in bursts.
 const LINGER: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Resolver {
         let shared = Arc::clone(&self.shared);
         match thread::Builder::new().name("resolve".to_owned()).spawn(move || shared.work()) {
             Ok(_) => state.threads += 1,
-            // Existing threads take the work; without threads it would never finish.
+            // Existing threads take the work. Without any thread, the lookups would never finish.
             Err(error) if state.threads == 0 => {
                 state.queue.clear();
                 let failed = Err(LookupError::new(&format!("no thread for the lookup: {error}")));

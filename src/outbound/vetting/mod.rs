@@ -30,7 +30,7 @@ const RETIRED: &str = "of a retired transition scheme";
 const TRANSLATOR: &str = "a local translator's";
 const DISCARD: &str = "where packets are discarded";
 
-/// The first network with the address gives the reason.
+/// Forbidden IPv4 networks. The first one that contains an address gives the reason.
 pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4([0, 0, 0, 0], 8), UNSPECIFIED),
     (v4([10, 0, 0, 0], 8), PRIVATE),
@@ -52,7 +52,7 @@ pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
     (v4([240, 0, 0, 0], 4), RESERVED), // broadcast too
 ];
 
-/// IPv6 networks without mapped addresses, which are checked as their IPv4 address.
+/// Forbidden IPv6 networks, without IPv4-mapped addresses, which are checked as IPv4 addresses.
 pub(super) const FORBIDDEN_V6: [(Ipv6Net, &str); 20] = [
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), UNSPECIFIED),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), LOOPBACK),
@@ -114,7 +114,7 @@ fn reason_v4(address: Ipv4Addr) -> Option<&'static str> {
 
 fn reason_v6(address: Ipv6Addr, allowed: &[IpNet]) -> Option<&'static str> {
     if let Some(carried) = carried(address) {
-        // An operator who allowed the IPv4 network allowed its hosts, over any protocol.
+        // An allowed IPv4 network also allows the IPv6 notations of its addresses.
         return carried
             .into_iter()
             .find_map(|carried| vet(carried.into(), allowed).err())
@@ -137,7 +137,8 @@ fn carried(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     } else if SIX_TO_FOUR.contains(&address) {
         Some(vec![at(1)])
     } else if TEREDO.contains(&address) {
-        // The server, and the client, whose bits are inverted so that no translator rewrites them.
+        // The addresses of the server and of the client. The client's bits are inverted, so that no
+        // translator rewrites them.
         Some(vec![at(2), Ipv4Addr::from_bits(!at(6).to_bits())])
     } else {
         None
