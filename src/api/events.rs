@@ -72,7 +72,7 @@ pub async fn emit(
     Ok(HttpResponse::Accepted().insert_header(location).json(EmittedEvent { id: id.get() }))
 }
 
-/// Parses small bodies here, and large ones on a blocking thread.
+/// Parses small bodies on this thread, and large ones on a blocking thread.
 async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
@@ -86,7 +86,8 @@ fn read(body: &Bytes) -> Result<Event, ApiError> {
     Ok(Event::new(event, owner, body.slice_ref(payload.get().as_bytes()))?)
 }
 
-/// draft-ietf-httpapi-idempotency-key-header quotes the key; most clients send it bare.
+/// Returns the key, bare or quoted: draft-ietf-httpapi-idempotency-key-header quotes it, but most
+/// clients send it bare.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let wrong = || {
         ApiError::InvalidHeader(format!(

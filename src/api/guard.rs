@@ -20,7 +20,7 @@ use crate::http::tokens::Role;
 use crate::request_id::RequestId;
 use crate::store::MessageId;
 
-/// Contains the id of the request, as in the log.
+/// Response header with the id of the request, as in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENAPI_PATH: &str = "/api/v1/openapi.json";
 /// Routes that the listener token allows and the read token does not.
@@ -38,7 +38,7 @@ pub fn log_message(request: &HttpRequest, message: MessageId) {
 /// Wraps everything under `/api`.
 ///
 /// # Errors
-/// A problem, if the request itself is lost.
+/// If a panic has consumed the request.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -94,7 +94,8 @@ async fn handle(
     outcome
 }
 
-/// Checks that the token allows the request. Handlers hide content from the read token.
+/// Checks that the token allows the request. Handlers hide the content of messages from the read
+/// token themselves.
 async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiError> {
     if request.path() == OPENAPI_PATH {
         return Ok(());
@@ -113,7 +114,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     Ok(())
 }
 
-/// Returns a path for the log. Paths of known routes include their id.
+/// A path for the log. That of a known route is its pattern with the id from the request.
 enum LoggedPath {
     Ours(String),
     Unknown(String),

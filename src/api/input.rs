@@ -32,14 +32,14 @@ impl FromRequest for Role {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        // The guard inserted it.
+        // The guard has inserted the role.
         ready(request.extensions().get::<Self>().copied().ok_or(ApiError::Unauthorized))
     }
 }
 
 impl Role {
     /// # Errors
-    /// `Forbidden` for the read token; `what` names the operation.
+    /// `Forbidden` for all other tokens; `what` names the operation.
     pub fn must_be_admin(self, what: &'static str) -> Result<(), ApiError> {
         if self == Self::Admin { Ok(()) } else { Err(ApiError::Forbidden(what)) }
     }
@@ -122,8 +122,8 @@ fn named(path: &Path, problem: &str) -> String {
     text.0
 }
 
-/// Returns the path of a field, such as `filter[0].pointer`; empty for the whole value. The keys of
-/// a map are the client's.
+/// Returns the path of a field, such as `filter[0].pointer`; empty for the whole value. Keys of a
+/// map come from the client, so they are truncated and escaped.
 fn field(path: &Path) -> String {
     let mut text = String::new();
     for segment in path {
@@ -241,13 +241,13 @@ pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, ApiError
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let problem = error.inner();
-        // Invalid JSON is not the mistake of a field.
+        // A syntax error does not belong to a field.
         if problem.is_data() { named(error.path(), &problem.to_string()) } else { problem.to_string() }
     });
     let parsed =
         parsed.and_then(|value| deserializer.end().map(|()| value).map_err(|error| error.to_string()));
     parsed.map_err(|error| {
-        // Both errors come from half of a pair such as `\ud83d\ude00`.
+        // Both errors are caused by one half of a surrogate pair such as `\ud83d\ude00`.
         let hint = match error.contains("surrogate") || error.contains("end of hex escape") {
             true => "; a string was cut in the middle of a character",
             false => "",

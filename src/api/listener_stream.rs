@@ -19,8 +19,8 @@ use crate::store::{
     ListenerSession, ReplayId, TargetId, Timestamp, Unavailable,
 };
 
-/// Maximum body in an event. Longer bodies are fetched separately, so an event stays small enough
-/// for a client to buffer.
+/// Maximum size of a body in an event. Longer bodies are fetched separately, so an event stays
+/// small enough for a client to buffer.
 const MAX_SENT_BODY_BYTES: usize = 256 << 10;
 /// Limit on deliveries that are sent and not acknowledged.
 const MAX_IN_FLIGHT: usize = 64;
@@ -57,12 +57,13 @@ pub struct ListenerStream {
     /// Delivery ids with their encoded events.
     page: VecDeque<(DeliveryId, Bytes)>,
     may_have_more: bool,
-    /// Deliveries that could not be read, and possibly not dropped; this stream skips them.
+    /// Deliveries that could not be read. Dropping them may have failed, so this stream skips them.
     damaged: Vec<DeliveryId>,
 }
 
 enum ListenerStep {
-    /// Old messages are added first, because they precede the others.
+    /// The old messages that a new listener requested are added first, because they precede the
+    /// others.
     Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
     Greet,
     Deliver,
@@ -118,7 +119,8 @@ impl Pieces for ListenerStream {
                     let mut filled = None;
                     let woken = self.waiting.wait(async { filled = Some(filling.await) }).await;
                     if let Some(filled) = filled {
-                        // The client reconnects, and the missing messages are added then.
+                        // After an error the client reconnects, and the missing messages are added
+                        // then.
                         filled.ok()?.ok()?;
                         self.step = ListenerStep::Greet;
                     }
@@ -219,7 +221,8 @@ impl ListenerStream {
 
 impl Drop for ListenerStream {
     fn drop(&mut self) {
-        // The next connection continues; short-lived clients must not leave work running.
+        // The next connection continues to add old messages. Short-lived clients must not leave
+        // work running.
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
@@ -233,8 +236,8 @@ impl Drop for ListenerStream {
 async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<(), Unavailable> {
     let newest = service.store.reads().newest_message().await?;
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
-    // A message in flight when the listener was created may commit at an id that was already
-    // passed.
+    // A message in flight when the listener was created may be committed with an id that was
+    // already passed.
     rt::spawn(request_id::for_task(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =

@@ -20,7 +20,7 @@ use crate::http::tokens::Role;
 use crate::operate::Operator;
 use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
-/// Maximum payload in the details. Longer ones are omitted; the body download has them.
+/// Maximum size of a payload in the details. Longer ones are omitted; the body download has them.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
 /// Limit on the deliveries in a message's details.
 const MAX_SHOWN_DELIVERIES: usize = 200;

@@ -162,7 +162,7 @@ fn complete(operation: &mut Operation) {
     }
 }
 
-/// Builds operation ids, because nouns share short handler names.
+/// Adds the tag to the operation id, because handlers with different tags share short names.
 fn name(operation: &mut Operation) {
     let noun = operation.tags.iter().flatten().next();
     if let (Some(noun), Some(id)) = (noun, &operation.operation_id) {

@@ -1,5 +1,5 @@
-//! Shared parts of the server-sent event streams. A stream buffers only the piece in transfer: the
-//! next one is created after the client has read it.
+//! Shared parts of the server-sent event streams. A stream buffers only the piece in transfer, and
+//! creates the next one after the client has read it.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -27,15 +27,15 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
 
-/// The content of a stream.
+/// The content of a stream, produced piece by piece.
 pub trait Pieces {
     /// Waits for the next piece; `None` at the end.
     async fn next(&mut self) -> Option<Bytes>;
 }
 
 /// Returns a response that ends with its last piece. When the client disconnects, `pieces` is
-/// dropped. The pieces are made after the handler has returned, so the id of the request is passed
-/// on to them.
+/// dropped. The pieces are produced after the handler has returned, so the id of the request is
+/// passed on to them.
 pub fn response(pieces: impl Pieces + 'static) -> HttpResponse {
     let request = RequestId::current();
     let pieces = unfold(pieces, move |mut pieces| {
@@ -135,16 +135,16 @@ impl StreamWait {
 
     pub async fn wait(&mut self, other: impl Future<Output = ()>) -> WakeReason {
         let news = async {
-            // A commit seen here is not reported again, so it is stored in case another event wakes
-            // the stream first.
+            // A commit seen here is not reported again, so it is remembered in case another event
+            // wakes the stream first.
             if !self.has_news && self.commits.changed().await.is_err() {
-                // The store outlives its streams.
+                // Never reached: the store outlives its streams.
                 pending::<()>().await;
             }
             self.has_news = true;
             sleep_until(self.last_look + MIN_LOOK_INTERVAL).await;
-            // Reported once: a stream at its limit does not read, and would otherwise wake in a
-            // loop.
+            // A commit is reported once: a stream at its limit does not read, and would otherwise
+            // wake in a loop.
             self.has_news = false;
         };
         tokio::select! {

@@ -87,7 +87,7 @@ impl Pieces for MessageStream {
                 return Some(piece);
             }
             if self.may_have_more {
-                // The client reconnects and continues at its position.
+                // After an error the client reconnects and continues at its position.
                 self.look().await.ok()?;
                 continue;
             }

@@ -9,7 +9,7 @@ use crate::http::attempts::{RETRY_AFTER, UncheckedToken};
 use crate::http::reply;
 use crate::store::Unavailable;
 
-/// Errors as shown to clients, without further details.
+/// Errors as shown to clients, without internal details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointError {
     NotReady,

@@ -16,14 +16,14 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::request_id::RequestId;
 
-/// Limit on reading numbers from the database for the metrics.
+/// Timeout for reading the numbers of targets from the database for the metrics.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Access to the operator's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     WithToken,
-    /// An address that only the operator can reach.
+    /// Without a token, on an address that only the operator can reach.
     Free,
 }
 

@@ -12,7 +12,8 @@ const INBOX_PROVIDER: &str = "none";
 const INBOX_PATH: &str = "inbox_path";
 const RANDOM_BYTES: usize = 24;
 
-/// Text printed once to stdout at the first start.
+/// Notices printed to stdout at startup: a new admin token, and the inbox if no source is
+/// configured.
 #[derive(Debug, Default)]
 pub struct Notices {
     /// Newly generated; only its hash is stored, so it cannot be shown again.

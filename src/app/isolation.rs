@@ -5,7 +5,7 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
-/// Makes this process unreadable for others of the same user (`/proc/<pid>/environ`,
+/// Makes this process unreadable for other processes of the same user (`/proc/<pid>/environ`,
 /// `/proc/<pid>/mem`, debuggers), and disables core dumps. Commands of targets run as this user.
 /// Child processes are not affected, except for their core dumps.
 pub fn protect_secrets() {

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Limit on connections, which limits their 128 KiB heads to 512 MiB of memory. It is twice the
-/// number of slow clients that the service must tolerate.
+/// Limit on connections, which limits request heads of up to 128 KiB each to 512 MiB of memory. It
+/// is twice the number of slow clients that the service must tolerate.
 const MAX_CONNECTIONS: u64 = 4_096;
 /// Limit on connections to an operator-only address; at most half of them are streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
@@ -12,10 +12,11 @@ const OPERATOR_CONNECTIONS: u64 = 96;
 const OTHER_DESCRIPTORS: u64 = 256;
 /// Minimum number of these descriptors that the service needs.
 const MIN_OTHER_DESCRIPTORS: u64 = 64;
-/// Minimum for a usable service. With fewer connections it still starts.
+/// Minimum of each limit. It applies even if there are fewer descriptors, so that the service still
+/// starts.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// Connection limits that fit under the limit on file descriptors.
+/// Connection limits that fit within the limit on file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub webhooks: usize,

@@ -19,7 +19,7 @@ pub struct Listeners {
     pub operator: Option<TcpListener>,
 }
 
-/// A listening socket.
+/// The listening socket for webhooks.
 #[derive(Debug)]
 pub struct WebhookListener {
     pub socket: TcpListener,
@@ -82,8 +82,8 @@ fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, Bind
     Ok(listener)
 }
 
-/// Warns that the service listens on a socket other than the configured address, which commands on
-/// this machine connect to.
+/// Warns if an inherited socket has another address than the configured one, which commands on this
+/// machine connect to.
 fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket: Option<&TcpListener>) {
     let Some(Ok(address)) = socket.map(TcpListener::local_addr) else { return };
     if configured.is_some_and(|configured| is_reached_at(address, configured)) {

@@ -17,11 +17,12 @@ use crate::http::escape::{EscapedText, JsonString, JsonText};
 use crate::request_id::RequestId;
 use crate::store::Timestamp;
 
-/// A blocked log output must not prevent the process from exiting.
+/// Limit on flushing, so that a blocked log output does not prevent the process from exiting.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// env_logger formats and writes a line in one call, on the thread that logs it.
+    /// Urgency of the line in progress: env_logger formats and writes a line in one call, on the
+    /// thread that logs it.
     static URGENCY: Cell<Urgency> = const { Cell::new(Urgency::Ordinary) };
 }
 
@@ -44,8 +45,9 @@ pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     let mut builder = Builder::new();
     // Log lines about the server's workers are not useful to operators unless they enable them.
     builder.filter_module("actix_server", LevelFilter::Warn);
-    // Its lines about malformed requests have no client address, and unauthenticated clients can
-    // cause any number of them. `http` logs its own.
+    // The lines of `actix_http` about malformed requests have no client address, and
+    // unauthenticated clients can cause any number of them. The module `http` logs such requests
+    // itself.
     builder.filter_module("actix_http", LevelFilter::Off);
     builder.parse_filters(filter).target(Target::Pipe(Box::new(LogPipe(sink.clone()))));
     match format {
@@ -75,7 +77,8 @@ fn note_urgency(level: Level) {
     URGENCY.set(if level <= Level::Warn { Urgency::Urgent } else { Urgency::Ordinary });
 }
 
-/// `2026-11-22T14:31:00.000000Z INFO listening on …`, and the id of the current request.
+/// Writes a line such as `2026-11-22T14:31:00.000000Z INFO listening on …`, followed by the id of
+/// the current request.
 fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(Timestamp::from(now).as_str().as_bytes())?;
@@ -87,8 +90,8 @@ fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) ->
     line.write_all(b"\n")
 }
 
-/// Writes one object per line. The fields of a request are its members; any other record has a
-/// single message member.
+/// Writes one JSON object per line. A request record has its fields as members; any other record
+/// has a `message` member.
 fn write_json(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(b"{\"time\":\"")?;

@@ -55,7 +55,7 @@ pub mod admin_token {
     pub use crate::http::tokens::{ADMIN_TOKEN_SETTING as SETTING, hash};
 }
 
-/// Secrets learned from a handshake, as far as commands need them.
+/// The parts of secret learning that commands need.
 pub mod learned_secret {
     pub use crate::verification::{LEARNING_WINDOW as WINDOW, secret_setting, window_setting};
 }
@@ -64,7 +64,7 @@ pub mod learned_secret {
 const STORE_FAILED: u8 = 74;
 /// Size of the main thread's stack.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
-/// A stop can take 8 s, including 5 s for requests in flight.
+/// Limit on closing the store. A stop can take 8 s in total, including 5 s for requests in flight.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for requests in flight after a failure of the store: they only need an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -78,7 +78,7 @@ pub enum ServiceEnd {
     StoreFailed(String),
 }
 
-/// Service that is built but does not accept connections yet.
+/// A service that is built but does not accept connections yet.
 pub struct App {
     config: Config,
     policy: Policy,
@@ -110,8 +110,9 @@ pub fn run(config: Config, inherited: InheritedSockets, consent: Consent) -> Exi
         log_of_service.flush();
         let _ = report.send(code);
         // This thread never exits. Dropping the system would wait without limit for blocking
-        // threads, such as a foreign lock or a hung name server. Dropping its thread-locals would
-        // wake a task on a destroyed runtime, and abort.
+        // threads, such as one that waits for another process's lock or for a hung name server.
+        // Dropping its thread-locals would wake a task on a destroyed runtime, which aborts the
+        // process.
         loop {
             std::thread::park();
         }
@@ -220,7 +221,7 @@ impl App {
         };
         let surface = if operator.is_some() { Surface::Webhooks } else { Surface::Everything };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        // The server divides them among its workers.
+        // The server divides the connections evenly among its workers.
         let connections = service.connections("webhooks", (limits.webhooks / workers).max(1) * workers);
         tasks::keep_room(&connections);
         let held =
@@ -251,14 +252,15 @@ impl App {
         })
     }
 
-    /// Fixes the key responses of the source's provider, so that nothing is fetched for it.
+    /// Presets the key responses of the source's provider, so that nothing is fetched. Used by
+    /// tests.
     pub fn preload_only(&self, source: &str, known: Vec<(KeyRequest, KeyResponse)>) {
         if let Some(source) = self.sources.find(source) {
             source.fetches.preload(known);
         }
     }
 
-    /// Sets the trusted certificate authorities, in place of the system's.
+    /// Replaces the system's trusted certificate authorities. Used by tests.
     pub fn trust(&self, roots: Roots) {
         self.sources.trust(roots);
     }
@@ -294,7 +296,8 @@ impl App {
             line = store.failed() => {
                 service.end_streams();
                 cleaning.stop(&store).await;
-                // The server holds the socket open.
+                // Its copy of the socket would keep the address open after the server has closed
+                // it.
                 drop(self.serving);
                 let stopped = stop(&handles);
                 if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {
@@ -344,7 +347,7 @@ async fn stop(handles: &[ServerHandle]) {
     }
 }
 
-/// Resolves when a server ends unexpectedly; a server only ends when it is stopped.
+/// Resolves with an error when a server ends, because servers run until they are stopped.
 async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io::Error {
     for server in servers {
         if let Ok(Err(error)) = server.await {

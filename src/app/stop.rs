@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Time for the workers to pick up the connections accepted last: a stopping worker drops its
 /// queue.
 const SETTLE: Duration = Duration::from_millis(50);
-/// Time for the first request on such a connection to arrive.
+/// Time for the first request on a connection accepted last to arrive.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
 
 /// Packet filter that drops only requests for new connections. The data starts with the TCP header,
@@ -58,7 +58,7 @@ pub enum SocketOrigin {
 
 impl WebhookServer {
     /// Serves new requests during the grace period, then stops and waits for the requests in
-    /// flight, up to the server's limit. The stop of the service must have begun.
+    /// flight, up to the server's limit. `Service::begin_stop` must have been called.
     pub async fn stop(self) {
         if matches!(self.socket, SocketOrigin::Inherited) {
             self.handle.pause().await;

@@ -34,7 +34,7 @@ pub async fn declare(
     }
 }
 
-/// Activates targets with a new URL. A target that answered 410 stays disabled over a restart,
+/// Activates targets with a new URL. A target that answered 410 stays disabled across restarts,
 /// until it is declared with another URL.
 async fn activate_moved(
     declared: &[(TargetId, TargetConfig)],

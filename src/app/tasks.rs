@@ -76,8 +76,9 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
     CleanupTask { task, reports }
 }
 
-/// Limits the cleanups for size: while nothing can be deleted, every write reports the excess
-/// again. An unfinished cleanup continues immediately.
+/// Waits until `not_before`, and then until the database exceeds its size limit. The pause is
+/// needed because every write reports the excess again while nothing can be deleted. An unfinished
+/// cleanup continues immediately.
 async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bool) {
     if is_unfinished {
         return;
@@ -86,7 +87,7 @@ async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bo
     store.cleanup().beyond_size_limit().await;
 }
 
-/// Closes connections when they run short.
+/// Closes connections whenever free ones run short.
 pub fn keep_room(connections: &Arc<Connections>) {
     rt::spawn(connections.clone().keep_room());
 }

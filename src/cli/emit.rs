@@ -9,7 +9,7 @@ use super::remote::{Address, JSON};
 use super::send::block_on;
 use crate::api::types::event::{EmittedEvent, NewEvent};
 
-/// Above the limit of any service.
+/// Limit on the payload from stdin: the largest value of `CREEL_MAX_BODY`.
 const MAX_PAYLOAD_BYTES: u64 = 512 << 20;
 
 /// The event to emit.

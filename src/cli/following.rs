@@ -1,5 +1,5 @@
-//! Follows a stream of the service over several connections. A lost connection is always reported,
-//! so that silence is not mistaken for a lack of messages.
+//! Follows a stream of the service, and reconnects after a lost connection. The loss is always
+//! reported, so that silence is not mistaken for a lack of messages.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// Fraction of the silence limit within which a stream must begin: 20 s of 45.
+/// Fraction of the silence limit after which a stream that has not begun is reported: 20 s of 45 s.
 const HELD_UP_SHARE: (u32, u32) = (4, 9);
 
 /// Position at which a new connection continues.
@@ -114,7 +114,8 @@ impl<'a> Following<'a> {
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// Connects. The first connection may fail; a later one is retried until it succeeds.
+    /// Connects. A failure of the first connection is returned. Later ones are retried until they
+    /// succeed, or the service rejects them permanently.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
         loop {
             let failure = match self.connect_once().await {
@@ -156,7 +157,7 @@ impl<'a> Following<'a> {
     }
 }
 
-/// Reports that a stream does not begin.
+/// Reports a stream that does not begin.
 struct HeldUp<'a> {
     remote: &'a Remote,
     silence: Duration,

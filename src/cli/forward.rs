@@ -1,4 +1,4 @@
-//! Forwards a message to a local program, with a request like the sender's.
+//! Forwards a message to a local program, in a request like the sender's.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, rem
 use crate::store::headers::{self as stored, visible};
 use crate::store::query_without_content;
 
-/// Allows for a program that is stopped in a debugger.
+/// Long enough for a program that is stopped in a debugger.
 const TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// Client for the destination of messages.
@@ -46,7 +46,7 @@ impl Forwarder {
         let query = head.query.as_deref().unwrap_or_default();
         let url = with_query(&self.url, query);
         let headers = headers(message);
-        // The stored body of a GET request already contains its query.
+        // The JSON body of a GET message comes from its query, which the URL already contains.
         let is_in_query = query_without_content(&head.method, query, &body).is_some();
         let body = if is_in_query { Bytes::new() } else { body };
         let began = Instant::now();

@@ -12,8 +12,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
 pub fn ask(config: &Config) -> Result<String, Failure> {
-    // Clients that exhaust the webhook connections do not affect the admin address. A port chosen
-    // by the system is unknown here.
+    // The admin address is preferred, because clients that exhaust the webhook connections do not
+    // affect it. With port 0 the system chooses the port, which is unknown here.
     let base = match config.admin_listen {
         Some(admin) if admin.port() != 0 => config.local_admin_url(),
         _ => config.local_url(),

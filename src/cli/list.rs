@@ -7,7 +7,7 @@ use super::output::{Failure, print_to_reader};
 use super::remote::{Remote, understood};
 use crate::api::types::page::Page;
 
-/// Limit of the service on items in one page.
+/// The service's limit on the items in one page.
 const MAX_PAGE_ITEMS: usize = 200;
 
 /// Range and format of a list.

@@ -17,15 +17,15 @@ pub struct MessagesArguments {
     #[arg(long, value_name = "PATTERN")]
     event: Option<String>,
 
-    /// Received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
+    /// Only messages received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Received before this time.
+    /// Only messages received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// With exactly this text in the body; needs the admin token.
+    /// Only messages with exactly this text in the body; needs the admin token.
     #[arg(long)]
     text: Option<String>,
 
@@ -68,7 +68,8 @@ pub fn remarks(head: &MessageHead) -> Vec<String> {
     all.into_iter().flatten().collect()
 }
 
-/// An empty body needs no remark: its size shows it.
+/// Returns the reason why the body was not parsed. An empty body needs no remark, because its size
+/// is shown.
 fn unreadable_remark(head: &MessageHead) -> Option<String> {
     match head.unreadable.as_deref() {
         Some("empty") => None,

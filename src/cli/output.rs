@@ -60,7 +60,7 @@ pub fn harmless_line(text: &str) -> String {
 }
 
 /// Escapes control characters and direction overrides in untrusted text for a terminal; line breaks
-/// stay.
+/// and tabs stay.
 pub fn harmless(text: &str) -> String {
     text.chars()
         .flat_map(|character| match character {

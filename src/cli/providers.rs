@@ -17,7 +17,7 @@ pub struct ProvidersArguments {
 
 /// Returns the page of one provider, or the list of the matching ones.
 pub fn run(arguments: &ProvidersArguments) -> Result<String, Failure> {
-    // Only loads the user's own recipes: a configuration with problems must not prevent a lookup.
+    // This loads the user's own recipes. Problems in the configuration must not prevent a lookup.
     let _ = Config::from_env();
     if let Some(name) = arguments.name.as_deref() {
         let lower = name.trim().to_lowercase();
@@ -43,7 +43,7 @@ pub fn run(arguments: &ProvidersArguments) -> Result<String, Failure> {
     Ok(list(&recipes, &aliases))
 }
 
-/// The user's own recipes hide built-in ones with the same name.
+/// Returns all recipes. The user's own ones hide built-in ones with the same name.
 fn all() -> impl Iterator<Item = &'static Recipe> {
     let own = providers::added_recipes();
     let is_hidden = |recipe: &Recipe| own.iter().any(|other| other.name() == recipe.name());

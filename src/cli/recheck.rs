@@ -90,7 +90,8 @@ async fn all(remote: &Remote, arguments: &RecheckArguments, action: &str) -> Res
         let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {what}") };
         return Ok(format!("{counted}{hint}\n"));
     }
-    // Times instead of durations, so that all steps select the same requests.
+    // The filter of the count has times instead of durations, so that all steps select the same
+    // requests.
     request.filter = as_selection(count.filter);
     request.through = Some(count.through);
     request.confirm = Some(count.count);

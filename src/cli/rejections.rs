@@ -17,11 +17,11 @@ pub struct RejectionFilters {
     #[arg(long)]
     cause: Option<String>,
 
-    /// Received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
+    /// Only requests received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
-    /// Received before this time.
+    /// Only requests received before this time.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 }
@@ -57,7 +57,7 @@ fn line(head: &RejectionHead) -> String {
         head.remote_ip.clone(),
     ];
     parts.extend(head.signed_url.as_ref().map(|url| {
-        // A configured URL with a query is checked as it is.
+        // A configured URL that has a query is used unchanged.
         let note = if url.contains('?') { "" } else { " (without its query)" };
         format!("checked against {url}{note}")
     }));

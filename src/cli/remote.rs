@@ -16,9 +16,9 @@ use crate::outbound::{Client, RequestError, Response, StreamAnswer};
 use crate::providers::Secret;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Allows for a large body over a slow connection.
+/// Long enough for a large body over a slow connection.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
-/// Above the limit of any service.
+/// Limit on a downloaded body: the largest value of `CREEL_MAX_BODY`.
 const MAX_BODY_BYTES: usize = 512 << 20;
 const MAX_SHOWN_CHARACTERS: usize = 300;
 /// The webhook address does not serve the API if the API has its own address.

@@ -17,8 +17,8 @@ pub struct ReplayArguments {
     /// The message's id.
     id: u64,
 
-    /// Send it from this machine, such as to http://localhost:3000/hooks; the service is not
-    /// involved.
+    /// Send it from this machine to this URL, such as http://localhost:3000/hooks, instead of from
+    /// the service.
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     to: Option<String>,
 

@@ -59,7 +59,7 @@ fn standard_webhooks(length: u16) -> Result<String, Failure> {
     random::signing_secret(usize::from(length)).map_err(no_randomness)
 }
 
-/// Returns the newest secret that signs the target's requests.
+/// Returns the first secret of the target, in the form for Standard Webhooks libraries.
 fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
     let Some(target) = config.targets.iter().find(|target| target.settings.name == name) else {
         return Err(Failure(format!(

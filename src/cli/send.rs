@@ -102,8 +102,8 @@ fn url(config: &Config, source: Option<&SourceConfig>, arguments: &SendArguments
     }
 }
 
-/// Returns the URL that is registered with the provider, according to the settings: some schemes
-/// sign it.
+/// Returns the URL that is registered with the provider according to the settings, because some
+/// schemes sign it.
 fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> String {
     let Some(source) = source else { return url.to_owned() };
     let public = || config.public_url.as_ref().map(|base| format!("{base}{}", source.endpoint()));

@@ -16,7 +16,7 @@ use crate::json;
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
 use crate::store::headers::{self as stored, readable};
 
-/// Limit on a shown body or answer; --body prints all of it.
+/// Limit on a shown body; --body prints all of it.
 const MAX_SHOWN_CHARACTERS: usize = 20_000;
 /// Limit on a decompressed body.
 const MAX_DECODED_BYTES: usize = 64 << 20;

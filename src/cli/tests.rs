@@ -1,4 +1,4 @@
-//! Output and decisions of the commands, without a process.
+//! Output and decisions of the commands, tested without starting a process.
 
 use std::collections::BTreeMap;
 

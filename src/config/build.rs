@@ -14,23 +14,24 @@ use super::values::{OwnValues, Values};
 use super::{advice, names, parse, recipes, sources, table, targets};
 
 const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// SQLite's default limit on a value is a billion bytes; half of it leaves room for its own copies.
+/// About half of SQLite's default limit on a value (one billion bytes), which leaves room for
+/// SQLite's copies.
 const MAX_BODY_BYTES: u64 = 512 << 20;
 const MAX_BUDGET_BYTES: u64 = 1 << 40;
-/// Minimum limit on the database: an empty one with its ballast and WAL is larger.
+/// Minimum of `CREEL_MAX_DATABASE_SIZE`: even an empty database with its ballast and WAL is larger.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
 
 impl Config {
     /// Reads the environment of the process.
     ///
     /// # Errors
-    /// All problems together.
+    /// Every problem found, not only the first.
     pub fn from_env() -> Result<Self, Problems> {
         Self::from_os_vars(std::env::vars_os())
     }
 
     /// # Errors
-    /// All problems together.
+    /// Every problem found, not only the first.
     pub fn from_vars(vars: BTreeMap<String, String>) -> Result<Self, Problems> {
         Self::build(Self::build_from(&vars))
     }
@@ -111,8 +112,8 @@ impl Config {
             .iter()
             .filter_map(|(name, own)| sources::build(name, own, config.retention, &mut values))
             .collect();
-        // A source with a problem is still treated as known, so that its targets cause no further
-        // problems.
+        // A source with a problem still counts as known, so that targets that subscribe to its
+        // events cause no further problems.
         let known = known_events(sources.keys().cloned(), &config.events);
         let targets = std::mem::take(&mut values.targets);
         config.targets = targets
@@ -168,7 +169,8 @@ impl Config {
         }
     }
 
-    /// Requires the registered URL for providers that sign it: a proxy can change the request's.
+    /// Requires the registered URL for providers that sign it, because a proxy can change the URL
+    /// of a request.
     fn check_urls(&self, values: &mut Values) {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {

@@ -8,7 +8,7 @@ const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Search path of programs if `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The environment of commands, without the variables of each message.
+/// The environment of commands, without the per-message variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandEnvironment {
     pub variables: Vec<(OsString, OsString)>,

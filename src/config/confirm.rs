@@ -1,5 +1,5 @@
-//! Confirmation of a source's messages with an API before they are processed: by its provider's
-//! recipe, or by the source's own `_CONFIRM_…` variables.
+//! Confirmation of a source's messages with an API before they are delivered. The request comes
+//! from the provider's recipe, or from the source's own `_CONFIRM_…` variables.
 
 use std::sync::Arc;
 
@@ -7,19 +7,20 @@ use super::error::{ConfigError, ValueError};
 use super::values::{OwnValues, RawValue, parse_value};
 use crate::providers::{Asker, ConfirmSettings, Secret, SyntaxError, Verifier};
 
-/// Limit on messages that await confirmation if nothing else verifies the sender: any client can
-/// send them.
+/// Limit on messages awaiting confirmation if nothing else verifies the sender, because then any
+/// client can send messages.
 const MAX_AWAITING: u32 = 1_000;
 
 /// The confirmation request and its limits.
 #[derive(Clone, Debug)]
 pub struct Confirm {
     pub asker: Arc<Asker>,
-    /// Limit above which further messages are rejected; `None`: no limit.
+    /// Limit on messages awaiting confirmation, above which messages are rejected; `None`: no
+    /// limit.
     pub max_awaiting: Option<u32>,
     /// Variables with the credentials of the API.
     pub credentials: Vec<String>,
-    /// Credentials that are not set.
+    /// Those of `credentials` that are not set.
     pub missing: Vec<String>,
 }
 
@@ -30,8 +31,8 @@ pub enum ProofKind {
     AlsoOther,
 }
 
-/// Returns `None` if confirmation is off, or after a problem, which is added to the list. `prefix`:
-/// `CREEL_SOURCE_MY_SHOP_`.
+/// Builds the confirmation; `None` if it is off, or after a problem, which is added to the list.
+/// `prefix`: `CREEL_SOURCE_MY_SHOP_`.
 pub fn build(
     prefix: &str,
     values: &OwnValues,
@@ -71,7 +72,7 @@ pub fn build(
     })
 }
 
-/// The source's own variables take precedence over the recipe.
+/// Builds the request from the source's own variables, which take precedence over the recipe.
 fn own(
     url: &RawValue,
     values: &OwnValues,
@@ -109,7 +110,7 @@ fn invalid(error: SyntaxError) -> ValueError {
     ValueError::new(error.to_string()).caused_by(error)
 }
 
-/// The error does not repeat the value, because it is a secret.
+/// Parses the token of the API. The error does not repeat the value, because it is a secret.
 fn token(text: &str) -> Result<Secret, ValueError> {
     let text = text.trim();
     if text.bytes().all(|byte| byte.is_ascii_graphic()) {

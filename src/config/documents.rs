@@ -76,7 +76,7 @@ pub fn environment_example() -> String {
     text.replace('`', "")
 }
 
-/// The meaning of a variable, up to the first semicolon, and an assignment in a comment.
+/// Returns the meaning of a variable, up to the first semicolon, and a commented-out assignment.
 fn example(variable: &Variable, name: &str) -> String {
     let meaning = variable.doc.split(';').next().unwrap_or_default();
     format!("# {}.\n#{}={}\n", sentence(meaning), variable.name.replace("<NAME>", name), variable.example)
@@ -151,7 +151,7 @@ fn rotates(key: &str) -> bool {
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
 }
 
-/// Providers listed for each key.
+/// Number of providers that are named for each key.
 const NAMED_PROVIDERS: usize = 4;
 
 /// Returns the keys of recipes in alphabetical order, with the meaning for the first provider and

@@ -1,5 +1,5 @@
-//! Errors of settings, composed of the variable, the problem with its value, and a hint. None of
-//! them shows a secret, neither with `Display` nor with `Debug`.
+//! Configuration errors, composed of the variable, the problem with its value, and a hint. Neither
+//! `Display` nor `Debug` shows a secret.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -73,7 +73,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The text already includes the one of `error`, so the source is its cause.
+/// `Display` already includes the text of `error`, so `source` returns the cause of `error`.
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.error.source()

@@ -1,6 +1,7 @@
-//! Listening sockets passed by a service manager, with the protocol of systemd: `LISTEN_PID` is the
-//! process that receives them, `LISTEN_FDS` their number, from descriptor 3 on, `LISTEN_FDNAMES`
-//! their names. Such a socket stays open while the service restarts, and queues connections.
+//! Listening sockets passed by a service manager, with systemd's protocol: `LISTEN_PID` is the
+//! process that receives them, `LISTEN_FDS` is their number (the descriptors start at 3), and
+//! `LISTEN_FDNAMES` has their names. Such a socket stays open and queues connections while the
+//! service restarts.
 
 use std::net::TcpListener;
 use std::num::ParseIntError;
@@ -16,7 +17,7 @@ const NAMES: &str = "LISTEN_FDNAMES";
 /// Names of sockets (`FileDescriptorName=`).
 const WEBHOOKS_NAME: &str = "webhooks";
 const ADMIN_NAME: &str = "admin";
-/// One per address.
+/// One socket for webhooks, and one for API and metrics.
 const MAX_SOCKETS: usize = 2;
 
 /// The sockets of this process.
@@ -43,7 +44,7 @@ struct Variables {
     names: Option<String>,
 }
 
-/// Meaning of the variables.
+/// Interpretation of the variables.
 #[derive(Debug, PartialEq, Eq)]
 enum SocketHandover {
     /// Roles of the sockets, in the order of the descriptors.
@@ -90,7 +91,8 @@ impl InheritedSockets {
     }
 }
 
-/// The crate marks it as close-on-exec, so that commands of targets do not inherit it.
+/// Returns one of the passed sockets. `listenfd` marks it as close-on-exec, so that commands of
+/// targets do not inherit it.
 fn listener(descriptors: &mut ListenFd, index: usize) -> Result<TcpListener, ValueError> {
     let wrong = |problem: &str| ValueError::new(format!("socket {} passed by systemd {problem}", index + 1));
     let taken = descriptors.take_tcp_listener(index).map_err(|error| {
@@ -136,8 +138,8 @@ impl Variables {
         self.roles(count).map(SocketHandover::Sockets)
     }
 
-    /// Assigns the roles by name, or by order for other names: without `FileDescriptorName=`,
-    /// systemd sets the unit's name.
+    /// Assigns roles by name. Sockets with other names get the remaining roles in order, because
+    /// without `FileDescriptorName=` systemd sets the name of the unit.
     fn roles(&self, count: usize) -> Result<Vec<SocketRole>, ConfigError> {
         let names = self.names.as_deref().unwrap_or_default();
         let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };

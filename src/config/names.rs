@@ -1,6 +1,7 @@
-//! Parses variable names into a variable, or a key of a source or target, and suggests the nearest
-//! known name for an unknown one. Names are parsed from the end: first `_FILE`, then the longest
-//! known key; the rest is the name.
+//! Parses the names of variables: each is a variable of the service, or a key of a source or
+//! target. An unknown name is an error that suggests the nearest known one. Names are parsed from
+//! the end: first `_FILE`, then the longest known key; the rest is the name of the source or
+//! target.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -15,7 +16,7 @@ use crate::providers::{self, Recipe};
 use crate::store::EMITTED;
 
 const MAX_NAME_CHARACTERS: usize = 64;
-/// The first secret and eight further ones, for rotation.
+/// Number of the last secret: `_SECRET`, then `_SECRET_2` to `_SECRET_9` for rotation.
 const LAST_SECRET: u32 = 9;
 /// Similarity (0 to 1) below which a key is not suggested.
 const MIN_LIKENESS: f64 = 0.5;
@@ -37,11 +38,11 @@ pub struct NameReading {
     pub key: String,
 }
 
-/// Returns `None` for names that do not belong to creel. `provider_of` returns the value of a
-/// variable `…_PROVIDER`.
+/// Parses a name without `_FILE`; `None` if it does not start with `CREEL_`. `provider_of` returns
+/// the value of a variable `…_PROVIDER`.
 ///
 /// # Errors
-/// The problem with an invalid name that begins like one of creel's, without the name itself.
+/// The problem with an unknown or invalid name; the caller adds the name.
 pub fn read<'a>(
     base: &str,
     provider_of: impl Fn(&str) -> Option<&'a str>,
@@ -60,13 +61,14 @@ pub fn read<'a>(
         return Some(Err(unknown_key(noun, rest)));
     }
     let reading = found.swap_remove(likely.unwrap_or_default());
-    // Checked as written: otherwise `acme` and `ACME` would be one source.
+    // The name is checked as written: otherwise `acme` and `ACME` would be one source.
     let written = &rest[..rest.len() - reading.key.len() - 1];
     Some(check_name(noun, written).map(|()| Meaning::Of(reading)))
 }
 
-/// Whether the source has a provider with this key. A new provider adds keys, and
-/// `MY_SIGNING_SECRET` must stay the secret of the source `my-signing`.
+/// Whether the provider of this reading has the key. Without this check, a key of a new provider
+/// could change existing configurations: `MY_SIGNING_SECRET` must stay the secret of the source
+/// `my-signing`.
 fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option<&'a str>) -> bool {
     if reading.noun != Noun::Source {
         return false;
@@ -80,7 +82,7 @@ fn fits_provider<'a>(reading: &NameReading, provider_of: impl Fn(&str) -> Option
         None if provider == providers::CUSTOM => {
             is_common() || providers::CUSTOM_FIELDS.iter().any(|field| is_field(field.name))
         }
-        // A file names the provider, or it is invalid and reported with the source.
+        // The provider is set by a file, or is invalid and reported with the source.
         None => named.is_some(),
     }
 }
@@ -112,8 +114,8 @@ pub fn prefix(noun: Noun, name: &str) -> String {
     format!("{}{}_", noun.prefix(), name.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Returns the keys of a recipe in addition to the common ones, in upper case, including further
-/// secrets.
+/// Returns the keys that a recipe adds to the common ones, in upper case, including those for
+/// rotation, such as `SECRET_2`.
 pub fn recipe_keys(recipe: &Recipe) -> Vec<String> {
     recipe.keys().iter().flat_map(|key| keys_of(&key.name, key.rotates)).collect()
 }
@@ -124,7 +126,7 @@ fn keys_of(setting: &str, rotates: bool) -> Vec<String> {
     std::iter::once(name.clone()).chain(further).collect()
 }
 
-/// Returns the keys of the secrets after the first one, in order.
+/// Returns `SECRET_2` to `SECRET_9`, in order.
 pub fn further_secrets() -> impl Iterator<Item = String> {
     further_values("SECRET")
 }
@@ -138,8 +140,8 @@ pub fn setting_of(key: &str) -> String {
     first_of(key).unwrap_or(key).to_ascii_lowercase()
 }
 
-/// Returns the first key of a further value: `SECRET` for `SECRET_2`. No recipe declares a key with
-/// such a name.
+/// Returns the first key of a further value: `SECRET` for `SECRET_2`. No recipe declares a key that
+/// ends in such a number.
 pub fn first_of(key: &str) -> Option<&str> {
     let (first, number) = key.rsplit_once('_')?;
     number.parse().is_ok_and(|number: u32| (2..=LAST_SECRET).contains(&number)).then_some(first)
@@ -165,7 +167,8 @@ fn known_keys(noun: Noun) -> Arc<BTreeSet<String>> {
     }
 }
 
-/// Returns the keys of sources; rebuilt after the user's own recipes were added.
+/// Returns every key of sources. The cached set is rebuilt when the user's own recipes have been
+/// added.
 fn known_source_keys() -> Arc<BTreeSet<String>> {
     static KEYS: Mutex<Option<(usize, Arc<BTreeSet<String>>)>> = Mutex::new(None);
     let added = providers::added_recipes();
@@ -190,7 +193,7 @@ fn name_from(written: &str) -> String {
     written.to_ascii_lowercase().replace('_', "-")
 }
 
-/// `written` is the part of the variable's name, such as `MY_SHOP`.
+/// Validates the name of a source or target as written in the variable, such as `MY_SHOP`.
 fn check_name(noun: Noun, written: &str) -> Result<(), ValueError> {
     let word = noun.word();
     let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

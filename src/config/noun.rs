@@ -1,4 +1,4 @@
-//! Sources and targets: both have variables of one form, a prefix, the name and a key.
+//! Sources and targets. The variables of both consist of a prefix, the name and a key.
 
 /// A kind of object that has a name and its own variables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl Noun {
         }
     }
 
-    /// Prefix of its variables.
+    /// Returns the prefix of the variables of this kind.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Source => "CREEL_SOURCE_",
@@ -25,7 +25,7 @@ impl Noun {
         }
     }
 
-    /// The prefix as written in the table.
+    /// Returns the prefix as written in the table.
     pub fn pattern(self) -> &'static str {
         match self {
             Self::Source => "CREEL_SOURCE_<NAME>_",
@@ -33,7 +33,7 @@ impl Noun {
         }
     }
 
-    /// An example of a variable's name.
+    /// Returns an example of a variable's name.
     pub fn example(self) -> &'static str {
         match self {
             Self::Source => "CREEL_SOURCE_MY_SHOP_SECRET",

@@ -1,4 +1,4 @@
-//! Parses single values. No I/O; an error describes the problem and a valid value, and the caller
+//! Parses single values, without I/O. Errors describe the problem and a valid value; the caller
 //! adds the variable's name.
 
 use std::net::{AddrParseError, IpAddr, SocketAddr};
@@ -32,7 +32,7 @@ pub fn shown(text: &str) -> String {
     format!("{cut:?}{dots}")
 }
 
-/// `90s`, `15m`, `2h`, `7d`; never zero.
+/// Parses a duration such as `90s`, `15m`, `2h` or `7d`, and rejects zero.
 pub fn duration(text: &str) -> Result<Duration, ValueError> {
     let text = text.trim();
     let wrong = || {
@@ -59,7 +59,7 @@ pub fn duration(text: &str) -> Result<Duration, ValueError> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// A duration of at most `limit`, which messages show as `limit_text`.
+/// Parses a duration of at most `limit`, which errors show as `limit_text`.
 pub fn duration_up_to(text: &str, limit: Duration, limit_text: &str) -> Result<Duration, ValueError> {
     let value = duration(text)?;
     if value > limit {
@@ -72,7 +72,7 @@ fn too_long(text: &str, limit: &str) -> ValueError {
     ValueError::new(format!("{} is too long", shown(text.trim()))).hint(format!("the longest is {limit}"))
 }
 
-/// A duration, or `off` for no limit.
+/// Parses a duration, or `off` for no limit.
 pub fn retention(text: &str) -> Result<Retention, ValueError> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
@@ -80,7 +80,7 @@ pub fn retention(text: &str) -> Result<Retention, ValueError> {
     duration(text).map(Retention::For).map_err(|error| error.or("off to keep them indefinitely"))
 }
 
-/// Bytes: `25MiB`, `64KiB`, `1GiB`, or a plain number; never zero.
+/// Parses a size such as `25MiB`, `64KiB` or `1GiB`, or a plain number of bytes, and rejects zero.
 pub fn size(text: &str) -> Result<u64, ValueError> {
     let text = text.trim();
     let wrong = || {
@@ -108,7 +108,7 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
     Ok(bytes)
 }
 
-/// A size of at least `least` and at most `most` bytes.
+/// Parses a size of at least `least` and at most `most` bytes.
 pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, ValueError> {
     let bytes = size(text)?;
     if bytes < least {
@@ -128,7 +128,7 @@ fn number_and_unit(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// `50/s`, `100/m`, `1000/h`.
+/// Parses a rate such as `50/s`, `100/m` or `1000/h`.
 pub fn rate(text: &str) -> Result<Rate, ValueError> {
     let text = text.trim();
     let wrong = || {
@@ -185,8 +185,8 @@ pub fn log_format(text: &str) -> Result<LogFormat, ValueError> {
     }
 }
 
-/// An `env_logger` filter. A single word that is not a level is rejected, because `env_logger`
-/// would read it as a module name and silence everything else.
+/// Parses an `env_logger` filter. A single word that is not a level is rejected, because
+/// `env_logger` would read it as a module name and silence everything else.
 pub fn log_filter(text: &str) -> Result<String, ValueError> {
     let text = text.trim();
     for directive in text.split(',') {
@@ -216,8 +216,8 @@ pub fn database(text: &str) -> Result<PathBuf, ValueError> {
     Ok(PathBuf::from(text))
 }
 
-/// An absolute http(s) URL without its trailing slash. The error does not repeat the value, which
-/// may contain a password.
+/// Parses an absolute http(s) URL, and removes its trailing slash. The error does not repeat the
+/// value, which may contain a password.
 pub fn base_url(text: &str) -> Result<String, ValueError> {
     let parsed = web_url(text)?;
     if parsed.query().is_some() {
@@ -255,7 +255,7 @@ fn web_url(text: &str) -> Result<url::Url, ValueError> {
     Ok(parsed)
 }
 
-/// CIDRs or single addresses. `0.0.0.0/0` and `::/0` are rejected, because they allow every
+/// Parses CIDRs and single addresses. `0.0.0.0/0` and `::/0` are rejected, because they allow every
 /// address.
 pub fn networks(text: &str) -> Result<Vec<IpNet>, ValueError> {
     let nets = text.split_whitespace().map(network).collect::<Result<Vec<_>, _>>()?;
@@ -282,15 +282,16 @@ fn network(word: &str) -> Result<IpNet, ValueError> {
     }
 }
 
-/// Converts IPv4-mapped IPv6 networks to IPv4, like the addresses of clients.
+/// Converts an IPv4-mapped IPv6 network to IPv4, because the addresses of clients are converted
+/// too.
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let mapped = v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(96));
     mapped.and_then(|(v4, prefix)| IpNet::new(v4.into(), prefix).ok()).unwrap_or(net)
 }
 
-/// Parses networks as `networks` does, and the word `github` (which is not checked while the
-/// provider is unknown).
+/// Parses networks like `networks`, and also the word `github`, which is only for the provider
+/// `github`. `provider`: `None` if it is invalid, which skips that check.
 pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, ValueError> {
     let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
     let github = !words.is_empty();
@@ -302,7 +303,7 @@ pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, ValueError
     Ok(Allow { nets, github })
 }
 
-/// Upper case, without duplicates.
+/// Parses methods into upper case, without duplicates.
 pub fn methods(text: &str) -> Result<Vec<String>, ValueError> {
     let mut methods: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -320,7 +321,7 @@ pub fn methods(text: &str) -> Result<Vec<String>, ValueError> {
     Ok(methods)
 }
 
-/// Names of events that the app may emit, without duplicates.
+/// Parses the names of the events that the app may emit, without duplicates.
 pub fn events(text: &str) -> Result<Vec<String>, ValueError> {
     let mut events: Vec<String> = Vec::new();
     for name in text.split_whitespace() {
@@ -332,7 +333,7 @@ pub fn events(text: &str) -> Result<Vec<String>, ValueError> {
     Ok(events)
 }
 
-/// The name of an event that the app may emit.
+/// Validates the name of an event that the app may emit.
 fn check_event(name: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
@@ -343,7 +344,7 @@ fn check_event(name: &str) -> Result<(), ValueError> {
     }
 }
 
-/// A token that fits into a header field.
+/// Parses a token that is valid in a header field.
 pub fn token(text: &str) -> Result<Secret, ValueError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         let problem = "contains white space or other characters that are invalid in a header";
@@ -364,7 +365,7 @@ pub fn key(text: &str) -> Result<Secret, ValueError> {
     Ok(Secret::new(text))
 }
 
-/// The random part of a source's URL.
+/// Parses the random part of a source's URL.
 pub fn path(text: &str) -> Result<Secret, ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !text.bytes().all(allowed) {

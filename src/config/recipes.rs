@@ -19,8 +19,8 @@ pub fn add(vars: &BTreeMap<String, String>) -> Result<Vec<String>, ConfigError> 
     let name = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let added = providers::add_file(&text, &name.unwrap_or_default());
     let added = added.map_err(|error| ValueError::new(error.to_string()).caused_by(error).of(VARIABLE))?;
-    // A later version may include a recipe of the same name, which must not prevent the service
-    // from starting.
+    // A note instead of an error: a later version of creel may include a recipe of the same name,
+    // and the service must still start.
     let replacing = added.iter().map(|recipe| recipe.name()).filter(|name| providers::is_builtin(name));
     Ok(replacing.map(|name| format!("{VARIABLE}: the recipe {name} replaces the built-in one")).collect())
 }

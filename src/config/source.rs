@@ -19,18 +19,18 @@ pub struct SourceConfig {
     pub allow: Option<Allow>,
     /// Upper case.
     pub methods: Vec<String>,
-    /// Whether GET and HEAD receive a reply without storing anything.
+    /// Whether GET and HEAD requests are answered with 200 and not stored.
     pub probe: bool,
     pub rate: Option<Rate>,
     pub dedupe: Option<Duration>,
     pub retention: Option<Retention>,
-    /// Confirmation of its messages before they are processed.
+    /// Confirmation of messages before they are delivered; `None`: off.
     pub confirm: Option<Confirm>,
 }
 
 impl SourceConfig {
-    /// Returns the path that receives its messages, such as `/webhooks/shop/<path>`. It contains
-    /// the random path part: print it only on purpose.
+    /// Returns the path of the URL that receives its messages, such as `/webhooks/shop/<path>`. It
+    /// contains the random path part, so it must be printed only where that is intended.
     pub fn endpoint(&self) -> String {
         match &self.path {
             Some(path) => format!("/webhooks/{}/{}", self.name, String::from_utf8_lossy(path.expose())),

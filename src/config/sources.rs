@@ -20,7 +20,7 @@ const MAX_TOLERANCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Rate limit per client if only confirmation verifies the sender.
 const UNAUTHENTICATED_RATE: Rate = Rate { count: 5, per: Duration::from_secs(1) };
 
-/// Returns `None` after a problem, which is added to the list.
+/// Builds the source; `None` after a problem, which is added to the list.
 pub fn build(name: &str, values: &OwnValues, retention: Retention, all: &mut Values) -> Option<SourceConfig> {
     let recipes_failed = all.recipes_failed;
     let problems = &mut all.problems;
@@ -80,7 +80,8 @@ fn provider(
     problems: &mut Vec<ConfigError>,
 ) -> Option<&'static Recipe> {
     let written = values.get("PROVIDER").map_or(name, |value| value.text.trim());
-    // It may name a recipe that could not be read, which is already a problem.
+    // The provider may be in the file with recipes that could not be read, which is already
+    // reported.
     if recipes_failed && providers::recipe(written).is_none() {
         return None;
     }
@@ -149,7 +150,8 @@ impl ValueDraft<'_> {
         }
     }
 
-    /// The recipes of other providers describe how their senders verify a URL.
+    /// Allows `PROBE` only for generic providers, because the recipes of all others describe how
+    /// their senders verify a URL.
     fn check_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<ConfigError>) {
         let variable = self.variable("PROBE");
         if recipe.group() != ProviderGroup::Generic {
@@ -227,7 +229,8 @@ impl ValueDraft<'_> {
         keys.by_ref().filter(is_given).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
-    /// Whether a value already has a problem; binding would report it as missing.
+    /// Whether a value of the setting already has a problem. Its text is empty, so binding reports
+    /// it as missing.
     fn is_broken(&self, key: &str) -> bool {
         let setting = names::setting_of(key);
         self.values.iter().any(|(name, value)| names::setting_of(name) == setting && value.text.is_empty())

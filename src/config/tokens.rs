@@ -1,4 +1,5 @@
-//! The tokens: the only variables that commands need on a machine without a complete configuration.
+//! The API tokens, which are the only variables that client commands need on a machine without a
+//! complete configuration.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +24,14 @@ impl TokenSettings {
     /// Reads only the tokens from the environment of the process.
     ///
     /// # Errors
-    /// All problems together.
+    /// Every problem found, not only the first.
     pub fn from_env() -> Result<Self, Problems> {
         let names = [ADMIN, READ, LISTENER]
             .into_iter()
             .flat_map(|name| [name.to_owned(), format!("{name}{}", table::FILE_SUFFIX)]);
         let set = names.filter_map(|name| {
             let value = std::env::var_os(&name)?;
-            // Text that is not UTF-8 becomes an invalid token.
+            // A value that is not UTF-8 becomes an invalid token.
             Some((name, value.to_string_lossy().into_owned()))
         });
         Self::from_vars(&set.collect())

@@ -28,7 +28,7 @@ pub struct Allow {
     pub github: bool,
 }
 
-/// `count` requests in `per`, as a token bucket of `count`.
+/// At most `count` requests in `per`, enforced by a token bucket with room for `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub count: u32,

@@ -1,5 +1,5 @@
-//! The raw values grouped by purpose: names are resolved and files are read, but values are not
-//! parsed yet.
+//! The raw values, grouped by service, source and target: names are resolved and files are read,
+//! but values are not parsed yet.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,7 +11,7 @@ use super::parse::shown;
 use super::table::{self, AbsentValue, FILE_SUFFIX};
 
 /// Maximum size of a file, enough for a private key with its certificates, or for many recipes, but
-/// far below a database named by mistake.
+/// far below the size of a database that is named by mistake.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// An empty reply is valid; any other empty value is a mistake, such as an unset shell variable.
 const MAY_BE_EMPTY: &str = "REPLY_BODY";
@@ -33,15 +33,16 @@ pub struct Values {
     pub sources: BTreeMap<String, OwnValues>,
     pub targets: BTreeMap<String, OwnValues>,
     pub problems: Vec<ConfigError>,
-    /// The user's own recipes could not be read.
+    /// Whether the user's own recipes could not be read.
     pub recipes_failed: bool,
     /// Advice on the user's own recipes.
     pub advice: Vec<String>,
 }
 
 impl Values {
-    /// Groups the variables by purpose. If the user's own recipes could not be read
-    /// (`recipes_failed`), their keys are unknown, which is not reported as another problem.
+    /// Groups the variables by service, source and target. If the user's own recipes could not be
+    /// read (`recipes_failed`), unknown keys of sources may be theirs, and are not reported as
+    /// further problems.
     pub fn read(vars: &BTreeMap<String, String>, recipes_failed: bool) -> Self {
         let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
@@ -123,7 +124,7 @@ impl Values {
     }
 }
 
-/// Returns the value of a variable `…_PROVIDER`; empty if it is only in a file.
+/// Returns the value of a variable `…_PROVIDER`; empty if only its `_FILE` variable is set.
 fn provider_of<'a>(vars: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     let in_file = || vars.contains_key(&format!("{name}{FILE_SUFFIX}")).then_some("");
     vars.get(name).map(String::as_str).or_else(in_file)
@@ -149,7 +150,8 @@ impl<'a> ValueDraft<'a> {
         Self { name, values, prefix: names::prefix(noun, name) }
     }
 
-    /// Returns `None` if the value is absent or has a problem, which is added to the list.
+    /// Parses the value of a key; `None` if it is absent or has a problem, which is added to the
+    /// list.
     pub fn parsed<T>(
         &self,
         key: &str,
@@ -173,8 +175,8 @@ pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, ValueError
     }
 }
 
-/// Returns `None` after a problem, which is added to the list. The problem of an empty text is
-/// already recorded.
+/// Parses a value; `None` after a problem, which is added to the list. An empty text already has a
+/// recorded problem.
 pub fn parse_value<T>(
     value: &RawValue,
     parse: impl Fn(&str) -> Result<T, ValueError>,

@@ -57,7 +57,7 @@ pub enum ApiError {
     InvalidBody(String),
     #[error("Send JSON, with `Content-Type: application/json`.")]
     UnsupportedMediaType,
-    /// The encoding of a body that is not plain UTF-8.
+    /// The problem with a body that is not plain UTF-8, such as `is in UTF-16 or UTF-32`.
     #[error("The body {0}. Send JSON in UTF-8 without a content coding.")]
     UnsupportedEncoding(&'static str),
     #[error("{}", of_body(*.0))]

@@ -138,7 +138,7 @@ impl RejectionContent {
         let shown = &body[..body.len().min(MAX_SHOWN_BYTES)];
         let text = match std::str::from_utf8(shown) {
             Ok(text) => Some(text),
-            // An incomplete last character is only an effect of the cut.
+            // The truncation may have split the last character.
             Err(error) if error.error_len().is_none() && shown.len() < body.len() => {
                 std::str::from_utf8(&shown[..error.valid_up_to()]).ok()
             }

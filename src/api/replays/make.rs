@@ -1,4 +1,4 @@
-//! Creation of replays of one message, of a dead delivery, or of many messages, which are counted
+//! Creation of replays of one message, of one delivery, or of many messages, which are counted
 //! first.
 
 use actix_web::http::header::LOCATION;

@@ -9,7 +9,7 @@ use super::super::types::target_change::{NewSecret, RotatedSecret};
 use crate::operate::{IssuedSecret, Operator};
 use crate::store::TargetId;
 
-/// Rotates the secret of a target. Until the old secrets expire, each request is signed with all of
+/// Rotates the secret of a target. Until the old secrets expire, each request is also signed with
 /// them.
 #[utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
     params(("id" = i64, Path, minimum = 1, example = 1)),

@@ -14,10 +14,11 @@ use super::rejection::RejectionSelection;
 pub struct BulkRequest {
     /// `{}` for all rejections.
     pub filter: RejectionSelection,
-    /// The newest selected rejection: the `through` of the count, which excludes later ones.
+    /// Id of the newest selected rejection: `through` from the count. Later rejections are
+    /// excluded.
     #[schema(minimum = 0)]
     pub through: Option<i64>,
-    /// The counted number: the first step runs only if it is unchanged.
+    /// The number from the count. The first step runs only if it is unchanged.
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
     /// `next_cursor` of the previous step; needs the `filter` and `through` of its reply.

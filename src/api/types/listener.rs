@@ -62,7 +62,7 @@ pub struct ProgramAnswer {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Acknowledged)]
 pub struct AcknowledgementResult {
-    /// The number of them that were pending.
+    /// Number of these deliveries that were still pending.
     #[serde(default)]
     #[schema(required = true)]
     pub acknowledged: usize,

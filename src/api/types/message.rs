@@ -61,7 +61,7 @@ pub struct MessageHead {
     pub duplicates: i64,
     #[schema(format = DateTime)]
     pub last_duplicate_at: Option<String>,
-    /// Null if the provider's API is not queried.
+    /// State of the confirmation; null if the provider's API is not queried.
     #[schema(examples("confirmed"))]
     pub confirmation: Option<String>,
 }
@@ -79,7 +79,7 @@ pub struct Message {
     pub content: Option<ReceivedContent>,
 }
 
-/// The content that the sender sent.
+/// The content of a message, as received.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = MessageContent)]
 pub struct ReceivedContent {

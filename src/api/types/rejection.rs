@@ -16,29 +16,29 @@ pub struct RejectionHead {
     pub id: i64,
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub received_at: String,
-    /// The source that the request claimed.
+    /// The source to which the request was sent.
     #[schema(examples("github"))]
     pub source: String,
     #[schema(examples("signature_mismatch"))]
     pub cause: String,
-    /// It has everything that the scheme requires (a well-formed signature and a fresh time, or a
-    /// token), so it may be genuine: it is stored for `CREEL_QUARANTINE_RETENTION`. Other
-    /// rejections are noise, and stored for a day.
+    /// Whether the request has everything that the scheme requires (a well-formed signature and a
+    /// fresh time, or a token), so that it may be genuine. Candidates are stored for
+    /// `CREEL_QUARANTINE_RETENTION`, other rejections for a day.
     pub candidate: bool,
     /// The cause in words, with hints.
     #[serde(default)]
     #[schema(required = true)]
     pub explanation: Cow<'static, str>,
     /// URL used for verification under the source's current configuration, if the scheme signs the
-    /// URL and the signature does not match. Without secrets and without the request's query (the
-    /// log has it). It must equal the URL that is registered with the provider.
+    /// URL and the signature does not match. It must equal the URL that is registered with the
+    /// provider. Secrets and the query of the request are omitted; the log has the query.
     #[schema(examples("https://hooks.example.com/webhooks/twilio"))]
     pub signed_url: Option<String>,
     #[schema(examples("192.0.2.7"))]
     pub remote_ip: String,
     #[schema(examples("POST"))]
     pub method: String,
-    /// Null if the body was not stored: then it cannot become a message.
+    /// Null if the body was not stored. The request cannot become a message then.
     pub body_bytes: Option<i64>,
 }
 
@@ -88,7 +88,7 @@ pub struct RejectionSelection {
 pub struct Recheck {
     #[schema(value_type = Verdict)]
     pub verdict: Word<Verdict>,
-    /// Cause of the rejection, with the current settings.
+    /// Cause of the rejection under the current settings.
     #[schema(examples("signature_mismatch"))]
     pub cause: Option<Cow<'static, str>>,
     /// The verdict in words.

@@ -16,17 +16,17 @@ pub struct Replay {
     #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
     pub created_at: String,
     pub filter: ReplayFilter,
-    /// Null: the targets that match the messages today; with the filter `dead`, each message's dead
-    /// targets.
+    /// Null: the targets that match the messages today; with the filter `dead`, the targets for
+    /// which each message is dead.
     pub target_id: Option<i64>,
     /// Messages per second.
     #[schema(examples(50))]
     pub rate: u32,
     #[schema(value_type = ReplayState)]
     pub state: Word<ReplayState>,
-    /// The last message that was processed.
+    /// Id of the last message that was processed.
     pub position: i64,
-    /// The newest selected message.
+    /// Id of the newest selected message.
     pub through: i64,
     /// Number of messages replayed.
     pub messages: i64,
@@ -73,8 +73,8 @@ pub struct ReplayRequest {
     pub ids: Option<Vec<i64>>,
     /// The target that receives the selected messages that pass its filter; its event patterns are
     /// ignored. With the filter `dead`, only its dead letters are replayed. Without `target` and
-    /// `url`, the messages go to the targets that match them today; with the filter `dead`, to each
-    /// message's dead targets.
+    /// `url`, the messages go to the targets that match them today; with the filter `dead`, each
+    /// message goes to the targets for which it is dead.
     #[schema(schema_with = schemas::target_or_null, required = false)]
     pub target: Option<TargetReference>,
     /// Another destination, on a public address. The requests are not signed.
@@ -83,10 +83,10 @@ pub struct ReplayRequest {
     /// Messages per second.
     #[schema(minimum = 1, maximum = 10_000, default = 50)]
     pub rate: Option<u32>,
-    /// The newest selected message: the `through` of the count, which excludes later ones.
+    /// Id of the newest selected message: `through` from the count. Later messages are excluded.
     #[schema(minimum = 0)]
     pub through: Option<i64>,
-    /// The expected number of messages.
+    /// The number from the count. The replay starts only if it is unchanged.
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
 }
@@ -98,7 +98,7 @@ pub struct ReplayCount {
     pub count: u64,
     #[schema(examples(120))]
     pub confirm: u64,
-    /// The newest message that was counted.
+    /// Id of the newest message that was counted.
     #[schema(examples(4711))]
     pub through: i64,
     pub filter: ReplayFilter,

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{
     Type,
 };
 
-/// The values that `input::name` accepts.
+/// The values that `operate::values::name` accepts.
 const NAME: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$";
 
 /// A name, event or owner to search for.
@@ -27,13 +27,14 @@ pub fn pattern_or_null() -> Object {
     or_null(text(NAME, "github.*"), Type::String)
 }
 
-/// The values that `stream::patterns` accepts, except for their number.
+/// A list of event patterns, in the form that `Operator::patterns` accepts, but with at most 8 of
+/// them.
 pub fn pattern_list() -> Object {
     let word = "[^\\u0000-\\u0020\\u007f-\\u00a0]{1,200}";
     text(&format!("^{word}( {word}){{0,7}}$"), "github.* *.paid").build()
 }
 
-/// A subset of the values that `input::time` accepts: without fractions, offsets, and the last days
+/// A subset of the values that `operate::values::time` accepts: without offsets and the last days
 /// of a month.
 pub fn time() -> Object {
     text(&time_pattern(), "2h").build()
@@ -50,7 +51,7 @@ fn time_pattern() -> String {
     format!("^({duration}|{date}T{time}(\\.[0-9]{{1,6}})?Z)$")
 }
 
-/// An owner: as a name, without surrounding white space.
+/// An owner: a name without surrounding white space.
 pub fn owner_or_null() -> Object {
     let inner = "[^\\u0000-\\u001f\\u007f-\\u009f]";
     let edge = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";

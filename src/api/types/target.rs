@@ -63,7 +63,8 @@ pub struct Target {
     pub updated_at: String,
 }
 
-/// A target with metadata of its secrets. A target from the environment has its secrets there.
+/// A target with metadata of its secrets. `header_names` and `secrets` are empty for a target from
+/// the environment.
 // `Deserialize` would need a copy of the conditions, as `flatten` cannot forward raw JSON.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TargetDetails {
@@ -99,7 +100,7 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
     #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
     pub among: Option<Vec<Literal>>,
-    /// The value must exist (or not).
+    /// True: the value must exist. False: it must not.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schema(value_type = bool, required = false)]
     pub exists: Option<bool>,

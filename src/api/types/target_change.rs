@@ -21,7 +21,7 @@ pub struct NewTarget {
     /// Cannot be changed later.
     #[schema(schema_with = schemas::owner_or_null, required = false)]
     pub owner: Option<String>,
-    /// Event patterns: `*` matches any characters. One without it must be a declared event
+    /// Event patterns: `*` matches any characters. A pattern without `*` must be a declared event
     /// (`CREEL_EVENTS`) or start with the name of a source and a dot.
     #[schema(schema_with = schemas::patterns)]
     pub events: Vec<String>,

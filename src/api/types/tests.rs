@@ -1,5 +1,5 @@
-//! Replies round-trip. Readers ignore the fields of a newer service, keep its words, and need only
-//! the fields that they use.
+//! Replies round-trip. Readers ignore unknown fields of a newer service, preserve its unknown
+//! words, and need only the fields that they use.
 
 use std::fmt::Debug;
 

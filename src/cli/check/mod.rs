@@ -44,7 +44,7 @@ pub fn report(config: &Config) -> String {
         line("\nSet CREEL_PUBLIC_URL to print the public URLs.".to_owned());
     }
     line(String::new());
-    // A database that differs from the state of the last run must not be opened again.
+    // If the files do not match the last run, the database must not be opened to check the key.
     let of_database = match idle_targets_offline(&config.database) {
         Ok(idle) => {
             let key = store::key_problem(&StoreOptions::from(config));

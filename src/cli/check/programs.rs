@@ -79,7 +79,7 @@ fn first_word(text: &str) -> Option<&str> {
     (word.starts_with('/') && word.bytes().all(is_written_out)).then_some(word)
 }
 
-/// Returns the path of a program. `Err`: its name and the reason why it was not found.
+/// Returns the path of a program. `Err`: the reason why it cannot be run.
 fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static str> {
     if program.contains('/') {
         return examine(Path::new(program)).map(|()| program.into());
@@ -88,7 +88,7 @@ fn locate(program: &str, search_path: &[PathBuf]) -> Result<PathBuf, &'static st
     for path in search_path.iter().map(|directory| directory.join(program)) {
         match examine(&path) {
             Ok(()) => return Ok(path),
-            // The system continues the search here too.
+            // Like the system, continue the search after a file that cannot be run.
             Err(why) if path.is_file() => problem = why,
             Err(_) => {}
         }
@@ -143,7 +143,7 @@ fn problem_of_script(script: &Path, search_path: &[PathBuf]) -> Option<String> {
         );
     }
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    // The system also treats a trailing carriage return as part of the name.
+    // A trailing carriage return stays, because the system treats it as part of the name.
     let line = String::from_utf8_lossy(line);
     let line = line.trim_matches([' ', '\t']);
     let (interpreter, argument) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -245,7 +245,8 @@ mod tests {
         for (words, part) in rows {
             assert_problem(words, path, part);
         }
-        // Only the shell is certain to exist on this machine.
+        // Only the shell is certain to exist on this machine, so other interpreters are tested
+        // without a lookup.
         let problem = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             problem_of_arguments(&words[0], &words[1..])

@@ -1,15 +1,15 @@
-//! Warnings about request headers of a source that proxies remove.
+//! Warnings about a source whose request headers are dropped by proxies.
 
 use crate::config::SourceConfig;
 
-/// Header names that common proxies drop silently.
+/// Returns a warning for each header of the source that common proxies drop silently.
 pub fn dropped_headers(source: &SourceConfig) -> Vec<String> {
     let names = source.verifier.header_names();
     let warning = |name: &String| Some(format!("source {}: {}", source.name, problem(name)?));
     names.iter().filter_map(warning).collect()
 }
 
-/// Returns `None` for names that every proxy forwards.
+/// Returns the problem with a header name; `None` if all common proxies forward it.
 fn problem(name: &str) -> Option<String> {
     let plain = name.strip_suffix('*').unwrap_or(name);
     let odd = plain.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_'));

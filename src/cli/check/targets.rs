@@ -37,8 +37,8 @@ pub fn describe(target: &TargetConfig) -> String {
     text
 }
 
-/// Includes the form of the secret for the app: Standard Webhooks libraries only accept the
-/// `whsec_` form.
+/// Describes the signature, and how to get the secret for the app: Standard Webhooks libraries only
+/// accept the `whsec_` form.
 fn signed(target: &TargetConfig) -> String {
     let Some(newest) = target.secrets.first() else { return "no".to_owned() };
     let how = match target.secrets.len() {
@@ -100,7 +100,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
     warnings
 }
 
-/// Returns warnings about patterns for one source that match none of its messages.
+/// Returns warnings about event patterns that are probably mistakes.
 fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     let mut warnings = Vec::new();
     let variable = target.events_variable();
@@ -149,8 +149,8 @@ fn unknown_events(config: &Config, target: &TargetConfig) -> Vec<String> {
     warnings
 }
 
-/// Returns the event or action that a pattern for all sources probably means, if no source sends
-/// and no app emits the spelt one.
+/// Returns the event or action that a `*.` pattern probably means. `None` if a source sends the one
+/// in the pattern, or the app emits it.
 fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> Option<&'a str> {
     if ending.contains('*') || config.events.iter().any(|event| pattern.matches(event)) {
         return None;
@@ -162,7 +162,8 @@ fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> O
     recipes().find_map(|recipe| recipe.misspelt_ending(ending))
 }
 
-/// Warns of pending deliveries in the database for targets that receive nothing.
+/// Returns warnings about paused and disabled targets, and about disconnected listeners with many
+/// pending deliveries.
 pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
     let warning = |target: &IdleTarget| {
         let IdleTarget { name, state_since, pending, .. } = target;
@@ -199,7 +200,7 @@ fn unwise_url(target: &TargetConfig, url: &str) -> Option<String> {
     Some("it has a secret or headers, but its requests travel in clear text over http; use https".to_owned())
 }
 
-/// Whether requests stay in a private network, according to the host's name.
+/// Whether requests stay in a private network, according to the host name or address.
 fn is_private(host: &url::Host<&str>) -> bool {
     let address: IpAddr = match host {
         url::Host::Domain(name) => {

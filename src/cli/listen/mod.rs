@@ -158,7 +158,8 @@ fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote)
 async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     loop {
         let (delivered, service) = queue.take().await;
-        // A delivery without a stored message is settled.
+        // The service discards deliveries whose message was deleted, so this one needs no
+        // acknowledgement.
         let Some(body) = body_of(remote, &delivered).await? else { continue };
         let answer = answer(forwarder, &delivered, body).await;
         queue.answered(answered(delivered.delivery, &answer), service);

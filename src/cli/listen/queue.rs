@@ -1,5 +1,5 @@
-//! Unsettled deliveries from the service, in order and without duplicates. All users are on one
-//! thread.
+//! Deliveries from the service that are not acknowledged yet, in order and without duplicates. The
+//! queue is used on one thread only.
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
@@ -11,7 +11,8 @@ use crate::api::types::listener::{ListenerDelivery, ProgramAnswer};
 /// Above the service's limit of 64 unacknowledged deliveries, which are sent again after a lost
 /// connection.
 const MAX_PENDING: usize = 256;
-/// The service may have sent a delivery again before it received the acknowledgement.
+/// Number of acknowledged deliveries to remember: the service may have sent one again before it
+/// received the acknowledgement.
 const REMEMBERED: usize = 4_096;
 /// Limit per acknowledgement; each entry includes the start of the answer.
 const MAX_ACKNOWLEDGEMENTS: usize = 100;
@@ -27,20 +28,21 @@ pub struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<ListenerDelivery>,
-    /// Answered by the program, but not acknowledged.
+    /// Answered by the program, but not acknowledged yet.
     answered: VecDeque<ProgramAnswer>,
     /// Acknowledged, newest last.
     settled: VecDeque<i64>,
-    /// All of the above, and the delivery that is being forwarded.
+    /// Ids of all deliveries above, and of the one that is being forwarded.
     known: HashSet<i64>,
-    /// Counts the services, because the ids of a new service restart at 1.
+    /// Number of earlier services: the ids of each service start at 1.
     service: usize,
 }
 
 impl Queue {
-    /// Resets the state for a new connection. The service does not send acknowledged deliveries
-    /// again. If the listener is new to it, it is another service, e.g. with an empty database, and
-    /// its ids are unrelated to the known ones.
+    /// Prepares the state for a new connection. Acknowledged deliveries are forgotten, because the
+    /// service does not send them again. If the service has just created the listener, it is
+    /// another service, e.g. one with an empty database. Its ids are unrelated to the known ones,
+    /// so all state is dropped.
     pub fn connected(&self, is_new: bool) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -80,7 +82,7 @@ impl Queue {
         state.waiting.pop_front().map(|delivered| (delivered, state.service))
     }
 
-    /// Records the program's answer to a delivery of a service.
+    /// Records the program's answer to a delivery, unless the service has changed since then.
     pub fn answered(&self, answered: ProgramAnswer, service: usize) {
         let mut state = self.state.borrow_mut();
         if state.service == service {

@@ -1,6 +1,6 @@
 //! Stray characters in a value, added by an editor, a shell or a copied page.
 
-/// Opening and closing marks.
+/// Pairs of opening and closing quotation marks.
 const QUOTES: [(char, char); 7] =
     [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('„', '“'), ('‘', '’'), ('«', '»')];
 const PEM: &str = "-----BEGIN ";
@@ -12,8 +12,7 @@ pub enum Surroundings {
     AreTrimmed,
 }
 
-/// Returns a description of the characters that an editor, a shell or a copied page has added to
-/// a value.
+/// Describes the first kind of stray character in a value; `None` if it has none.
 pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
     const TAKEN_AS_IT_IS: &str = "which becomes part of the value; remove it";
     let trimmed = text.trim();
@@ -42,7 +41,7 @@ pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
     })
 }
 
-/// Returns the leftover of a script line, YAML or an env file in a value.
+/// Describes text at the end of a value that was copied with it from a script, YAML or an env file.
 fn addition(trimmed: &str) -> Option<&'static str> {
     let ends_with = |ends: &[&str]| ends.iter().any(|end| trimmed.ends_with(end));
     let is_plain =

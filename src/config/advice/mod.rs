@@ -1,4 +1,4 @@
-//! Warnings of `creel check` about valid values that are probably mistakes. No text here contains a
+//! Warnings of `creel check` about valid values that are probably mistakes. No warning repeats a
 //! value that may be secret.
 
 mod flaw;
@@ -13,15 +13,15 @@ use super::targets::rules::{is_standard_webhooks_secret, standard_webhooks_key_b
 use super::values::{OwnValues, RawValue};
 use crate::providers::{SettingKind, SettingSpec};
 
-/// Minimum length: shorter secrets can be found by brute force with one captured request.
+/// Minimum length of a secret. Shorter ones can be found by brute force from one captured request.
 const MIN_SECRET_BYTES: usize = 16;
-/// The minimum that Standard Webhooks sets for its keys.
+/// Minimum key length in the Standard Webhooks specification.
 const MIN_SIGNING_KEY_BYTES: usize = 24;
 
-/// Prefix of some secrets that adds no entropy.
+/// A common prefix of secrets, which adds no entropy.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// Prefixes of API credentials. A prefix that extends another one comes first.
+/// Prefixes of API credentials. A prefix that extends another one comes before it.
 const API_KEYS: [&str; 42] = [
     // Stripe, Clerk and others.
     "sk_live_",
@@ -74,14 +74,14 @@ const API_KEYS: [&str; 42] = [
     "tfp_",
     "AKIA",
 ];
-/// Returns the advice on the service's own values.
+/// Returns the warnings about the service-wide secrets, such as `CREEL_ADMIN_TOKEN`.
 pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
     let problem = |text: &str| flaw(text, Surroundings::Matter).or_else(|| known_to_others(text, &[]));
     secret.filter_map(|(_, value)| advice(value, problem(&value.text))).collect()
 }
 
-/// Returns the advice on the values for the source's recipe.
+/// Returns the warnings about a source's `CONFIRM_TOKEN`, its `PATH` and the keys of its recipe.
 pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
     let recipe = source.verifier.recipe();
     let mut found = Vec::new();
@@ -119,7 +119,7 @@ pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
     found
 }
 
-/// Returns the advice on the secrets that sign the target's requests.
+/// Returns the warnings about the secrets that sign a target's requests.
 pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     let mut found = Vec::new();
     if target.secrets.is_empty() {
@@ -151,7 +151,8 @@ pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     found
 }
 
-/// Returns an addition to an error about a value of the wrong kind.
+/// Describes a secret of the wrong kind, such as an API key in place of a signing secret. Used as a
+/// warning, and as the hint of an error.
 pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     let is_expected = |begin: &String| value.starts_with(begin.as_str());
     let expected = key.begins_with.join(" or ");
@@ -173,7 +174,7 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     }
 }
 
-/// Returns the problem of a placeholder or a commonly guessed secret.
+/// Returns the problem with a value that is a placeholder or a commonly guessed secret.
 fn known_to_others(text: &str, prefixes: &[String]) -> Option<String> {
     stand_in::problem(text, without_prefix(text.trim(), prefixes))
 }

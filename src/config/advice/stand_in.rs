@@ -1,7 +1,7 @@
 //! Values that are not secrets: placeholders, unexpanded variables, references, and common guesses.
 
-/// Prefixes of the placeholders in README and `.env.example`, and of other common ones. Compared in
-/// lower case, without `-`, `_`, `.` and blanks.
+/// Prefixes of common placeholders, including those in README and `.env.example`. Values are
+/// compared in lower case and without `-`, `_`, `.` and spaces.
 const PLACEHOLDERS: [&str; 25] = [
     "addyour",
     "changeit",
@@ -29,7 +29,7 @@ const PLACEHOLDERS: [&str; 25] = [
     "yourtoken",
     "yourwebhook",
 ];
-/// Guessable words, which may be followed by digits. Compared like placeholders.
+/// Guessable words. Values are compared as for placeholders, and without digits and `!` at the end.
 const GUESSED: [&str; 14] = [
     "admin",
     "default",
@@ -46,7 +46,7 @@ const GUESSED: [&str; 14] = [
     "webhooksecret",
     "webhooksigningsecret",
 ];
-/// Prefixes of references to a secret that another program stores.
+/// Prefixes of references to a secret in another program, such as a vault.
 const REFERENCES: [&str; 18] = [
     "op://",
     "vault://",
@@ -68,15 +68,16 @@ const REFERENCES: [&str; 18] = [
     "ENC[",
 ];
 const PATHS: [&str; 4] = ["/run/", "/etc/", "/var/", "file:/"];
-/// Parts of a variable name at the start of a value.
+/// Words by which the text before the `=` of a value is recognised as the name of a secret.
 const SECRET_WORDS: [&str; 5] = ["CREEL", "KEY", "PASS", "SECRET", "TOKEN"];
-/// Maximum length of a repeated text. Longer ones can be hex or base64 of a short key.
+/// Maximum length of the unit of a repetition. A longer unit can be the hex or base64 of a short
+/// key.
 const MAX_REPEATED_CHARACTERS: usize = 12;
-/// Shorter values are reported for their length.
+/// Minimum length of a reported sequence; shorter values are reported for their length.
 const MIN_COUNTED_CHARACTERS: usize = 16;
 
-/// Returns the reason why a value is not a secret. `text`: the whole value; `bare`: without the
-/// prefix of the provider's secrets.
+/// Returns the reason why a value is not a secret. `text`: the whole value; `bare`: the value
+/// without the prefix of the provider's secrets.
 pub fn problem(text: &str, bare: &str) -> Option<String> {
     let (text, bare) = (text.trim(), bare.trim());
     if is_unexpanded(text) {
@@ -130,7 +131,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }
 
-/// `$NAME`, `${NAME}` anywhere, `$(command)`, `{{ name }}` and `%NAME%`.
+/// Whether the text is `$NAME`, `$(command)`, `{{ name }}` or `%NAME%`, or contains `${NAME}`.
 fn is_unexpanded(text: &str) -> bool {
     let within = |open: &str, close: &str| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     let in_braces = |rest: &str| {
@@ -158,7 +159,7 @@ fn assigned_variable(text: &str) -> Option<&str> {
     (is_name(name) && is_of_secret && is_variable && has_value).then_some(name)
 }
 
-/// `whsec_...`, `abc…`, `<secret>`.
+/// Whether the text is abridged or in angle brackets: `whsec_...`, `abc…`, `<secret>`.
 fn is_abridged(text: &str) -> bool {
     text.ends_with("...") || text.contains('…') || (text.starts_with('<') && text.ends_with('>'))
 }
@@ -170,7 +171,7 @@ fn is_repeated(text: &str, length: usize) -> bool {
         && characters.iter().zip(&characters[length..]).all(|(one, next)| one == next)
 }
 
-/// `12345678901234567890`, `abcdefghijklmnop…`, in either direction.
+/// Whether the characters count up or down, as in `12345678901234567890` and `abcdefghijklmnop…`.
 fn is_counted(text: &str) -> bool {
     let follows = |one: u8, next: u8| {
         let is_next = one.is_ascii_alphanumeric() && next == one + 1;

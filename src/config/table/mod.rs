@@ -14,18 +14,18 @@ pub const PREFIX: &str = "CREEL_";
 /// Suffix of the variables that name a file with the value.
 pub const FILE_SUFFIX: &str = "_FILE";
 
-/// All rows, in the order of the documentation.
+/// Returns all rows, in the order of the documentation.
 pub fn variables() -> impl Iterator<Item = &'static Variable> {
     service::VARIABLES.iter().chain(targets::VARIABLES)
 }
 
-/// The keys that every source or target takes, such as `PATH`, with their rows.
+/// Returns the keys that every source or target has, such as `PATH`, with their rows.
 pub fn keys(noun: Noun) -> impl Iterator<Item = (&'static str, &'static Variable)> {
     variables()
         .filter_map(move |variable| variable.name.strip_prefix(noun.pattern()).map(|key| (key, variable)))
 }
 
-/// Returns the row of a variable that the code names.
+/// Returns the row of a variable, which must exist.
 pub fn variable(name: &str) -> &'static Variable {
     variables()
         .find(|variable| variable.name == name)

@@ -17,7 +17,7 @@ pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
             ValueError::new("contains a NUL character, which arguments cannot contain").hint("remove it")
         );
     }
-    // The named shell expands the text in double quotes after `-c`.
+    // With `sh -c "…"`, the named shell expands the text in double quotes.
     let is_for_a_shell = words.get(1).is_some_and(|word| word.starts_with('-') && word.ends_with('c'));
     match for_a_shell(text, is_for_a_shell) {
         Some(found) => {

@@ -134,7 +134,7 @@ fn alternatives<'a>(mut text: &'a str, pointer: &str) -> Result<(Vec<Literal>, &
     }
 }
 
-/// A JSON string is always text.
+/// Parses a value in double quotes, which is a JSON string and always text.
 fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), ValueError> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<String>();
     let value = stream.next();
@@ -150,8 +150,8 @@ fn quoted<'a>(text: &'a str, pointer: &str) -> Result<(Literal, &'a str), ValueE
     }
 }
 
-/// Returns a number, true, false or null together with its text, so that the filter matches either
-/// encoding of the value; any other word is text.
+/// Parses a value without quotes. A number, true, false or null is returned together with its text,
+/// so that the filter matches both; any other word is text.
 fn bare(word: &str, pointer: &str) -> Result<Vec<Literal>, ValueError> {
     if word.is_empty() {
         return Err(ValueError::new(format!("has no value for {} after = or |", shown(pointer)))

@@ -1,4 +1,4 @@
-//! `_HEADERS`: additional headers of every request. No problem shows a value.
+//! `_HEADERS`: additional headers of every request. No error shows a value.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::providers::Secret;
 const MAX_HEADERS: usize = 50;
 const MAX_NAME_CHARACTERS: usize = 100;
 const MAX_VALUE_CHARACTERS: usize = 8_192;
-/// Reserved headers: those of the request, its connection or the message.
+/// Reserved headers: those that describe the request, its connection or its body.
 const OURS: [&str; 12] = [
     "host",
     "content-length",
@@ -31,7 +31,7 @@ const SIGNED: &str = "webhook-";
 
 /// Parses `{"Authorization": "Bearer x"}`; returns names in lower case, in the given order.
 pub fn from_json(text: &str) -> Result<Vec<(String, Secret)>, ValueError> {
-    // The error itself can contain a value.
+    // The error of `serde_json` can contain a value.
     let HeaderList(fields) = serde_json::from_str(text).map_err(|error| {
         ValueError::new(format!(
             "is not a JSON object of texts like {{\"Authorization\": \"Bearer …\"}} (line {}, character {})",

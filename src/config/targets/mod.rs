@@ -57,7 +57,7 @@ impl Destination {
         }
     }
 
-    /// Returns the key that declares it.
+    /// Returns the key that declares the destination.
     pub fn key(&self) -> &'static str {
         match self {
             Self::Http(_) => "URL",
@@ -67,7 +67,7 @@ impl Destination {
 }
 
 impl TargetConfig {
-    /// Returns the variable with its patterns.
+    /// Returns the variable with the target's event patterns.
     pub fn events_variable(&self) -> String {
         format!("{}EVENTS", names::prefix(Noun::Target, &self.settings.name))
     }
@@ -78,7 +78,7 @@ impl TargetConfig {
     }
 }
 
-/// Returns `None` after a problem, which is added to the list.
+/// Builds the target; `None` after a problem, which is added to the list.
 pub fn build(
     name: &str,
     values: &OwnValues,

@@ -1,5 +1,5 @@
-//! Rules for targets from the environment and from the API. No I/O; a problem describes the mistake
-//! and a valid value, and the caller adds the field's name.
+//! Rules for targets from the environment and from the API. They do no I/O. Errors describe the
+//! problem and a valid value; the caller adds the field's name.
 
 use std::time::Duration;
 
@@ -269,7 +269,7 @@ pub fn standard_webhooks_key_bytes(secret: &[u8]) -> usize {
     BASE64_STANDARD.decode(text).map_or(text.len(), |key| key.len())
 }
 
-/// Whether the secret already has that form.
+/// Whether the secret already has the form for Standard Webhooks libraries.
 pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
     secret.starts_with(ENCODED_SECRET.as_bytes())
 }
@@ -277,7 +277,7 @@ pub fn is_standard_webhooks_secret(secret: &[u8]) -> bool {
 /// Parses `json` or `form`.
 ///
 /// # Errors
-/// The valid values.
+/// The text is neither of them.
 pub fn content_type(text: &str) -> Result<ContentType, ValueError> {
     ContentType::from_name(text.trim()).ok_or_else(|| {
         ValueError::new(format!("{} is neither json nor form", shown(text.trim())))
@@ -288,7 +288,7 @@ pub fn content_type(text: &str) -> Result<ContentType, ValueError> {
 /// Parses `any` or `strict`.
 ///
 /// # Errors
-/// The valid values.
+/// The text is neither of them.
 pub fn ordering(text: &str) -> Result<DeliveryOrdering, ValueError> {
     DeliveryOrdering::from_name(text.trim()).ok_or_else(|| {
         ValueError::new(format!("{} is not an order", shown(text.trim()))).hint("write any or strict")
@@ -298,7 +298,7 @@ pub fn ordering(text: &str) -> Result<DeliveryOrdering, ValueError> {
 /// Parses `50/s`, `100/m`, `1000/h`.
 ///
 /// # Errors
-/// The valid form.
+/// The text is not a rate.
 pub fn rate(text: &str) -> Result<DeliveryRate, ValueError> {
     parse::rate(text).map(|rate| DeliveryRate { count: rate.count, per: rate.per })
 }

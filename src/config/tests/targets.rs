@@ -198,7 +198,7 @@ fn owner_with_only_source_patterns_is_rejected() {
     for events in ["*", "github.* pay_info.paid", "pay_info.*"] {
         accepted(&[URL, EVENTS, GITHUB, owner, ("CREEL_TARGET_APP_EVENTS", events)]);
     }
-    // A declared event can have a name like those of a source.
+    // A declared event can have a name like that of a source's event.
     accepted(&[URL, GITHUB, ("CREEL_EVENTS", "github.mine"), owner, ("CREEL_TARGET_APP_EVENTS", "github.*")]);
 }
 

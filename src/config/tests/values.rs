@@ -1,4 +1,4 @@
-//! Single values: their origin, rejected ones, and the secrecy of secrets.
+//! Single values: where they come from, which ones are rejected, and that secrets stay hidden.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
