@@ -40,9 +40,9 @@ pub struct CleanupOutcome {
     /// Deliveries that became dead because their target is inactive.
     pub discarded: usize,
     pub rejections: usize,
-    /// Whether the deletion for the size limit ended at its deadline, above its goal.
+    /// Whether the run reached its deadline before the database was within its size limit.
     pub is_unfinished: bool,
-    /// Reason for a pause, in which only rejections above the limits are deleted.
+    /// Reason for a pause, in which only rejections above their limits are deleted.
     pub paused: Option<String>,
 }
 
@@ -180,7 +180,7 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// Deletes finished replays, keys and rejections.
+    /// Deletes expired replays, keys and rejections.
     async fn delete_small_rows(
         &self,
         store: &Cleanup,
@@ -214,7 +214,7 @@ impl Cleaner {
     ) -> Result<CleanupOutcome, Unavailable> {
         let rejections = past_damage(self.trim_quarantine(store).await)?;
         let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
-        // The first run starts immediately, and checks the clock.
+        // Left to the first run, which starts immediately and checks the clock.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
             self.keep_within_size(store, now, &mut outcome).await?;

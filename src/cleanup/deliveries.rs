@@ -1,4 +1,4 @@
-//! Finished deliveries, and pending ones whose target is inactive.
+//! Finished deliveries, and pending deliveries to inactive targets.
 
 use time::OffsetDateTime;
 

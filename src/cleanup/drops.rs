@@ -42,7 +42,7 @@ impl UnloggedDrops {
 }
 
 impl DeliveryDropReport {
-    /// `reason`: the lack of space, as a clause for the log.
+    /// `reason`: the start of the log line, such as "the disk is full".
     pub fn new(reason: &'static str) -> Self {
         Self { reason, unlogged: Arc::default() }
     }

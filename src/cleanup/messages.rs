@@ -1,6 +1,6 @@
-//! Messages past their retention. A scan skips messages with a pending delivery or confirmation,
-//! and they are checked again when that ends. Scanning all of them in each run would take longer as
-//! the backlog grows.
+//! Messages past their retention. A scan skips messages with a pending delivery or confirmation. A
+//! later run checks them again after the delivery or confirmation has ended. Scanning all of them
+//! in each run would take longer as the backlog grows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -75,7 +75,8 @@ impl Policy {
         Some(longest + KEYS_OUTLIVE_BY)
     }
 
-    /// Returns a rule with which dead deliveries retain their messages for the retention `dead`.
+    /// Returns the rule for retained messages: a dead delivery retains its message until the
+    /// retention `dead` has passed.
     pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
             Retention::Keep => Timestamp::MIN,

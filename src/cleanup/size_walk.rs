@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 /// Limit on passed messages of a level, above which its scan restarts.
 const MAX_PASSED: usize = 100_000;
-/// Number of levels: at 0, no targets yield; at 1, absent targets; at 2, all expendable targets.
+/// Number of levels. At level 0, no targets yield; at level 1, absent targets yield; at level 2,
+/// all expendable targets yield.
 pub const LEVELS: usize = 3;
 
 /// Progress of the scan for the size limit, for each level of yielding targets.

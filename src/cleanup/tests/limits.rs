@@ -72,7 +72,7 @@ fn released_message_is_retained_from_its_release() {
         let policy =
             Policy { of_sources: vec![("acme".to_owned(), Retention::For(DAY))], ..policy(Retention::Keep) };
         let mut cleaner = Cleaner::new(policy.clone(), CleanupPace::Alone, now, Duration::ZERO);
-        // A second cleaner, as after a restart.
+        // Simulates a restart.
         let mut restarted = Cleaner::new(policy, CleanupPace::Alone, now, Duration::ZERO);
         for cleaner in [&mut cleaner, &mut restarted] {
             cleaner.run_once(&setup.store.cleanup(), now, Duration::ZERO).await.unwrap();

@@ -44,7 +44,7 @@ fn deliveries_to_inactive_target_become_dead_after_a_week() {
         ];
         for (state, reason, says) in rows {
             let setup = CleanupSetup::new();
-            // Not a target created through the API, whose removal drops its deliveries.
+            // The removal of a target created through the API would also drop its deliveries.
             let target = setup.target(TargetKind::Http, Origin::Environment).await;
             let (first, second) =
                 (setup.keep_one(Duration::ZERO).await, setup.keep_one(Duration::ZERO).await);

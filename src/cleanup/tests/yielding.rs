@@ -227,7 +227,7 @@ fn removed_target_drops_its_pending_deliveries() {
             .set_target_state(target, TargetState::Removed, None, NOW)
             .await
             .unwrap();
-        // The removal alone, as after a kill -9 before its deliveries were dropped.
+        // Simulates a kill -9 after the removal, before the deliveries are dropped.
         let mut cleaner = cleaner(Retention::For(DAY), &[], None);
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!((outcome.discarded, outcome.messages), (1, 1));

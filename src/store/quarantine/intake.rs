@@ -1,5 +1,5 @@
-//! Rejections queued for the writer. Limits on the memory of the queue ensure that noise never
-//! displaces candidates and that no network fills the queue.
+//! Rejections queued for the writer. Limits on the queue ensure that noise never displaces
+//! candidates and that no network fills the queue.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};

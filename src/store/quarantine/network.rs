@@ -42,9 +42,9 @@ impl ClientNetwork {
         wider.map(move |length| Self { length: *length, ..self }.cut())
     }
 
-    /// Returns the allowance as a multiple of that of a smallest range: 1, 2 or 4. It stops a
-    /// client that rotates through the addresses of its allocation, and still leaves room for
-    /// several small senders in one allocation.
+    /// Returns the allowance as a multiple of that of a smallest range: 1, 2 or 4. So a client that
+    /// rotates through the addresses of its allocation counts as one network, but several small
+    /// senders in an allocation do not.
     pub fn allowance(self) -> u64 {
         match self.length {
             24 | 64 => 1,

@@ -75,8 +75,8 @@ impl Sealer {
     }
 
     /// Returns the key that opens `key_check`. The key may have included white space around the
-    /// secret when the database was sealed. So this tries the secret exactly as given, then without
-    /// its white space, followed by each common ending.
+    /// secret when the database was sealed. So this tries the secret exactly as given, then trimmed
+    /// and followed by each common ending.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, UnsealError> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
         let texts = [without_surroundings(secret), secret.trim_ascii_end()];

@@ -33,7 +33,8 @@ impl Writer {
         !self.intake.is_empty() && self.next_rejections + OVERDUE_AFTER <= Instant::now()
     }
 
-    /// Runs one small transaction of due work. False if it failed for now.
+    /// Runs one small transaction of due work. Returns false if it failed and must be retried
+    /// later.
     pub(super) fn work_in_background(&mut self) -> bool {
         if self.check_files().is_err() || self.files.is_low() {
             return false;

@@ -65,7 +65,8 @@ where
     C: FnOnce(&T) + Send,
 {
     fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
-        // Consumed by an earlier attempt whose transaction was lost: the caller must send it again.
+        // Consumed by an earlier attempt whose transaction was lost: the caller must send a new
+        // task.
         let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
         self.value = Some(work(database)?);
         Ok(())

@@ -185,8 +185,8 @@ impl Writer {
     fn was_reset_by_another(&self) -> bool {
         let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
         let length = wal_size::wal_length(frames);
-        // With all frames of the last commit still counted, there was no reset: the file was
-        // truncated.
+        // If SQLite still counts all frames of the last commit, there was no reset, and the file
+        // was truncated.
         if frames >= WAL_FRAMES.get() || length > self.files.wal_bytes() {
             return false;
         }
