@@ -10,8 +10,8 @@ use creel::Arguments;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before anything is read: from here on, no other process of this
-    // user can see the secrets in the environment.
+    // Must run first: afterwards, other processes of this user cannot read the secrets in this
+    // process's environment.
     creel::protect_secrets();
     creel::run(Arguments::parse())
 }

@@ -1,7 +1,7 @@
 /*
- * SQLite copies a large message twice with malloc. After the first free of such a copy glibc serves later ones (up to 32 MiB)
- * from its heap, and keeps that memory. A fixed threshold returns every large copy to the system as soon as SQLite frees it.
- * Rust code uses another allocator.
+ * SQLite copies a large message twice with malloc. After the first such copy is freed, glibc serves
+ * later ones (up to 32 MiB) from its heap, and keeps that memory. A fixed threshold returns every
+ * large copy to the system as soon as SQLite frees it. Rust code uses another allocator.
  */
 #ifdef __linux__
 #include <malloc.h>

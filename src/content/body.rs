@@ -1,6 +1,6 @@
 //! Determines the kind of a body. All code that reads a body, before or after authentication, uses
-//! this one decision: the verified content must be the content that is read. The headers are only a
-//! claim: any client can have changed them.
+//! this one decision: the verified content must be the content that is read. Headers are only a
+//! hint, because any client can change them.
 
 use super::coding::{self, CodingProblem, DecodeBudget};
 use super::form;
@@ -26,7 +26,8 @@ pub struct DecodedBody {
 }
 
 impl DecodedBody {
-    /// `received`: the body that was opened.
+    /// Returns the decoded bytes, or `received` (the body that was passed to `open`) if there was
+    /// no coding.
     pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
         self.decoded.as_deref().unwrap_or(received)
     }
@@ -37,8 +38,8 @@ impl DecodedBody {
     }
 }
 
-/// Removes the declared content codings, and determines the kind of the body. A body that is JSON
-/// as received has no coding, even if one is declared.
+/// Removes the declared content codings, and determines the kind of the body. A body that is
+/// already JSON is used as received, even if a coding is declared.
 ///
 /// # Errors
 /// A declared coding cannot be removed. The received bytes must not be used instead.
@@ -68,15 +69,15 @@ pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
     form.map_or(BodyKind::Other, BodyKind::Form)
 }
 
-/// Whether a body is read as JSON if it is JSON. A form of one name without a value can be a JSON
-/// number, and stays a form.
+/// Whether a body may be treated as JSON if it parses as JSON. A urlencoded form of one name
+/// without a value can parse as a JSON number, but stays a form.
 pub fn may_be_json(body: &[u8], headers: Headers<'_>) -> bool {
     form_of(body, headers) != Some(form::FormKind::UrlEncoded)
 }
 
-/// The declared form, if the body can be one. Some clients declare a form by default (`curl -d`),
-/// for any body. Unreadable JSON must not become a form with one odd name: a filter like `!/draft`
-/// would pass it.
+/// Returns the declared form type, if the body can be such a form. Some clients (`curl -d`) declare
+/// a form by default, for any body. Unreadable JSON must not become a form with one odd name,
+/// because it would then pass a filter like `!/draft`.
 pub fn form_of(body: &[u8], headers: Headers<'_>) -> Option<form::FormKind> {
     form::kind(headers).filter(|kind| *kind != form::FormKind::UrlEncoded || form::is_url_encoded(body))
 }

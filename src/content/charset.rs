@@ -32,7 +32,7 @@ pub fn of_content_type(value: &[u8]) -> DeclaredCharset {
     let Some((_, label)) = parameters(value).find(|(name, _)| name.eq_ignore_ascii_case(b"charset")) else {
         return Ok(None);
     };
-    // Some senders write single quotes, which have no meaning here.
+    // Some senders use single quotes, which have no meaning in HTTP.
     let unquoted = |quote: &[u8]| label.strip_prefix(quote).and_then(|label| label.strip_suffix(quote));
     let label = unquoted(b"\"").or_else(|| unquoted(b"'")).unwrap_or(label).trim_ascii();
     // An empty value declares nothing.
@@ -73,7 +73,7 @@ pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, Charse
 /// declaration, with the length of the mark. `None` if neither names another charset.
 ///
 /// # Errors
-/// `Unknown`.
+/// `Unknown` if the declared charset is not in the Encoding Standard.
 pub fn of_json(
     body: &[u8],
     headers: Headers<'_>,

@@ -17,8 +17,8 @@ pub struct PayloadFields<'a> {
     pub query: Option<&'a str>,
 }
 
-/// Returns the document that its sender signs; `None` if that is the body. It may be nested too
-/// deep to be read, which does not affect verification.
+/// Returns the signed document; `None` if that is the whole body. A document that is nested too
+/// deep to be parsed is returned too, because this does not affect verification.
 ///
 /// # Errors
 /// More than one document, or a form with any other content.
@@ -50,7 +50,7 @@ pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     text.filter(|text| json::is_of_any_depth(text.as_bytes()))
 }
 
-/// Whether the decoded form may differ from its bytes.
+/// Whether the body has a content coding, so that the form may differ from the received bytes.
 fn is_coded(request: &Request<'_>) -> bool {
     coding::codings(request.headers).map_or(true, |codings| !codings.is_empty())
 }
@@ -63,7 +63,7 @@ fn sole_value(query: &str, field: &str) -> Result<Option<String>, Cause> {
     let mut values = form::values(query, field);
     match (values.next(), values.next()) {
         (Some(_), Some(_)) => Err(Cause::MalformedSignature),
-        // With replaced bytes it could be a text that its sender has signed.
+        // Replacing invalid bytes could produce a text that the sender signed.
         (Some(value), None) => {
             String::from_utf8(value.into_owned()).map(Some).map_err(|_| Cause::MalformedSignature)
         }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(document("application/json", "token=x", r#"{"a":1}"#), found(r#"{"a":1}"#));
         assert_eq!(document(FORM, "", "payload=%7B%22a%22%3A+1%7D"), found(r#"{"a": 1}"#));
         assert_eq!(document("", "token=x&payload=%7B%22a%22%3A1%7D", ""), found(r#"{"a":1}"#));
-        // Declared as a form by a tool's default, but JSON.
+        // JSON that a tool such as curl declares as a form by default.
         assert_eq!(document(FORM, "", r#"{"a":1}"#), found(r#"{"a":1}"#));
         assert_eq!(document(FORM, "", "&payload=%7B%7D&"), found("{}"));
     }

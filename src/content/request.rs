@@ -37,8 +37,8 @@ impl<'a> Headers<'a> {
     /// if absent or empty.
     ///
     /// # Errors
-    /// A field that decides about authenticity and appears twice is ambiguous: a proxy may have
-    /// checked the other value.
+    /// The field is repeated. A repeated field that decides authenticity is ambiguous: a proxy may
+    /// have checked the other value.
     pub fn single(&self, name: &str) -> Result<Option<&'a [u8]>, Cause> {
         let mut values = self.0.iter().filter(|(field, _)| *field == name);
         let Some((_, value)) = values.next() else {
@@ -81,9 +81,9 @@ pub enum Cause {
     UnknownAlgorithm,
     /// Correctly signed, but further in the past or future than the tolerance.
     StaleTimestamp,
-    /// A readable signature that belongs to another body, timestamp or secret.
+    /// A well-formed signature of another body or timestamp, or by another secret.
     SignatureMismatch,
-    /// A token that is none of the configured ones.
+    /// The token is not one of the configured tokens.
     TokenMismatch,
     /// A genuine token or signature, but for another body, URL, issuer or recipient.
     ClaimMismatch,

@@ -1,5 +1,5 @@
 //! The short fields of a form that cannot be read as a whole, because it is too large or has
-//! invalid bytes. Its event type and delivery id are among them, so retries of such a message are
+//! invalid bytes. They include the event type and the delivery id, so retries of such a message are
 //! still recognized.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use encoding_rs::Encoding;
 
 use super::form::{self, FormKind};
 
-/// Types and ids are shorter.
+/// Maximum size of a name or value; event types and delivery ids are shorter.
 const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 

@@ -38,9 +38,9 @@ pub struct View<'a> {
     payload_field: Option<&'a str>,
     /// The query field that holds the JSON of a GET.
     query_payload_field: Option<&'a str>,
-    /// `None` inside: the document is the body.
+    /// `Ok(None)` if the document is the whole body.
     signed_document: OnceCell<Result<Option<String>, Cause>>,
-    /// `None` inside if it has too many fields.
+    /// Contains `None` if the form has too many fields.
     form: OnceCell<Option<FormFields>>,
     /// The JSON of a body that is not itself JSON in UTF-8.
     json: OnceCell<Result<Option<String>, Cause>>,
@@ -120,7 +120,7 @@ impl<'a> View<'a> {
         Self { query_payload_field: field, ..self }
     }
 
-    /// The JSON document as its sender signs it, wherever it is in the request.
+    /// Returns the signed JSON document: the body, or a field of the form or query.
     ///
     /// # Errors
     /// A request that could hold two documents.
@@ -131,7 +131,7 @@ impl<'a> View<'a> {
         Ok(text.as_ref().map_or(self.request.body, String::as_bytes))
     }
 
-    /// The JSON that is read from the request: the body, or a field of the form or query. Empty if
+    /// Returns the JSON of the request: the decoded body, or a field of the form or query. Empty if
     /// that is not JSON.
     ///
     /// # Errors
@@ -190,9 +190,9 @@ impl<'a> View<'a> {
     /// Returns the fields, for a scheme that signs them instead of the whole body.
     ///
     /// # Errors
-    /// A body that is not read as a form has no fields: a signature over no fields must not verify
-    /// it. A signature over the fields must not verify the files next to them. Text with replaced
-    /// bytes is not the signed text.
+    /// The body is not a urlencoded form, has no fields, or has invalid text. A signature over no
+    /// fields must not verify another body, a signature over fields must not verify the files next
+    /// to them, and text with replaced bytes is not the signed text.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
         if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {
@@ -203,8 +203,8 @@ impl<'a> View<'a> {
         if is_whole { Ok(&fields.values) } else { Err(Cause::SignatureMismatch) }
     }
 
-    /// The value of a form field; `None` if it is absent or has bytes that are invalid in its
-    /// charset.
+    /// Returns the value of a form field; `None` if it is absent or has bytes that are invalid in
+    /// its charset.
     ///
     /// # Errors
     /// A repeated field is ambiguous.
@@ -215,7 +215,7 @@ impl<'a> View<'a> {
         Ok(value.filter(|value| fields.is_exact || !value.contains(char::REPLACEMENT_CHARACTER)))
     }
 
-    /// The value of a query field; `None` if it is absent or not UTF-8.
+    /// Returns the value of a query field; `None` if it is absent or not UTF-8.
     ///
     /// # Errors
     /// A repeated field is ambiguous.

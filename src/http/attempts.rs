@@ -1,13 +1,13 @@
-//! Slows down guessing of tokens. The reply to a wrong token is delayed, more with each attempt
+//! Slows down guessing of tokens. The reply to a wrong token is delayed, longer with each attempt
 //! from the same client network; a correct token is never delayed. A network with several delayed
-//! replies receives 429 for any token, because parallel guesses would be fast otherwise. While many
-//! networks guess at the same time, one rate limits all of them.
+//! replies receives 429 for any token, because parallel guesses would otherwise avoid the delay.
+//! While many networks guess at the same time, one rate limits all of them.
 //!
-//! The exception is a token whose role was used from this network recently: behind an untrusted
-//! proxy, an attacker shares the operator's address, and must not lock the operator out. For such a
-//! network, 429 distinguishes a wrong token from a correct one without delay, so only the speed of
-//! the service limits guesses, to about a thousand a second. Tokens must be too long to be guessed
-//! at that rate: the configuration requires 16 characters.
+//! The exception is a correct token whose role was recently used from the same network: behind an
+//! untrusted proxy, an attacker shares the operator's address, and must not lock the operator out.
+//! For such a network, 429 distinguishes a wrong token from a correct one without delay, so only
+//! the speed of the service limits guesses, to about a thousand a second. Tokens must be too long
+//! to be guessed at that rate: the configuration requires 16 characters.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,13 +27,14 @@ const MAX_WAITING: u32 = 8;
 /// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
 /// and its network receives 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
-/// Interval at which one token of all networks is checked above that limit; the others receive 429.
+/// Above that limit, creel checks one token per interval for all networks together; the other
+/// requests receive 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limit on remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
 /// A network is treated as known for this time after its last correct token.
 const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
-/// Delay of the first wrong token; it doubles with each.
+/// Delay of the reply to the first wrong token. It doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// A network is forgotten this time after its last wrong token.
@@ -57,7 +58,8 @@ struct Failures {
     count: u32,
     waiting: u32,
     last: Instant,
-    /// End of the delay of a wrong token that was answered immediately.
+    /// Until this time the network receives 429, because a wrong token was answered without its
+    /// delay.
     barred_until: Option<Instant>,
 }
 
@@ -114,7 +116,8 @@ impl Attempts {
         drop(waiting);
     }
 
-    /// `None`: not delayed, because the limit on delayed replies is reached.
+    /// Records a wrong token, and returns the delay of its reply; `None` if the limit on delayed
+    /// replies is reached.
     fn note(&self, network: Network, now: Instant) -> Option<(DelayedAnswer, Duration)> {
         // The owner of an IPv6 /48 can guess from all of its /64s.
         let network = network.allocation();
@@ -139,7 +142,7 @@ impl Attempts {
                 state.networks.insert(network, first);
                 1
             }
-            // A network that is not tracked is delayed as long as the worst of them.
+            // An untracked network has the longest delay.
             None => u32::MAX,
         };
         if state.waiting >= MAX_WAITING_OF_ALL {
@@ -166,7 +169,7 @@ impl AttemptsState {
         if is_barred || self.waiting < MAX_WAITING_OF_ALL {
             return !is_barred;
         }
-        // A network that is not tracked could not be blocked after a wrong token.
+        // An untracked network could not be blocked after a wrong token.
         let is_tracked = failures.is_some() || self.networks.len() < MAX_NETWORKS;
         let is_due = self.next_above_limit.is_none_or(|next| now >= next);
         if is_tracked && is_due {

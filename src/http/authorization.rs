@@ -1,4 +1,4 @@
-//! The role of a request, by its token.
+//! Determines the role of a request from its token.
 
 use std::time::Instant;
 

@@ -17,11 +17,10 @@ use crate::http::budget::{BudgetExhausted, Reservation};
 use crate::http::buffer::Buffer;
 use crate::store::LARGE_BYTES;
 
-/// Limit on the time in which a whole body arrives.
+/// Time limit for a whole body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Size of the parts of a slow body, each of which must arrive within `PART_TIMEOUT`. This is 1
-/// KiB/s, which the worst mobile connection reaches, with room for an interruption of several
-/// seconds.
+/// A slow body must deliver this many bytes within each `PART_TIMEOUT`. This is 1 KiB/s, which the
+/// worst mobile connection reaches even with an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
 /// Memory reserved before the first byte arrives.
@@ -69,7 +68,7 @@ pub async fn read(
 /// Reads a whole body.
 ///
 /// # Errors
-/// Bodies are never truncated: one that exceeds a limit is rejected as a whole.
+/// The body exceeds a limit, is malformed or was interrupted. Bodies are never truncated.
 pub async fn read_accounted(
     mut payload: Payload,
     announced: Option<u64>,
@@ -91,8 +90,8 @@ pub async fn read_accounted(
         let chunk = match next(&mut payload).now_or_never() {
             Some(chunk) => chunk,
             None if std::mem::take(&mut may_be_read_already) => {
-                // The HTTP library calls the handler before it passes on the part of the body that
-                // it has read.
+                // actix-http calls the handler before it passes on the bytes of the body that it
+                // has already read.
                 yield_now().await;
                 continue;
             }

@@ -1,14 +1,14 @@
-//! The bytes of a body that arrives in several pieces. A large body has its own mapping: the system
-//! allocates its pages on the first write, so the body grows without a copy, and reclaims them as
-//! soon as it is dropped. An allocator returns freed memory late, and with a flood of dropped
-//! bodies it would hold as much memory as those in flight.
+//! The bytes of a body that arrives in several pieces. A large body has its own memory mapping: the
+//! system allocates its pages on the first write, so the body grows without a copy, and reclaims
+//! them as soon as the body is dropped. An allocator returns freed memory late: after a flood of
+//! dropped bodies, it would still hold as much memory as the bodies in flight.
 
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
 
 use crate::http::budget::BudgetExhausted;
 
-/// Steps in which smaller bodies grow.
+/// Capacities of the buffer of a body that is not mapped, in bytes.
 const HEAP_STEPS: [usize; 2] = [16 << 10, MAX_HEAP_BYTES];
 const MAX_HEAP_BYTES: usize = 128 << 10;
 
@@ -25,7 +25,7 @@ enum BufferMemory {
 }
 
 impl Buffer {
-    /// Creates a buffer with a first piece. It will hold at most `at_most` bytes.
+    /// Creates a buffer from the first two pieces of a body that has at most `at_most` bytes.
     ///
     /// # Errors
     /// If the system has no memory.

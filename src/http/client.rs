@@ -11,7 +11,8 @@ use crate::http::proxies::TrustedProxies;
 /// Lists the addresses that a request has passed through.
 pub const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// `None` only without a peer, in tests without a socket.
+/// Returns the client's address; `None` only if the request has no peer, as in tests without a
+/// socket.
 pub fn client_address(proxies: &TrustedProxies, request: &HttpRequest) -> Option<IpAddr> {
     let lines = request.headers().get_all(FORWARDED_FOR).map(|value| value.as_bytes());
     let peer = request.peer_addr()?.ip();

@@ -1,7 +1,8 @@
-//! A connection with timeouts. actix-http limits the first request and the idle time between two.
-//! This module limits the rest: a later request that arrives byte by byte, and a client that does
-//! not read its replies. It ends the connections that the registry closes when they run short, and
-//! replaces bytes that would make the HTTP library panic with bytes that it rejects.
+//! A connection with timeouts. actix-http limits the time for the first request and the idle time
+//! between requests. This module adds limits for a later request that arrives byte by byte, and for
+//! a client that does not read its replies. It also ends the connections that the registry closes
+//! when connections run short, and replaces bytes that would make actix-http panic with bytes that
+//! it rejects.
 
 use std::io;
 use std::pin::Pin;
@@ -17,22 +18,22 @@ use tokio::time::{Instant, Sleep, sleep};
 use crate::http::connections::{Link, Opening};
 use crate::http::scanner::{Scanner, Stage};
 
-/// Limit from the first byte of a request to the first byte of its reply. Longer than the timeout
-/// of a body plus its commit.
+/// Time limit from the first byte of a request to the first byte of its reply. Longer than the
+/// timeouts for reading and committing a body together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 /// A client that reads no byte of a reply for this time is treated as disconnected.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Interval of these checks. A timer for each request would cost more.
+/// Interval between checks of these timeouts. A timer for each request would cost more.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Limit on bytes of pipelined requests that are read while an earlier request is unanswered.
 const MAX_HELD_BYTES: usize = 4 << 10;
 /// Bytes read in one step while a request is unanswered.
 const HELD_STEP_BYTES: usize = 512;
-/// Start of the HTTP library's own reply to an incomplete first head.
+/// Start of the reply that actix-http sends by itself if the first head is incomplete in time.
 const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 
-/// Notified when the client has ended its sending side. Its reply is still written; only a stream
-/// ends then, because no client reads a stream to its end.
+/// Notified when the client has closed its sending side. A reply is still written, but a stream
+/// ends, because no client reads a stream to its end.
 #[derive(Clone, Debug, Default)]
 pub struct DisconnectSignal(Arc<Notify>);
 
@@ -50,16 +51,16 @@ pub struct Connection<S = TcpStream> {
     next_look: Pin<Box<Sleep>>,
     /// Arrival of the first bytes that are not answered yet.
     unanswered_since: Option<Instant>,
-    /// Start of the present stall in writing a reply.
+    /// Start of the current stall in writing a reply.
     blocked_since: Option<Instant>,
     gone: DisconnectSignal,
     scanner: Scanner,
     link: Link,
     has_received: bool,
-    /// A complete head was passed on, and no byte was written since then.
+    /// Whether a complete head was passed on, and no byte was written since then.
     is_awaiting_reply: bool,
-    /// Bytes after the request that awaits its reply. The HTTP library would create an object for
-    /// each pipelined request in its buffer, thousands for each connection.
+    /// Bytes after the request that awaits its reply. actix-http would create an object for each
+    /// pipelined request in its buffer, thousands per connection.
     held: Vec<u8>,
 }
 
@@ -87,8 +88,8 @@ impl<S> Connection<S> {
         self.link.clone()
     }
 
-    /// Scans received bytes, and replaces those that the HTTP library cannot handle. Returns the
-    /// number of bytes to pass on: those up to the end of an unanswered request.
+    /// Scans received bytes, and replaces those that actix-http cannot handle. Returns the number
+    /// of bytes to pass on, up to the end of a request without a reply.
     fn receive(&mut self, bytes: &mut [u8]) -> usize {
         if !self.has_received {
             self.has_received = true;
@@ -100,7 +101,8 @@ impl<S> Connection<S> {
             match self.scanner.read(&mut bytes[end..]) {
                 Ok(scanned) => end += scanned,
                 Err(over) => {
-                    // NUL is invalid in a header name: the library answers 400, in order.
+                    // NUL is invalid in a header name, so actix-http answers 400, after the replies
+                    // to earlier requests.
                     bytes[end + over.at..].fill(0);
                     self.link.note_long_name();
                     end = bytes.len();
@@ -116,24 +118,25 @@ impl<S> Connection<S> {
         end
     }
 
-    /// Whether a whole request was passed on that has no reply yet.
+    /// Whether a whole request was passed on, and has no reply yet.
     fn is_answer_due(&self) -> bool {
         self.is_awaiting_reply && self.scanner.stage() == Stage::Between
     }
 
-    /// Passes on new bytes of `buffer` up to the end of an unanswered request, and holds the rest.
+    /// Passes on the new bytes of `buffer` up to the end of a request without a reply, and holds
+    /// the rest.
     fn pass_on(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
         let end = before + self.receive(&mut buffer.filled_mut()[before..]);
         self.held.splice(..0, buffer.filled()[end..].iter().copied());
         buffer.set_filled(end);
     }
 
-    /// Whether everything that has arrived is answered.
+    /// Whether all received requests are answered, and no part of another one has arrived.
     fn is_idle(&self) -> bool {
         self.unanswered_since.is_none() && self.held.is_empty() && self.scanner.stage() == Stage::Between
     }
 
-    /// Registers the task for the next check. Fails if a due check finds the client too slow.
+    /// Registers the task for the next check. Fails if a timeout has expired.
     fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.next_look.as_mut().poll(context).is_ready() {
             let now = Instant::now();
@@ -148,9 +151,9 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Holds a few bytes that arrive before the reply is written. Ready when the client ends its
-    /// sending side. That end is not noticed after more bytes than the limit: reading them would
-    /// take memory, and no client pipelines requests after a stream.
+    /// Holds at most `MAX_HELD_BYTES` that arrive before the reply is written. Ready when the
+    /// client closes its sending side. Beyond the limit, this is not noticed: reading on would take
+    /// memory, and no client pipelines requests after a stream.
     fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < MAX_HELD_BYTES {
             let mut bytes = [0; HELD_STEP_BYTES];
@@ -158,7 +161,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut step))?;
             if step.filled().is_empty() {
                 self.gone.0.notify_one();
-                // Held requests are passed on after the reply.
+                // The held requests are passed on after the reply.
                 return if self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             self.held.extend_from_slice(step.filled());
@@ -193,7 +196,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         } else if buffer.filled().len() > before {
             self.pass_on(buffer, before);
         } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
-            // Only after a read of the socket: a request that has just arrived is still served.
+            // This comes after reading the socket, so that a request that has just arrived is still
+            // served.
             return Poll::Ready(Ok(()));
         }
         read

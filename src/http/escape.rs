@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// The value of `name=`: bare if unambiguous, otherwise quoted.
+/// The value in `name=value`: bare if unambiguous, otherwise quoted.
 #[derive(Clone, Copy, Debug)]
 pub struct LogValue<'a>(pub &'a str);
 

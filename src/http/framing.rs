@@ -1,9 +1,9 @@
-//! Determines the length of a body, and rejects requests that two programs on the path could parse
-//! differently.
+//! Determines the length of a body, and rejects requests that a proxy and creel could parse
+//! differently (request smuggling).
 //!
 //! actix-http rejects most of them earlier (several lengths, a length that is not a number, a
-//! length next to a transfer coding, codings other than one `chunked`). This module rejects the
-//! ones that it accepts, or that a change of it might accept.
+//! length together with a transfer coding, codings other than one `chunked`). This module also
+//! rejects those that actix-http accepts, or that a later version might accept.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE};
 
@@ -17,8 +17,8 @@ pub struct AmbiguousFraming;
 /// If the request is ambiguous.
 pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, AmbiguousFraming> {
     if asks_for_websocket(headers) {
-        // The scanner removes these. actix-http would treat the rest of the connection as the body,
-        // for any announced length.
+        // The scanner removes such upgrades, so this is only a second check. actix-http would treat
+        // the rest of the connection as the body, for any announced length.
         return Err(AmbiguousFraming);
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use actix_web::http::header::{HOST, HeaderMap};
 
-/// Suffixes that do not exist in public DNS.
+/// Suffixes of names that do not exist in public DNS.
 const PRIVATE_SUFFIXES: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".svc"];
 
 /// Whether a request addresses an IP address, a name of the private network (`creel`,

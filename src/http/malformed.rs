@@ -1,5 +1,5 @@
-//! Counts requests that the HTTP library rejects before any handler runs, and logs them with the
-//! client's address. The log is rate-limited, because any client can cause such requests.
+//! Counts requests that actix-http rejects before any handler runs, and logs them with the client's
+//! address. The log is rate-limited, because any client can cause such requests.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

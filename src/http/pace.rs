@@ -8,8 +8,8 @@ use tokio::time::Instant;
 const WINDOW: Duration = Duration::from_secs(1);
 /// Minimum rate of an arriving body.
 const MIN_BYTES_PER_SECOND: f64 = 1_024.0;
-/// The bytes that a body holds must, at its present rate, arrive within this time: the limit for a
-/// whole body.
+/// At its current rate, a body must fill the memory that it holds within this time, the time limit
+/// for a whole body.
 const MAX_HELD_SECONDS: f64 = 60.0;
 
 /// Time without any bytes after which a body is treated as stalled. Mobile clients pause for a few
@@ -18,10 +18,10 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
 pub struct BodyPace {
-    /// Time of the first arrival, or the end of the window before.
+    /// Start of the current window: the first arrival, or the end of the previous window.
     window_began: Instant,
     window_bytes: usize,
-    /// Bytes and length of the window before.
+    /// Bytes and length of the previous window.
     earlier: Option<(usize, Duration)>,
     last_arrival: Instant,
 }
@@ -44,8 +44,8 @@ impl BodyPace {
         self.last_arrival = now;
     }
 
-    /// Returns the progress as a share of the required rate: below 1 the body is too slow, the
-    /// lowest is the slowest. `None` until enough bytes have arrived for a measurement.
+    /// Returns the rate of the body as a fraction of the required rate. Below 1, the body is too
+    /// slow; below 0, it is stalled. `None` until enough bytes have arrived for a measurement.
     pub fn progress(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let silent = now.saturating_duration_since(self.last_arrival);
         if silent >= STALL_TIMEOUT {
@@ -56,8 +56,8 @@ impl BodyPace {
         if measured < WINDOW || !self.has_arrivals() {
             return None;
         }
-        // Measures over two windows, up to now: a sender whose chunks are further apart than one
-        // window keeps its true rate.
+        // Measures over two windows, up to now, so that chunks further apart than one window do not
+        // distort the rate.
         let rate = (earlier_bytes + self.window_bytes) as f64 / measured.as_secs_f64();
         let needed = (held_bytes as f64 / MAX_HELD_SECONDS).max(MIN_BYTES_PER_SECOND);
         Some(rate / needed)

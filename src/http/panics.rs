@@ -1,11 +1,12 @@
-//! A panic costs one reply, not the connection's worker and not the process.
+//! Catches panics in handlers, so that a panic costs one reply, not the worker thread or the
+//! process.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// The future's handler has panicked; the panic hook has already logged it.
+/// A handler panicked; the panic hook has already logged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerPanic;
 

@@ -16,8 +16,8 @@ impl TrustedProxies {
     /// Returns the rightmost hop that is not a trusted proxy; `lines` are the values of
     /// `X-Forwarded-For` as received.
     ///
-    /// A proxy appends at the right end, so a client may have invented everything left of the first
-    /// unreadable hop: then the nearest readable hop is used, at worst the peer itself.
+    /// Proxies append to the right end, so everything left of an unreadable hop may be forged. In
+    /// that case, returns the last readable hop before it, or the peer.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
@@ -43,7 +43,7 @@ impl TrustedProxies {
     }
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

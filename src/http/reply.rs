@@ -15,8 +15,8 @@ pub const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Prevents a shared cache from answering the next GET webhook itself, without passing it to creel.
 /// Varnish does so by default.
 pub const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// Created once and copied: actix-http writes the fields of each new map in another order, which
-/// would make two replies distinguishable that must be identical.
+/// Created once and cloned: actix-http writes the fields of each new map in a different order, so
+/// replies that must be identical could be distinguished.
 static TEXT_HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
@@ -49,7 +49,7 @@ pub fn method_not_allowed(allow: &str) -> HttpResponse {
     HeaderValue::from_str(allow).map_or_else(|_| internal_error(), |allow| with(reply, ALLOW, allow))
 }
 
-/// Replies to a request after which the start of the next request on the connection is ambiguous.
+/// Returns a reply that closes the connection, because the start of the next request is unknown.
 pub fn text_and_close(status: StatusCode, body: &'static str) -> HttpResponse {
     let mut reply = text(status, body);
     reply.head_mut().set_connection_type(ConnectionType::Close);

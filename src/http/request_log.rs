@@ -1,5 +1,5 @@
-//! Writes one log line per request. This is on the path of every message, so a line is written
-//! straight into the logger's own buffer, piece by piece.
+//! Writes one log line per request. This runs for every message, so each line is written piece by
+//! piece into the logger's own buffer.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -12,8 +12,8 @@ use crate::store::UnreadableReason;
 
 pub const TARGET: &str = "creel::request";
 
-/// Maximum length of a logged part of an unknown path. Longer ones may be a secret pasted in the
-/// wrong place: a random path part has at least 16 characters.
+/// Maximum length of a logged part of an unknown path. A longer part may be a secret in the wrong
+/// place: a random path part has at least 16 characters.
 const MAX_SHOWN_PART_CHARACTERS: usize = 15;
 const ELLIPSIS: &str = "...";
 /// Limit on the shown method, in characters. The longest registered one has 17.
@@ -41,7 +41,7 @@ pub struct LogEntry<'a> {
     pub ip: Option<IpAddr>,
 }
 
-/// A path that may be shown.
+/// The path of a request, for the log.
 #[derive(Clone, Copy, Debug)]
 pub enum LogPath<'a> {
     /// A path of creel's own routes.
@@ -88,7 +88,8 @@ impl LogEntry<'_> {
         self.unreadable.is_some_and(|reason| reason != UnreadableReason::Empty.name())
     }
 
-    /// The method, shortened: the HTTP parser accepts one as long as a whole head.
+    /// Returns the method, shortened, because the HTTP parser accepts a method as long as a whole
+    /// head.
     fn method(&self) -> &str {
         let end = self
             .method
@@ -126,7 +127,7 @@ impl LogEntry<'_> {
         value.map_or(Ok(()), |value| write!(f, " {name}={value}"))
     }
 
-    /// The members of an object, without its braces.
+    /// Writes the members of a JSON object, without its braces.
     fn json(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "\"method\":{},\"path\":{}", JsonString(self.method()), JsonString(&self.path.shown()))?;
         write!(f, ",\"status\":{},\"ms\":{}", self.status, Milliseconds(self.took))?;
@@ -175,7 +176,7 @@ impl Display for EntryText<'_> {
     }
 }
 
-/// Formats with one decimal digit.
+/// A duration in milliseconds, formatted with one decimal digit.
 struct Milliseconds(Duration);
 
 impl Display for Milliseconds {

@@ -1,5 +1,5 @@
-//! The open streams: their limit, the current stream of each listener, and their end. A stream is a
-//! request that never ends by itself, so stopping the service must end it.
+//! The open streams. Limits their number, tracks the current stream of each listener, and ends them
+//! when the service stops: a stream never ends by itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::store::{DeliveryId, TargetId};
 
-/// Lower than the connection limit of an operator-only address.
+/// Limit on open streams. Lower than the connection limit of an operator-only address.
 pub const MAX_STREAMS: usize = 48;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ struct StreamState {
     over: Option<StreamEnd>,
 }
 
-/// Reason for the end of a stream before its client disconnects.
+/// Reason for ending a stream before its client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// The same listener has connected again.
@@ -59,7 +59,7 @@ impl Streams {
         self.places.clone().try_acquire_owned().ok()
     }
 
-    /// All streams end now, and new ones end immediately.
+    /// Ends all streams, and makes new ones end immediately.
     pub fn end(&self) {
         self.is_ending.send_replace(true);
     }
@@ -81,7 +81,7 @@ impl Streams {
         new
     }
 
-    /// Has no effect if another stream has taken over.
+    /// Removes the stream of the listener, unless a newer stream has replaced it.
     pub fn disconnect(&self, target: TargetId, stream: &Arc<ListenerConnection>) {
         let mut connected = self.connected.lock();
         if connected.get(&target).is_some_and(|current| Arc::ptr_eq(current, stream)) {

@@ -14,11 +14,12 @@ use crate::store::{Store, Unavailable};
 
 /// The setting with the hash of the generated admin token.
 pub const ADMIN_TOKEN_SETTING: &str = "admin_token";
-/// `creel token` replaces the stored hash while the service runs: the old one is cached for at most
-/// this time. A flood of guesses costs one database lookup in this time.
+/// Lifetime of the cached hash. `creel token` can replace the stored hash while the service runs,
+/// so the old token is accepted for at most this time. A flood of guesses causes one database
+/// lookup per lifetime.
 const MAX_REMEMBERED_AGE: Duration = Duration::from_secs(1);
 
-/// Lower-case hex SHA-256, the only stored form of a token.
+/// Returns the SHA-256 of a token in lower-case hex, the only stored form of a token.
 pub fn hash(token: &str) -> String {
     digest(&SHA256, token.as_bytes()).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing into a string cannot fail.

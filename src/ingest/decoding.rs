@@ -1,4 +1,4 @@
-//! Decoded bodies count against the budget for bodies.
+//! Charges decoded bodies to the memory budget for request bodies.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use crate::http::budget::{Budget, Reservation};
 use crate::http::network::Network;
 use crate::verification::{DecodingBudget, DecodingReservation, DecodingRoom};
 
-/// Pseudo client of the body budget for decoded bodies; no client has this address.
+/// The address to which the body budget charges all decoded bodies. No real client has it.
 const DECODED: Network = Network::V4([0; 4]);
 
-/// The share of the budget for decoded bodies. They all share the quota of one pseudo client, so
-/// that a body is not counted twice against its sender.
+/// The part of the body budget that decoded bodies may use. They are charged to one pseudo client,
+/// so that a body is not counted twice against its sender.
 #[derive(Debug)]
 pub struct DecodedBodies {
     budget: Arc<Budget>,

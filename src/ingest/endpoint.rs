@@ -1,4 +1,4 @@
-//! A source as an endpoint, with the limit on its clients and its counters.
+//! The HTTP endpoint of a source, with its rate limits and metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ pub struct Endpoint {
     pub source: Arc<Source>,
     pub metrics: SourceMetrics,
     throttle: Option<Throttle>,
-    /// Throttle of requests that are not messages: probes must not use up the rate of messages.
+    /// A separate throttle for requests that are not messages, so that probes cannot use up the
+    /// rate limit of messages.
     probe_throttle: Option<Throttle>,
 }
 
@@ -34,8 +35,10 @@ impl Endpoint {
         }
     }
 
+    /// Takes one request from the client's rate limit.
+    ///
     /// # Errors
-    /// How long the client has to wait.
+    /// The limit is exceeded: the time until the client may retry.
     pub fn throttle(&self, method: &str, client: Network) -> Result<(), Duration> {
         let of_probes = self.probe_throttle.as_ref().filter(|_| !self.source.makes_message_of(method));
         of_probes.or(self.throttle.as_ref()).map_or(Ok(()), |throttle| throttle.take(client))

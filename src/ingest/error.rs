@@ -1,4 +1,4 @@
-//! Reasons not to acknowledge a webhook, and the replies.
+//! The reasons for not acknowledging a webhook, and the reply for each.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub enum ReceiveError {
     NotFound,
     MethodNotAllowed,
     Ambiguous,
-    /// A rejection, answered in the provider's convention.
+    /// The request was rejected. The reply follows the provider's convention.
     Rejected(Cause),
     RateLimited(Duration),
     Body(BodyError),
@@ -87,7 +87,8 @@ impl ReceiveError {
             Self::Ambiguous | Self::Body(BodyError::Malformed | BodyError::Interrupted) => {
                 reply::text_and_close(StatusCode::BAD_REQUEST, "Bad request.")
             }
-            // Not the provider's reply to a failed verification: the request was not verified.
+            // The request was not verified, so the provider's reply to a failed verification would
+            // be wrong.
             Self::Rejected(Cause::TooLarge) => reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Body too large."),
             Self::Rejected(cause) => provider_reply(source.verifier().rejection_reply(cause)),
             Self::RateLimited(wait) => reply::too_many_requests(wait),
@@ -104,13 +105,13 @@ impl ReceiveError {
         }
     }
 
-    /// Whether a wrong URL may be the cause, if the scheme signs it.
+    /// Whether a wrong URL can be the cause of the rejection, if the scheme signs the URL.
     pub fn may_concern_url(self) -> bool {
         matches!(self, Self::Rejected(cause) if cause_may_concern_url(cause))
     }
 
-    /// Returns the cause of the rejection, for logs and metrics; `None` if no source was addressed,
-    /// or creel itself failed.
+    /// Returns the cause of the rejection, for logs and metrics; `None` if the path matched no
+    /// source, or if the request was not at fault.
     pub fn cause(self) -> Option<&'static str> {
         match self {
             Self::Rejected(cause) => Some(cause.name()),
@@ -128,7 +129,7 @@ impl ReceiveError {
         }
     }
 
-    /// Returns why a valid request could not be accepted now, for logs and metrics.
+    /// Returns the reason for a 503 reply, for logs and metrics; `None` for any other reply.
     pub fn unavailable_reason(self) -> Option<&'static str> {
         match self {
             Self::Unavailable(why) => Some(why.name()),

@@ -1,5 +1,5 @@
-//! Handles a webhook from its first byte to its acknowledgement. `receive` has all steps, readable
-//! from top to bottom. It must not acknowledge a message before the store has committed it.
+//! Handles a webhook from its first byte to its acknowledgement. `receive` contains all steps in
+//! their order. It must not acknowledge a message before the store has committed it.
 
 mod decoding;
 mod endpoint;

@@ -1,5 +1,6 @@
-//! Detects that nearly all requests come from one private address: a proxy then hides the addresses
-//! of its clients, and limits for each client address apply to all of them together.
+//! Detects a proxy that is missing from `CREEL_TRUSTED_PROXIES`: nearly all requests come from one
+//! private address. Such a proxy hides the addresses of its clients, so a limit per client applies
+//! to all of them together.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -8,13 +9,13 @@ use parking_lot::Mutex;
 
 /// Number of requests in a window.
 const WINDOW_REQUESTS: u32 = 500;
-/// Percentage of them that must come from one address.
+/// Percentage of the requests in a window that must come from one address to cause a warning.
 const PER_CENT: u64 = 95;
 
 #[derive(Debug, Default)]
 pub struct Peers {
     has_warned: AtomicBool,
-    /// Requests of the window that no proxy can have forwarded.
+    /// Requests in the current window that cannot have come through an untrusted proxy.
     unsuspected: AtomicU32,
     window: Mutex<PeerWindow>,
 }
@@ -33,7 +34,7 @@ impl Peers {
             return;
         }
         let peer = peer.to_canonical();
-        // Programs on the same machine are clients, unless they forward for others.
+        // A loopback peer is a client on this machine, unless its request was forwarded.
         let is_suspect = !is_trusted && is_private(peer) && (is_forwarded || !peer.is_loopback());
         if !is_suspect {
             self.unsuspected.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +76,7 @@ fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            // 100.64.0.0/10 is between a provider and its customers, and in some overlay networks.
+            // Carrier-grade NAT and some overlay networks use 100.64.0.0/10.
             v4.is_private() || v4.is_loopback() || v4.is_link_local() || (a == 100 && b & 0xc0 == 64)
         }
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),

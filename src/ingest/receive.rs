@@ -1,6 +1,6 @@
-//! A webhook from its first byte to its acknowledgement, from top to bottom. Each step costs less
-//! than the next, and a step never reads or stores input that an earlier one rejects, except the
-//! body of a request that may be genuine (`reject`). The files next to this one contain the steps;
+//! Handles a webhook from its first byte to its acknowledgement. Each step costs less than the
+//! next, and no step reads or stores input that an earlier step rejected, except the body of a
+//! request that may be genuine (`reject`). The other files in this directory implement the steps;
 //! only this file defines their order.
 
 use std::borrow::Cow;
@@ -34,7 +34,8 @@ use crate::verification::{
     new_message, verify,
 };
 
-/// A webhook is answered within 2.5 s of its last byte; the rest is for the reply itself.
+/// Creel answers a webhook within 2.5 s of its last byte; the remaining 100 ms are for sending the
+/// reply.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
 
 /// The handler of all sources.
@@ -64,7 +65,7 @@ async fn process(
     let client = webhooks.client(request);
     report.client = Some(client);
 
-    // 1. Route: a wrong path part leads to the same place as an unknown source.
+    // 1. Route. A wrong path part has the same reply as an unknown source.
     if !source.is_reached_by(request.uri().path()) {
         return Err(ReceiveError::NotFound);
     }
@@ -88,7 +89,7 @@ async fn process(
     let network = Network::from(client);
     endpoint.throttle(method, network).map_err(ReceiveError::RateLimited)?;
 
-    // 5. Body; a scheme that does not read it is checked first.
+    // 5. Body. A scheme that does not need the body is checked before the body is read.
     let verifier = source.verifier();
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
@@ -103,8 +104,7 @@ async fn process(
             Err(VerifyError::Rejected(cause)) => {
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
-            // A key still has to be fetched, so there is no result yet: verification runs again
-            // below.
+            // A key must be fetched first. `verify` below does so, and repeats the check.
             Err(VerifyError::Missing(_)) => {}
         }
     }
@@ -122,7 +122,7 @@ async fn process(
         return answer_probe(source, method);
     }
 
-    // 7. Authenticate, signed handshakes, 8. describe.
+    // 7. Authenticate, and answer signed handshakes. 8. Describe the message.
     let mut verified = match verify(sources, source, &verifier, &incoming, &body, proof, deadline).await? {
         VerificationOutcome::Message(verified) => verified,
         VerificationOutcome::Handshake(handshake) => {
@@ -144,7 +144,7 @@ async fn process(
     let message = new_message(source, &verifier, incoming, verified);
     report.kept = Some(service.store.ingest().keep_accounted(message, memory, deadline).await?);
 
-    // 10. Acknowledge: a duplicate receives the reply of the first message.
+    // 10. Acknowledge. A duplicate has the same reply as the first message.
     Ok(provider_reply(accepted))
 }
 
@@ -165,12 +165,12 @@ fn unsigned_handshake(
     incoming: &IncomingRequest<'_>,
     body: &[u8],
 ) -> Option<Result<Handshake, Cause>> {
-    // The learning window is only checked once there is a secret to learn.
+    // `learn` checks later whether the learning window is open.
     verifier.handshake(&incoming.request(body), HandshakePhase::BeforeAuthentication, LearningWindow::Open)
 }
 
-/// Completes the required steps, then answers. A rejected request is stored without its body, which
-/// may be a secret to learn.
+/// Performs the action that the handshake requires, then returns its reply. A rejected handshake is
+/// stored without its body, which can contain a secret to learn.
 async fn answer(
     mount: &Mount,
     incoming: &IncomingRequest<'_>,
@@ -223,8 +223,8 @@ fn incoming_request(
     }
 }
 
-/// Sorted by name, so that the stored order is stable; fields of one name stay in the order of
-/// arrival.
+/// Returns the header fields sorted by name, so that the stored order is stable. Fields with the
+/// same name keep the order received.
 fn fields(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
     let mut fields = Vec::with_capacity(headers.len());
     fields.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));

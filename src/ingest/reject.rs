@@ -1,4 +1,4 @@
-//! Rejecting a request: into quarantine, as one that may be genuine or as noise.
+//! Stores rejected requests in the quarantine, as candidates (which may be genuine) or as noise.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::request_id;
 use crate::store::{NewRejection, RejectionKind};
 use crate::verification::{IncomingRequest, OwnedRequest, RejectionReason, Source, Sources};
 
-/// Maximum time that a large body waits until it can be examined.
+/// Maximum wait before a large body is examined.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Puts a rejected request into quarantine.
+/// Stores a rejected request in the quarantine.
 pub async fn reject(
     service: &Service,
     source: &Source,
@@ -49,9 +49,9 @@ pub async fn reject(
     ReceiveError::Rejected(reason.cause)
 }
 
-/// Rejects a request for its address or token, before its body was read. If the head carries the
-/// credentials that the scheme requires, or the body may, the body is read first: the request could
-/// never be released without it.
+/// Rejects a request because of its address or token, before its body was read. If the head
+/// contains the credentials that the scheme requires, or the body can contain them, the body is
+/// read and stored too: without it, the request could never be released from the quarantine.
 pub async fn reject_unread(
     mount: &Mount,
     request: &HttpRequest,
@@ -73,8 +73,8 @@ pub async fn reject_unread(
         body = body::read(payload, announced_length, service.max_body_bytes, reservation).await.ok();
         incoming.received_at = (service.clock)();
     }
-    // If the request is noise even with its body, the body may be anything, such as a secret to
-    // learn: it is not stored.
+    // If the request is noise even with its body, the body is not stored: it can contain anything,
+    // such as a secret to learn.
     if let Some(read) = &body
         && !is_in_head
         && !is_carried(&webhooks.sources, &verifier, &incoming, read, cause).await
@@ -99,7 +99,8 @@ fn is_carried_in_head(
     knows_path || reason.kind == RejectionKind::Candidate
 }
 
-/// Checks the request together with its body. Large bodies are read on a blocking thread.
+/// Whether the request is a candidate when its body is included. Large bodies are examined on a
+/// blocking thread.
 async fn is_carried(
     sources: &Sources,
     verifier: &Arc<Verifier>,
@@ -123,7 +124,7 @@ async fn is_carried(
     verdict.await.unwrap_or(false)
 }
 
-/// A request that is rejected for its address has not met the throttle yet.
+/// The allowlist is checked before the throttle, so a request that fails it is throttled here.
 fn is_within_rate(endpoint: &Endpoint, method: &str, network: Network, cause: Cause) -> bool {
     cause != Cause::AddressNotAllowed || endpoint.throttle(method, network).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The counters and the log line of a webhook.
+//! Updates the metrics of a webhook, and writes its log line.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::ingest::webhooks::Mount;
 use crate::store::{Receipt, UnreadableReason};
 use crate::verification::Source;
 
-/// Facts about a request that become known step by step.
+/// Facts about a request, which `receive` fills in step by step.
 #[derive(Default)]
 pub struct Report {
     pub client: Option<IpAddr>,
@@ -76,7 +76,7 @@ pub fn log(
     entry.write(mount.webhooks.service.log_format);
 }
 
-/// The URL that a scheme signs, without secrets.
+/// Returns the URL that the scheme signs, without secrets.
 fn signed_url(source: &Source, uri: &Uri) -> Option<String> {
     let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
     source.shown_signed_url(target, uri.query().unwrap_or_default())

@@ -17,12 +17,12 @@ use parking_lot::Mutex;
 use crate::config::Rate;
 use crate::http::network::Network;
 
-/// Limit on clients that are tracked separately, over all sources together.
+/// Limit on separately tracked clients, for all sources together.
 pub const MAX_KEYS: usize = 100_000;
 /// Buckets shared by clients above the limit.
 const SHARED_BUCKETS: usize = 1_024;
-/// A sweep of all keys takes milliseconds; a flood of addresses must not cause more than one per
-/// interval.
+/// Minimum time between sweeps. A sweep visits all keys and takes milliseconds, so a flood of
+/// addresses must not cause one per request.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A token bucket per client network. The clock is passed in, so that tests do not need to wait.
@@ -54,7 +54,7 @@ impl<C: Clock> Throttle<C> {
     /// Takes one token.
     ///
     /// # Errors
-    /// How long to wait for the next one.
+    /// No token is left: the time until the next one.
     pub fn take(&self, client: Network) -> Result<(), Duration> {
         if self.limiter.len() >= self.max_keys {
             self.sweep();

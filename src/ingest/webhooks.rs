@@ -36,7 +36,8 @@ impl Webhooks {
         Self { service, sources, endpoints, peers: Peers::default() }
     }
 
-    /// The client of a webhook. Records its peer, to detect a proxy that is not trusted.
+    /// Returns the client address of a webhook. Also records the peer, to detect an untrusted
+    /// proxy.
     pub fn client(&self, request: &HttpRequest) -> IpAddr {
         let proxies = &self.service.proxies;
         if let Some(peer) = request.peer_addr() {

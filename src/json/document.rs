@@ -5,7 +5,8 @@ use serde::de::IgnoredAny;
 /// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
-/// Minimum size of a body that is hashed and read on a blocking thread, because it takes too long.
+/// Minimum size of a body that is hashed and parsed on a blocking thread, because this would block
+/// an async thread for too long.
 pub const OFFLOAD_BYTES_MIN: usize = 256 << 10;
 
 /// U+FEFF in UTF-8.
@@ -36,7 +37,7 @@ pub fn is_of_any_depth(body: &[u8]) -> bool {
 /// Returns the text of a document without byte order mark and surrounding white space.
 ///
 /// # Errors
-/// Why it is not a document.
+/// The reason why the bytes are not a document.
 pub fn document(body: &[u8]) -> Result<&str, JsonProblem> {
     match candidate(body) {
         Some(text) if has_syntax(text) => Ok(text.trim_matches(BLANKS)),
@@ -58,7 +59,7 @@ pub fn without_mark(body: &[u8]) -> &[u8] {
 /// Returns the text if encoding and nesting are acceptable; its syntax is not checked.
 pub(super) fn candidate(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(without_mark(body)).ok()?;
-    // Skipping values does not use the stack, but readers of the stored text may.
+    // Skipping values does not recurse, but later readers of the stored text may.
     let bytes = text.as_bytes();
     (opening_brackets(bytes) <= MAX_LEVELS || levels(bytes) <= MAX_LEVELS).then_some(text)
 }
@@ -69,7 +70,7 @@ pub(super) fn has_syntax(text: &str) -> bool {
 
 /// Counts `[` and `{`, including those in strings: a cheap upper bound of the nesting.
 fn opening_brackets(body: &[u8]) -> usize {
-    // The two differ in one bit; sums in bytes let the compiler use wide registers.
+    // `[` and `{` differ in one bit. Sums of type `u8` let the compiler vectorize the loop.
     let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
     body.chunks(128).map(|chunk| usize::from(count(chunk))).sum()
 }

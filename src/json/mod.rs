@@ -1,11 +1,11 @@
-//! Reader for all JSON from outside: defines a valid document, its limits, and access to its
-//! values. It must never round a number, reject a document because of one odd string, or recurse
-//! deeper than its limit.
+//! Reads all JSON from external sources: defines a valid document and its limits, and gives access
+//! to its values. It must never round a number, reject a document because of one odd string, or
+//! recurse deeper than its limit.
 //!
 //! A document is UTF-8 with or without a byte order mark (RFC 8259, 8.1), in serde_json's syntax,
 //! at most 127 levels deep. Unlike `serde_json::Value` it can have numbers that no `f64` holds and
 //! strings with lone surrogates: both are legal syntax. Numbers keep their digits. A string with a
-//! lone surrogate exists and equals no text. The last of duplicate keys wins.
+//! lone surrogate is valid, but equals no text. The last of duplicate keys wins.
 
 mod document;
 pub mod lookup;

@@ -10,12 +10,12 @@ pub struct Decimal<'a> {
     magnitude: Magnitude<'a>,
 }
 
-/// An exponent, with any number of digits. One that does not fit a machine word is not added to the
-/// position of the point.
+/// An exponent with any number of digits. If it has more than `MAX_EXPONENT_DIGITS`, it is not
+/// combined with the position of the decimal point.
 #[derive(Debug, PartialEq, Eq)]
 enum Magnitude<'a> {
     Exact(i128),
-    /// The exponent without leading zeros, and the position of the point.
+    /// The exponent without leading zeros, and the position of the decimal point.
     Huge {
         is_negative: bool,
         digits: &'a str,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::strings::text_of;
 
 /// Limit on the members of an object that is read as a whole, far above the number in any real
-/// message. Each takes about 100 bytes of memory, and may be only five bytes long.
+/// message. A member takes about 100 bytes of memory, but may be only five bytes of JSON.
 pub const MAX_MEMBERS: usize = 10_000;
 
 /// An object. The last of duplicate keys wins, at the position of the first.
@@ -38,7 +38,7 @@ impl<'a> Object<'a> {
         document.end().ok().map(|()| object)
     }
 
-    /// Raw keys (with quotes) and raw values.
+    /// Returns the raw keys (with quotes) and raw values.
     pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> + '_ {
         self.members.iter().copied()
     }
@@ -47,13 +47,13 @@ impl<'a> Object<'a> {
         self.members.len()
     }
 
-    /// The raw value of a key.
+    /// Returns the raw value of a key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let place = self.places.get(&Name::Text(Cow::Borrowed(key)))?;
         self.members.get(*place).map(|(_, value)| *value)
     }
 
-    /// The value of a key if it is a string with valid Unicode.
+    /// Returns the value of a key if it is a string with valid Unicode.
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         self.get(key).and_then(text_of)
     }

@@ -1,5 +1,6 @@
-//! Values at several paths of a document in one pass, for event types and delivery ids. Only values
-//! below a requested key or in the first item of an array are scanned again.
+//! Reads the values at several paths of a document, for event types and delivery ids. Scans the
+//! document once; only values below a requested key or in the first item of an array are scanned
+//! again.
 
 use std::borrow::Cow;
 
@@ -85,7 +86,7 @@ impl Paths {
         Err(PathError::Empty)
     }
 
-    /// The name of the first key of an object that is not among the excepted ones.
+    /// Adds the name of the first key of an object that is not in `except`.
     pub fn add_name(&mut self, object: JsonPath, except: Vec<String>) -> Slot {
         let slot = Slot(self.count);
         self.count += 1;
@@ -129,8 +130,8 @@ impl Paths {
     }
 }
 
-/// Joins the values of all items into one text, which two batches share only if all values are
-/// equal. Absent if an item has none.
+/// Joins the values of all items into one text. Two batches have the same text only if all their
+/// values are equal. Absent if an item has no value.
 fn joined(mut values: Vec<PathValue>) -> PathValue {
     if values.len() == 1 {
         return alone(values.remove(0));
@@ -145,7 +146,8 @@ fn joined(mut values: Vec<PathValue>) -> PathValue {
     texts.map_or(PathValue::Absent, |texts| PathValue::Text(texts.join(",")))
 }
 
-/// A value outside a batch, as a text that no batch can have. Values without a comma are unchanged.
+/// Converts a value outside a batch to a text that no batch can have. Values without a comma are
+/// unchanged.
 fn alone(value: PathValue) -> PathValue {
     match value {
         PathValue::Text(text) => PathValue::Text(unlike_batch(text.into()).into_owned()),

@@ -61,7 +61,8 @@ fn unit(text: &str) -> Option<u16> {
 }
 
 /// Returns a key as text; `None` if it has a lone surrogate, which no requested key has. Keys are
-/// read raw, since serde_json accepts control characters in keys that it returns as bytes.
+/// read as raw values, because serde_json accepts control characters in keys that it returns as
+/// bytes.
 pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
     text_of(key.get())
 }

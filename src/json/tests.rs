@@ -100,7 +100,7 @@ fn large_input_is_read() {
     assert_eq!(extract(&["id"], &format!("{{\"id\":{digits}}}")), Some(vec![PathValue::Number(digits)]));
 }
 
-/// The intended differences from `Value`; see the description of the module.
+/// The intended differences from `serde_json::Value`; see the documentation of the module.
 fn is_documented_difference(error: &serde_json::Error) -> bool {
     let message = error.to_string();
     ["number out of range", "lone leading surrogate", "unexpected end of hex escape"]

@@ -15,7 +15,7 @@ use super::strings::text_of;
 pub struct Literal(Box<RawValue>);
 
 impl Literal {
-    /// `None` if the text is not JSON.
+    /// Parses a literal; `None` if the text is not JSON.
     pub fn parse(text: &str) -> Option<Self> {
         accepts(text.as_bytes())
             .then(|| RawValue::from_string(text.trim().to_owned()).ok().map(Self))

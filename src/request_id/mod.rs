@@ -1,5 +1,5 @@
-//! The id of a request, which the log adds to each line that is written while the request is
-//! handled. It belongs to a task, and is passed on to the tasks and threads that work for it.
+//! Request ids. The log adds the id to each line that is written while the request is handled. The
+//! id belongs to a task, and is passed on to the tasks and threads that work for it.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -29,13 +29,14 @@ impl RequestId {
         CURRENT.try_with(|id| *id).ok()
     }
 
-    /// Handles the request. Allocates nothing: this is on the path of every message.
+    /// Runs `handle` with this id as the current one. Does not allocate, because it runs for every
+    /// message.
     pub fn scope<F: Future>(self, handle: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, handle)
     }
 }
 
-/// The start in seconds, so that the next processes have other prefixes, for 18 hours at least.
+/// The low 16 bits of the start time in seconds, so that a prefix repeats only after 18 hours.
 static PROCESS: LazyLock<u16> = LazyLock::new(|| {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since_epoch.as_secs() & 0xffff) as u16

@@ -16,14 +16,14 @@ use crate::verification::reading::{self, NoRoom};
 use crate::verification::rejection_reason::RejectionReason;
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
-/// Whether the scheme has already authenticated the sender, or needs the body for it.
+/// Whether the scheme has already authenticated the sender, or needs the body to do so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     Given,
     NeedsBody,
 }
 
-/// A message that is verified and described, before it is stored.
+/// A verified and described message that is not stored yet.
 #[derive(Debug)]
 pub struct VerifiedMessage {
     pub description: Description,
@@ -31,7 +31,7 @@ pub struct VerifiedMessage {
     pub body_sha256: [u8; 32],
     /// The confirmation needed before the message is accepted.
     pub question: Option<Question>,
-    /// The share that the decoded payload holds of the body budget.
+    /// The memory of the decoded payload, reserved in the body budget.
     pub decoded_memory: Option<Box<dyn DecodingReservation>>,
 }
 
@@ -39,7 +39,7 @@ pub struct VerifiedMessage {
 #[derive(Debug)]
 pub enum VerificationOutcome {
     Message(VerifiedMessage),
-    /// A signed one; it is answered and not stored.
+    /// A signed handshake, which is answered and not stored.
     Handshake(Handshake),
     Rejected(RejectionReason),
 }
@@ -52,8 +52,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether verification rewrites the body. Only a few large bodies should then be verified at a
-    /// time.
+    /// Whether verification rewrites the body. In that case, only a few large bodies should be
+    /// verified at the same time.
     pub fn rewrites_body(&self) -> bool {
         let asks = self.asker.as_ref().is_some_and(|asker| asker.decodes_body());
         asks || self.verifier.rewrites_body()
@@ -75,10 +75,11 @@ impl From<NoRoom> for ExamineError {
     }
 }
 
-/// `room`: memory for the decoded body, used only after authentication.
+/// Authenticates a request, and reads and describes its message. `room`: memory for the decoded
+/// body, used only after authentication.
 ///
 /// # Errors
-/// The request cannot be verified before something is fetched, or without more memory.
+/// A key must be fetched first, or there is no memory for the decoded body.
 pub fn examine(
     rules: &Rules,
     request: &Request<'_>,
@@ -97,8 +98,8 @@ pub fn examine(
         }
         Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
-    // The document in the query of a GET is stored as its body. Headers that describe a body are
-    // then ignored.
+    // If a GET has its document in the query, the document is stored as its body, and headers that
+    // describe a body are ignored.
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
@@ -133,13 +134,13 @@ fn authenticate(
     Ok(handshake.transpose()?)
 }
 
-/// An unauthenticated message that cannot be confirmed is stored like the others, and rejected off
-/// the request path.
+/// Returns the confirmation that a message needs. A message that cannot be confirmed is stored like
+/// the others, and rejected later, off the request path.
 fn question(asker: &Asker, request: &Request<'_>, payload: Option<&[u8]>) -> Question {
     asker.question(request, payload).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
 }
 
-/// A request that can be carried to another thread.
+/// A request that owns its data, so that it can be sent to another thread.
 #[derive(Debug)]
 pub struct OwnedRequest {
     method: String,
@@ -165,7 +166,7 @@ impl From<&Request<'_>> for OwnedRequest {
 }
 
 impl OwnedRequest {
-    /// Runs `examine` with this input.
+    /// Runs `examine` on this request.
     ///
     /// # Errors
     /// Those of `examine`.

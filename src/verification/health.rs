@@ -1,5 +1,5 @@
 //! Verification health of a source. A source that used to verify and now rejects possibly genuine
-//! requests most likely has the wrong secret: the log warns once, and again when the source
+//! requests most likely has the wrong secret. creel logs this once, and logs when the source
 //! verifies again. The state survives a restart.
 
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use time::OffsetDateTime;
 use crate::providers::{Cause, Headers, Verifier};
 use crate::store::{RejectionFilter, RejectionId, RejectionKind, Sealing, SourceNumbers, Store, Unavailable};
 
-/// Number of rejected candidates without a success in between: a single one may be a forgery.
+/// Number of consecutive rejected candidates that cause a warning: a single one may be a forgery.
 const FAILURES_BEFORE_WARNING: u32 = 3;
-/// Forgeries between genuine messages must not flood the log.
+/// Minimum time between warnings: forgeries between genuine messages must not flood the log.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(3_600);
 const VERIFIES: &str = "verifies";
 const FAILS: &str = "fails";
@@ -27,7 +27,7 @@ pub struct SourceHealth {
     /// Candidates that were rejected since the last success.
     failures: AtomicU32,
     last_warning: Mutex<Option<Instant>>,
-    /// The log has named the signature that cannot be checked.
+    /// Whether the warning about an unchecked signature has been logged.
     has_named_unchecked: AtomicBool,
 }
 
@@ -39,15 +39,16 @@ enum HealthChange {
 }
 
 impl SourceHealth {
-    /// Records a verified message. Runs for every message; nearly always two loads.
+    /// Records a verified message. Runs for every message, and nearly always only loads three
+    /// atomics.
     pub fn verified(&self, name: &Arc<str>, store: &Store, now: OffsetDateTime) {
         if let Some(change) = self.succeed() {
             follow_up(name, store, now, change, None);
         }
     }
 
-    /// Logs once that a source's messages are signed but no key is configured to verify them. For
-    /// nearly every message, this only finds that the source has nothing to check.
+    /// Logs once that a source's messages are signed but no key is configured to verify them.
+    /// Nearly always returns early, because the source has no unchecked signature.
     pub fn warn_of_unchecked_signature(&self, name: &str, verifier: &Verifier, headers: Headers<'_>) {
         let Some(header) = verifier.unchecked_signature(headers) else { return };
         if !self.has_named_unchecked.swap(true, Ordering::Relaxed) {
@@ -66,7 +67,7 @@ impl SourceHealth {
         }
     }
 
-    /// Restores the state from before this process.
+    /// Restores the state that an earlier process stored.
     ///
     /// # Errors
     /// The store cannot be read.

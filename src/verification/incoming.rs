@@ -15,7 +15,7 @@ pub struct IncomingRequest<'a> {
     pub query: &'a str,
     /// The URL registered with the provider, if a scheme signs it.
     pub url: Cow<'a, str>,
-    /// Sorted by name; fields of one name stay in the order of arrival.
+    /// Sorted by name; fields with the same name are in the order received.
     pub fields: Vec<(&'a str, &'a [u8])>,
     pub received_at: OffsetDateTime,
     pub client: IpAddr,

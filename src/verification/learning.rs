@@ -1,5 +1,6 @@
-//! Secrets learned from a handshake (Asana, Notion): learned once, only for a source with a random
-//! path and without a secret; `creel learn <source>` opens the window again for ten minutes.
+//! Secrets learned from a handshake (Asana, Notion). A source learns its secret only once, and only
+//! if it has a random path part and no configured secret. `creel learn <source>` lets it learn
+//! again within ten minutes.
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub fn window_setting(source: &str) -> String {
     format!("learning_until:{source}")
 }
 
-/// Loads the secret that was learned before.
+/// Loads the secret that the source has learned before.
 ///
 /// # Errors
 /// If the store cannot be read, or the secret was sealed under another key. A value that is not a
@@ -64,8 +65,8 @@ async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<L
     Ok(if is_open { LearningWindow::Open } else { LearningWindow::Closed })
 }
 
-/// Stores a secret and uses it from now on, if the window is open. One at a time: the second of two
-/// handshakes finds it closed.
+/// Stores a secret and uses it from now on, if the window is open. Runs one at a time, so that the
+/// second of two concurrent handshakes finds the window closed.
 ///
 /// # Errors
 /// If the secret cannot be written; it is then not used.

@@ -1,4 +1,4 @@
-//! Input of a verification other than the request: keys and certificates fetched for the source,
+//! The input of a verification besides the request: keys and certificates fetched for the source,
 //! and the trusted issuers.
 
 use std::cell::RefCell;
@@ -7,7 +7,7 @@ use crate::providers::{KeyRequest, KeyResponse, KeyStore, Roots};
 use crate::verification::fetches::Fetches;
 use crate::verification::sources::Sources;
 
-/// Looks up keys for one verdict, and records which of them were used.
+/// Looks up keys to verify one request, and records which of them were used.
 pub struct Lookups<'a> {
     fetches: &'a Fetches,
     sources: &'a Sources,
@@ -19,7 +19,7 @@ impl<'a> Lookups<'a> {
         Self { fetches, sources, used: RefCell::new(Vec::new()) }
     }
 
-    /// Returns the requested keys that were available.
+    /// Returns the requests that the cache could answer.
     pub fn used(self) -> Vec<KeyRequest> {
         self.used.into_inner()
     }

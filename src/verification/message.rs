@@ -1,4 +1,4 @@
-//! The message that a verified request becomes.
+//! Converts a verified request to a message for the store.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::verification::examine::VerifiedMessage;
 use crate::verification::incoming::IncomingRequest;
 use crate::verification::source::Source;
 
-/// The message of a verified request, for the store.
+/// Returns the message of a verified request, for the store.
 pub fn new_message(
     source: &Source,
     verifier: &Verifier,

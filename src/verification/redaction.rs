@@ -20,7 +20,7 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// `headers` in lower case.
+    /// Creates the redaction of a source. The names in `headers` must be in lower case.
     pub fn new(headers: &[String], query: &[String]) -> Self {
         let headers = ALWAYS_SECRET.iter().map(ToString::to_string).chain(headers.iter().cloned()).collect();
         Self { headers, query: query.to_vec() }
@@ -112,7 +112,9 @@ impl Redaction {
     }
 }
 
-/// `Upgrade`, and `Connection` unless it names other fields: deliveries must not forward those.
+/// Whether a field concerns only the connection: `Upgrade`, and `Connection` unless it names other
+/// fields. Such a `Connection` is stored, because deliveries must not forward the fields that it
+/// names.
 fn concerns_connection_only(name: &str, repeats: &[(&str, &[u8])]) -> bool {
     let is_option = |option: &[u8]| {
         let option = option.trim_ascii();

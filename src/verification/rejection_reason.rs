@@ -14,7 +14,7 @@ impl RejectionReason {
     pub fn of(verifier: &Verifier, request: &Request<'_>, cause: Cause) -> Self {
         let may_be_genuine = match cause {
             Cause::HandshakeRefused | Cause::NotConfirmed => false,
-            // The clock is compared last: only a correctly signed request is called stale.
+            // The timestamp is checked last, so a stale request is correctly signed.
             Cause::StaleTimestamp => true,
             _ => verifier.is_proof_carried(request),
         };
@@ -26,7 +26,7 @@ impl RejectionReason {
     }
 }
 
-/// Whether a wrong URL may be the cause, if the scheme signs it.
+/// Whether a wrong URL may be the cause, if the scheme signs the URL.
 pub fn cause_may_concern_url(cause: Cause) -> bool {
     matches!(cause, Cause::SignatureMismatch | Cause::ClaimMismatch)
 }

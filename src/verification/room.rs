@@ -19,7 +19,7 @@ pub trait DecodingBudget: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct DecodingRoom {
     pub max_bytes: usize,
-    /// `None` if it is not counted against a budget.
+    /// `None` if the body does not count against a budget.
     pub reservation: Option<Box<dyn DecodingReservation>>,
 }
 

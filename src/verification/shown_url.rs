@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::store::headers::REDACTED;
 use crate::verification::redaction::Redaction;
 
-/// Limits the shown URL, in bytes: a request target may be as long as a whole head.
+/// Maximum size of the shown URL, in bytes: a request target may be as long as a whole head.
 const MAX_SHOWN_BYTES: usize = 500;
 const ELLIPSIS: &str = "...";
 /// Words in the name of a query field whose value may be a credential, for any provider.
@@ -24,10 +24,10 @@ const SECRET_WORDS: [&str; 13] = [
     "hmac",
     "hash",
 ];
-/// Ends of names that are written as one word, such as `accesstoken` and `apikey`.
+/// Suffixes of such names that are written as one word, such as `accesstoken` and `apikey`.
 const SECRET_ENDS: [&str; 6] = ["token", "secret", "signature", "password", "apikey", "authkey"];
 
-/// `hidden_path`: the random part of the path, or empty.
+/// Returns the URL without its secrets. `hidden_path`: the random part of the path, or empty.
 pub fn shown_url(url: &str, hidden_path: &str, redaction: &Redaction) -> String {
     let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
     let mut shown = without_password(place);
@@ -47,7 +47,7 @@ pub fn shown_url(url: &str, hidden_path: &str, redaction: &Redaction) -> String 
     shown
 }
 
-/// A query field, without its value if its name is that of a credential.
+/// Returns a query field, with its value redacted if its name is that of a credential.
 fn without_credential(field: &str) -> Cow<'_, str> {
     match field.split_once('=') {
         Some((name, value)) if !value.is_empty() && names_credential(name) => {
@@ -57,8 +57,8 @@ fn without_credential(field: &str) -> Cow<'_, str> {
     }
 }
 
-/// Compares the words of the decoded name: `api_key`, `api-key`, `apiKey` and `X-Amz-Signature`
-/// match, `monkey` does not.
+/// Whether a word of the decoded name stands for a credential: `api_key`, `api-key`, `apiKey` and
+/// `X-Amz-Signature` match, `monkey` does not.
 fn names_credential(name: &str) -> bool {
     let Some((name, _)) = form_urlencoded::parse(name.as_bytes()).next() else { return false };
     let mut words = String::with_capacity(name.len() + 4);

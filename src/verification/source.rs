@@ -37,7 +37,7 @@ pub struct Source {
     url: RegisteredUrl,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
-    /// Confirmation of its messages before delivery.
+    /// How its messages are confirmed before delivery.
     pub confirm: Option<config::Confirm>,
     pub health: SourceHealth,
     /// `/webhooks/<name>`
@@ -113,7 +113,7 @@ impl Source {
         &self.path
     }
 
-    /// The path with its random part. Show it only on purpose.
+    /// Returns the path with its random part, which is a secret.
     pub fn whole_path(&self) -> String {
         format!("{}{}", self.path, String::from_utf8_lossy(&self.path_part))
     }
@@ -144,7 +144,8 @@ impl Source {
         self.answers_probes && PROBES.contains(&method)
     }
 
-    /// The rules with the keys that hold now.
+    /// Returns the verifier with the learned secret, if there is one; otherwise the configured
+    /// verifier.
     pub fn verifier(&self) -> Arc<Verifier> {
         let learned = self.learned.as_ref().map(|lock| lock.read());
         let current = learned.as_ref().and_then(|learned| learned.as_ref());

@@ -1,4 +1,4 @@
-//! All configured sources, and the clients, keys and limits that verifying their requests shares.
+//! All configured sources, with the HTTP client, trusted issuers and limits that they share.
 
 use std::sync::{Arc, OnceLock};
 
@@ -53,7 +53,7 @@ impl Sources {
         self.all.iter().find(|source| *source.name == *name)
     }
 
-    /// Restores learned secrets, and which sources verified before this process.
+    /// Restores the learned secrets and the verification health of all sources.
     ///
     /// # Errors
     /// The store cannot be read, or a secret was sealed under another key.

@@ -1,4 +1,4 @@
-//! Verifies a request: small bodies on this thread, large ones on a blocking thread, and fetches
+//! Verifies requests: small bodies on the calling thread, large ones on a blocking thread. Fetches
 //! missing keys.
 
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::verification::reading;
 use crate::verification::source::Source;
 use crate::verification::sources::Sources;
 
-/// A key, a certificate, and the issuers of that.
+/// Limit on fetches for one request: a key, a certificate, and the issuers of the certificate.
 const MAX_FETCHES: usize = 5;
 
-/// The reason why a request cannot be verified now; it may be genuine.
+/// The reason why a request cannot be verified now. The request may be genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationError {
     Unavailable(Unavailable),
@@ -32,7 +32,7 @@ pub enum VerificationError {
     NoRoom,
     /// A key, certificate or URL of the provider is unavailable.
     NotReached,
-    /// A bug: the thread that verified has panicked.
+    /// A bug: the verification has panicked.
     Failed,
 }
 
@@ -54,7 +54,7 @@ impl From<JoinError> for VerificationError {
     }
 }
 
-/// Verifies a request, and fetches the keys that are missing for it.
+/// Verifies a request, and fetches the keys that it needs.
 ///
 /// # Errors
 /// The request cannot be verified now.
@@ -87,8 +87,8 @@ pub async fn verify(
     Err(VerificationError::NotReached)
 }
 
-/// Examines a request where it fits: here, or on another thread. Also returns the keys that were
-/// used.
+/// Examines a request on this thread or, if its body is large or compressed, on a blocking thread.
+/// Also returns the keys that were used.
 async fn examine_where_it_fits(
     sources: &Arc<Sources>,
     source: &Arc<Source>,
@@ -112,7 +112,8 @@ async fn examine_where_it_fits(
     let (sources, fetches) = (Arc::clone(sources), Arc::clone(&source.fetches));
     let (request, body) = (OwnedRequest::from(&request), body.clone());
     let examined = spawn_blocking(request_id::for_thread(move || {
-        // The turn ends with the work, which continues after the request is dropped.
+        // The turn is held until the work ends, because the work continues if the request is
+        // dropped.
         let _turn = turn;
         let lookups = Lookups::new(&fetches, &sources);
         let outcome = request.examine(&rules, &body, proof, &lookups, room);

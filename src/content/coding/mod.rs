@@ -11,7 +11,7 @@ const MAX_CODINGS: usize = 3;
 const MAX_RATIO: usize = 200;
 /// Decoded size that is allowed regardless of the ratio.
 const MIN_DECODE_LIMIT_BYTES: usize = 1 << 20;
-/// Limit on members. No sender compresses a body in more pieces.
+/// Limit on gzip members. No sender compresses a body in more pieces.
 const MAX_GZIP_MEMBERS: usize = 1_024;
 /// Size of the output buffer.
 const STEP_BYTES: usize = 16 << 10;
@@ -63,7 +63,7 @@ impl DecodeBudget for ByteLimit {
 /// Returns the codings of a body in the order in which they were applied.
 ///
 /// # Errors
-/// `Unknown`.
+/// `Unknown` for an unsupported coding, or more than `MAX_CODINGS`.
 pub fn codings(headers: Headers<'_>) -> Result<Vec<Coding>, CodingProblem> {
     let mut codings = Vec::new();
     for (_, value) in headers.0.iter().filter(|(name, _)| *name == "content-encoding") {
@@ -113,7 +113,7 @@ pub fn decode(
 struct DecodeOutput<'r> {
     bytes: Vec<u8>,
     max_bytes: usize,
-    /// Bytes held by the input.
+    /// Memory held by the input, in bytes.
     held: usize,
     room: &'r mut dyn DecodeBudget,
 }
@@ -205,7 +205,7 @@ const fn is_zlib_header(first: u8, second: u8) -> bool {
     first & 0x0f == 8 && (first as u16 * 256 + second as u16).is_multiple_of(31)
 }
 
-/// State and buffer for one stream after the other.
+/// Decompressor state and output buffer, reused for consecutive streams.
 struct Inflater {
     state: Box<InflateState>,
     step: Vec<u8>,
@@ -218,7 +218,7 @@ impl Inflater {
 
     /// Decompresses one stream; returns the number of input bytes consumed.
     fn inflate_all(&mut self, input: &[u8], output: &mut DecodeOutput<'_>) -> Result<usize, CodingProblem> {
-        // Otherwise a stream could refer to bytes of the stream before it.
+        // Without the reset, a stream could refer to bytes of the previous stream.
         self.state.reset_as(ZeroReset);
         let mut taken = 0;
         loop {

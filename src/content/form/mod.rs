@@ -1,4 +1,4 @@
-//! Form bodies: their fields, and the whole of one as JSON.
+//! Form bodies: reads their fields, and converts a whole form to JSON.
 
 mod parts;
 mod url_encoded;
@@ -19,8 +19,8 @@ use url_encoded::{MAX_FIELDS, named_charset, separators, split, unescaped};
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// Maximum form that is stored as JSON, where it takes several times its size. Larger forms are
-/// stored as bytes only.
+/// Maximum size of a form that is stored as JSON, which takes several times the size of the form.
+/// Larger forms are stored as bytes only.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
 /// Syntax of a form.
@@ -85,7 +85,7 @@ pub struct FormFields {
     pub is_exact: bool,
 }
 
-/// Returns the fields, with invalid text replaced; `None` if there are more than any sender uses.
+/// Returns the fields, with invalid text replaced; `None` if there are more than `MAX_FIELDS`.
 pub fn fields(body: &[u8], kind: FormKind, declared: Option<&'static Encoding>) -> Option<FormFields> {
     match kind {
         FormKind::UrlEncoded if separators(body) >= MAX_FIELDS => None,
@@ -158,8 +158,8 @@ pub fn payload(
     Ok(Some(without_mark(text)))
 }
 
-/// Returns the payload field of a form without other fields: the text that its sender signs, JSON
-/// or not.
+/// Returns the value of the payload field if the form has no other field. This is the signed text,
+/// JSON or not.
 pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<String> {
     let mut fields = split(body);
     let (Some((name, value)), None) = (fields.next(), fields.next()) else { return None };
@@ -169,8 +169,8 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
     text_of_payload(&unescaped(value), ascii_compatible(declared)).ok()
 }
 
-/// Decodes the payload. JSON in UTF-8 needs no charset, and a wrong one must not change it. Invalid
-/// text is never replaced: the result would differ from the signed text.
+/// Decodes the payload. JSON in UTF-8 ignores the declared charset, so that a wrong one cannot
+/// change it. Invalid bytes are never replaced: the result would differ from the signed text.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
@@ -182,8 +182,8 @@ fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, Fo
 }
 
 /// Returns the form as a JSON object: fields in the order of their first appearance, repeated
-/// fields as arrays. Without a `declared` charset it is UTF-8, or if invalid the charset that the
-/// form names.
+/// fields as arrays. Without a `declared` charset, the form is decoded as UTF-8, or, if that is
+/// invalid, in the charset that one of its fields names.
 ///
 /// # Errors
 /// The reason why the form cannot be read.
@@ -244,7 +244,7 @@ fn without_mark(text: String) -> String {
     text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
-/// The syntax of forms is ASCII, so UTF-16 is not possible.
+/// Rejects charsets such as UTF-16, because the syntax of forms is ASCII.
 fn ascii_compatible(declared: DeclaredCharset) -> DeclaredCharset {
     match declared? {
         Some(charset) if !charset.is_ascii_compatible() => Err(CharsetProblem::Unknown),

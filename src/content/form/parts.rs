@@ -17,7 +17,7 @@ pub struct FormPart {
     pub value: Bytes,
     /// Charset from the part's Content-Type; otherwise the charset of the form.
     pub charset: DeclaredCharset,
-    /// `None` inside: its description is not UTF-8.
+    /// `None` if the part is not a file; `Some(None)` if the file's name or type is not UTF-8.
     pub file: Option<Option<FormFile>>,
 }
 
@@ -38,7 +38,7 @@ impl FormPart {
         charset::decode(&self.value, self.charset?.unwrap_or(UTF_8))
     }
 
-    /// The size of the part as read; for a file, only of its description.
+    /// Returns the size of the part in bytes; for a file, only of its description.
     pub fn bytes(&self) -> usize {
         let file = self.file.as_ref().and_then(Option::as_ref);
         let described =
@@ -92,7 +92,7 @@ async fn part(field: Field<'_>, declared: DeclaredCharset) -> multer::Result<For
     Ok(FormPart { name, value, charset: if own == Ok(None) { declared } else { own }, file: None })
 }
 
-/// The name of a part; `None` if it is not UTF-8, or not the only one.
+/// Returns the name of a part; `None` if it is absent, not UTF-8, or repeated.
 fn name(disposition: &[u8]) -> Option<String> {
     let mut names = parameters(disposition).filter(|(name, _)| name.eq_ignore_ascii_case(b"name"));
     let (Some((_, value)), None) = (names.next(), names.next()) else { return None };
@@ -106,7 +106,7 @@ fn unquoted(value: String) -> String {
     }
 }
 
-/// The name of a file, `None` inside if it is not UTF-8; `None` if the part is not a file.
+/// Returns the name of a file; `Some(None)` if it is not UTF-8, `None` if the part is not a file.
 fn filename(disposition: &[u8]) -> Option<Option<String>> {
     let of = |wanted: &[u8]| {
         let found = parameters(disposition).find(|(name, _)| name.eq_ignore_ascii_case(wanted));

@@ -9,8 +9,8 @@ pub const MAX_FIELDS: usize = 10_000;
 
 /// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control
 /// characters in names; tabs and line breaks are accepted after the first field. A body whose first
-/// name, or unnamed value, is a whole document is not a form. Read as a form, it would pass filters
-/// such as `!/draft`.
+/// name, or unnamed value, is a whole document is not a form: as a form, it would pass filters such
+/// as `!/draft`.
 pub fn is_url_encoded(body: &[u8]) -> bool {
     if Encoding::for_bom(body).is_some() || memchr::memchr(0, body).is_some() {
         return false;
@@ -63,8 +63,8 @@ fn is_document(written: &[u8], value: Option<&[u8]>, is_first: bool) -> bool {
     begins_object || (has(written, b"{\"<") && !(has_value && is_enclosed))
 }
 
-/// Whether a name that begins with a bracket is one like `[0][a]`, and not an array with strings,
-/// objects or several items.
+/// Whether a name that starts with a bracket is an index such as `[0][a]`, and not a JSON array
+/// with strings, objects or several items.
 fn is_index(after_bracket: &[u8]) -> bool {
     let Some(end) = memchr::memchr(b']', after_bracket) else { return false };
     !after_bracket[..end].iter().any(|byte| matches!(byte, b'[' | b','))
@@ -125,7 +125,7 @@ pub fn separators(body: &[u8]) -> usize {
     body.iter().filter(|byte| **byte == b'&').count()
 }
 
-/// The bytes of a name or value.
+/// Decodes percent escapes and plus signs in a raw name or value.
 pub fn unescaped(written: &[u8]) -> Cow<'_, [u8]> {
     if !written.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(written);

@@ -9,22 +9,22 @@ use crate::http::network::Network;
 use crate::http::pace::BodyPace;
 use crate::store::LARGE_BYTES;
 
-/// Limits the share of one client, unless it has only one body in flight.
+/// A client with several bodies in flight may use this fraction of the budget (1/4).
 const SHARE_OF_ONE_CLIENT: usize = 4;
-/// Bodies up to this size do not count copies: most webhooks are much smaller.
+/// No copies are counted for bodies up to this size: most webhooks are much smaller.
 pub const LARGE: usize = LARGE_BYTES;
 /// Bodies up to this size may also use the last part of the budget, so that large ones cannot
 /// starve them.
 pub const SMALL: usize = 64 << 10;
 /// Copies of a body in memory next to the body itself.
 pub const COPIES: usize = 1;
-/// Overhead of large bodies, as a share of the budget: read buffers, SQLite's page cache, and
-/// memory that the allocator returns late.
+/// Fraction of the budget (1/6) for the overhead of large bodies: read buffers, SQLite's page
+/// cache, and memory that the allocator returns late.
 const SHARE_OF_OVERHEAD: usize = 6;
-/// Limit on bodies that wait for room: each holds a read buffer.
+/// Limit on bodies that wait for memory: each holds a read buffer.
 pub const MAX_WAITING: usize = 64;
-/// A network that holds less than this share of the budget is never treated as heavy, for any
-/// number of networks.
+/// A network that holds less than this fraction of the budget (1/64) is never treated as heavy, for
+/// any number of networks.
 const LIGHT_SHARE: usize = 64;
 
 #[derive(Debug, Default)]
@@ -33,7 +33,8 @@ pub struct InFlight {
     /// Total of the bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
-    /// Bodies that are large, still arriving, or waiting for room; older ones have smaller ids.
+    /// Bodies that are larger than `SMALL`, still arriving, or waiting for memory. Older ones have
+    /// smaller ids.
     pub bodies: HashMap<u64, BodyInFlight>,
     /// Bytes of each client that holds memory.
     pub of_clients: HashMap<Network, usize>,
@@ -50,7 +51,7 @@ pub struct BodyInFlight {
     /// `None` while it cannot be dropped.
     pub dropped: Option<Arc<Notify>>,
     pub is_dropped: bool,
-    /// Replaced by a waiting body of another network.
+    /// Whether a body of another network has taken its place among the waiting bodies.
     pub is_displaced: bool,
 }
 
@@ -67,7 +68,8 @@ impl InFlight {
         let largest = self.bodies.values().map(|body| body.bytes).max().unwrap_or_default().max(after);
         let cost = large_bytes + COPIES * large(largest);
         if after <= LARGE {
-            // A large body leaves room for others, for any size of its copies.
+            // The cost of large bodies is capped at 3/4 of the budget, so that they leave room for
+            // smaller ones.
             return beyond_total.max((rest + cost.min(total / 4 * 3)).saturating_sub(total - total / 16));
         }
         if large_bytes == after {
@@ -76,18 +78,18 @@ impl InFlight {
         beyond_total.max((rest + cost).saturating_sub(total - total / SHARE_OF_OVERHEAD))
     }
 
-    /// Limits the bytes that several bodies of a client may hold together. While a body waits
-    /// because memory is short, the limit is a fair share: otherwise the networks that hold the
-    /// most would take back the memory they have just lost.
+    /// Returns the limit on the bytes that several bodies of a client may hold together. While
+    /// memory is short and a body waits for it, the limit is a fair share: otherwise the networks
+    /// that hold the most would take back the memory that they have just lost.
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // One more network, which waits and may hold no memory yet.
+        // Counts one more network: the waiting one, which may hold no memory yet.
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 
-    /// Whether a body of this client may wait for room, possibly replacing the youngest body of the
-    /// network with the most waiting ones.
+    /// Whether a body of this client may wait for memory. At the limit, it can displace the
+    /// youngest waiting body of the network that has the most of them.
     pub fn has_place_to_wait(&mut self, client: Network) -> bool {
         if self.waiting < MAX_WAITING {
             return true;

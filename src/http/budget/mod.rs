@@ -1,9 +1,10 @@
 //! The memory budget of all bodies in flight, from their first byte until they are committed.
 //!
-//! While SQLite inserts a body it holds two copies, and the body itself is dropped after the first
-//! (`store/message.rs`), one body at a time. So the budget includes room for one more copy of the
-//! largest body, unless that body is the only large one. When memory runs short, the slowest bodies
-//! are dropped, see `shortage`; if none may be dropped, the younger ones give way to the oldest.
+//! While SQLite inserts a body, it holds two copies. The body itself is dropped after the first
+//! copy (`store/message.rs`), and bodies are inserted one at a time. So the budget includes room
+//! for one more copy of the largest body, unless that body is the only large one. When memory runs
+//! short, the slowest bodies are dropped (see `shortage`); if none may be dropped, younger bodies
+//! give way to the oldest.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use shortage::Demand;
 mod in_flight;
 mod shortage;
 
-/// Limit on the wait of a body for room.
+/// Maximum time that a body waits for memory.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Interval at which a waiting body checks for others that have become too slow.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -77,7 +78,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves up to `bytes` in total; a smaller number than before has no effect.
+    /// Grows the reservation to `bytes` in total; never shrinks it.
     ///
     /// # Errors
     /// If the budget, or the client's share of it, is used up.
@@ -86,10 +87,11 @@ impl Reservation {
         self.grow(&mut budget.in_flight.lock(), bytes).map_err(|_| BudgetExhausted)
     }
 
-    /// Reserves as `grow_to` does, but waits briefly, and drops bodies that are too slow.
+    /// Grows the reservation like `grow_to`, but waits up to `ROOM_TIMEOUT`, and drops bodies that
+    /// are too slow.
     ///
     /// # Errors
-    /// If there is still no room.
+    /// If there is no room after that time, or the body gives way to another.
     pub async fn make_room(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         if self.grow_to(bytes).is_ok() {
@@ -110,7 +112,7 @@ impl Reservation {
         outcome
     }
 
-    /// Returns true if the room is reserved, false if the body may wait for it.
+    /// Returns true if the memory is reserved, false if the body may wait for it.
     fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         let mut in_flight = budget.in_flight.lock();
@@ -139,7 +141,7 @@ impl Reservation {
         let gives_way = match short {
             // Only the oldest body of a client waits: two would wait for each other.
             Shortage::Share => in_flight.has_older_of(client, id),
-            // A body that holds little prevents no other from growing.
+            // A body that holds little does not prevent others from growing.
             Shortage::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
         };
         if !is_dropping && gives_way {
@@ -188,7 +190,7 @@ impl Reservation {
         in_flight.bytes += more;
         in_flight.large_bytes += large(bytes) - large(self.bytes);
         self.bytes = bytes;
-        // Nearly all bodies are small and arrive in one piece: the sums are enough for them.
+        // Nearly all bodies are small and arrive in one piece. They are counted only in the totals.
         if self.id.is_some() || bytes > SMALL {
             let id = self.register(in_flight);
             if let Some(body) = in_flight.bodies.get_mut(&id) {
@@ -233,7 +235,7 @@ impl Reservation {
         }
     }
 
-    /// Bytes have arrived. Free unless the body is watched.
+    /// Records that bytes have arrived. Takes no lock unless the body is watched.
     pub fn arrived(&self, bytes: usize) {
         if self.dropped.is_some()
             && let Some(id) = self.id

@@ -1,6 +1,6 @@
-//! Selects the bodies to drop when memory runs short, slowest first: those too slow for the memory
-//! they hold, then the slowest of the networks that hold the most. A network with one body, or
-//! within its fair share, keeps bodies that make progress, and its slow small bodies are dropped
+//! Selects the bodies to drop when memory runs short: first those that are too slow for the memory
+//! they hold, then the slowest bodies of the networks that hold the most. A network with only one
+//! body, or within its fair share, keeps bodies that make progress, and loses its slow small bodies
 //! last.
 
 use std::collections::{BinaryHeap, HashMap};
@@ -10,24 +10,25 @@ use tokio::time::Instant;
 use super::in_flight::{BodyInFlight, InFlight, SMALL, fair_share};
 use crate::http::network::Network;
 
-/// Slow small bodies are dropped for a larger one only if together they hold more than this share
-/// of the budget: otherwise dropping them would not free enough room.
+/// Slow small bodies are dropped for a larger one only if together they hold more than this
+/// fraction of the budget (1/4): otherwise dropping them would not free enough memory.
 const SHARE_OF_SLOW_SMALL: usize = 4;
 
 /// The demand of a body for unavailable memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Demand {
-    /// The body.
+    /// The body that needs memory.
     pub id: u64,
     pub client: Network,
-    /// The present size of its reservation, and the requested one.
+    /// Current and requested size of its reservation.
     pub held_bytes: usize,
     pub wanted_bytes: usize,
     /// Bytes that must be freed.
     pub needed_bytes: usize,
     /// Size of the whole budget.
     pub total_bytes: usize,
-    /// The share of its own network is exhausted: bodies of other networks are not affected.
+    /// Whether only the share of its own network is used up, so that no body of another network is
+    /// dropped.
     pub is_of_share: bool,
 }
 
@@ -52,7 +53,8 @@ struct Crowd {
 }
 
 impl InFlight {
-    /// Drops bodies until there is enough room. Returns true if there will be some.
+    /// Drops bodies until enough memory will become free. Returns true if dropped bodies will free
+    /// any memory.
     pub fn drop_slowest(&mut self, demand: Demand, now: Instant) -> bool {
         let dropped = self.bodies.values().filter(|body| body.is_dropped);
         let mut coming: usize = dropped.map(|body| body.bytes).sum();
@@ -68,7 +70,7 @@ impl InFlight {
         if coming < demand.needed_bytes && !demand.is_of_share {
             self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
-        // If they hold little, dropping them would not make enough room.
+        // If these hold little, dropping them would not free enough memory.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
         if demand.wanted_bytes <= SMALL || last_bytes > demand.total_bytes / SHARE_OF_SLOW_SMALL {
             self.drop_some(last, &mut coming, demand.needed_bytes);
@@ -76,7 +78,7 @@ impl InFlight {
         coming > 0
     }
 
-    /// Drops those that hold the most first.
+    /// Drops these bodies, largest first, until enough memory will become free.
     fn drop_some(&mut self, mut bodies: Vec<DroppableBody>, coming: &mut usize, needed_bytes: usize) {
         bodies.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then(a.progress.total_cmp(&b.progress)));
         for body in bodies {
@@ -88,7 +90,7 @@ impl InFlight {
         }
     }
 
-    /// Returns the bytes that are freed.
+    /// Drops a body, and returns the bytes that it frees.
     fn drop_body(&mut self, id: u64) -> usize {
         let Some(body) = self.bodies.get_mut(&id) else { return 0 };
         body.is_dropped = true;
@@ -96,7 +98,7 @@ impl InFlight {
         body.bytes
     }
 
-    /// Other bodies that hold something and are too slow for it.
+    /// Returns the other bodies that are too slow for the memory they hold.
     fn slow(&self, demand: Demand, now: Instant) -> Vec<DroppableBody> {
         let of_client = |body: &DroppableBody| !demand.is_of_share || body.client == demand.client;
         let measured = self.bodies.iter().filter(|(id, _)| **id != demand.id).filter_map(|(id, body)| {
@@ -106,9 +108,9 @@ impl InFlight {
         measured.filter(|body| body.progress < 1.0 && of_client(body)).collect()
     }
 
-    /// Drops the slowest body of the network that holds the most, repeatedly, while that network
-    /// holds more than its fair share and than the network that needs room. A network with a single
-    /// body may take from any such network.
+    /// Repeatedly drops the slowest body of the network that holds the most, as long as that
+    /// network holds more than its fair share and more than the network of the demand would hold.
+    /// If the demand is for the only body of its network, only the fair share counts.
     fn drop_of_crowds(&mut self, demand: Demand, fair_share: usize, coming: &mut usize, now: Instant) {
         let own = demand.client;
         let others = self.of_clients.get(&own).map_or(0, |held| held - demand.held_bytes);

@@ -1,4 +1,4 @@
-//! The budget: allocation of memory, and bodies that give way.
+//! Allocation of the budget, and bodies that give way to others.
 
 use super::*;
 
@@ -73,7 +73,7 @@ fn holding(budget: &Arc<Budget>, number: u8, bytes: usize) -> Reservation {
     reservation
 }
 
-/// A body without further data: resolves with the time after which it was dropped.
+/// A body that receives no further data. Resolves with the time until it was dropped.
 async fn stalled(mut reservation: Reservation) -> Duration {
     let began = Instant::now();
     reservation.watch();

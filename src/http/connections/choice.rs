@@ -1,6 +1,6 @@
-//! Chooses the connections to close when they run short: first those of the client network with the
-//! most connections, so that a flood from one network never closes the connections of another;
-//! within a network, the least valuable first.
+//! Chooses the connections to close when connections run short: first those of the client network
+//! with the most connections, so that a flood from one network never closes the connections of
+//! another. Within a network, the least valuable ones are closed first.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
@@ -28,37 +28,37 @@ impl Class {
     }
 }
 
-/// A connection that is open.
+/// An open connection.
 #[derive(Clone, Debug)]
 pub struct ClosingCandidate {
-    /// `None` for a trusted proxy: each of its connections is counted alone.
+    /// `None` for a trusted proxy: each of its connections counts as a separate network.
     pub network: Option<Network>,
     /// `None` while the connection must not be closed.
     pub class: Option<Class>,
-    /// The last change of state is recent: closed last within its network, and never if the network
-    /// has few connections.
+    /// Whether the last change of state is recent. Such a connection is closed last within its
+    /// network, and never if the network has few connections.
     pub is_fresh: bool,
-    /// Time in its present state.
+    /// Time in its current state.
     pub waited: Duration,
-    /// Bytes of an incomplete request, received in this time.
+    /// Bytes of an incomplete request that arrived in this time.
     pub bytes: usize,
 }
 
 #[derive(Debug, Default)]
 pub struct Choice {
-    /// Connections by their index among the candidates.
+    /// The chosen connections, by index into the candidates.
     pub connections: Vec<(usize, Class)>,
     /// The network with the most connections, and their number.
     pub largest: Option<(Network, usize)>,
 }
 
-/// The lowest is closed first.
+/// Value of a connection. The lowest is closed first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Worth {
     is_fresh: bool,
     class: Class,
-    /// Orders sending connections by their rate, and all others, including fresh ones, by the
-    /// longest wait.
+    /// Bytes per second for connections that send a request. For all others, including fresh ones,
+    /// the negative wait in seconds, so that the longest wait is closed first.
     pace: f64,
 }
 
@@ -88,8 +88,8 @@ impl Ord for Worth {
     }
 }
 
-/// Order in which groups lose their next connection: by the number of their connections, those of
-/// proxies last, then by the worth of the connection. Ends with the index of the group.
+/// Rank of a group for losing its next connection: its number of connections, whether it is not a
+/// proxy, the worth of the connection, and the index of the group. The highest rank is next.
 type NextClosing = (usize, bool, Reverse<Worth>, usize);
 
 /// The connections of one client network.
@@ -97,7 +97,7 @@ type NextClosing = (usize, bool, Reverse<Worth>, usize);
 struct ConnectionGroup {
     open: usize,
     is_proxy: bool,
-    /// Ordered so that the last is closed first.
+    /// Sorted so that the last one is closed first.
     closable: Vec<(Worth, usize)>,
 }
 
@@ -143,9 +143,11 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
 }
 
 impl ConnectionGroup {
-    /// Rank of the next connection of this group in the order of closing.
+    /// Returns the rank of this group for losing its next connection; `None` if it must not lose
+    /// any.
     fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
-        // Otherwise a network with only fresh connections would cause those of others to be closed.
+        // Fresh connections are spared only in networks with at most `fair` connections: otherwise
+        // a network with only fresh connections would cause those of others to be closed.
         let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;
         let next = self.closable.last().filter(|(worth, _)| is_closable(worth));
         next.map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))

@@ -1,7 +1,7 @@
-//! The connections of one address, and the choice of those to close when they run short, so that no
-//! client can lock others out. There is no limit before that: behind a proxy that
-//! `CREEL_TRUSTED_PROXIES` does not list, all clients share one address, so a fixed limit for each
-//! address would reject genuine senders.
+//! The registry of the connections to one listening address. When connections run short, it closes
+//! some of them, so that no client can lock others out. There is no fixed limit per client address:
+//! behind a proxy that `CREEL_TRUSTED_PROXIES` does not list, all clients share one address, so
+//! such a limit would reject genuine senders.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,10 +28,10 @@ mod opening;
 
 pub use opening::Opening;
 
-/// Share of the connections that is kept free for new clients.
+/// Fraction of the connections (1/16) that is kept free for new clients.
 const FREE_SHARE: usize = 16;
-/// Share of the connections up to which no network is treated as having more than others: a
-/// provider with a few connections must not give way to a flood from thousands of addresses.
+/// Networks with up to this fraction of the connections (1/128) rank equally: a provider with a few
+/// connections must not give way to a flood from thousands of addresses.
 const FAIR_SHARE: usize = 128;
 /// A new connection needs a moment to send its request: for this time after its last change of
 /// state, a connection is closed only if its network has more than its fair share, and then the
@@ -43,7 +43,7 @@ const ROUND_PAUSE: Duration = Duration::from_millis(20);
 const CLOSED_CHECK_PAUSE: Duration = Duration::from_millis(10);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Registry of the connections of one address.
+/// Registry of the connections to one listening address.
 #[derive(Debug)]
 pub struct Connections {
     limit: usize,
@@ -64,16 +64,16 @@ pub struct Link(Arc<ConnectionEntry>);
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     progress: Mutex<ConnectionProgress>,
-    /// Number of streams and other holds that prevent the connection from being treated as idle.
+    /// Number of `OpenGuard`s. While there are any, the connection is not treated as idle.
     holds: AtomicUsize,
     is_closing: AtomicBool,
-    /// The connection ends once it has no request.
+    /// Whether the connection ends as soon as it has no request.
     closes_when_idle: AtomicBool,
     waker: AtomicWaker,
     peer: Option<IpAddr>,
 }
 
-/// The place of a connection in the registry, until it is dropped.
+/// An entry in the registry, removed on drop.
 #[derive(Debug)]
 pub struct Registration {
     connections: Arc<Connections>,
@@ -83,12 +83,12 @@ pub struct Registration {
 
 #[derive(Debug)]
 struct ConnectionProgress {
-    /// The network of the client; of the proxy until a request names a client.
+    /// The network of the client. For a proxy, its own network until a request names a client.
     network: Option<Network>,
     is_proxy: bool,
     state: RegistryState,
     since: Instant,
-    /// Bytes received of the present request.
+    /// Bytes received of the current request.
     bytes: usize,
     opening: Opening,
     has_long_name: bool,
@@ -187,7 +187,7 @@ impl Connections {
         }
     }
 
-    /// Closes the connections above the target, as far as they may be closed.
+    /// Closes as many connections as exceed the target, if they may be closed.
     fn make_room(&self, now: Instant) {
         let entries: Vec<Arc<ConnectionEntry>> = self.entries.lock().values().cloned().collect();
         let is_closing = |entry: &&Arc<ConnectionEntry>| entry.is_closing.load(Ordering::Relaxed);
@@ -234,7 +234,7 @@ impl ConnectionEntry {
             RegistryState::Answering => None,
         };
         ClosingCandidate {
-            // Each connection of a proxy may belong to another client.
+            // Each connection of a proxy may belong to a different client.
             network: progress.network.filter(|_| !progress.is_proxy),
             class: class.filter(|_| may_be_closed),
             is_fresh: idle_for < GRACE,
@@ -245,7 +245,8 @@ impl ConnectionEntry {
 }
 
 impl Link {
-    /// Fails if the registry has closed the connection; otherwise wakes the task when it does.
+    /// Fails if the registry is closing the connection; otherwise registers the task to be woken
+    /// when it does.
     pub fn stay_open(&self, context: &Context<'_>) -> io::Result<()> {
         self.0.waker.register(context.waker());
         if self.0.is_closing.load(Ordering::Acquire) {
@@ -292,7 +293,7 @@ impl Link {
         self.progress().has_slow_head
     }
 
-    /// Records received bytes; `has_head`: the end of a head was among them.
+    /// Records received bytes. `has_head`: whether they include the end of a head.
     pub fn received(&self, bytes: usize, stage: Stage, has_head: bool) {
         let mut progress = self.progress();
         match (stage, progress.state) {
@@ -324,13 +325,13 @@ impl Link {
         }
     }
 
-    /// Holds the connection open for a stream that may be silent for long.
+    /// Holds the connection open for a stream that may be silent for a long time.
     pub fn hold(&self) -> OpenGuard {
         self.0.holds.fetch_add(1, Ordering::Relaxed);
         OpenGuard(self.clone())
     }
 
-    /// Sets the client of the present request if the peer is a trusted proxy.
+    /// Sets the client of the current request if the peer is a trusted proxy.
     pub fn attribute(&self, client: Network) {
         let mut progress = self.progress();
         if progress.network != Some(client) {

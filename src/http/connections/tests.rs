@@ -1,4 +1,4 @@
-//! The registry: which connections are closed, and which are spared.
+//! The registry: connections that are closed, and connections that are spared.
 
 use std::net::Ipv4Addr;
 
@@ -89,7 +89,7 @@ fn idle_gives_way_before_blocked_before_slowest() {
     links[14].received(10, Stage::Between, true);
     let mut order = Vec::new();
     for limit in (10..=15).rev() {
-        // Each round must close one more connection.
+        // Each round closes one more connection.
         let candidates = all.iter().map(|one| one.link.0.candidate(later())).collect();
         let chosen = choice::choose(candidates, 16 - limit, 1);
         order = chosen.connections.iter().map(|(index, _)| *index).collect();
@@ -135,7 +135,7 @@ fn network_with_few_connections_survives_flood_of_networks() {
     assert_eq!((closed(&provider), closed(&flood)), (0, 64));
 }
 
-/// Moves the last change of state to another time.
+/// Sets the time of the last change of state.
 fn set_since(registered: &[Registration], since: Instant) {
     registered.iter().for_each(|one| one.link.progress().since = since);
 }

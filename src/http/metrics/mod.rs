@@ -1,4 +1,4 @@
-//! The metrics and their page.
+//! The Prometheus metrics, and the page that exports them.
 
 mod groups;
 
@@ -103,7 +103,7 @@ impl Metrics {
         }
     }
 
-    /// Sets the numbers that each page reads from the database.
+    /// Sets the metrics of targets that are read from the database for each page.
     pub fn set_target_numbers(&self, numbers: &TargetNumbers) {
         self.targets.set_numbers(numbers);
     }

@@ -1,8 +1,8 @@
-//! Tracks where heads and bodies of requests begin and end as the bytes of a connection arrive.
-//! actix-http panics on a header name that the `http` crate cannot hold (above 64 KiB), so such a
-//! head must be rejected before its parser reads it. Removes offers to upgrade the connection
-//! (`upgrade`). The framing rules are those of actix-http; if it stops reading a connection, the
-//! scanner stops following it.
+//! Finds the boundaries of heads and bodies as the bytes of a connection arrive. actix-http panics
+//! on a header name that the `http` crate cannot hold (above 64 KiB), so such a head must be
+//! rejected before actix-http parses it. The scanner also removes upgrade offers (`upgrade`). Its
+//! framing rules are those of actix-http; if actix-http stops reading a connection, the scanner
+//! stops following it.
 
 mod upgrade;
 
@@ -12,9 +12,10 @@ use memchr::{memchr, memchr2};
 
 /// Longest header name that is passed on. No client or proxy sends one of even a tenth of this.
 pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
-/// Leading part of a header name that is compared; longer than any name that matters here.
+/// Number of leading bytes of a header name that are compared; more than in any name that matters
+/// here.
 const NAME_PREFIX_BYTES: usize = 20;
-/// Leading part of a header value that is compared: a 64-bit length, or a coding.
+/// Number of leading bytes of a header value that are compared: a 64-bit length, or a coding.
 const VALUE_PREFIX_BYTES: usize = 24;
 /// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with other
 /// names are skipped.
@@ -73,7 +74,7 @@ enum Chunk {
     TrailerLf,
 }
 
-/// The framing of the body, according to the head of the present request.
+/// The framing of the body, according to the head of the current request.
 #[derive(Clone, Copy, Debug, Default)]
 struct Framing {
     length: Option<u64>,
@@ -81,13 +82,14 @@ struct Framing {
     is_connect: bool,
 }
 
-/// The present line of a head.
+/// The current line of a head.
 #[derive(Clone, Copy, Debug, Default)]
 struct Line {
     name: [u8; NAME_PREFIX_BYTES],
     name_bytes: usize,
     value: [u8; VALUE_PREFIX_BYTES],
-    /// Length without leading white space (and zeros, in a length); continues beyond the prefix.
+    /// Length of the value so far, without leading white space (and, in a `content-length`, leading
+    /// zeros). Not limited to the prefix.
     value_bytes: usize,
     /// Length as in `value_bytes`, up to the last byte that is not white space.
     value_end: usize,
@@ -182,8 +184,8 @@ impl Scanner {
         Ok(end + 1)
     }
 
-    /// Returns the length of a whole line that does not concern the body or the connection. Nearly
-    /// all lines of a head are such.
+    /// Returns the length of a complete line that affects neither the body nor the connection, as
+    /// nearly all lines of a head; `None` for any other line.
     fn skip_line(&self, rest: &[u8], name_end: Option<usize>) -> Option<usize> {
         let end = name_end.filter(|end| rest[*end] == b':')?;
         let matters = self.line.name_bytes > 0 || NAME_LENGTHS.contains(&end) || end > MAX_HEADER_NAME_BYTES;
@@ -327,7 +329,7 @@ impl Line {
         self.name_bytes == name.len() && self.name_prefix().eq_ignore_ascii_case(name)
     }
 
-    /// Whether the rest of the line is empty.
+    /// Whether the line is empty, so that it ends the head.
     fn is_empty(&self) -> bool {
         self.name_bytes == 0 || (self.name_bytes == 1 && self.name[0] == b'\r')
     }

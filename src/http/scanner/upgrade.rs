@@ -3,11 +3,11 @@
 //! keep-alive for `Connection: upgrade`, and treats the rest of the connection as the body for
 //! `Upgrade: websocket`.
 
-/// Received part of a word in the present element of a comma-separated header value.
+/// State of the search for a word in the current element of a comma-separated header value.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UpgradeOffer {
     matched: usize,
-    /// The element is another word.
+    /// Whether the element is a different word.
     is_other: bool,
 }
 
@@ -23,9 +23,9 @@ impl UpgradeOffer {
         }
     }
 
-    /// Overwrites each element of the value that is `word` with blanks; an empty element has no
-    /// meaning. `part`: the next bytes of the value. Bytes that the parser already has cannot be
-    /// changed, but one letter less makes it another word.
+    /// Overwrites each element of the value that equals `word` with blanks, because an empty
+    /// element has no meaning. `part`: the next bytes of the value. Bytes that were already passed
+    /// on cannot be changed, but even without its last letter, the element is a different word.
     pub fn blank(&mut self, word: &[u8], part: &mut [u8]) {
         for at in 0..part.len() {
             let byte = part[at];
@@ -39,8 +39,8 @@ impl UpgradeOffer {
                         part.get(at + 1).is_none_or(|next| matches!(next, b',' | b' ' | b'\t' | b'\r'));
                     if self.matched == word.len() && ends {
                         part[(at + 1).saturating_sub(word.len())..=at].fill(b' ');
-                        // The parser trims blanks, so a word after these would be the first of its
-                        // element.
+                        // The parser trims blanks, so a word after these blanks would be the first
+                        // of its element.
                         self.matched = 0;
                     }
                 }

@@ -11,8 +11,8 @@ use super::path_error::PathError;
 use super::path_value::PathValue;
 use super::strings::key_text;
 
-/// Limits memory: the result holds a reference to each item, several times the size of a small
-/// item.
+/// Limit on the items of an array. The result holds a reference to each item, which takes several
+/// times the memory of a small item.
 const MAX_ITEMS: usize = 10_000;
 
 /// Object keys joined by dots; `items[]` is the first item of an array. In a top-level array, the
@@ -68,7 +68,7 @@ impl JsonPath {
         Some(keys)
     }
 
-    /// The document itself.
+    /// The path of the document itself.
     pub const fn root() -> Self {
         Self(Vec::new())
     }
@@ -90,8 +90,8 @@ impl JsonPath {
         self.raw(document).map_or(PathValue::Absent, PathValue::from_raw)
     }
 
-    /// Returns the values at the path in every item of the arrays along it; `None` if one item
-    /// lacks it, or if there are no items.
+    /// Returns the values at the path in every item of the arrays along it; `None` if an item has
+    /// no value there, or if there are no items.
     pub fn every(&self, document: &[u8]) -> Option<Vec<PathValue>> {
         let text = trimmed(document)?;
         let is_pointer = matches!(self.0.first(), Some(PathStep::Token(_)));
@@ -135,7 +135,7 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     whole(ItemAt { place }, raw)?
 }
 
-/// The name of the first key of an object that is not among the given ones.
+/// Returns the first key of an object that is not in `except`.
 pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
     if !object.starts_with('{') {
         return None;
@@ -165,15 +165,14 @@ fn trimmed(document: &[u8]) -> Option<&str> {
     Some(std::str::from_utf8(without_mark(document)).ok()?.trim_matches(BLANKS))
 }
 
-/// Returns the first item as written in an array.
+/// Returns the first item of an array, as written.
 pub fn first_item(array: &str) -> Option<&str> {
     let mut first = ItemReader { items: Vec::with_capacity(1), limit: 1, rest: SurplusRule::Skipped };
     read_items(array, &mut first)?;
     first.items.first().copied()
 }
 
-/// Returns the items as written in an array; `None` if there are more than any sender puts into one
-/// message.
+/// Returns the items of an array, as written; `None` if there are more than `MAX_ITEMS`.
 pub fn items(array: &str) -> Option<Vec<&str>> {
     let mut items = ItemReader { items: Vec::new(), limit: MAX_ITEMS, rest: SurplusRule::Rejected };
     read_items(array, &mut items)?;
@@ -187,7 +186,7 @@ fn read_items<'a>(array: &'a str, items: &mut ItemReader<'a>) -> Option<()> {
     whole(items, array)
 }
 
-/// The items up to a limit.
+/// Reads items up to a limit.
 struct ItemReader<'a> {
     items: Vec<&'a str>,
     limit: usize,

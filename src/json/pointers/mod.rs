@@ -1,4 +1,5 @@
-//! Values at JSON pointers (RFC 6901), for any number of pointers in one pass over a document.
+//! Reads the values at JSON pointers (RFC 6901), for any number of pointers in one pass over a
+//! document.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -57,7 +58,7 @@ impl Pointers {
     /// Reads all pointers in one pass.
     ///
     /// # Errors
-    /// Why the body is not a document.
+    /// The reason why the body is not a document.
     pub fn read<'a>(&self, body: &'a [u8]) -> Result<PointedValues<'a>, JsonProblem> {
         let text = candidate(body).ok_or_else(|| problem(body))?.trim_matches(BLANKS);
         let mut found = vec![None; self.count];
@@ -118,7 +119,7 @@ impl PointerNode {
     }
 }
 
-/// An array index has no sign and no leading zeros (RFC 6901, section 4).
+/// Parses an array index, which has no sign and no leading zeros (RFC 6901, section 4).
 fn place(token: &str) -> Option<usize> {
     let is_place =
         token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));

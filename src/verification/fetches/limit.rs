@@ -1,15 +1,16 @@
-//! Limits on the provider calls that unauthenticated clients can cause: a request for a key is not
-//! verified yet, and providers have rate limits.
+//! Limits the provider calls that unauthenticated clients can cause: a webhook that needs a key is
+//! not verified yet, and providers have rate limits.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// One client with its neighbours: a certificate with its issuers, and another key.
+/// Limit for one client and its neighbourhood: enough for a certificate with its issuers, and
+/// another key.
 const MAX_CALLS_OF_ONE: usize = 6;
-/// Limit for all unknown senders together, high enough that one of them, or ten, cannot keep a
-/// source from fetching its keys.
+/// Limit for all unknown senders together, high enough that even ten of them cannot keep a source
+/// from fetching its keys.
 const MAX_CALLS_OF_UNKNOWN_NETWORKS: usize = 90;
 /// Limit on the senders that are counted separately from unknown ones.
 const MAX_SENDERS: usize = 32;
@@ -18,7 +19,7 @@ const MAX_SENDERS: usize = 32;
 #[derive(Debug, Default)]
 pub struct CallLimit {
     calls: VecDeque<(Instant, Neighbourhood)>,
-    /// Origins of genuine messages, the latest last.
+    /// Senders of genuine messages, the latest last.
     senders: VecDeque<Neighbourhood>,
 }
 
@@ -63,7 +64,7 @@ impl CallLimit {
         may
     }
 
-    /// Records the origin of a genuine message: that sender no longer shares the limit of unknown
+    /// Records the sender of a genuine message, which no longer shares the limit of unknown
     /// senders.
     pub fn sent(&mut self, client: IpAddr) {
         let client = Neighbourhood::from(client);

@@ -19,11 +19,11 @@ use crate::providers::{FetchRequest, KeyRequest, KeyResponse, Verifier};
 use cache::{Cache, WHOLE_SET};
 use limit::CallLimit;
 
-/// Timeout of a call on the path of a message.
+/// Maximum time that a request waits for a call.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Timeout of a call off that path.
+/// Timeout of the call itself, which continues after the request has stopped waiting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Part of the request's time that is reserved for storing it.
+/// Part of the time before the request's deadline that is reserved for storing the message.
 const COMMIT_RESERVE: Duration = Duration::from_millis(400);
 
 /// The provider's answer is unavailable; the sender should retry.
@@ -33,7 +33,7 @@ pub struct ProviderUnreachable;
 /// Cached answers and in-flight calls of one source.
 #[derive(Debug)]
 pub struct Fetches {
-    /// The source's, for the log.
+    /// Name of the source, for the log.
     name: Arc<str>,
     cache: RwLock<Cache>,
     calls: Mutex<Calls>,
@@ -41,21 +41,22 @@ pub struct Fetches {
 
 #[derive(Debug, Default)]
 struct Calls {
-    /// Requests for the same key share one call. It ends with `true`, or by closing the channel.
+    /// Requests for the same key share one call. Its channel receives `true` once the answer is
+    /// cached, and closes without it if the call fails.
     in_flight: HashMap<KeyRequest, watch::Receiver<bool>>,
     limit: CallLimit,
 }
 
 /// State of the call for a key that a request needs.
 enum CallState {
-    /// Another request's call has ended in the meantime.
+    /// The answer is cached: another request's call has ended in the meantime.
     Known,
     InFlight(watch::Receiver<bool>),
     Begun(PendingCall, watch::Receiver<bool>),
     NotNow,
 }
 
-/// A started call. It is removed from the in-flight calls however it ends.
+/// A started call. Dropping it removes it from the in-flight calls, however it ends.
 struct PendingCall {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
@@ -151,7 +152,7 @@ fn ask_for(
         return CallState::Known;
     }
     let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
-    // One call for the set serves all senders, so no sender can exhaust it.
+    // One call for the whole set serves all senders, so it does not count towards the limit of one.
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
         return CallState::NotNow;
     }
@@ -172,7 +173,7 @@ fn begin(
     (call, answer)
 }
 
-/// Records which keys verified a message and its origin, and refreshes old keys.
+/// Records the keys that verified a message, and its sender. Refreshes old keys.
 pub fn has_proven(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,

@@ -22,8 +22,8 @@ fn set(kids: &[&str]) -> String {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-/// Answers each request with the next of these bodies, and repeats the last one. With a channel,
-/// holds each answer until the test releases it.
+/// A server that answers each request with the next of its bodies, and repeats the last one. With a
+/// channel, it holds each answer until the test releases it.
 struct Provider {
     address: SocketAddr,
     queries: Arc<AtomicUsize>,

@@ -13,8 +13,8 @@ use crate::providers::{
 use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::room::{DecodingReservation, DecodingRoom};
 
-/// Maximum compressed body that is read on the calling thread. Larger ones are read on a blocking
-/// thread.
+/// Maximum size of a compressed body that is read on the calling thread. Larger ones are read on a
+/// blocking thread.
 const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
 /// Maximum decompressed size of a form whose fields are read although it is unreadable as a whole.
 const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
@@ -45,8 +45,9 @@ pub fn read(
     body: &Bytes,
     mut room: DecodingRoom,
 ) -> Result<ReadBody, NoRoom> {
-    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy already
-    // removed, a false charset. This decides as `open` does, and parses in the same pass.
+    // Headers can be wrong: JSON labelled as a form, a Content-Encoding that a proxy has already
+    // removed from the body, a false charset. This makes the same decision as `open`, and parses in
+    // the same pass.
     let mut text = None;
     if may_be_json(body, request.headers) {
         text = verifier.read_json(body);
@@ -169,7 +170,8 @@ fn payload(
             match verifier.form_to_json(&form) {
                 Ok(payload) => payload.ok_or(ReadingProblem::Unreadable(UnreadableReason::NotJson)),
                 Err(problem) => {
-                    // The memory of the fields of a large compressed form is not reserved.
+                    // No memory is reserved for these fields, so those of a large compressed form
+                    // are not read.
                     let is_read = decoded.is_none() || body.len() <= MAX_SHORT_FIELDS_BYTES;
                     let fields = is_read.then(|| verifier.short_fields(&form, problem)).flatten();
                     Err(ReadingProblem::UnreadableForm(problem.into(), fields.map(Box::new)))
@@ -189,7 +191,7 @@ fn payload(
     }
 }
 
-/// Text of a document without its byte order mark.
+/// Returns the text of a document without its byte order mark.
 fn text_of(mut document: Vec<u8>) -> String {
     let mark = document.len() - json::without_mark(&document).len();
     document.drain(..mark);

@@ -1,4 +1,4 @@
-//! Examining requests, from the request to the stored content.
+//! Tests of `examine`, from the request to the stored content.
 
 mod one_reading;
 mod signed_content;

@@ -155,6 +155,6 @@ fn other_json_is_never_read_with_the_signature() {
         let is_signed = *stored == SIGNED.as_bytes() || *stored == signed.as_bytes();
         assert!(is_signed, "{name}: {content:?}");
     }
-    // Headers alone do not make a genuine request a forged one.
+    // Misleading headers alone do not cause a genuine request to be rejected.
     assert!(accepted >= 3, "{accepted}");
 }

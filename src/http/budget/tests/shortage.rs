@@ -1,11 +1,11 @@
-//! The bodies that give way when memory runs short.
+//! Selection of the bodies that give way when memory runs short.
 
 use futures_util::FutureExt as _;
 
 use super::*;
 use crate::http::budget::in_flight::MAX_WAITING;
 
-/// Removes dropped bodies, as their requests do. Returns their number.
+/// Releases dropped bodies, as their requests would. Returns their number.
 fn release_dropped(bodies: &mut Vec<Reservation>) -> usize {
     let before = bodies.len();
     bodies.retain(|body| body.dropped().now_or_never().is_none());

@@ -29,7 +29,7 @@ const MAX_BYTES: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub struct Cache {
     set: Option<CachedAnswer>,
-    /// Earliest time of the next request for the set; not limited unless a call has failed.
+    /// Earliest time of the next request for the set; `None` unless the last call failed.
     next_set: Option<Instant>,
     entries: HashMap<KeyRequest, CachedAnswer>,
     bytes: usize,
@@ -76,7 +76,7 @@ impl Cache {
         if let Some(CachedAnswer { answer: KeyResponse::Keys(keys), .. }) = set
             && let KeyRequest::Key { id } = wanted
         {
-            // A set that was fetched for one of its keys has the others too.
+            // A set that was fetched for one of its keys also contains the others.
             let found =
                 id.as_ref().map_or_else(|| Some(KeyResponse::Keys(keys.clone())), |id| key_of_set(keys, id));
             if let Some(keys) = found {
@@ -99,7 +99,8 @@ impl Cache {
             && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
     }
 
-    /// Whether earlier attempts allow another request.
+    /// Whether the request may be sent now: the set is not requested during `FAILURE_PAUSE` after a
+    /// failed call.
     pub fn may_ask(&self, request: &KeyRequest, now: Instant) -> bool {
         *request != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
     }
