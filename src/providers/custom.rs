@@ -27,7 +27,7 @@ pub struct CustomField {
 pub const CUSTOM_FIELDS: &[CustomField] = &[
     CustomField {
         name: "signature.at",
-        doc: "where the signature is: `header X-Signature`, `query sig`, `json a.b`, `form f`",
+        doc: "the place of the signature: `header X-Signature`, `query sig`, `json a.b`, `form f`",
     },
     CustomField {
         name: "signature.layout",
@@ -52,20 +52,20 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "timestamp.at",
-        doc: "where the signed timestamp is: `header X-Timestamp`, `layout ts`, `json a.b`",
+        doc: "the place of the signed timestamp: `header X-Timestamp`, `layout ts`, `json a.b`",
     },
     CustomField {
         name: "timestamp.unit",
         doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, recognised by its form) or `http-date`",
     },
-    CustomField { name: "token.at", doc: "where a shared token is, instead of a signature" },
+    CustomField { name: "token.at", doc: "the place of a shared token, instead of a signature" },
     CustomField {
         name: "token.scheme",
         doc: "the text before the token: `Bearer` (case-insensitive, followed by spaces) or `token=` (exact)",
     },
-    CustomField { name: "event_type", doc: "where the event type is: `header X-Event`, `json type`" },
+    CustomField { name: "event_type", doc: "the place of the event type: `header X-Event`, `json type`" },
     CustomField { name: "event_action", doc: "the action, appended to the type after a dot" },
-    CustomField { name: "delivery_id", doc: "where the delivery id is" },
+    CustomField { name: "delivery_id", doc: "the place of the delivery id" },
     CustomField { name: "form_payload", doc: "the form field that contains the JSON" },
 ];
 

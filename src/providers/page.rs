@@ -162,13 +162,13 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
     steps.push(format!("Run `creel check` to print the URL, and register it with the sender{place}."));
     if recipe.asks_provider() {
         steps.push(format!(
-            "Run `creel send {}` to send a sample. creel finally rejects it, because the sender's API has no such message.",
+            "Run `creel send {}` to send a sample. creel eventually rejects it, because the sender's API has no such message.",
             name
         ));
     } else if !recipe.samples.is_empty() {
         let sample = match recipe.proofs.are_none() {
             true => "This sends a sample.",
-            false => "This sends a signed sample and needs the source's secret.",
+            false => "This sends a sample that is signed or authenticated with the source's secret.",
         };
         steps.push(format!("Run `creel send {name}` to test without the sender. {sample}"));
     }
@@ -241,19 +241,19 @@ fn signs_all_content(recipe: &Recipe) -> bool {
 const CONTENT_SIGNED: &str = "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
 
 /// Text for a recipe that accepts signatures over the body as well as other proofs.
-const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other proofs do not**: anyone with a token or a captured request can send any body. \
-    creel flags messages without a signature `body_unsigned`. Without the key for signatures, creel cannot check them: it ignores even a wrong signature, \
-    and `creel check` names the setting.";
+const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other credentials do not**: anyone with a token or a captured request can send any body. \
+    creel flags messages without a signature `body_unsigned`. Without the key for signatures, creel cannot verify signatures and ignores even wrong ones; \
+    `creel check` names the missing setting.";
 
 /// Describes how much of the body the signature covers.
 const fn coverage_in_words(coverage: Coverage) -> &'static str {
     match coverage {
         Coverage::Full => "The signature covers the body.",
         Coverage::Partial => {
-            "**The signature covers only part of the body**: the rest could have been changed. creel flags these messages `body_unsigned`."
+            "**The signature covers only part of the body**: the rest can be changed without detection. creel flags these messages `body_unsigned`."
         }
         Coverage::None => {
-            "**The body is not covered**: anyone with the credentials or a captured request can send any body. creel flags these messages `body_unsigned`."
+            "**The body is not signed**: anyone with the credentials or a captured request can send any body. creel flags these messages `body_unsigned`."
         }
     }
 }
@@ -265,7 +265,7 @@ fn messages(recipe: &Recipe) -> Vec<String> {
     };
     let mut lines = Vec::new();
     lines.push(match facts.event_type.is_empty() {
-        true => "- Event type: `message`; the sender sends no type.".to_owned(),
+        true => "- Event type: `message`; creel reads no type from the request.".to_owned(),
         false => {
             let action = match facts.event_action.is_empty() {
                 true => String::new(),
@@ -293,7 +293,7 @@ fn messages(recipe: &Recipe) -> Vec<String> {
     if recipe.cloud_event.is_some() {
         lines.push(
             "- CloudEvents: the event type is `type`, and the delivery id is built from `source` and `id`, read from the \
-             percent-decoded headers or from the body. A batch has the first event's type and an id built from all events."
+             percent-decoded headers or from the body. A batch has the type of its first event and an id built from all events."
                 .to_owned(),
         );
     }

@@ -28,7 +28,7 @@ impl Scheme for Mailchannels {
     }
 
     fn in_words(&self) -> &'static str {
-        "an HTTP message signature (RFC 9421, Ed25519) over the Content-Digest of the body, in headers Signature and Signature-Input"
+        "An HTTP message signature (RFC 9421, Ed25519) over the Content-Digest of the body, in headers Signature and Signature-Input"
     }
 
     fn secret_settings(&self) -> &'static [&'static str] {

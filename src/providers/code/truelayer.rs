@@ -36,7 +36,7 @@ impl Scheme for Truelayer {
     }
 
     fn in_words(&self) -> &'static str {
-        "a detached JWS (ES512) over method, path, the headers that it lists, and the body, in header Tl-Signature"
+        "A detached JWS (ES512) over method, path, the headers that it lists, and the body, in header Tl-Signature"
     }
 
     fn secret_settings(&self) -> &'static [&'static str] {

@@ -29,8 +29,8 @@ pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
             format!(" after `{}`", table.scheme.trim_end())
         };
         words.push(format!(
-            "a shared token in {}{scheme}",
-            table.at.replace("{setting:header}", "the configured header")
+            "A shared token in {}{scheme}",
+            table.at.replace("header {setting:header}", "the configured header")
         ));
     }
     if file.basic.is_some() {
@@ -45,12 +45,12 @@ pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
         } else {
             format!("; creel checks the claims {}", claims.join(", "))
         };
-        words.push(format!("a JSON Web Token ({}) in {}{claims}", algorithms.join(", "), table.at));
+        words.push(format!("A JSON Web Token ({}) in {}{claims}", algorithms.join(", "), table.at));
     }
     words.extend(proofs.code.map(|code| code.in_words().to_owned()));
     words.extend(file.confirm.as_ref().map(|table| {
         format!(
-            "no local check: creel confirms each message with the provider's API, `{} {}`",
+            "No local verification: creel confirms each message with the provider's API, `{} {}`",
             table.method, table.url
         )
     }));
@@ -72,14 +72,14 @@ pub fn handshake(table: &HandshakeTable) -> String {
         if conditions.is_empty() { String::new() } else { format!(" with {}", conditions.join(" and ")) };
     let check: Vec<String> = table.check.iter().map(|condition| format!("`{condition}`")).collect();
     let check = if check.is_empty() { String::new() } else { format!(" if {}", check.join(" and ")) };
-    let signed = if table.signed { ", after verifying the signature" } else { "" };
+    let signed = if table.signed { " after verifying the signature" } else { "" };
     let does = match (&table.learn, &table.visit) {
         (Some(place), _) => format!(" It learns the secret from `{place}`."),
-        (_, Some(place)) => format!(" It first visits the URL in `{place}`."),
+        (_, Some(place)) => format!(" It first requests the URL in `{place}`."),
         (None, None) => String::new(),
     };
     format!(
-        "{}{when}: creel replies {}{check}{signed}, and does not store the request.{does}",
+        "{}{when}: creel replies with {}{check}{signed}. It does not store the request.{does}",
         table.method, table.reply.status
     )
 }
