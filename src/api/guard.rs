@@ -114,7 +114,7 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
     Ok(())
 }
 
-/// A path for the log. That of a known route is its pattern with the id from the request.
+/// A path for the log; for a known route, its pattern with the id from the request.
 enum LoggedPath {
     Ours(String),
     Unknown(String),

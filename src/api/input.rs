@@ -38,6 +38,8 @@ impl FromRequest for Role {
 }
 
 impl Role {
+    /// Requires the admin token.
+    ///
     /// # Errors
     /// `Forbidden` for all other tokens; `what` names the operation.
     pub fn must_be_admin(self, what: &'static str) -> Result<(), ApiError> {

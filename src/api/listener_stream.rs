@@ -62,8 +62,8 @@ pub struct ListenerStream {
 }
 
 enum ListenerStep {
-    /// The old messages that a new listener requested are added first, because they precede the
-    /// others.
+    /// Adding the old messages that a new listener requested. It comes first, because they precede
+    /// all other messages.
     Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
     Greet,
     Deliver,

@@ -15,6 +15,8 @@ pub struct Paging {
 }
 
 impl Paging {
+    /// Validates the limit, which is 50 if it is absent.
+    ///
     /// # Errors
     /// If the limit is out of bounds.
     pub fn new(cursor: Option<i64>, limit: Option<u16>) -> Result<Self, ApiError> {

@@ -8,6 +8,8 @@ use crate::operate::values;
 use crate::store::MessageFilter;
 
 impl MessageSelection {
+    /// Converts the selection to a filter of the store. Ages are relative to `now`.
+    ///
     /// # Errors
     /// If a value is invalid.
     pub fn filter(self, now: OffsetDateTime) -> Result<MessageFilter, ApiError> {

@@ -97,6 +97,8 @@ pub struct StreamWait {
 }
 
 impl StreamWait {
+    /// Takes a slot in the limit on streams.
+    ///
     /// # Errors
     /// If the service is stopping, or the limit on streams is reached.
     pub fn new(service: &Service, request: &HttpRequest) -> Result<Self, ApiError> {

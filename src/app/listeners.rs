@@ -47,6 +47,8 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 impl Listeners {
+    /// Binds the configured addresses.
+    ///
     /// # Errors
     /// An address is in use, not assigned to this host, or not permitted.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
@@ -82,8 +84,8 @@ fn bind(variable: &'static str, address: SocketAddr) -> Result<TcpListener, Bind
     Ok(listener)
 }
 
-/// Warns if an inherited socket has another address than the configured one, which commands on this
-/// machine connect to.
+/// Warns if the address of an inherited socket differs from the configured one, which commands on
+/// this machine connect to.
 fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket: Option<&TcpListener>) {
     let Some(Ok(address)) = socket.map(TcpListener::local_addr) else { return };
     if configured.is_some_and(|configured| is_reached_at(address, configured)) {

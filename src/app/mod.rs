@@ -296,8 +296,8 @@ impl App {
             line = store.failed() => {
                 service.end_streams();
                 cleaning.stop(&store).await;
-                // Its copy of the socket would keep the address open after the server has closed
-                // it.
+                // `serving` has a copy of the socket, which would keep the address open after the
+                // servers have closed it.
                 drop(self.serving);
                 let stopped = stop(&handles);
                 if tokio::time::timeout(STORE_FAILURE_TIMEOUT, stopped).await.is_err() {

@@ -20,6 +20,8 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// Starts to handle the signals.
+    ///
     /// # Errors
     /// A signal cannot be watched.
     pub fn watch() -> io::Result<Self> {

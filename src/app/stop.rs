@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Time for the workers to pick up the connections accepted last: a stopping worker drops its
 /// queue.
 const SETTLE: Duration = Duration::from_millis(50);
-/// Time for the first request on a connection accepted last to arrive.
+/// Time for the first request on a newly accepted connection to arrive.
 const LAST_REQUESTS: Duration = Duration::from_millis(200);
 
 /// Packet filter that drops only requests for new connections. The data starts with the TCP header,

@@ -71,8 +71,8 @@ impl Address {
 }
 
 impl Remote {
-    /// Creates a client. `server`: its address; `None`: the service on this machine, according to
-    /// its configuration.
+    /// Creates a client. `server`: the address of the service; `None`: the service on this machine,
+    /// according to its configuration.
     pub fn new(server: Option<&str>, token: &TokenSource, purpose: Purpose) -> Result<Self, Failure> {
         let base = match server {
             Some(url) => config::base_url(url)

@@ -30,6 +30,8 @@ impl Config {
         Self::from_os_vars(std::env::vars_os())
     }
 
+    /// Builds the configuration from the given variables.
+    ///
     /// # Errors
     /// Every problem found, not only the first.
     pub fn from_vars(vars: BTreeMap<String, String>) -> Result<Self, Problems> {

@@ -151,7 +151,7 @@ impl ValueDraft<'_> {
     }
 
     /// Allows `PROBE` only for generic providers, because the recipes of all others describe how
-    /// their senders verify a URL.
+    /// their senders verify a URL, and only without the method GET.
     fn check_probe(&self, recipe: &Recipe, methods: &[String], problems: &mut Vec<ConfigError>) {
         let variable = self.variable("PROBE");
         if recipe.group() != ProviderGroup::Generic {

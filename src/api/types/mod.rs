@@ -1,5 +1,5 @@
-//! JSON types of requests and replies, with a module for each noun. The server and the command line
-//! both read and write them, so they must not depend on the HTTP server. Requests with unknown
+//! JSON types of requests and replies, with a module for each resource. The server and the command
+//! line both read and write them, so they must not depend on the HTTP server. Requests with unknown
 //! fields are errors; readers of replies ignore unknown fields.
 
 pub mod bulk;

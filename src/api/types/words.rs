@@ -1,5 +1,6 @@
 //! JSON and schemas of the store's enumerations: clients read and write the words that are stored.
-//! Requests accept only known words; readers of replies keep the words of a newer service.
+//! Requests accept only known words; readers of replies preserve the unknown words of a newer
+//! service.
 
 use std::fmt;
 
@@ -14,8 +15,8 @@ pub use crate::store::{
     TargetKind, TargetState,
 };
 
-/// A word in a reply. A newer service may have words that this version does not have. The schema of
-/// such a field is that of the known words.
+/// A word in a reply. A newer service may send words that this version does not define. The schema
+/// of such a field is that of the known words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Word<T> {
@@ -23,7 +24,7 @@ pub enum Word<T> {
     Unknown(String),
 }
 
-/// An absent word.
+/// The value of an absent field.
 impl<T> Default for Word<T> {
     fn default() -> Self {
         Self::Unknown(String::new())

@@ -1,4 +1,4 @@
-//! Warnings about a source whose request headers are dropped by proxies.
+//! Warnings about request headers that proxies drop.
 
 use crate::config::SourceConfig;
 

@@ -154,7 +154,7 @@ fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote)
     }
 }
 
-/// Forwards one message after the other, to keep their order.
+/// Forwards one message at a time, to keep their order.
 async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     loop {
         let (delivered, service) = queue.take().await;

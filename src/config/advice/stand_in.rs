@@ -68,7 +68,7 @@ const REFERENCES: [&str; 18] = [
     "ENC[",
 ];
 const PATHS: [&str; 4] = ["/run/", "/etc/", "/var/", "file:/"];
-/// Words by which the text before the `=` of a value is recognised as the name of a secret.
+/// Words that mark the text before the `=` of a value as the name of a variable.
 const SECRET_WORDS: [&str; 5] = ["CREEL", "KEY", "PASS", "SECRET", "TOKEN"];
 /// Maximum length of the unit of a repetition. A longer unit can be the hex or base64 of a short
 /// key.
