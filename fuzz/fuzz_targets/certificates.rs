@@ -58,7 +58,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(key) = PublicKey::parse(text) {
         use_key(&key);
-        // As in an environment variable.
+        // An environment variable can hold the key in one line, with escaped line breaks.
         let one_line = PublicKey::parse(&text.trim().replace('\n', "\\n"));
         assert_eq!(one_line.as_ref().map(shown), Ok(shown(&key)), "escaped line breaks change the key");
     }

@@ -1,6 +1,6 @@
-//! Circuit breaker of a target. After repeated failures the target is paused, then a single probe
-//! delivery follows. While it is open, only the probe makes an attempt. No I/O; the caller passes
-//! the time.
+//! Circuit breaker of a target. Repeated failures open it, which pauses the target; a single probe
+//! delivery follows. While the breaker is open, only the probe makes an attempt. No I/O; the caller
+//! passes the time.
 
 use std::time::Duration;
 

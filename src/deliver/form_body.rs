@@ -18,8 +18,9 @@ const MAX_DECODED_BYTES: usize = 64 << 20;
 /// A body for a target that accepts forms.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormBody {
-    /// The received body is already such a form.
+    /// The received body: it is already such a form, or it cannot be decoded.
     AsReceived,
+    /// A converted form, or a form generated from the payload.
     Made {
         content_type: String,
         body: Bytes,

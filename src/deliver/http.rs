@@ -32,7 +32,8 @@ const OF_THE_SENDER: [&str; 11] = [
     "referer",
     "user-agent",
 ];
-/// creel sets its own signature, and only browsers send `sec-` headers.
+/// Prefixes of more such headers: creel sets its own `webhook-` headers, and only browsers send
+/// `sec-` headers.
 const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
 /// Minimum length of a redacted value: shorter ones occur in responses by chance.
 const MIN_SECRET_BYTES: usize = 6;

@@ -47,7 +47,7 @@ pub async fn run(
 /// The outcomes that are stored.
 enum StoredOutcomes {
     All,
-    /// All but those of these deliveries.
+    /// All except those of these deliveries, whose rows are damaged.
     AllBut(Vec<DeliveryId>),
     /// The store has failed permanently.
     Nothing,

@@ -1,6 +1,6 @@
 //! Operations of an operator: replay messages, re-verify and release rejections, change targets,
 //! emit events. The admin API calls these functions. They use neither HTTP nor JSON, and each
-//! problem has a code and a sentence. Lists and details are read straight from the store.
+//! problem has a code and a sentence. The API reads lists and details directly from the store.
 
 mod cause;
 mod confirmation;

@@ -2,7 +2,7 @@
 //!
 //! Owns the clients, the data fetched with them, and the rules on allowed addresses. It must never
 //! follow a redirect, read a response without a limit, take a proxy from the environment, connect
-//! to an address other than the vetted one, or use another part of the crate.
+//! to an address other than the vetted one, or use another part of the crate except `json`.
 
 mod client;
 mod delivery;

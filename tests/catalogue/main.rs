@@ -1,5 +1,4 @@
-//! The catalogue of providers: vectors at the provider interface and through the running server,
-//! and properties that hold for every recipe.
+//! The catalogue of providers: vectors at the provider interface and through the running server.
 //!
 //! `cargo test vectors` runs the vectors in `tests/vectors`; `TEST_VECTORS` names another file or
 //! directory.

@@ -17,7 +17,7 @@ const MAX_TARGETS: usize = 10_000;
 const DEFAULT_CONCURRENCY: u32 = 8;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A target to create. Not `Debug`: it has secrets.
+/// A target to create. Contains secrets, so it does not implement `Debug`.
 pub struct TargetRequest {
     /// Generated if `None`.
     pub name: Option<String>,
@@ -38,8 +38,8 @@ pub struct TargetRequest {
     pub timeout: Option<Duration>,
 }
 
-/// Changes to a target: `None` leaves a setting as it is, `Some(None)` removes it. Not `Debug`: it
-/// has secrets.
+/// Changes to a target: `None` leaves a setting as it is, `Some(None)` removes it. Contains
+/// secrets, so it does not implement `Debug`.
 #[derive(Default)]
 pub struct TargetChange {
     pub name: Option<String>,
@@ -56,7 +56,7 @@ pub struct TargetChange {
     pub timeout: Option<Duration>,
 }
 
-/// A new target with its secret, which is not shown again. Not `Debug`.
+/// A new target with its secret, which is not shown again. Does not implement `Debug`.
 pub struct IssuedTarget {
     pub target: StoredTarget,
     pub secret: String,

@@ -14,7 +14,7 @@ const MAX_OVERLAP_SECONDS: u32 = 30 * 24 * 60 * 60;
 const MAX_SECRETS: usize = 5;
 const SECRET_BYTES: usize = 24;
 
-/// A new secret, which is not shown again. Not `Debug`.
+/// A new secret, which is not shown again. Does not implement `Debug`.
 pub struct IssuedSecret {
     pub secret: String,
     /// Expiry time of each active secret, newest first; `None` if it does not expire.

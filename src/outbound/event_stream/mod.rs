@@ -41,7 +41,7 @@ pub enum StreamAnswer {
     Open(Box<EventStream>),
     /// A response with any status but 200.
     Rejected(Response),
-    /// A 200 with a content type other than an event stream's.
+    /// A response with status 200 and this content type, which is not that of an event stream.
     OtherType(String),
 }
 

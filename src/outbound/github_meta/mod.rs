@@ -47,7 +47,8 @@ pub struct GithubAddresses {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct List {
     networks: Vec<IpNet>,
-    /// Validator for conditional requests; none for the compiled-in list.
+    /// Validator for conditional requests. `None` for the compiled-in list, and for a response
+    /// without an entity tag.
     validator: Option<Validator>,
 }
 
