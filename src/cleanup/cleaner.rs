@@ -214,7 +214,7 @@ impl Cleaner {
     ) -> Result<CleanupOutcome, Unavailable> {
         let rejections = past_damage(self.trim_quarantine(store).await)?;
         let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
-        // Left to the first run, which starts immediately and checks the clock.
+        // The first run starts immediately, and checks the clock before it deletes messages.
         if !self.is_first_run && !self.was_paused {
             past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
             self.keep_within_size(store, now, &mut outcome).await?;

@@ -20,7 +20,7 @@ pub struct Policy {
     /// Sources with their own retention.
     pub of_sources: Vec<(String, Retention)>,
     pub max_database_bytes: Option<u64>,
-    /// Retention of delivered deliveries and of all attempts, after the end of their delivery.
+    /// Retention of successful deliveries and of all attempts, after the end of the delivery.
     pub attempts: Retention,
     /// Retention of dead deliveries and their messages.
     pub dead: Retention,

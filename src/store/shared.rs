@@ -276,7 +276,7 @@ impl SharedState {
         self.checkpointing.lock()
     }
 
-    /// Waits as [`Self::wait_for_checkpoint`] does, for at most `limit`.
+    /// Takes the checkpoint lock; `None` if a checkpoint is still running after `limit`.
     pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
         let give_up = Instant::now() + limit;
         loop {

@@ -2,8 +2,8 @@
 
 /// WAL size below which a checkpoint would only cost a sync: 1 MiB.
 pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
-/// WAL length at which the writer waits for a full checkpoint, because it writes faster than the
-/// checkpointer copies.
+/// WAL length at which the writer stops for a reset, because it writes faster than the checkpointer
+/// copies.
 const STOP_BYTES: u64 = 60 << 20;
 
 const WAL_HEADER_BYTES: u64 = 32;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use crate::store::quarantine::network::ClientNetwork;
 
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
-/// Bytes of columns and indices apart from the content.
+/// Estimated size of a row and its index entries, apart from the content.
 const ROW_OVERHEAD_BYTES: u64 = 512;
 /// Minimum size that a row counts as. `limit / MAX_ROWS` applies instead if it is larger, which
 /// also bounds the number of rows.

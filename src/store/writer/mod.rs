@@ -36,7 +36,7 @@ use crate::store::writer::trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
 const BYTES_PER_BATCH: usize = 8 << 20;
-/// Pause after background work failed (the file is locked, the disk is full).
+/// Pause after background work failed, e.g. because the file is locked or the disk is full.
 const BACKGROUND_PAUSE: Duration = Duration::from_millis(200);
 
 /// Pause between attempts to reset the WAL while a reader blocks it: an attempt for each batch

@@ -7,7 +7,7 @@ pub enum Trouble {
     /// Another process holds the write lock.
     Locked,
     DiskFull,
-    /// SQLite has rolled back the whole transaction because of one job.
+    /// A job failed. SQLite may have rolled back the whole transaction.
     Lost,
     /// A job needs a damaged page. The transaction must be rolled back, because the job may be
     /// partly applied.

@@ -181,7 +181,7 @@ impl Writer {
     }
 
     /// Whether another process has checkpointed and truncated the WAL, as the sqlite3 shell and
-    /// Litestream do: SQLite then reports an empty WAL.
+    /// Litestream do: SQLite then reports fewer frames.
     fn was_reset_by_another(&self) -> bool {
         let Ok(frames) = checkpoint::frames_in_wal(&self.connection) else { return false };
         let length = wal_size::wal_length(frames);

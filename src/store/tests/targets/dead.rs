@@ -1,4 +1,5 @@
-//! Dead letters: the deliveries that a replay settles, and the limit of one dead letter.
+//! Dead letters: the deliveries that a replay settles, and the limit of one dead letter for each
+//! message and target.
 
 use std::sync::Arc;
 
