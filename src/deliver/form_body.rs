@@ -20,7 +20,6 @@ const MAX_DECODED_BYTES: usize = 64 << 20;
 pub enum FormBody {
     /// The received body: it is already such a form, or it cannot be decoded.
     AsReceived,
-    /// A converted form, or a form generated from the payload.
     Made {
         content_type: String,
         body: Bytes,
