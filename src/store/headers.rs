@@ -1,5 +1,5 @@
-//! Stored header fields of a message: a JSON object, from name to value, or to a list of repeated
-//! values.
+//! Stored header fields of a message: a JSON object that maps each name to its value, or to an
+//! array if the field is repeated.
 
 use std::borrow::Cow;
 
@@ -35,8 +35,8 @@ pub fn readable(stored: &str) -> &str {
     stored.strip_prefix(LATIN_1).unwrap_or(stored)
 }
 
-/// Returns the fields that can be sent, byte for byte as received, without redacted values. A
-/// manually edited database may hold bytes that would end a header line: they are removed.
+/// Returns the fields that can be sent, byte for byte as received, without redacted values. Bytes
+/// that would end a header line, which a manually edited database may contain, are removed.
 pub fn fields(stored: &Map<String, Value>) -> Vec<(String, Vec<u8>)> {
     let mut fields = Vec::with_capacity(stored.len());
     for (name, value) in stored {

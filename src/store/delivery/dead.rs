@@ -8,13 +8,14 @@ use rusqlite::{Connection, params};
 use crate::store::id::{MessageId, TargetId, ids_text};
 use crate::store::target::settings::TargetState;
 
-/// State of a delivery that failed permanently: if a newer one exists, it is not a dead letter.
+/// SQL expression for the state of a delivery that failed permanently: `replayed` if a newer
+/// delivery of the message to the target exists, otherwise `dead`.
 pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
      SELECT 1 FROM deliveries AS newer
      WHERE newer.message_id = deliveries.message_id AND newer.target_id = deliveries.target_id AND newer.id > deliveries.id)
    THEN 'replayed' ELSE 'dead' END";
 
-/// Dead letters of one target, among the messages that a replay selects.
+/// Number of dead letters of one target among the messages that a replay selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterCount {
     pub target: TargetId,
@@ -23,7 +24,7 @@ pub struct DeadLetterCount {
     pub deliveries: u64,
 }
 
-/// Settles the dead deliveries of a message to a target.
+/// Settles the dead deliveries of a message to a target: their state becomes `replayed`.
 pub fn settle(connection: &Connection, message: MessageId, target: TargetId) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
@@ -41,7 +42,8 @@ pub fn is_dead(connection: &Connection, message: MessageId, target: TargetId) ->
         .query_row(params![target, message], |row| row.get(0))
 }
 
-/// Whether a delivery of a bulk replay is still pending: another replay adds nothing.
+/// Whether a delivery that a bulk replay created is still pending, so that another replay would add
+/// nothing.
 pub fn is_being_replayed(
     connection: &Connection,
     message: MessageId,
@@ -55,7 +57,7 @@ pub fn is_being_replayed(
         .query_row(params![target, message], |row| row.get(0))
 }
 
-/// Returns, for each message, the existing targets where it is a dead letter. `at`: only this
+/// Returns, for each message, the existing targets where it is a dead letter; with `at`, only this
 /// target.
 pub fn targets_of(
     connection: &Connection,
@@ -77,7 +79,8 @@ pub fn targets_of(
     Ok(found)
 }
 
-/// Counts the dead letters of the messages by target; listeners have none. `at`: only this target.
+/// Counts the dead letters of the messages by target, or only those of the target `at`. Listeners
+/// have no dead letters.
 pub fn letters_of(
     connection: &Connection,
     messages: Vec<MessageId>,

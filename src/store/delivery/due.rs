@@ -18,10 +18,10 @@ pub struct DueQuery {
     pub target: TargetId,
     pub ordering: DeliveryOrdering,
     pub now: Timestamp,
-    /// Deliveries already in flight.
+    /// Deliveries that are already loaded or in flight, which are left out.
     pub held: Vec<DeliveryId>,
     pub limit: usize,
-    /// Byte limit after which no further message is read.
+    /// Number of message bytes after which no further message is read.
     pub bytes: usize,
 }
 
@@ -35,7 +35,7 @@ pub struct DueDelivery {
     pub message: Arc<StoredMessage>,
 }
 
-/// Some due deliveries.
+/// A page of due deliveries.
 #[derive(Clone, Debug, Default)]
 pub struct DuePage {
     pub deliveries: Vec<DueDelivery>,
@@ -43,8 +43,7 @@ pub struct DuePage {
     pub orphans: Vec<DeliveryId>,
     /// Unreadable deliveries, and those with an unreadable message.
     pub damaged: Vec<DeliveryId>,
-    /// Time of the next delivery that is not due yet; `None` if there is no such delivery, or more
-    /// are due now.
+    /// Earliest due time among the examined deliveries that are not due yet; `None` without any.
     pub next_due: Option<Timestamp>,
     /// Whether more may be due now.
     pub is_full: bool,
@@ -91,7 +90,8 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
         rows.retain(|row| !held.contains(&row.id));
         return Ok(rows);
     }
-    // The index has the ids, so the readable rows are read one by one.
+    // A row is unreadable. The index has the ids, so the rows are read one by one to find the
+    // readable ones.
     let ids: Vec<DeliveryId> = connection
         .prepare_cached(
             "SELECT id FROM deliveries INDEXED BY deliveries_due
@@ -110,7 +110,7 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
     Ok(rows)
 }
 
-/// Returns the due deliveries of a target, in its order. Runs on a reader.
+/// Returns the due deliveries of a target, in the order that the target requires. Runs on a reader.
 pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
     let is_strict = query.ordering == DeliveryOrdering::Strict;
     let mut page = DuePage::default();
@@ -121,8 +121,9 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
         // A delivery without an attempt is due even if the clock was ahead when it was created.
         if due_at > query.now && (row.attempts > 0 || is_put_off) {
             page.next_due = Some(page.next_due.map_or(due_at, |next| next.min(due_at)));
-            // A delivery postponed in strict order precedes others, even when the order is no
-            // longer strict. One with an unreadable time, which is due, comes after others.
+            // Due deliveries may follow: a delivery that was postponed in strict order stays before
+            // others after the ordering has changed, and a delivery with an unreadable time is due
+            // but sorts after others.
             if !is_strict {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Deliveries that finished long ago, and those of targets that accept no deliveries.
+//! Deletes deliveries that finished long ago, and discards pending deliveries of inactive targets.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::walk::{MAX_SCANNED_PER_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
-/// Finished deliveries by the time of completion.
+/// Finished deliveries in order of completion.
 pub const FINISHED: Walk = Walk {
     select: "SELECT id, finished_at, message_id, state,
                EXISTS (SELECT 1 FROM attempts WHERE delivery_id = deliveries.id) FROM deliveries",
@@ -20,7 +20,7 @@ pub const FINISHED: Walk = Walk {
     and: "",
 };
 
-/// Messages of finished deliveries.
+/// Messages of finished deliveries, in order of completion.
 pub const MESSAGES_FINISHED: Walk = Walk {
     select: "SELECT id, finished_at, message_id FROM deliveries",
     at: "finished_at",
@@ -37,7 +37,7 @@ pub struct FinishedDelivery {
     pub has_attempts: bool,
 }
 
-/// Some finished deliveries.
+/// A page of finished deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FinishedPage {
     pub deliveries: Vec<FinishedDelivery>,
@@ -45,8 +45,8 @@ pub struct FinishedPage {
     pub next: Option<TimePosition>,
 }
 
-/// Returns a page of deliveries that finished before `before`, after `after`, oldest first. Runs on
-/// a reader.
+/// Returns a page of deliveries that finished before `before`, starting after the position `after`,
+/// oldest first. Runs on a reader.
 pub fn finished(
     connection: &Connection,
     after: &TimePosition,
@@ -63,8 +63,8 @@ pub fn finished(
     Ok(FinishedPage { deliveries, next })
 }
 
-/// Returns one page of messages up to `through` with a delivery that finished after `after`; an id
-/// may repeat. Runs on a reader.
+/// Returns one page of messages up to `through` with a delivery that finished after the position
+/// `after`, and the next position. A message may be on several pages. Runs on a reader.
 pub fn messages_finished(
     connection: &Connection,
     after: &TimePosition,
@@ -83,8 +83,8 @@ pub fn delete_one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<u
     connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
 }
 
-/// Deletes the attempts of finished deliveries, and the deliveries that are not dead, until the
-/// step ends.
+/// Deletes the attempts of finished deliveries, and those of the deliveries that are not dead
+/// letters, until `STEP_TIME` has passed.
 pub fn delete_finished(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(ids, |id| {
@@ -95,7 +95,7 @@ pub fn delete_finished(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusql
     })
 }
 
-/// Deletes dead deliveries until the step ends.
+/// Deletes dead letters until `STEP_TIME` has passed.
 pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite::Result<StepResult> {
     step(ids, |id| delete_one(database.connection, id))
 }
@@ -121,13 +121,13 @@ pub fn waiting(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardRequest {
     pub deliveries: Vec<DeliveryId>,
-    /// Discards them only if their target has been inactive since before this: a target that has
-    /// become active keeps them.
+    /// If set, discards a delivery only if its target became inactive before this time. A target
+    /// that is active again keeps its deliveries.
     pub inactive_since: Option<Timestamp>,
     pub why: String,
 }
 
-/// Discards deliveries until the step ends.
+/// Discards deliveries until `STEP_TIME` has passed.
 pub fn discard(
     database: &mut Database<'_>,
     request: &DiscardRequest,

@@ -6,9 +6,9 @@ use crate::store::delivery::dead;
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::timestamp::Timestamp;
 
-/// Inserts one delivery in the writer's transaction; returns its id, or `None` if the target must
-/// not have the message. The caller has chosen the target, possibly on a user's request: this check
-/// enforces the owner in every case.
+/// Inserts one delivery in the writer's transaction. Returns its id, or `None` if the target is
+/// removed, the message does not exist, or the target's owner is not the message's. Callers may
+/// have chosen the target on a user's request, so the owner is checked here for all of them.
 pub fn insert(
     connection: &Connection,
     message: MessageId,
@@ -27,8 +27,8 @@ pub fn insert(
     Ok((made == 1).then(|| connection.last_insert_rowid().into()))
 }
 
-/// Inserts another delivery of a message to the same target, and settles the dead ones. `None` if
-/// the target must not have the message.
+/// Inserts another delivery of a message to the same target, and settles the dead letters there.
+/// Returns `None` in the same cases as `insert`.
 pub fn insert_again(
     connection: &Connection,
     message: MessageId,

@@ -28,7 +28,7 @@ pub struct AttemptRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
     Delivered,
-    /// Retried at that time; in a strict queue at the same position.
+    /// Retried at `at`. In strict order, the delivery keeps its position in the queue.
     Again {
         at: Timestamp,
         ordering: DeliveryOrdering,

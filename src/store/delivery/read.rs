@@ -9,7 +9,7 @@ use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::stored_time::StoredTime;
 
-/// One row of `deliveries`, with the names it refers to.
+/// One row of `deliveries`, with the event of its message and the name of its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDelivery {
     pub id: DeliveryId,
@@ -73,15 +73,15 @@ pub fn one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<S
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// Limit on the wait of a delivery for an unavailable target: paused, disabled, removed, or not
-/// answering.
+/// Maximum time for which a delivery stays pending while its target is unavailable: paused,
+/// disabled, removed, or not responding.
 pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Limit on rows examined for a page.
 const MAX_SCANNED_PER_PAGE: i64 = 20_000;
 
-/// Returns a page below `from`, newest first, and the position of the next page. A short page is
-/// not necessarily the last one.
+/// Returns a page of deliveries with ids below `from`, newest first, and the position of the next
+/// page. A short page is not necessarily the last one.
 pub fn page(
     connection: &Connection,
     filter: &DeliveryFilter,
@@ -89,7 +89,7 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<(Vec<StoredDelivery>, Option<DeliveryId>)> {
     let from = from.unwrap_or(DeliveryId::END);
-    // One message has few deliveries, and they have an index.
+    // The deliveries of one message are few and have an index, so they need no limit.
     let (last, scanned): (DeliveryId, i64) = match filter.message {
         Some(_) => (DeliveryId::START, 0),
         None => connection

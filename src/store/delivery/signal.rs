@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Set of targets with new work, for the delivery engine. It holds only target ids, so that it
-/// stays bounded.
+/// Set of targets with new work, for the delivery engine. It has only target ids, so its size is
+/// limited by the number of targets.
 #[derive(Debug, Default)]
 pub struct DueSignal {
     targets: Mutex<BTreeSet<TargetId>>,

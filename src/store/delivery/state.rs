@@ -3,7 +3,8 @@
 use crate::store::text_enum::words;
 
 words!(
-    /// State of a delivery. A dead one that was replayed is settled by the newer delivery.
+    /// State of a delivery. `Replayed`: failed, but settled by a newer delivery of the message to
+    /// the target.
     DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead", Replayed = "replayed" }
 );
 words!(

@@ -10,7 +10,8 @@ use crate::store::error::OpenError;
 use crate::store::files::modes::FILE_MODE;
 use crate::store::files::paths::sibling_path;
 
-/// Held for the life of the process; the kernel releases it on any exit.
+/// The single-instance lock. It is held for the life of the process, and the kernel releases it on
+/// any exit.
 #[derive(Debug)]
 pub struct InstanceLock {
     file: File,

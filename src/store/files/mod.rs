@@ -1,5 +1,5 @@
-//! The files next to the database: their identity and modes, free space, the ballast, and the
-//! single-instance lock.
+//! The database file and the files next to it: their identity and modes, free space, the ballast,
+//! and the single-instance lock.
 //!
 //! Closing any descriptor of the database would drop SQLite's POSIX locks in this process. Its path
 //! is therefore only checked with `stat`, and the one descriptor opened here, for syncing, is never
@@ -24,25 +24,25 @@ pub mod modes;
 pub mod paths;
 pub mod roots;
 
-/// Size of a file that reserves disk space, so that cleanup can still write when other data has
-/// filled it.
+/// Size of the ballast: a file that reserves disk space, so that cleanup can still write after
+/// other data has filled the disk.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 const STAT_BLOCK_BYTES: u64 = 512;
-/// Free space below which a full disk stays full, even if the current WAL has room. More than the
-/// ballast, which is reserved for cleanup.
+/// Free space below which a disk that was full still counts as full, even if the current WAL has
+/// room. It is more than the ballast, whose space is reserved for cleanup.
 const FULL_BELOW_BYTES: u64 = BALLAST_BYTES + (4 << 20);
 /// Free space that SQLite needs to open the database.
 const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// Smallest hole that indicates a file was truncated and rewritten.
 const HOLE_BYTES: u64 = 64 * 1024;
 
-/// Change to a file that SQLite did not make.
+/// A change to a file by another program than SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileChange {
     /// A file that was unlinked, renamed or replaced; the open handle still has all data.
     Moved(&'static str),
-    /// Shorter than the data written to it, or without a part of it. For the WAL this may be a
-    /// checkpoint of another process.
+    /// A file that is shorter than the data written to it, or has lost a part of this data. For the
+    /// WAL, the cause may be a checkpoint by another process.
     Cut(&'static str),
 }
 
@@ -73,7 +73,7 @@ impl WatchedFile {
     }
 
     fn look(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
-        // Read before the file is checked, because it may grow in between.
+        // Loaded before the call of `stat`, because the file and this minimum may grow in between.
         let least = self.least_bytes.load(Ordering::Acquire);
         let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
         if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
@@ -114,7 +114,7 @@ pub struct Files {
     database: WatchedFile,
     wal: WatchedFile,
     roots: Mutex<RootPages>,
-    /// Whether pages of the database are gone although the file has its length.
+    /// Whether pages of the database are lost although the file has the expected length.
     has_lost_pages: AtomicBool,
     /// Descriptor for syncing the database outside SQLite; must never be closed.
     for_sync: ManuallyDrop<File>,
@@ -125,7 +125,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// Records the identity of both files, which must exist (the WAL does after the first write).
+    /// Records the identity of both files, which must exist (the WAL exists after the first write).
     pub fn watch(database: &Path, min_free_bytes: u64) -> Result<Self, OpenError> {
         let problem =
             |error| OpenError(format!("cannot inspect the database {}: {error}", database.display()));
@@ -179,9 +179,10 @@ impl Files {
         self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
     }
 
-    /// Looks for pages lost in a truncation during a checkpoint, which gives the file its old
-    /// length again but writes only the pages in the WAL. A checkpoint never makes a hole before
-    /// the first one, and never removes a root page. `read_roots` reads the roots from SQLite.
+    /// Looks for pages that were lost because the file was truncated during a checkpoint. The
+    /// checkpoint restores the length of the file, but writes only the pages in the WAL. The signs
+    /// are a new hole before the first one and a missing root page; a checkpoint alone causes
+    /// neither. `read_roots` reads the roots from SQLite.
     pub fn look_for_lost_pages(
         &self,
         baseline: Option<CheckpointBaseline>,
@@ -200,7 +201,8 @@ impl Files {
         self.has_lost_pages.load(Ordering::Acquire)
     }
 
-    /// Returns the offset of the first hole in the database, or its length without any.
+    /// Returns the offset of the first hole in the database file, or the length of a file without
+    /// holes; `u64::MAX` if holes are not visible.
     fn first_hole(&self) -> u64 {
         if !self.holes_are_visible {
             return u64::MAX;
@@ -208,8 +210,8 @@ impl Files {
         rustix::fs::seek(&*self.for_sync, rustix::fs::SeekFrom::Hole(0)).unwrap_or(u64::MAX)
     }
 
-    /// Sets the minimum length after a checkpoint. A shorter file was truncated by another process,
-    /// and the minimum stays.
+    /// Sets the minimum length after a checkpoint. If the file is shorter than the minimum, another
+    /// process has truncated it, and the minimum stays so that the next check fails.
     pub fn database_stays(&self) {
         let Ok(metadata) = self.for_sync.metadata() else { return };
         if metadata.len() >= self.database.least_bytes.load(Ordering::Acquire) {
@@ -218,14 +220,15 @@ impl Files {
         }
     }
 
-    /// Syncs the pages that checkpoints wrote. A passive checkpoint during writes does not sync the
-    /// database, which would leave all of it to the step that stops the writer.
+    /// Syncs the pages that checkpoints wrote. SQLite does not sync the database in a passive
+    /// checkpoint during writes. Without this call, the step that stops the writer would have to
+    /// sync all pages.
     pub fn sync_database(&self) -> std::io::Result<()> {
         Ok(rustix::fs::fdatasync(&*self.for_sync)?)
     }
 
-    /// Returns the first bytes of the database file, without the WAL. Reads twice, because a
-    /// checkpoint may be writing them.
+    /// Returns the first bytes of the database file, without the WAL. Reads until two reads are
+    /// equal, because a checkpoint may be writing them.
     pub fn database_header(&self) -> std::io::Result<[u8; 100]> {
         let read = || {
             let mut header = [0; 100];
@@ -258,7 +261,8 @@ impl Files {
         !self.database.path.exists() && self.has_deleted_descriptor()
     }
 
-    /// Whether Linux shows the open file as `/path (deleted)`.
+    /// Whether a descriptor of this process refers to the database file and the file has no name;
+    /// true also if `/proc` cannot be read.
     fn has_deleted_descriptor(&self) -> bool {
         let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
         let is_ours = |link: PathBuf| {
@@ -279,14 +283,14 @@ impl Files {
         self.missing_bytes() > 0
     }
 
-    /// Whether free space is below twice the low-water mark, or little more than the mark and the
-    /// ballast.
+    /// Whether free space is below the low-water mark plus a margin: the low-water mark again, or
+    /// twice the ballast if that is more.
     pub fn is_nearly_low(&self) -> bool {
         let margin = self.min_free_bytes.max(2 * BALLAST_BYTES);
         self.free_bytes() < self.min_free_bytes.saturating_add(margin)
     }
 
-    /// Shortfall of free space below the low-water mark, in bytes.
+    /// Shortfall of free space below the low-water mark (`CREEL_MIN_FREE`), in bytes.
     pub fn missing_bytes(&self) -> u64 {
         self.min_free_bytes.saturating_sub(self.free_bytes())
     }
@@ -301,13 +305,13 @@ impl Files {
     }
 
     /// Whether a checkpoint would use the space of the released ballast, which cleanup needs for
-    /// its writes: until it has vacuumed, a WAL that does not fit into the database cannot be
-    /// reset. `content_bytes`: length of the database after the checkpoint.
+    /// its writes. Such a checkpoint has to wait until cleanup has vacuumed the database.
+    /// `content_bytes` returns the length of the database after the checkpoint.
     pub fn must_leave_room(&self, content_bytes: impl FnOnce() -> u64) -> bool {
         self.is_full() && content_bytes().saturating_sub(self.database_bytes()) > self.free_bytes() / 2
     }
 
-    /// Records a successful write.
+    /// Records a successful write: the disk is no longer full.
     pub fn note_space(&self) {
         if self.disk_full.load(Ordering::Relaxed) {
             self.disk_full.store(false, Ordering::Release);
@@ -367,7 +371,7 @@ fn shows_holes(path: &Path) -> bool {
     const EXT: u64 = 0xef53;
     const XFS: u64 = 0x5846_5342;
     const TMPFS: u64 = 0x0102_1994;
-    // The type's width differs between machines.
+    // The width of `f_type` differs between platforms.
     rustix::fs::statfs(path)
         .is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| [EXT, XFS, TMPFS].contains(&kind)))
 }

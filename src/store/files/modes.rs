@@ -28,8 +28,8 @@ pub fn create_directory(path: &Path) -> std::io::Result<()> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)
 }
 
-/// Returns a sentence for the directory and each file of the database that other users of the
-/// machine can access.
+/// Returns a warning for the directory and for each file of the database if other users of the
+/// machine can access it.
 pub fn loose_modes(database: &Path) -> Vec<String> {
     let mut warnings = Vec::new();
     let directory = match database.parent() {
@@ -75,7 +75,7 @@ fn mode_of(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
 }
 
-/// Returns the remedy for a file that cannot be opened; empty if its owner is not the cause.
+/// Returns the remedy for a file that cannot be opened; empty if permissions are not the cause.
 pub fn owner_advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => "; chown it to the user that runs creel",

@@ -1,5 +1,5 @@
-//! Root pages of tables and indexes. They show that the database file was truncated and extended
-//! again: a page of the old file that is not in the WAL is then zero.
+//! Root pages of tables and indexes. They reveal that the database file was truncated and extended
+//! again: the pages of the old file that are not in the WAL are then zero.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -19,14 +19,15 @@ pub struct RootPages {
 
 #[derive(Debug)]
 struct RootPage {
-    /// Offset of the page's type, which is not zero, in bytes.
+    /// Offset in bytes of the page's type, which is never zero.
     offset: u64,
-    /// Whether a page with a type was found. A new root page may still be only in the WAL.
+    /// Whether the page was found in the file. A new root page may still be only in the WAL.
     was_in_file: bool,
 }
 
 impl RootPages {
-    /// Reads their positions in one statement, so that they are of one version.
+    /// Reads the positions of all root pages in one statement, so that they belong to the same
+    /// schema version.
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare_cached(
             "SELECT rootpage, page_size, schema_version FROM sqlite_schema, pragma_page_size, pragma_schema_version
@@ -43,9 +44,9 @@ impl RootPages {
         Ok(roots)
     }
 
-    /// Whether a root page that was in `file` is no longer there. `read_again` reads the positions
-    /// from SQLite, because another process may have moved the roots: then the new ones are used
-    /// from now on. An unreadable schema is a loss.
+    /// Whether a root page that was in `file` is missing now. Another process may have moved the
+    /// root pages, so `read_again` reads their positions from SQLite; if they have changed, the new
+    /// ones are used from then on. An unreadable schema counts as a loss.
     pub fn are_lost(&mut self, file: &File, read_again: impl FnOnce() -> rusqlite::Result<Self>) -> bool {
         if !self.find_missing(file) {
             return false;
@@ -76,7 +77,8 @@ impl RootPages {
         self.pages.len() > 1
     }
 
-    /// Checks each page. True if one that was in the file is now zero, or after its end.
+    /// Checks each page. Returns true if a page that was in the file is now zero or beyond the end
+    /// of the file.
     pub fn find_missing(&mut self, file: &File) -> bool {
         let mut is_any_missing = false;
         for page in &mut self.pages {

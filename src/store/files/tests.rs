@@ -90,7 +90,7 @@ fn database(directory: &Path) -> (Connection, Files) {
     (connection, files)
 }
 
-/// Writes more pages to the WAL than a new file has.
+/// Writes more pages to the WAL than the new database file has.
 fn grow(connection: &Connection) {
     connection.execute_batch("DELETE FROM bodies; INSERT INTO bodies VALUES (zeroblob(400000))").unwrap();
 }
@@ -152,7 +152,7 @@ fn roots_moved_by_another_process_are_not_lost() {
     let (connection, mut files) = database(directory.path());
     files.holes_are_visible = false;
     assert_eq!(files.roots.lock().pages_in_file(), 5);
-    // A page of the body, whose first byte is zero, replaces the last root.
+    // A page of the body, whose first byte is zero, takes the place of the last root page.
     connection.execute_batch("DROP TABLE one").unwrap();
     grow(&connection);
     connection.execute_batch("VACUUM").unwrap();

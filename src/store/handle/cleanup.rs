@@ -142,8 +142,8 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
-    /// Returns the targets that retain the most messages regardless of size, except targets paused
-    /// before `paused_before`.
+    /// Returns the targets that retain the most messages even above the size limit, except targets
+    /// paused before `paused_before`.
     pub async fn room_holders(&self, paused_before: Timestamp) -> Result<Vec<RoomHolder>, Unavailable> {
         self.core.read(move |connection| space::room_holders(connection, paused_before)).await
     }
@@ -202,7 +202,7 @@ impl Cleanup {
         self.core.write(move |database| replay::expire::delete_replays(database.connection, before)).await
     }
 
-    /// Returns the used and the free bytes of the file.
+    /// Returns the used and the free bytes of the database file.
     pub async fn used_and_free_bytes(&self) -> Result<(u64, u64), Unavailable> {
         self.core.read(space::used_and_free_bytes).await
     }
@@ -213,7 +213,7 @@ impl Cleanup {
         self.core.read(move |connection| space::message_sizes(connection, &ids)).await
     }
 
-    /// Whether any message is retained regardless of size, see [`Self::room_holders`].
+    /// Whether any message is retained even above the size limit, see [`Self::room_holders`].
     pub async fn is_room_held(&self, paused_before: Timestamp) -> Result<bool, Unavailable> {
         self.core.read(move |connection| space::is_room_held(connection, paused_before)).await
     }
@@ -228,8 +228,8 @@ impl Cleanup {
         self.core.shared.beyond_size.notified().await;
     }
 
-    /// Sets whether messages are rejected because no space can be freed. `holders` names the rows
-    /// that use it.
+    /// Sets whether messages are rejected because no space can be freed. `holders` lists the
+    /// targets whose pending deliveries retain messages, for the log.
     pub fn set_out_of_room(&self, is_out_of_room: bool, holders: &str) {
         if self.core.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
             return;
@@ -244,12 +244,14 @@ impl Cleanup {
         }
     }
 
-    /// Writes some of the keys that are only in memory, up to message `through`; true when done.
+    /// Requests that keys in memory are written to the table; returns true once the keys of
+    /// messages up to `through` are.
     pub async fn merge_keys(&self, through: MessageId) -> Result<bool, Unavailable> {
         self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
 
-    /// Drops some keys last extended before `cut_off`; true when done.
+    /// Deletes some keys of generations whose newest key is older than `cut_off`; returns true when
+    /// no such generation remains.
     pub async fn forget_keys(&self, cut_off: OffsetDateTime) -> Result<bool, Unavailable> {
         let cut_off = Timestamp::from(cut_off);
         self.core.write(move |database| keys::expire::forget_keys(database, cut_off)).await
@@ -291,12 +293,13 @@ impl Cleanup {
         self.core.files.is_nearly_low()
     }
 
-    /// Returns some free pages to the file system; true when the rest is not worth returning.
+    /// Releases some free pages of the database; returns true when the rest is not worth releasing.
     pub async fn vacuum(&self) -> Result<bool, Unavailable> {
         self.core.write(space::vacuum).await
     }
 
-    /// Returns the space freed by a vacuum to the file system, and writes the ballast again.
+    /// Requests a checkpoint, which returns the space freed by a vacuum to the file system, and
+    /// writes the ballast again.
     pub fn settle(&self) {
         self.core.shared.request_checkpoint();
         self.core.files.lay_ballast();

@@ -22,9 +22,10 @@ use crate::store::target::subscription::Subscriptions;
 use crate::store::writer::job::{Database, Job, WriteCall};
 use crate::store::{connection, damage, target};
 
-/// Limit on the bytes queued for the writer; bodies have their own budget, heads only this.
+/// Limit on the bytes queued for the writer. Bodies also count towards their own budget, heads only
+/// towards this limit.
 const QUEUED_BYTES: usize = 256 << 20;
-/// Limit on the wait of a write that is not a message.
+/// Timeout of all writes except those of messages.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -35,7 +36,7 @@ pub struct Core {
     pub readers: connection::Pool,
     pub reading: Semaphore,
     pub intake: Arc<Intake>,
-    /// Held while old messages are added to one listener.
+    /// One permit, held while old messages are added to a listener.
     pub filling: Semaphore,
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
@@ -62,8 +63,8 @@ impl Core {
         self.write_then(work, |_| ()).await
     }
 
-    /// `committed` runs on the writer's thread, in commit order, even if the caller has stopped
-    /// waiting.
+    /// Runs `work` in a transaction, and `committed` after its commit. `committed` runs on the
+    /// writer's thread, in commit order, even if the caller has stopped waiting.
     pub async fn write_then<T, F>(
         &self,
         work: F,
@@ -112,8 +113,8 @@ impl Core {
         tokio::task::spawn_blocking(request_id::for_thread(read)).await.unwrap_or(Err(Unavailable::Refused))
     }
 
-    /// Writes a change. Messages are matched against the new table before the answer, even if the
-    /// caller has stopped waiting.
+    /// Writes a change of the targets. Messages are matched against the new list of targets before
+    /// this function returns, even if its caller has stopped waiting.
     pub async fn change_targets<T, F>(&self, work: F) -> Result<T, Unavailable>
     where
         T: Send + 'static,
@@ -122,7 +123,8 @@ impl Core {
         self.change_targets_where(work, |_| true).await
     }
 
-    /// Writes a change as `change_targets` does, unless `is_change` returns false for its result.
+    /// Like `change_targets`, but leaves the list of targets unchanged if `is_change` returns false
+    /// for the result of `work`.
     pub async fn change_targets_where<T, F>(
         &self,
         work: F,

@@ -22,7 +22,7 @@ use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
 use crate::store::{message, target};
 
-/// Pause between pages of dropped deliveries, so that incoming messages are written.
+/// Pause between pages of dropped deliveries, so that incoming messages can be written.
 const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
 
 /// Pending deliveries, their outcomes, replays and confirmations.
@@ -82,8 +82,8 @@ impl DeliveryQueue {
         Ok(())
     }
 
-    /// Creates new deliveries of one message in one commit; returns their ids, without the targets
-    /// that must not have it. `None` if the message does not exist.
+    /// Creates new deliveries of one message in one commit; returns their ids. Targets that must
+    /// not receive the message are skipped. `None` if the message does not exist.
     pub async fn deliver_again(
         &self,
         message: MessageId,
@@ -93,7 +93,7 @@ impl DeliveryQueue {
         let now = Timestamp::from(now);
         let (signalled, shared) = (targets.clone(), self.core.shared.clone());
         let work = move |database: &mut Database<'_>| {
-            // Cleanup may have deleted it first.
+            // Cleanup may have deleted the message.
             if !message::read::exists(database.connection, message)? {
                 return Ok(None);
             }
@@ -116,7 +116,7 @@ impl DeliveryQueue {
         self.core.read(confirmation::sources).await
     }
 
-    /// Returns the due confirmations of a source, and the time of its next one.
+    /// Returns the due confirmations of a source, and the due time of the next one.
     pub async fn due_confirmations(
         &self,
         source: Arc<str>,
@@ -135,7 +135,8 @@ impl DeliveryQueue {
         Ok((found.into_iter().map(open).collect(), next))
     }
 
-    /// Writes the result; a confirmed message is queued for its targets in the same commit.
+    /// Stores the result of a query; a confirmed message is queued for its targets in the same
+    /// commit.
     pub async fn settle_confirmation(
         &self,
         outcome: ConfirmationOutcome,
@@ -167,7 +168,8 @@ impl DeliveryQueue {
             shared.work_committed(signalled);
         };
         match self.core.write_then(work, committed).await {
-            // The row of the message cannot be written, which must not delay others.
+            // The row of the message cannot be written. The message is rejected, so that it does
+            // not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
                     .write(move |database| confirmation::give_up_damaged(database.connection, id, now))
@@ -177,8 +179,8 @@ impl DeliveryQueue {
         }
     }
 
-    /// Repeats the query about a rejected message. False if it is not rejected, or its query is not
-    /// stored.
+    /// Schedules the stored query about a rejected message again. Returns false if the message is
+    /// not rejected, or its query is not stored.
     pub async fn requeue_refused(
         &self,
         message: MessageId,
@@ -192,7 +194,7 @@ impl DeliveryQueue {
         self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
     }
 
-    /// Returns the message, unless it is damaged: damaged messages are not delivered.
+    /// Returns the message; `None` if it is damaged, because damaged messages are not delivered.
     async fn message_to_deliver(&self, id: MessageId) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
@@ -222,7 +224,8 @@ impl DeliveryQueue {
         self.core.write(move |database| replay::cancel(database.connection, id, now)).await
     }
 
-    /// Writes a step; false if the replay was cancelled or has advanced.
+    /// Writes a step of a replay. Returns false if the replay was cancelled or has advanced in the
+    /// meantime.
     pub async fn step_replay(&self, step: ReplayStep, now: OffsetDateTime) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
         let targets: Vec<TargetId> =
@@ -232,7 +235,8 @@ impl DeliveryQueue {
         self.core.write_then(work, move |_| shared.work_committed(targets)).await
     }
 
-    /// Disables the target after the endpoint at this URL answered that it is gone.
+    /// Disables the target after its endpoint at `url` answered 410 Gone. Returns false if the
+    /// target is not active, or has another URL now.
     pub async fn disable_target(
         &self,
         id: TargetId,

@@ -20,8 +20,8 @@ use crate::store::writer::job::{Job, Keep, Memory};
 /// Receiver of the writer's answer about one message.
 type KeepAnswer = oneshot::Receiver<Result<InsertOutcome, Unavailable>>;
 
-/// Limit on the wait of a candidate for room in the writer's queue: a request is answered within
-/// 2.5 s.
+/// Maximum time that a rejected candidate waits for room in the intake: every request is answered
+/// within 2.5 s.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Accepts verified messages and rejected requests. No message is acknowledged before the sync.
@@ -31,11 +31,11 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Resolves once the message is committed and synced, or when `deadline` has passed.
+    /// Stores a message. Resolves once it is committed and synced, or when `deadline` has passed.
     ///
     /// # Errors
-    /// The message must not be acknowledged. After `Unavailable::Deadline` it may still have been
-    /// stored.
+    /// After any error, the message must not be acknowledged. After `Unavailable::Deadline` it may
+    /// still have been stored.
     pub async fn keep(&self, message: NewMessage, deadline: Instant) -> Result<Receipt, IngestError> {
         self.keep_accounted(message, None, deadline).await
     }
@@ -74,7 +74,8 @@ impl Ingest {
         deadline: Instant,
     ) -> Result<KeepAnswer, Unavailable> {
         if self.core.shared.is_out_of_room() {
-            // Cleanup may have run before the write that makes room, and no later write may follow.
+            // Wakes cleanup, which may have run before the last write that made room. Another write
+            // that would wake it may never follow.
             self.core.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
@@ -95,7 +96,8 @@ impl Ingest {
         }
     }
 
-    /// Matches the message to targets. Reading a large payload inline would delay other requests.
+    /// Matches the message to targets. Large payloads are read on a blocking thread, so that they
+    /// do not delay other requests.
     async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<PreparedMessage, Unavailable> {
         let subscriptions = self.core.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
@@ -112,8 +114,8 @@ impl Ingest {
         }
     }
 
-    /// Queues a rejection for the writer. Some candidates wait a moment for room, noise does not;
-    /// rejections that do not fit are only counted.
+    /// Queues a rejection for the writer. A limited number of candidates wait a moment for room,
+    /// noise does not (see `RejectionKind`). Rejections that do not fit are only counted.
     pub async fn quarantine(&self, mut rejection: NewRejection) {
         let intake = &self.core.intake;
         let deadline = Instant::now() + ROOM_TIMEOUT;
@@ -133,8 +135,8 @@ impl Ingest {
             if waiting.is_none() {
                 waiting = intake.wait_for_room(&rejection);
             }
-            // A full disk has no write that would make room. The check is a system call, skipped
-            // for most of a flood.
+            // On a full disk, no write makes room. The check is a system call, so it comes after
+            // the first condition, which is true for most requests of a flood.
             if waiting.is_none()
                 || self.core.files.is_low()
                 || tokio::time::timeout_at(deadline.into(), space).await.is_err()

@@ -19,7 +19,8 @@ use crate::store::timestamp::Timestamp;
 const PAGE: usize = 500;
 /// Length of the pause after a step while messages arrive, as a multiple of the step.
 const PAUSE_FACTOR: u32 = 4;
-/// Step time that counts for the pause: most of a longer step was waiting for the writer.
+/// Limit on the step time from which the pause is computed: most of a longer step was waiting for
+/// the writer.
 const MAX_STEP: Duration = Duration::from_millis(4);
 
 /// Opens listeners and adds old messages to them.
@@ -30,7 +31,7 @@ pub struct ListenerRegistry {
 
 impl ListenerRegistry {
     /// Creates the listener, or changes the subscription of an existing one. With `since`, a new
-    /// one also receives the messages since then, after [`Self::fill_listener`].
+    /// listener also receives the messages since then, once [`Self::fill_listener`] has added them.
     pub async fn open_listener(
         &self,
         name: String,
@@ -90,7 +91,8 @@ impl ListenerRegistry {
         let mut added = 0;
         let mut next = Some(FillPosition::new(since, behind));
         while let Some(from) = next {
-            // All listeners together use no more of the writer's time than one of them.
+            // One listener at a time, so that many listeners use no more of the writer's time than
+            // one.
             let Ok(_turn) = self.core.filling.acquire().await else { return Err(Unavailable::Failed) };
             let began = Instant::now();
             let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
@@ -119,8 +121,8 @@ impl ListenerRegistry {
         self.core.shared.batches().1
     }
 
-    /// Pauses for incoming messages, longer while some arrive. `written`: number of messages at the
-    /// start of the step.
+    /// Pauses so that incoming messages can be written, longer while some arrive. `written` is the
+    /// number of messages written before the step.
     async fn rest(&self, began: Instant, written: u64) {
         let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
         tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;

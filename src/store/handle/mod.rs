@@ -1,5 +1,5 @@
 //! Handles to the store, one for each role, so that the signature of a caller shows its
-//! permissions. Reads run on a reader, writes on the writer's thread.
+//! permissions. Reads run on read-only connections, writes on the writer's thread.
 
 pub mod cleanup;
 pub mod core;

@@ -90,13 +90,14 @@ impl Reads {
         self.core.read(message::read::newest_id).await
     }
 
-    /// Counts the transactions that created deliveries or messages, for followers.
+    /// Returns a counter of the transactions that created deliveries or messages; clients that
+    /// follow a list watch it.
     pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.commits()
     }
 
-    /// Returns, for each message, the existing targets where it is a dead letter. `at`: only this
-    /// target.
+    /// Returns, for each message, the existing targets where it is a dead letter; with `at`, only
+    /// this target.
     pub async fn dead_targets(
         &self,
         messages: Vec<MessageId>,
@@ -121,7 +122,8 @@ impl Reads {
         self.core.read(move |connection| delivery::read::one(connection, id)).await
     }
 
-    /// Returns a page below `from`, newest first, and the position of the next page.
+    /// Returns a page of deliveries with ids below `from`, newest first, and the position of the
+    /// next page.
     pub async fn deliveries(
         &self,
         filter: DeliveryFilter,
@@ -154,7 +156,7 @@ impl Reads {
         self.core.read(listener::all).await
     }
 
-    /// Returns a page below `from`, newest first.
+    /// Returns a page of rejections with ids below `from`, newest first.
     pub async fn rejections(
         &self,
         filter: RejectionFilter,
@@ -173,7 +175,8 @@ impl Reads {
         self.core.read(move |connection| quarantine::read::count(connection, &filter, through)).await
     }
 
-    /// Returns the next ones in order of arrival, up to the id `through`.
+    /// Returns the next rejections after the position `after` in order of arrival, up to the id
+    /// `through`.
     pub async fn next_rejections(
         &self,
         filter: RejectionFilter,
@@ -206,7 +209,7 @@ impl Reads {
         }))
     }
 
-    /// Returns the numbers by name of the source; sources without numbers are missing.
+    /// Returns the numbers of each source by its name. Sources without numbers are left out.
     pub async fn source_numbers(&self) -> Result<BTreeMap<String, SourceNumbers>, Unavailable> {
         self.core.read(quarantine::read::source_numbers).await
     }
@@ -215,7 +218,7 @@ impl Reads {
         self.core.read(move |connection| replay::one(connection, id)).await
     }
 
-    /// Returns a page below `from`, newest first.
+    /// Returns a page of replays with ids below `from`, newest first.
     pub async fn replays(
         &self,
         from: Option<ReplayId>,
@@ -233,8 +236,8 @@ impl Reads {
         self.core.read(target::read::all).await
     }
 
-    /// Returns all targets that are not removed, with their secrets; `None` if these cannot be
-    /// opened.
+    /// Returns all targets that are not removed, with their secrets; `None` for secrets that cannot
+    /// be unsealed.
     pub async fn targets_with_secrets(
         &self,
     ) -> Result<Vec<(StoredTarget, Option<TargetSecrets>)>, Unavailable> {
@@ -255,21 +258,21 @@ impl Reads {
         self.core.read(move |connection| target::read::by_name(connection, &name)).await
     }
 
-    /// Returns the secrets of a target; empty for targets of the environment.
+    /// Returns the secrets of a target; empty for targets that the environment declares.
     ///
     /// # Errors
-    /// Also if they were sealed under another key.
+    /// `Unavailable::Refused` also if the secrets were sealed under another key.
     pub async fn target_secrets(&self, id: TargetId) -> Result<TargetSecrets, Unavailable> {
         let sealed = self.core.read(move |connection| target::read::sealed_secrets(connection, id)).await?;
         open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|UnopenedSecrets| Unavailable::Refused)
     }
 
-    /// Counts the changes of targets, so that followers notice each one.
+    /// Returns a counter of the changes to targets; its watchers notice each change.
     pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.audience.changes()
     }
 
-    /// Returns the targets of an event. `payload`: the JSON text.
+    /// Returns the targets whose subscriptions match an event. `payload` is its JSON text.
     pub fn targets_for(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<TargetId> {
         self.core.shared.audience.current().matching(event, owner, payload)
     }

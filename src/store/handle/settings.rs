@@ -16,7 +16,7 @@ pub struct ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Returns a stored setting, unsealed.
+    /// Returns a stored setting; a sealed one is unsealed.
     ///
     /// # Errors
     /// If it cannot be read, or was sealed under another key.

@@ -38,7 +38,8 @@ impl Store {
             return Err(why);
         }
         if self.core.files.check().is_err() {
-            // The writer determines the change, even when no message arrives.
+            // Wakes the writer, which determines what kind of change it is. Without a message it
+            // would not check the files.
             let _ = self.core.send(Job::Wake);
             return Err(Unavailable::FileChanged);
         }
@@ -93,13 +94,13 @@ impl Store {
         }
     }
 
-    /// Sets the observer of committed batches; once.
+    /// Sets the observer of committed batches. A second call has no effect.
     pub fn observe_batches(&self, observer: BatchObserver) {
         self.core.shared.observe_batches(observer);
     }
 
-    /// Whether the store is closing: all writes fail from then on, which callers do not have to
-    /// log.
+    /// Whether the store is closing. All writes fail from then on, and callers need not log these
+    /// errors.
     pub fn is_closing(&self) -> bool {
         self.core.is_closing.load(Ordering::Acquire)
     }

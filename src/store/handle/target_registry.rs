@@ -22,8 +22,8 @@ pub struct TargetRegistry {
 }
 
 impl TargetRegistry {
-    /// Updates the targets of the environment to the current declarations; returns their ids in
-    /// that order.
+    /// Updates the targets of the environment to the declarations in `declared`; returns their ids
+    /// in the same order.
     pub async fn declare_targets(
         &self,
         declared: Vec<TargetDraft>,
@@ -63,8 +63,8 @@ impl TargetRegistry {
             .await?
     }
 
-    /// Changes some settings of a target in one step: concurrent changes do not overwrite each
-    /// other.
+    /// Changes some settings of a target in one step, so that concurrent changes do not overwrite
+    /// each other.
     pub async fn change_target(
         &self,
         id: TargetId,
@@ -116,7 +116,8 @@ impl TargetRegistry {
             .await?
     }
 
-    /// Activates a declared target that answered 410 at a URL other than its current one.
+    /// Activates a declared target that was disabled because an earlier URL answered 410. `url` is
+    /// its current URL.
     pub async fn activate_moved_target(
         &self,
         id: TargetId,
@@ -130,8 +131,11 @@ impl TargetRegistry {
         self.core.change_targets_where(activate, |activated| *activated).await
     }
 
+    /// Sets the state of a target.
+    ///
     /// # Errors
-    /// Also if it is to become active, but its deliveries would be unsigned.
+    /// `TargetError::SecretsLost` if the target is to become active but its secret was lost, so
+    /// that its deliveries would be unsigned.
     pub async fn set_target_state(
         &self,
         id: TargetId,
