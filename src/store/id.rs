@@ -1,7 +1,6 @@
-//! Ids of rows. Each table has its own type, so that the id of one is never taken for that of
-//! another.
+//! Row ids. Each table has its own id type, so that ids of different tables cannot be confused.
 
-/// Declares types for ids, each of one table. Stored ids begin at 1; the default is `START`.
+/// Declares id types, one for each table. Stored ids begin at 1; the default is `START`.
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => { $(
         $(#[$doc])*

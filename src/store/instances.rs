@@ -1,4 +1,5 @@
-//! Instance ids: the prefix of each `webhook-id`, and the messages that have it.
+//! Instance ids, which are a part of each `webhook-id`. Each one applies to the messages from its
+//! first message on.
 
 use rusqlite::{Connection, params};
 
@@ -9,7 +10,7 @@ use crate::store::timestamp::Timestamp;
 const ID_CHARACTERS: usize = 12;
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
-/// All instance ids of a database, by the first message of each.
+/// All instance ids of a database, each with its first message, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Instances(Vec<(MessageId, String)>);
 
@@ -21,7 +22,8 @@ impl Instances {
         rows.collect::<rusqlite::Result<_>>().map(Self)
     }
 
-    /// Returns the same id for every delivery of a message, and never that of another message.
+    /// Returns the `webhook-id` of a message. All deliveries of the message have this id, and no
+    /// other message has it.
     pub fn webhook_id(&self, message: MessageId) -> String {
         let after = self.0.partition_point(|(first, _)| *first <= message);
         let id = self.0.get(after.saturating_sub(1)).map_or("", |(_, id)| id);
@@ -29,7 +31,7 @@ impl Instances {
     }
 }
 
-/// Starts another instance for new messages. Instances without a stored message are removed.
+/// Starts another instance id for new messages, and removes the ids of which no message is stored.
 pub fn begin(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM instances WHERE first_message < (

@@ -46,8 +46,8 @@ impl fmt::Display for IntegrityReport {
 /// Reads every message; safe while the service runs.
 ///
 /// # Errors
-/// If the file cannot be opened, is not creel's, or does not match the last run. Damage is part of
-/// the report.
+/// If the file cannot be opened, is not creel's, or does not match the last run. Damage is not an
+/// error: it is part of the report.
 pub fn verify(path: &Path) -> Result<IntegrityReport, OpenError> {
     continuity::check_together(path)?;
     let connection = schema::read_only(path)?;

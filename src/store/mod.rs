@@ -1,4 +1,4 @@
-//! The single SQLite file: the only module that names rusqlite and r2d2.
+//! The database, which is a single SQLite file. No other module uses rusqlite or r2d2.
 //!
 //! All writes go through one writer thread (`writer/`), which commits queued jobs in one
 //! transaction; reads go through a pool of read-only connections. Messages must never be

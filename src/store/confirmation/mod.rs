@@ -33,7 +33,9 @@ words!(
 pub struct DueConfirmation {
     pub message: MessageId,
     pub source: String,
+    /// Queries so far.
     pub tries: u32,
+    /// "Not found" answers so far.
     pub unknowns: u32,
     /// The request that was passed to `NewMessage`; `None` if it cannot be unsealed.
     pub request: Option<String>,
@@ -175,7 +177,7 @@ pub fn sources(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Returns the due messages of a source with their sealed requests, and the due time of the next
-/// message. Runs on a reader.
+/// message. Runs on a read-only connection.
 pub fn due(
     connection: &Connection,
     source: &str,

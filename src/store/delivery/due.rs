@@ -110,7 +110,8 @@ fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> ru
     Ok(rows)
 }
 
-/// Returns the due deliveries of a target, in the order that the target requires. Runs on a reader.
+/// Returns the due deliveries of a target, in the order that the target requires. Runs on a
+/// read-only connection.
 pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
     let is_strict = query.ordering == DeliveryOrdering::Strict;
     let mut page = DuePage::default();

@@ -46,7 +46,7 @@ pub struct FinishedPage {
 }
 
 /// Returns a page of deliveries that finished before `before`, starting after the position `after`,
-/// oldest first. Runs on a reader.
+/// oldest first. Runs on a read-only connection.
 pub fn finished(
     connection: &Connection,
     after: &TimePosition,
@@ -64,7 +64,8 @@ pub fn finished(
 }
 
 /// Returns one page of messages up to `through` with a delivery that finished after the position
-/// `after`, and the next position. A message may be on several pages. Runs on a reader.
+/// `after`, and the next position. A message may be on several pages. Runs on a read-only
+/// connection.
 pub fn messages_finished(
     connection: &Connection,
     after: &TimePosition,
@@ -101,7 +102,7 @@ pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite:
 }
 
 /// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
-/// reader.
+/// read-only connection.
 pub fn waiting(
     connection: &Connection,
     target: TargetId,

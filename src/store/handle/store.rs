@@ -99,7 +99,7 @@ impl Store {
         self.core.shared.observe_batches(observer);
     }
 
-    /// Whether the store is closing. All writes fail from then on, and callers need not log these
+    /// Whether the store is closing. All writes fail from then on; callers do not have to log these
     /// errors.
     pub fn is_closing(&self) -> bool {
         self.core.is_closing.load(Ordering::Acquire)

@@ -1,5 +1,5 @@
-//! Keys of delivery ids: merged before their messages are deleted, and dropped a generation at a
-//! time.
+//! Expiry of keys. Keys are merged into the table before their messages are deleted, and are
+//! deleted one generation at a time.
 
 use rusqlite::params;
 
@@ -7,10 +7,10 @@ use crate::store::id::MessageId;
 use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
-/// Requests a merge of the keys in memory, up to the message `through`; true once they are merged.
-/// The writer merges them in slices between messages.
+/// Requests a merge of the keys in memory. Returns true once the keys of messages up to `through`
+/// are merged, or if merging was stopped. The writer merges keys in slices between messages.
 pub fn merge_keys(database: &mut Database<'_>, through: MessageId) -> bool {
-    // A manually added row may be beyond the newest message tracked here.
+    // The id of a manually inserted row may be higher than that of the newest message tracked here.
     let goal = through.min(database.keys.newest_message());
     let is_done = database.keys.merged_through() >= goal || database.keys.is_merging_stopped();
     if !is_done {
@@ -19,7 +19,8 @@ pub fn merge_keys(database: &mut Database<'_>, through: MessageId) -> bool {
     is_done
 }
 
-/// Deletes keys of generations last extended before `cut_off`; true when done.
+/// Deletes some keys of a generation whose newest key is older than `cut_off`. Returns true when no
+/// such generation remains.
 pub fn forget_keys(database: &mut Database<'_>, cut_off: Timestamp) -> rusqlite::Result<bool> {
     let generation: Option<i64> = database.connection.query_row(
         "SELECT min(generation) FROM key_generations WHERE newest_at < ?1 AND generation <> ?2",

@@ -3,7 +3,7 @@
 use crate::store::id::MessageId;
 use ring::digest::{Context, SHA256};
 
-/// The first 16 bytes of SHA-256 over the source and the message's identity there.
+/// The first 16 bytes of SHA-256 over the source and the identity of the message within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey(pub(super) u128);
 
@@ -17,8 +17,8 @@ impl MessageKey {
         Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
     }
 
-    /// Returns the key of a message that has no delivery id: same method, query and body are the
-    /// same message.
+    /// Returns the key of a message without a delivery id. Messages with the same method, query and
+    /// body have the same key.
     pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
         Self::of(&[
             b"content",
@@ -29,8 +29,8 @@ impl MessageKey {
         ])
     }
 
-    /// Hashes each part with its length before it, so that no two lists of parts are equal when
-    /// joined.
+    /// Hashes the length of each part before the part, so that different lists of parts never have
+    /// the same hash input.
     fn of(parts: &[&[u8]]) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
@@ -44,7 +44,8 @@ impl MessageKey {
         self.0.to_be_bytes()
     }
 
-    /// The key is already uniformly distributed.
+    /// Returns the low 64 bits of the key as its hash, because the key is already uniformly
+    /// distributed.
     pub fn hash(self) -> u64 {
         self.0 as u64
     }

@@ -1,5 +1,5 @@
-//! Loads keys at start. Damaged pages only affect their own keys: a message without a readable key
-//! may be stored twice, which is better than no service.
+//! Loads keys at start. Damaged pages only affect their own keys: a duplicate of a message without
+//! a readable key may be stored, which is better than no service.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use crate::store::keys::recent::RecentKeys;
 const TABLE: &str = "delivery_keys";
 
 impl KeyIndex {
-    /// Rebuilds the memory part from the rows above the mark, and the filters from the merged keys.
+    /// Rebuilds the keys in memory from the messages above `merged_through`, and the filters from
+    /// the merged keys.
     pub fn load(connection: &Connection) -> rusqlite::Result<Self> {
         let (generation, merged_through): (Option<i64>, Option<MessageId>) = connection.query_row(
             "SELECT max(generation), max(merged_through) FROM key_generations",
@@ -44,7 +45,8 @@ impl KeyIndex {
         let mut next =
             connection.prepare("SELECT min(generation) FROM delivery_keys WHERE generation > ?1")?;
         let mut last = i64::MIN;
-        // One by one, so that damage in one generation only costs the rest of its keys.
+        // Reads generations one by one, so that damage in one of them loses only the rest of its
+        // keys.
         while let Some(generation) =
             damage::skip(TABLE, next.query_row([last], |row| row.get::<_, Option<i64>>(0)))?.flatten()
         {
@@ -85,7 +87,8 @@ impl KeyIndex {
         if damage::skip("messages", all)?.is_some() {
             return Ok(());
         }
-        // The ids are also in the index, so the readable rows are read one by one.
+        // A row is unreadable. The ids are also in the index, so the rows are read one by one to
+        // load the readable ones.
         let mut ids = connection
             .prepare("SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id")?;
         let ids: Vec<MessageId> =
@@ -103,8 +106,8 @@ impl KeyIndex {
             (row.get(0)?, row.get(1)?, row.get(2)?);
         let (method, query): (String, Option<String>) = (row.get(3)?, row.get(4)?);
         let body_sha256 = row.get_ref(5)?.as_blob()?;
-        // Whether a source without ids drops repeats depends on its configuration: its keys do no
-        // harm.
+        // A source without ids drops duplicates only if it is configured to, which is not visible
+        // here. Unused keys do no harm.
         let key = match &delivery_id {
             Some(delivery_id) => MessageKey::of_delivery_id(&source, delivery_id),
             None => MessageKey::of_content(&source, &method, query.as_deref(), body_sha256),

@@ -31,7 +31,8 @@ const FILTER_BITS: usize = 16 * KEYS_PER_GENERATION * GENERATIONS_PER_FILTER as 
 const HASHES: u32 = 6;
 /// Limit on keys merged per transaction while messages are queued: well under a millisecond.
 const KEYS_PER_SLICE: usize = 512;
-/// Limit on messages without a key above the mark: they are read again at start.
+/// Number of messages above `merged_through` from which a merge starts even with few keys: a start
+/// reads these messages again.
 const MESSAGES_ABOVE_MARK: i64 = 2 * KEYS_PER_GENERATION as i64;
 
 /// Keys that are being written to `delivery_keys`.
@@ -70,7 +71,7 @@ impl KeyIndex {
             .or_insert_with(|| BloomFilter::with_num_bits(FILTER_BITS).hashes(HASHES))
     }
 
-    /// Looks up a key among the committed ones and those of the open transaction.
+    /// Looks up a key among the committed keys and those of the open transaction.
     pub fn find(
         &self,
         connection: &Connection,
@@ -130,7 +131,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// Returns the generations of groups that probably have the key.
+    /// Returns the generations of each group whose filter reports the key.
     fn generations_with(&self, key: MessageKey) -> impl Iterator<Item = i64> {
         let groups = self.filters.iter().filter(move |(_, filter)| filter.contains_hash(key.hash()));
         groups.flat_map(|(group, _)| {
@@ -158,7 +159,7 @@ impl KeyIndex {
         }
     }
 
-    /// Whether a merge is in progress, so that the writer continues without queued jobs.
+    /// Whether a merge is in progress. The writer then continues it even without queued jobs.
     pub fn is_merging(&self) -> bool {
         self.merge.is_some()
     }
@@ -194,8 +195,9 @@ impl KeyIndex {
         });
     }
 
-    /// Writes one slice of the merge in the writer's transaction; the last one also writes the
-    /// mark. `merge_committed` removes the entries from memory.
+    /// Writes one slice of the merge in the writer's transaction; the last slice also advances
+    /// `merged_through` in the database. After the commit, `merge_committed` removes the entries
+    /// from memory.
     pub fn write_slice(&mut self, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let Some(merge) = &mut self.merge else { return Ok(()) };
         let slice = KEYS_PER_SLICE.max(self.newest.len() / 16);
@@ -254,12 +256,13 @@ impl KeyIndex {
         self.newest_message
     }
 
-    /// Returns the newest message whose key is in the table: later messages must not be deleted.
+    /// Returns the newest message whose key is in the table. Later messages must not be deleted,
+    /// because their keys would be lost.
     pub fn merged_through(&self) -> MessageId {
         self.merged_through
     }
 
-    /// Drops the generations that cleanup has deleted from the table.
+    /// Drops the filters of generations that cleanup has deleted from the table.
     pub fn forget_generations(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let oldest: Option<i64> = connection
             .query_row("SELECT generation FROM delivery_keys ORDER BY generation LIMIT 1", [], |row| {
@@ -290,7 +293,8 @@ impl KeyMatch {
         if same { Self::Same(id) } else { Self::Other(id) }
     }
 
-    /// Prefers the newest identical message, then the first other one.
+    /// Combines two results. Prefers the newest message with the same body, then the first one with
+    /// another body.
     fn and(self, next: Self) -> Self {
         match (self, next) {
             (Self::Same(a), Self::Same(b)) => Self::Same(a.max(b)),
@@ -302,7 +306,7 @@ impl KeyMatch {
     }
 }
 
-/// Looks up a key in each generation that the filter reports.
+/// Looks up a key in these generations of the table.
 fn find_merged(
     connection: &Connection,
     generations: RangeInclusive<i64>,

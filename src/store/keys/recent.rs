@@ -6,11 +6,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::store::id::MessageId;
 use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey};
 
-/// Memory of one key: its entry, at the usual load of the table.
+/// Memory of one key, in bytes: its entry with a control byte, at the usual load of the hash table.
 const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 
-/// A table of keys. Nearly every key has one message; further ones of conflicts are stored
-/// separately.
+/// The keys in memory. Nearly every key has one message; the further messages of conflicts are
+/// stored separately.
 #[derive(Debug, Default)]
 pub struct RecentKeys {
     first: HashMap<MessageKey, (MessageId, BodyDigest), BuildHasherDefault<KeyHasher>>,

@@ -1,5 +1,5 @@
-//! Listeners: targets that a program on a developer's machine connects to. Their pending deliveries
-//! are those not acknowledged yet.
+//! Listeners: targets that a program on a developer's machine connects to. A delivery is pending
+//! until the program has acknowledged it.
 
 use std::time::{Duration, Instant};
 
@@ -19,16 +19,17 @@ use crate::store::{damage, target};
 
 /// Limit on listeners. Each receives every matching message, connected or not.
 pub const MAX_LISTENERS: usize = 32;
-/// Time after which every message matched before the listener existed is committed.
+/// Time after the creation of a listener within which all messages that were matched before it are
+/// committed.
 pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prefix of listener names, so that they never conflict with targets declared in the environment.
 const NAMED: &str = "listener:";
-/// Limit on the delay of incoming messages by a step of adding old ones, without its commit.
+/// Maximum time by which one step that adds old messages delays incoming ones, without its commit.
 const FILL_STEP_TIME: Duration = Duration::from_millis(2);
-/// Fills the column only: a listener acknowledges at its own pace.
+/// Value of the required column only, because a listener acknowledges at its own pace.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A listener.
+/// A listener, with its target and the size of its queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredListener {
     pub name: String,
@@ -96,8 +97,8 @@ pub struct FillPage {
 }
 
 impl FillPosition {
-    /// Starts with all messages since `since`; with `behind`, only those committed after that
-    /// message.
+    /// Returns the start of a walk over all messages since `since`; with `behind`, only over those
+    /// committed after that message.
     pub fn new(since: Timestamp, behind: Option<MessageId>) -> Self {
         match behind {
             Some(message) => Self::ById { since, message },
@@ -133,10 +134,11 @@ pub fn open(
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
-            // A target that was read in this transaction still exists, with the same name.
+            // This cannot be rejected: the target was read in this transaction, and keeps its name.
             let _ = target::change::update(connection, known.id, &settings, now)?;
         }
-        // Set now, so that cleanup does not remove the listener as unused.
+        // Set before the connection is established, so that cleanup does not remove the listener as
+        // unused.
         set_connected(connection, known.id, true, now)?;
         let must_be_filled = wanted_since(connection, known.id)?.is_some();
         return Ok(Ok(ListenerSession { target: known.id, is_new: false, must_be_filled }));
@@ -176,8 +178,8 @@ fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
     }
 }
 
-/// Counts the unacknowledged deliveries of a listener. Runs on a reader, because large numbers take
-/// a while.
+/// Counts the unacknowledged deliveries of a listener. Runs on a read-only connection, because
+/// large numbers take a while.
 pub fn pending(connection: &Connection, target: TargetId) -> rusqlite::Result<i64> {
     connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE target_id = ?1 AND state = 'pending'")?
@@ -195,7 +197,8 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredListener>> {
         .collect()
 }
 
-/// Returns the number of acknowledged deliveries that were pending.
+/// Marks pending deliveries as delivered, and stores the answers as attempts. Returns the number of
+/// deliveries that were pending.
 pub fn acknowledge(
     connection: &Connection,
     target: TargetId,
@@ -246,7 +249,7 @@ pub fn pause_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()
         .map(drop)
 }
 
-/// Returns the time since which messages must still be added.
+/// Returns the time since which old messages remain to be added; `None` without any.
 pub fn wanted_since(connection: &Connection, target: TargetId) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT wanted_since, id FROM targets WHERE id = ?1 AND state <> 'removed'")?
@@ -264,7 +267,7 @@ pub fn filled(connection: &Connection, target: TargetId) -> rusqlite::Result<()>
 }
 
 /// Finds old messages that match the target and have no delivery, among one page of messages. Runs
-/// on a reader.
+/// on a read-only connection.
 pub fn missing(
     connection: &Connection,
     target: &StoredTarget,
@@ -285,9 +288,9 @@ pub fn missing(
     Ok(FillPage { messages, next: last.filter(|_| scanned == limit) })
 }
 
-/// Returns the next messages as (time of arrival, id). Order by time takes two queries: SQLite uses
-/// the index for only the first member of a pair, so a single query would scan all messages of one
-/// time for each page.
+/// Returns the next messages as (time of arrival, id). The order by time takes two queries: for a
+/// comparison of the pair, SQLite uses the index only for the time, so a single query would scan
+/// all messages with the same time for each page.
 fn positions_behind(
     connection: &Connection,
     from: &FillPosition,
@@ -332,7 +335,8 @@ fn wanted_event(
         .optional()
 }
 
-/// Adds old messages in order, before newer ones, until the step ends.
+/// Adds old messages until `FILL_STEP_TIME` has passed. They are due since their arrival, so they
+/// are delivered before newer ones.
 pub fn fill(
     connection: &Connection,
     target: TargetId,

@@ -128,7 +128,6 @@ fn last_fill_adds_only_late_commits() {
         let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(1));
         let late = keep(&store, "github.push", Duration::ZERO, None).await;
-        // As if it had been matched before the listener existed.
         assert_eq!(
             store.listener_registry().acknowledge_deliveries(opened.target, Vec::new(), now()).await,
             Ok(0)

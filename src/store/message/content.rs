@@ -18,7 +18,7 @@ pub enum MessageContent {
 }
 
 words!(
-    /// Reason why a body cannot be read, so that no filter passes the message.
+    /// Reason why a body cannot be read. No filter of a target matches such a message.
     UnreadableReason {
         /// The body is empty.
         Empty = "empty",

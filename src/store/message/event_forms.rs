@@ -1,6 +1,6 @@
-//! Compares an event with a stored one that has the same id and arrived in the other of its two
-//! forms: with attributes in headers and data in the body, or with both in a JSON document
-//! (CloudEvents in binary and structured mode).
+//! Compares an event with a stored event that has the same id and arrived in the other form. The
+//! forms are the two modes of CloudEvents: binary, with attributes in headers and data in the body,
+//! and structured, with both in one JSON document.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::store::id::MessageId;
 use crate::store::message::content::MessageContent;
 use crate::store::message::new::{Identity, NewMessage};
 
-/// Maximum data that is compared by value. Larger data must be written in the same way, except for
-/// white space: comparison by value reads it repeatedly.
+/// Maximum size of data that is compared by value, which reads the data repeatedly. Larger data is
+/// equal only if its text is, except for white space.
 const MAX_COMPARED_BYTES: usize = 1 << 20;
 /// Prefix of the headers of attributes.
 const ATTRIBUTE_PREFIX: &str = "ce-";
@@ -28,7 +28,7 @@ const NO_ATTRIBUTES: [&str; 8] =
     ["id", "source", "type", "specversion", "datacontenttype", "datacontentencoding", "data", "data_base64"];
 
 /// Whether the stored message `of` is the same event in its other form. An event with other data is
-/// a different one: otherwise it would be lost.
+/// a different event: it would be lost if it were dropped as a duplicate.
 pub fn is_other_form_of(
     connection: &Connection,
     of: MessageId,
@@ -97,14 +97,15 @@ fn read(headers: &str) -> Option<HeaderValues> {
     serde_json::from_str(headers).ok()
 }
 
-/// Whether the document of an event has the data and the attributes of the event whose attributes
-/// are in headers.
+/// Whether a structured event has the same data and attributes as a binary event with these
+/// headers.
 fn is_same(binary: &Form<'_>, headers: &HeaderValues, structured: &Form<'_>) -> bool {
     let Some(document) = structured.payload.and_then(|text| json::document(text.as_bytes()).ok()) else {
         return false;
     };
     let has_json = |wanted: &str| binary.payload.is_some_and(|payload| is_same_json(payload, wanted));
-    // A structured event may have the headers too.
+    // A structured event may have the attributes in headers as well. Then both bodies are the same
+    // document.
     if has_json(document) {
         return true;
     }
@@ -118,7 +119,7 @@ fn is_same(binary: &Form<'_>, headers: &HeaderValues, structured: &Form<'_>) -> 
     has_attributes(event, headers) && has_data(binary, event)
 }
 
-/// Whether an event has the attributes that the headers have, and no others.
+/// Whether a structured event has exactly the attributes in the headers.
 fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     let Some(object) = Object::read(event) else { return false };
     let is_compared = |name: &str| !NO_ATTRIBUTES.contains(&name);
@@ -147,8 +148,9 @@ fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     count == members.len()
 }
 
-/// Header values are percent-encoded, except by some senders; older versions of the specification
-/// put them in double quotes. Converters between the forms write times in their own format.
+/// Compares an attribute in a document with one in a header. Header values are percent-encoded,
+/// although some senders omit this; older versions of the specification put them in double quotes.
+/// Converters between the forms write times in their own format.
 fn is_same_attribute(member: &str, header: &str) -> bool {
     let unquoted = header.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(header);
     let time = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();

@@ -13,15 +13,15 @@ use crate::store::timestamp::Timestamp;
 use crate::store::walk::{MAX_SCANNED_PER_PAGE, STEP_TIME, StepResult, TimePosition, Walk};
 use crate::store::writer::job::Database;
 
-/// Messages by the time of their arrival.
+/// Messages in order of arrival.
 pub const OLD: Walk =
     Walk { select: "SELECT id, received_at FROM messages", at: "received_at", id: "id", and: "" };
 
-/// Messages by the time of their release from quarantine.
+/// Messages in order of their release from quarantine.
 pub const RELEASED: Walk =
     Walk { select: "SELECT id, released_at FROM messages", at: "released_at", id: "id", and: "" };
 
-/// Messages that failed confirmation, by the time of the provider's answer.
+/// Messages that failed confirmation, in order of the provider's answer.
 pub const REFUSED: Walk = Walk {
     select: "SELECT message_id, settled_at FROM confirmations",
     at: "settled_at",
@@ -29,7 +29,7 @@ pub const REFUSED: Walk = Walk {
     and: " AND state = 'refused'",
 };
 
-/// Deliveries of one message that are deleted between two checks of the clock.
+/// Number of deliveries of one message that are deleted between two checks of the clock.
 const MAX_DELIVERIES_PER_BATCH: usize = 64;
 
 /// The time at which the retention of a message starts.
@@ -51,11 +51,11 @@ impl RetainedSince {
     }
 }
 
-/// Selects expired messages.
+/// Selection of expired messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpirySelection {
     pub since: RetainedSince,
-    /// Starts after this message in the order of time.
+    /// Position in order of time after which the page starts.
     pub after: TimePosition,
     /// Received or released before this.
     pub before: Timestamp,
@@ -66,22 +66,22 @@ pub struct ExpirySelection {
 /// The conditions under which a message is retained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionRule {
-    /// A dead delivery keeps its message, so that it can be replayed, if it became a dead letter at
-    /// this time or later. `None`: dead letters keep no message.
+    /// A delivery that became a dead letter at this time or later retains its message, so that it
+    /// can be replayed. `None`: dead letters retain no message.
     pub by_dead_since: Option<Timestamp>,
     pub yielding: YieldingTargets,
 }
 
-/// Targets whose pending deliveries keep no message, because the database is above its limit or the
-/// disk nearly full.
+/// Targets whose pending deliveries do not retain messages, because the database is above its limit
+/// or the disk is nearly full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum YieldingTargets {
     #[default]
     NoTargets,
     /// Removed targets, and listeners that are not connected.
     Absent,
-    /// These, all other listeners, targets of replays, disabled targets, and those that were paused
-    /// before this time.
+    /// The targets of `Absent`, all other listeners, targets of replays, disabled targets, and
+    /// targets that were paused before this time.
     Expendable { paused_before: Timestamp },
 }
 
@@ -95,7 +95,7 @@ impl YieldingTargets {
     }
 }
 
-/// Some of the selected messages.
+/// A page of expired messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExpiryPage {
     pub ids: Vec<MessageId>,
@@ -105,7 +105,7 @@ pub struct ExpiryPage {
     pub next: Option<TimePosition>,
 }
 
-/// The sources that a retention covers.
+/// The sources to which a retention period applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSelection {
     Only(String),
@@ -121,9 +121,10 @@ impl SourceSelection {
     }
 }
 
-/// Matches a message that must not be deleted: it awaits its confirmation, has a pending delivery,
-/// or a dead one that can still be replayed, except to a listener or a target that cannot return.
-/// No row if the message does not exist. The result is whether the message is kept.
+/// Selects whether a message must be retained: it awaits confirmation, or has a pending delivery or
+/// a dead letter. Pending deliveries of yielding targets do not count, and neither do dead letters
+/// that cannot be replayed, because they are of a listener or of a removed target that cannot
+/// return. No row if the message does not exist.
 const IS_RETAINED: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
           (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
@@ -146,12 +147,12 @@ fn is_retained(
         .optional()
 }
 
-/// Selects a page of old messages without a reason to be kept, oldest first. Runs on a reader. A
-/// page limits the rows examined, not the rows found: a source with a long retention must not keep
-/// a reader, and with it the WAL, busy for long.
+/// Selects a page of old messages that nothing retains, oldest first. Runs on a read-only
+/// connection. A page limits the rows examined, not the rows found: otherwise, a source with a long
+/// retention would cause long reads, which block the WAL.
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
     let ExpirySelection { since, after, before, sources, keeping } = selection;
-    // From the index alone, so that a damaged row only fails when it is read by itself.
+    // Reads only the index, so that a damaged row fails alone, when it is read below.
     let (rows, next) = since.walk().page(connection, after, *before, |row| row.get(0))?;
     let mut page = ExpiryPage { next, ..ExpiryPage::default() };
     for id in rows {
@@ -164,7 +165,7 @@ pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite:
     Ok(page)
 }
 
-/// Returns `None` if the retention of the message starts at the other time.
+/// Returns the source of a message; `None` if its retention does not start at `since`.
 fn source_of(
     connection: &Connection,
     id: MessageId,
@@ -176,13 +177,13 @@ fn source_of(
         .optional()
 }
 
-/// Whether the message exists and nothing keeps it. A damaged one is skipped.
+/// Whether the message exists and nothing retains it. False for a damaged message.
 fn is_free(connection: &Connection, id: MessageId, keeping: &RetentionRule) -> rusqlite::Result<bool> {
     Ok(damage::skip("messages", is_retained(connection, id, keeping))?.flatten() == Some(false))
 }
 
-/// Selects the oldest messages with an id above `after` that nothing keeps, of any age, at most
-/// `limit` of them, for the size limit. Runs on a reader.
+/// Selects the oldest messages with an id above `after` that nothing retains, regardless of age and
+/// at most `limit`, to enforce the size limit. Runs on a read-only connection.
 pub fn oldest(
     connection: &Connection,
     after: MessageId,
@@ -206,7 +207,7 @@ pub fn oldest(
 
 fn oldest_ids(connection: &Connection, after: MessageId) -> rusqlite::Result<Vec<MessageId>> {
     let by_table = "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
-    // Reads no page of the table, but the whole index.
+    // Used after damage: reads no page of the table, but the whole index.
     let by_index =
         "SELECT id FROM messages INDEXED BY messages_received_at WHERE +id > ?1 ORDER BY +id LIMIT ?2";
     let read = |sql| {
@@ -221,7 +222,7 @@ fn oldest_ids(connection: &Connection, after: MessageId) -> rusqlite::Result<Vec
     }
 }
 
-/// Some of the messages, in the order of their ids.
+/// A page of messages that nothing retains, in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OldestPage {
     pub ids: Vec<MessageId>,
@@ -230,7 +231,7 @@ pub struct OldestPage {
     pub is_last: bool,
 }
 
-/// A message without a reason to be kept.
+/// A message that nothing retains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiryCandidate {
     pub id: MessageId,
@@ -239,7 +240,7 @@ pub struct ExpiryCandidate {
     pub retained_since: TimeText,
 }
 
-/// Returns those of `ids` that nothing keeps. Runs on a reader.
+/// Returns the messages in `ids` that nothing retains. Runs on a read-only connection.
 pub fn candidates(
     connection: &Connection,
     ids: &[MessageId],
@@ -261,8 +262,8 @@ pub fn candidates(
     Ok(found)
 }
 
-/// Selects a page of messages that were rejected before `before`, after the position `after`. Runs
-/// on a reader.
+/// Selects a page of messages that their provider rejected before `before`, starting after the
+/// position `after`. Runs on a read-only connection.
 pub fn refused(
     connection: &Connection,
     after: &TimePosition,
@@ -272,14 +273,14 @@ pub fn refused(
     Ok(RefusedPage { ids, next })
 }
 
-/// A page of rejected messages.
+/// A page of messages that their provider rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedPage {
     pub ids: Vec<MessageId>,
     pub next: Option<TimePosition>,
 }
 
-/// Pending deliveries of these messages, by target. Runs on a reader.
+/// Counts the pending deliveries of these messages by target. Runs on a read-only connection.
 pub fn pending_of(connection: &Connection, ids: &[MessageId]) -> rusqlite::Result<BTreeMap<TargetId, u64>> {
     let mut statement = connection
         .prepare_cached("SELECT target_id FROM deliveries WHERE message_id = ?1 AND state = 'pending'")?;
@@ -293,8 +294,8 @@ pub fn pending_of(connection: &Connection, ids: &[MessageId]) -> rusqlite::Resul
     Ok(pending)
 }
 
-/// Deletes messages with all their rows until the time of the step is used up. A message whose key
-/// is not merged yet stays, because the key would be lost with it.
+/// Deletes messages with all their rows until `STEP_TIME` has passed. A message whose key is not
+/// merged yet stays, because the key would be lost with it.
 pub fn delete(
     database: &mut Database<'_>,
     ids: &[MessageId],
@@ -326,7 +327,8 @@ pub fn delete(
     Ok(done)
 }
 
-/// Returns false if the time of the step is used up before the last delivery is deleted.
+/// Deletes the deliveries of a message. Returns false if `STEP_TIME` has passed before the last one
+/// is deleted.
 fn delete_deliveries(connection: &Connection, message: MessageId, began: Instant) -> rusqlite::Result<bool> {
     loop {
         let deliveries: Vec<DeliveryId> = connection

@@ -1,4 +1,4 @@
-//! The messages that a list, a replay or a count selects, and the SQL for it.
+//! The filter of messages for lists, replays and counts, and its SQL.
 
 use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -13,7 +13,7 @@ use crate::store::timestamp::Timestamp;
 pub struct MessageFilter {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<MessageId>,
-    /// Received at this time or later, as timestamps are written.
+    /// Received at this time or later.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "since")]
     pub since: Option<Timestamp>,
     /// Received before this.
@@ -21,12 +21,12 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// A pattern.
+    /// A pattern of event names, such as `github.*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Text that occurs in the body, in this case and spelling.
+    /// Text that occurs in the body or in the JSON decoded from it, byte for byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Selects only messages with a dead letter.
@@ -43,13 +43,13 @@ impl MessageFilter {
     }
 }
 
-/// Reads the start of the time range. An unreadable one, such as after a manual edit of a replay,
-/// selects no messages: without it, the replay would deliver all.
+/// Reads the start of the time range. An unreadable time, e.g. after a manual edit of a replay,
+/// selects no messages. If it were ignored, the replay would deliver all messages.
 fn since<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     time_or(deserializer, Timestamp::MAX)
 }
 
-/// Reads the end of the time range; as for `since`, an unreadable one selects no messages.
+/// Reads the end of the time range. As for `since`, an unreadable time selects no messages.
 fn until<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     time_or(deserializer, Timestamp::MIN)
 }
@@ -108,7 +108,7 @@ pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &MessageFilter) 
     bind(":dead_at", &filter.dead_at)
 }
 
-/// A pattern as SQLite's GLOB writes it: only the star is special.
+/// Converts a pattern to the syntax of SQLite's GLOB, so that only `*` is special.
 pub(super) fn glob(pattern: &str) -> String {
     let mut text = String::with_capacity(pattern.len());
     for character in Pattern::new(pattern).as_str().chars() {

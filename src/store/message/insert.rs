@@ -1,4 +1,4 @@
-//! The row that the writer inserts for a new message.
+//! Stores a message with its dependent rows, or counts it as a duplicate.
 
 use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -22,7 +22,7 @@ use crate::store::{confirmation, delivery, quarantine};
 /// and the record.
 pub const LARGE_BYTES: usize = 1 << 20;
 
-/// A stored message, for which the sender receives an acknowledgement.
+/// Result of storing a message. The sender receives an acknowledgement in each case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipt {
     New {
@@ -40,7 +40,7 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// The message that has the content.
+    /// Returns the id of the message with the content; for a duplicate, that of the first one.
     pub fn id(self) -> MessageId {
         match self {
             Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
@@ -74,9 +74,10 @@ pub struct PreparedMessage {
     sealed_request: Option<String>,
     /// The rejection that becomes this message.
     rejection: Option<RejectionId>,
-    /// The records of its key cannot be read.
+    /// Whether the message is stored as new because the records of its key cannot be read.
     is_taken_as_new: bool,
-    /// The content was dropped after SQLite copied it: the message can no longer be written.
+    /// Whether the content was dropped after SQLite copied it, so that the message can no longer be
+    /// written.
     is_released: bool,
 }
 
@@ -121,7 +122,7 @@ impl PreparedMessage {
         Self { rejection: Some(rejection), ..self }
     }
 
-    /// Stores it as a new message, regardless of the records of its key.
+    /// Marks the message to be stored as new, regardless of the records of its key.
     pub fn take_as_new(&mut self) {
         self.is_taken_as_new = true;
     }
@@ -135,17 +136,17 @@ impl PreparedMessage {
         self.rejection
     }
 
-    /// Returns the targets to notify of new deliveries, if it was new.
+    /// Returns the targets to notify of new deliveries if the message was new.
     pub fn targets(&self) -> &[TargetId] {
         &self.targets
     }
 
-    /// Whether it needs confirmation from its provider.
+    /// Whether the message needs confirmation by its provider.
     pub fn awaits_confirmation(&self) -> bool {
         self.sealed_request.is_some()
     }
 
-    /// Whether it needs more than one statement.
+    /// Whether the message has dependent rows, so that more than one statement is needed.
     pub fn has_followers(&self) -> bool {
         self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
     }
@@ -170,9 +171,9 @@ impl PreparedMessage {
     }
 
     /// Stores the message with its deliveries, or counts it as a duplicate. The caller deletes the
-    /// rejection that the message was released from. Without dependent rows every path is one
-    /// statement that changes the database, so a failure affects only this message; with them it
-    /// needs a savepoint.
+    /// rejection that the message was released from. Without dependent rows, each path changes the
+    /// database with a single statement, so a failure affects only this message. With dependent
+    /// rows, the caller needs a savepoint.
     pub fn keep(
         &mut self,
         connection: &Connection,
@@ -183,7 +184,7 @@ impl PreparedMessage {
         let Some(rejection) = self.rejection else {
             return self.keep_message(connection, keys, sealer, now);
         };
-        // It may have been released or deleted meanwhile.
+        // The rejection may have been released or deleted meanwhile.
         if !quarantine::write::exists(connection, rejection)? {
             return Ok(InsertOutcome::RejectionGone);
         }
@@ -283,8 +284,9 @@ impl PreparedMessage {
         Ok(connection.last_insert_rowid().into())
     }
 
-    /// SQLite reads and rewrites the whole row of the first message, and can hold two copies of it.
-    /// Damage in that row must be found while the message can still be stored as new.
+    /// Counts the message as a duplicate of `of`. SQLite reads and rewrites the whole row of `of`,
+    /// and can hold two copies of it, so the content of a large duplicate is dropped first. Damage
+    /// in that row must be found before this, while the duplicate can still be stored as new.
     fn count_duplicate(&mut self, connection: &Connection, of: MessageId) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;

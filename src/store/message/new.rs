@@ -13,24 +13,25 @@ use crate::store::message::content::MessageContent;
 pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
-    /// The id of an event that may arrive in two forms, only one of which has the header `mark`. In
-    /// the other form it is the same message if its data is the same.
+    /// The id of an event that may arrive in two forms, only one of which has the header `mark`.
+    /// Both forms are the same message if their data is the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source is configured to drop repeats of method, query and body within the
     /// window.
     Content { window: Duration },
     /// A key chosen by the user's own app: a second message with another body is rejected.
     IdempotencyKey(String),
-    /// No message is dropped.
+    /// No deduplication: every message is stored.
     None,
 }
 
 /// The confirmation that a message needs before delivery.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfirmationRequest {
-    /// The input of the confirmation; sealed before it is stored.
+    /// The values for the query to the provider's API; sealed before they are stored.
     pub request: String,
-    /// Limits the awaiting messages of the source: a further one is rejected. `None`: no limit.
+    /// Maximum number of awaiting messages of the source; further messages are rejected. `None`: no
+    /// limit.
     pub max_awaiting: Option<u32>,
 }
 
@@ -40,7 +41,7 @@ impl std::fmt::Debug for ConfirmationRequest {
     }
 }
 
-/// A verified message on its way to the disk.
+/// A verified message that is not stored yet.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     pub received_at: OffsetDateTime,
@@ -57,10 +58,10 @@ pub struct NewMessage {
     pub headers: String,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
-    /// The verified signature or credential does not cover the body.
+    /// Whether the verified signature or credential does not cover the body.
     pub body_unsigned: bool,
     /// Whether it was released from quarantine without verification.
     pub unverified: bool,
-    /// The message is not delivered before the provider's API has confirmed it.
+    /// Set if the message must not be delivered before the provider's API has confirmed it.
     pub confirmation_request: Option<ConfirmationRequest>,
 }

@@ -1,6 +1,7 @@
-//! Finds the stored message that a new one repeats or conflicts with. Only messages that need no
-//! confirmation, or have it, are compared: anyone may have sent the others first. Among those, only
-//! an identical confirmation request with identical content is a repeat.
+//! Finds the stored message that a new one repeats or conflicts with. Only trusted messages count:
+//! those that are confirmed or need no confirmation. Any client may have sent an unconfirmed
+//! message first, so a message repeats an unconfirmed one only if the content is identical and,
+//! while that one is awaiting, the confirmation request too.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -9,12 +10,12 @@ use crate::store::id::MessageId;
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
-/// Limits the unconfirmed messages with one key whose keys are stored. Further ones are stored
-/// without their keys, so that a flood of one id does not slow down the writer; after their
-/// confirmation, a repeat of them may be delivered twice.
+/// Maximum number of unconfirmed messages with the same key whose keys are stored. Further messages
+/// are stored without their keys, so that a flood with one id does not slow down the writer. After
+/// the confirmation of such a message, its duplicates may be delivered too.
 const MAX_UNCONFIRMED: usize = 64;
-/// Limits the messages with one key that are examined before the new message is treated as
-/// unrelated.
+/// Maximum number of messages with the same key that are examined. After that, the new message is
+/// treated as unrelated.
 const MAX_SCANNED: usize = 256;
 
 /// The trust in a stored message, in ascending order.
@@ -44,7 +45,7 @@ impl Relatives {
     }
 }
 
-/// Finds the stored messages with this key and body; `except`: the message itself, if it is already
+/// Finds the stored messages with this key. `except` is the message itself, if it is already
 /// stored.
 pub fn relatives(
     connection: &Connection,
@@ -94,7 +95,8 @@ pub fn relatives(
     Ok(found)
 }
 
-/// The key of a rejected message is deleted with its row, so a deleted message was trusted.
+/// Returns the trust in a message. A deleted message was trusted, because the key of a rejected one
+/// is deleted with its row.
 fn standing(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLevel> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?

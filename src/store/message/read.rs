@@ -50,7 +50,7 @@ pub struct StoredMessage {
     pub head: MessageRow,
     /// Exactly as received.
     pub body: Bytes,
-    /// The JSON decoded from the body; `None` also if the body itself is the JSON.
+    /// The JSON decoded from the body; `None` if there is none, or if the body itself is JSON.
     pub decoded: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl StoredMessage {
         query_without_content(&self.head.method, self.head.query.as_deref()?, &self.body)
     }
 
-    /// The payload as bytes; a copy only if it differs from the body.
+    /// Returns the payload as bytes; copies it only if it differs from the body.
     pub fn payload_bytes(&self) -> Option<Bytes> {
         match &self.decoded {
             Some(decoded) => Some(Bytes::copy_from_slice(decoded.as_bytes())),
@@ -105,7 +105,7 @@ const HEAD: &str =
   octet_length(coalesce(body, payload)) AS body_bytes, released_at,
   CASE WHEN payload IS NULL THEN coalesce(unreadable, iif(not_json, 'older_version', 'empty')) END AS unreadable";
 
-/// `HEAD` begins at the column `first`.
+/// Reads the columns of `HEAD`, which begin at the column `first`.
 fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         id: row.get(first)?,
@@ -179,7 +179,7 @@ pub fn exists(connection: &Connection, id: MessageId) -> rusqlite::Result<bool> 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,
-    /// Dead letters of each target, including removed targets, with the filter `dead`.
+    /// With the filter `dead`: the dead letters of each target, including removed targets.
     pub dead_letters: Vec<DeadLetterCount>,
 }
 
@@ -192,7 +192,7 @@ pub struct MessagePage {
     pub next: Option<MessageId>,
 }
 
-/// `from`: only messages beyond this id in the direction.
+/// Returns a page of messages; with `from`, only those beyond this id in the direction.
 pub fn page(
     connection: &Connection,
     filter: &MessageFilter,
@@ -209,7 +209,7 @@ pub fn page(
     Ok(MessagePage { messages, next })
 }
 
-/// Returns 0 without messages.
+/// Returns the id of the newest message; 0 if there is no message.
 pub fn newest_id(connection: &Connection) -> rusqlite::Result<MessageId> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM messages", [], |row| row.get(0))
 }

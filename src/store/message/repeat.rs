@@ -30,9 +30,10 @@ pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> r
     Ok(confirmation::awaiting(connection, &message.source)? >= i64::from(max))
 }
 
-/// Compares a message that needs confirmation with the stored message `of`. It repeats an awaiting
-/// one with the same confirmation request, or a rejected one, whose request is then repeated.
-/// `sealed_request`: that of the new message.
+/// Compares a message that needs confirmation with the unconfirmed message `of`. Messages with the
+/// same content are repeats if `of` is awaiting with the same confirmation request, or if `of` was
+/// rejected. A repeat of a rejected message schedules another query, with the request of the new
+/// message (`sealed_request`).
 pub fn repeat_unconfirmed(
     connection: &Connection,
     sealer: &Sealer,
@@ -55,14 +56,16 @@ pub fn repeat_unconfirmed(
         return Ok(Repeat::TooManyAwaiting);
     }
     confirmation::ask_again(connection, of, &message.source, sealed_request, message.received_at)?;
-    // The confirmation request comes from this webhook, so the stored head does, too.
+    // The confirmation request is now that of the new webhook, so the headers and the address are,
+    // too.
     connection
         .prepare_cached("UPDATE messages SET headers = ?2, remote_ip = ?3 WHERE id = ?1")?
         .execute(params![of, message.headers, message.remote_ip.to_string()])?;
     Ok(Repeat::Counted)
 }
 
-/// Whether a stored message with the same body would be delivered as this one would be.
+/// Whether the stored message `of`, which has the same body, also has the same event, method, query
+/// and payload, and so would be delivered in the same form.
 fn has_same_content(connection: &Connection, message: &NewMessage, of: MessageId) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT payload FROM messages
@@ -74,7 +77,7 @@ fn has_same_content(connection: &Connection, message: &NewMessage, of: MessageId
     Ok(row.get_ref(0)?.as_bytes_or_null()? == message.content.payload())
 }
 
-/// Whether the stored message `of` is recent enough to be repeated; always so for a message with an
+/// Whether the stored message `of` is recent enough for a repeat; always true for a message with an
 /// id.
 pub fn is_within_window(
     connection: &Connection,
@@ -88,10 +91,11 @@ pub fn is_within_window(
         .query_row(params![of, since], |row| row.get(0))
 }
 
-/// Reads a whole row without a copy of its content, as SQLite does when it changes the row.
+/// Reads a whole row, as SQLite does when it changes the row, without holding a copy of its
+/// content.
 ///
 /// # Errors
-/// A part of the row is on a damaged page.
+/// If a part of the row is on a damaged page.
 pub fn check_row(connection: &Connection, id: MessageId) -> rusqlite::Result<()> {
     let has_content = connection
         .prepare_cached(
@@ -112,8 +116,9 @@ pub fn check_row(connection: &Connection, id: MessageId) -> rusqlite::Result<()>
         let mut at = 0;
         while at < content.len() {
             let end = at + content.read_at(&mut slice, at)?;
-            // The next slice begins with the same byte. At the end of a page SQLite would find the
-            // next page by the pointer map, and not notice a damaged pointer on the page itself.
+            // Slices overlap by one byte. If a slice began at the start of a page, SQLite would
+            // find this page through the pointer map, and would not notice a damaged pointer on the
+            // previous page.
             at = if end < content.len() { end - 1 } else { end };
         }
     }

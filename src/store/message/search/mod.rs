@@ -1,5 +1,5 @@
-//! Searches messages and chooses the rows that a page examines. The index on time finds a range of
-//! time, for any number of messages outside it; the order of a list stays that of the ids.
+//! Searches messages and chooses the rows that a page examines. A time range is found in the index
+//! on time, regardless of the number of messages outside it. Lists are nevertheless ordered by id.
 //!
 //! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
 //! time of its arrival. So no range of ids is derived from a time without the index.
@@ -12,7 +12,7 @@ use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
 
-/// A range of time with at most this number of messages is read from the index as a whole.
+/// Maximum number of messages in a time range that is read from the index as a whole.
 const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
 
 /// A bounded search in one direction.
@@ -23,7 +23,7 @@ pub struct Search<'a> {
     /// Bounds of the ids, both excluded.
     pub above: MessageId,
     pub below: MessageId,
-    /// Ends the search.
+    /// Maximum number of results.
     pub limit: usize,
     /// Further conditions, or none: ` AND …`. May use `:target_owner`.
     pub and: &'static str,
@@ -37,7 +37,7 @@ pub struct Search<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
     ranges: Vec<(MessageId, MessageId)>,
-    /// The last id of an incomplete scope; the next one starts after it.
+    /// The last id of these ranges if more rows remain; the next search starts after it.
     next: Option<MessageId>,
 }
 
@@ -52,7 +52,7 @@ enum OnDamage {
 }
 
 impl<'a> Search<'a> {
-    /// Everything that the filter selects between the two ids.
+    /// Creates a search for all messages that the filter selects between the two ids.
     pub fn new(filter: &'a MessageFilter, direction: Direction, above: MessageId, below: MessageId) -> Self {
         Self {
             filter,
@@ -112,7 +112,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// As text, so that without a bound every stored time is in the range, even an edited one.
+    /// Returns the time range as text, so that without a bound every stored time is in it, even an
+    /// edited one.
     fn bounds_of_time(&self) -> (&str, &str) {
         (
             self.filter.since.as_ref().map_or("", Timestamp::as_str),
@@ -120,7 +121,7 @@ impl<'a> Search<'a> {
         )
     }
 
-    /// The id with which the search begins, if it begins with the nearest one.
+    /// Returns the first id within the bounds, in the direction of the search.
     fn edge(&self) -> MessageId {
         match self.direction {
             Direction::NewestFirst => self.below.previous(),
@@ -145,7 +146,7 @@ impl<'a> Search<'a> {
         message::filter::max_scanned_per_page(self.filter)
     }
 
-    /// A page of ids from `first` on.
+    /// Returns the range of ids of one page, from `first` on.
     fn walk(&self, connection: &Connection, first: MessageId) -> rusqlite::Result<RowRanges> {
         let (sql, until) = match self.direction {
             Direction::NewestFirst => (WALK_DOWN, self.above),

@@ -28,7 +28,7 @@ fn database(minutes: impl IntoIterator<Item = i64>) -> Connection {
     connection
 }
 
-/// All pages of a list.
+/// Returns the ids on all pages of a list.
 fn listed(
     connection: &Connection,
     filter: &MessageFilter,
