@@ -44,8 +44,9 @@ static FILES: &[(&str, &str)] = files! {
     "zendesk" "zoom"
 };
 
-/// The settings of all built-in recipes, and whether they rotate. Names of variables can thus be
-/// parsed without parsing the recipes; a test compares this list with them.
+/// The settings of all built-in recipes, and whether each can have several values for rotation.
+/// Names of variables can thus be parsed without parsing the recipes; a test compares this list
+/// with them.
 pub static BUILTIN_SETTINGS: &[(&str, bool)] = &[
     ("access_token", false),
     ("allow_body_only", false),

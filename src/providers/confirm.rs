@@ -1,7 +1,7 @@
 //! Confirms a message with the provider's API: builds the question and the request, and interprets
 //! the answer. No I/O. The question is stored with the message. URL, credentials and expectation
 //! come from the source's settings at the time of the call, so that the operator can correct them
-//! in between.
+//! after the message arrived.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 const MAX_VALUE_BYTES: usize = 4_096;
 /// Lifetime of a login whose answer does not state one.
 const DEFAULT_LOGIN_LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// Maximum time before its expiry at which a login is renewed.
+/// A login is renewed at most this long before it expires.
 const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(60);
 /// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
 const TOKEN: &str = "confirm_token";
@@ -92,7 +92,7 @@ pub enum ConfirmResult {
 #[derive(Clone, Debug)]
 pub struct Login {
     pub token: Secret,
-    /// Lifetime; after it, a new login is needed.
+    /// Time until a new login is needed.
     pub holds: Duration,
 }
 

@@ -4,7 +4,7 @@ use super::aliases::aliases;
 use super::catalogue::{added_recipes, builtin_names};
 use super::recipe::Recipe;
 
-/// Maximum edits between a name and its misspelling; with more, unrelated names are as close.
+/// Maximum edits between a name and its misspelling. With more, unrelated names match too.
 const MAX_EDITS: usize = 2;
 /// Minimum characters of a name for each edit, up to `MAX_EDITS`.
 const CHARACTERS_PER_EDIT: usize = 3;

@@ -1,4 +1,4 @@
-//! Replies in the provider's convention.
+//! Replies as the provider expects them.
 
 use crate::content::request::Cause;
 use crate::json;
@@ -8,11 +8,11 @@ const TEXT: &str = "text/plain";
 const UNICODE_TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-/// A reply in the provider's convention.
+/// A reply as the provider expects it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    /// `None` sends no Content-Type (an empty body).
+    /// `None` for an empty body, which is sent without Content-Type.
     pub content_type: Option<&'static str>,
     /// The headers other than Content-Type.
     pub headers: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! Sample requests, signed as the provider signs: for trying a source without the provider.
+//! Sample requests, signed like the provider's, for testing a source without the provider.
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;

@@ -1,7 +1,7 @@
 //! Whether a request carries authentication of the kind that a scheme requires: present,
 //! well-formed and fresh, with any key. A genuine sender whose secret differs from the configured
-//! one sends such requests; a scanner does not. Never computes a digest and never fetches anything,
-//! so it costs less than the check that failed before it.
+//! one sends such requests; a scanner does not. The check computes no digest and fetches nothing,
+//! so it costs less than the verification that failed before it.
 
 use super::condition::RequestCondition;
 use super::freshness::TimestampPlace;

@@ -1,4 +1,5 @@
-//! Text encodings of digests and keys. Decoding is strict and stays on the stack.
+//! Text encodings of signatures and keys. Signatures are decoded strictly, and on the stack if
+//! their length is known.
 
 use super::error::KeyError;
 use base64::Engine;
@@ -56,7 +57,7 @@ impl Encoding {
         (written == length).then_some(bytes)
     }
 
-    /// Decodes any number of bytes, up to a limit that no signature reaches.
+    /// Decodes any number of bytes, up to a limit that no signature exceeds.
     pub fn decode_any(self, text: &[u8]) -> Option<Vec<u8>> {
         if text.is_empty() || text.len() > MAX_ENCODED_BYTES {
             return None;
@@ -108,7 +109,7 @@ const fn hex_digit(digit: u8) -> Option<u8> {
     }
 }
 
-/// Lower-case hex.
+/// Encodes bytes as lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes
@@ -130,6 +131,8 @@ pub enum KeyEncoding {
 }
 
 impl KeyEncoding {
+    /// Decodes a configured key.
+    ///
     /// # Errors
     /// The problem and its remedy, without the value.
     pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, KeyError> {

@@ -14,7 +14,7 @@ use crate::json::{Object, text_of};
 pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_URL_BYTES: usize = 512;
 
-/// Something that must be fetched.
+/// A key or certificate that must be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyRequest {
     /// A public key of the provider; without an id, all of them.
@@ -46,7 +46,7 @@ pub trait KeyStore {
         false
     }
 
-    /// The trusted roots for certificates; called only for a certificate.
+    /// The trusted roots; called only to verify a certificate.
     fn roots(&self) -> &Roots;
 }
 
@@ -65,7 +65,7 @@ impl From<Cause> for VerifyError {
 }
 
 impl dyn KeyStore + '_ {
-    /// Returns the published keys with this id; without an id, all of them.
+    /// Returns the provider's keys with this id; without an id, all of them.
     ///
     /// # Errors
     /// The key does not exist, or is not fetched yet.
@@ -98,8 +98,7 @@ impl dyn KeyStore + '_ {
 
     /// Returns the key of the certificate at a URL, if host, validity and chain are correct.
     ///
-    /// # Errors
-    /// `CertificateNotTrusted`, or something must be fetched.
+    /// # Errors `CertificateNotTrusted`, or the certificate that must be fetched first.
     pub fn certified_key(
         &self,
         url: &str,

@@ -69,7 +69,7 @@ impl Place {
         }
     }
 
-    /// Whether the body must have been read.
+    /// Whether the value is in the body.
     pub const fn is_in_body(&self) -> bool {
         matches!(self, Self::Json(_) | Self::Form(_) | Self::KeyOf { .. })
     }

@@ -27,7 +27,7 @@ impl Scheme for GoogleHealth {
     }
 
     fn in_words(&self) -> &'static str {
-        "ECDSA P-256 with SHA-256 over the body, in header X-HEALTHAPI-SIGNATURE, encoded as base64, with a prefix of five bytes that identifies the key; and the secret in header Authorization"
+        "ECDSA P-256 with SHA-256 over the body, in header X-HEALTHAPI-SIGNATURE, as base64 of a five-byte key prefix and the signature; and the secret in header Authorization"
     }
 
     fn uses_published_keys(&self) -> bool {

@@ -19,7 +19,7 @@ pub fn non_empty(secret: &[u8]) -> Result<&[u8], KeyError> {
     if secret.is_empty() { Err(KeyError("is empty; anyone can sign with an empty key")) } else { Ok(secret) }
 }
 
-/// Whether one of the encoded signatures matches the text with one of the secrets.
+/// Checks that one of the encoded signatures matches the text with one of the secrets.
 pub fn any_hmac(
     algorithm: hmac::Algorithm,
     secrets: &[Secret],

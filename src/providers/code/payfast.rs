@@ -52,7 +52,8 @@ impl Scheme for Payfast {
         if fields.iter().any(|(name, _)| name.contains(['=', '&'])) {
             return Err(Cause::MalformedSignature.into());
         }
-        // Payfast trims the values that it signs, and a value may be sent before or after that.
+        // Payfast trims values before it signs them, and may send them untrimmed. Signatures over
+        // untrimmed values are accepted too.
         let is_right = |secret: &Secret| {
             [php_trim as fn(&str) -> &str, |value| value]
                 .into_iter()

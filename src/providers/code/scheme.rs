@@ -123,6 +123,8 @@ impl BoundScheme {
         Ok((!needs_secret || !has_none).then_some(Self { scheme, keys }))
     }
 
+    /// Verifies a request.
+    ///
     /// # Errors
     /// See [`Scheme::check`].
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {

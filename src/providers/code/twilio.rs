@@ -188,8 +188,8 @@ fn claimed_digest(url: &str) -> Result<Option<Vec<u8>>, Cause> {
 
 fn check_digest(view: &View<'_>, claimed: Option<&[u8]>, is_form: bool) -> Result<(), Cause> {
     match claimed {
-        // The signature of a URL does not cover the body: only this digest does, also for an empty
-        // body or form.
+        // Without this check, an empty body, or a form that adds no text, could replace the signed
+        // body.
         Some(claimed) if digest(&SHA256, view.request.body).as_ref().ct_eq(claimed).into() => Ok(()),
         Some(_) => Err(Cause::SignatureMismatch),
         None if is_form => Ok(()),

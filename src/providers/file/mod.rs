@@ -276,7 +276,7 @@ impl SampleTable {
     }
 }
 
-/// Which items of a batch supply a detail.
+/// The items of a batch that supply a detail.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ItemChoice {
     FirstItem,

@@ -3,8 +3,8 @@
 use super::describe::NO_TYPE;
 use super::recipe::{KeySource, ProviderGroup, Recipe};
 
-/// Maximum edits between an event and its misspelling; with more, other events of a provider are as
-/// close.
+/// Maximum edits between an event and its misspelling. With more, the text could just as well be
+/// another event.
 const MAX_TYPING_EDITS: usize = 1;
 /// Minimum length of a name that is compared: shorter names often differ by only one letter.
 const MIN_COMPARED_CHARACTERS: usize = 5;
@@ -116,8 +116,8 @@ impl Recipe {
             || (self.proofs.basic && setting == "password")
     }
 
-    /// Returns the bytes of the weakest secret that the schemes derive from a value, as a measure
-    /// of its strength. `None` if the setting is not a shared secret.
+    /// Returns the length in bytes of the weakest secret that the schemes derive from a value, as a
+    /// measure of its strength. `None` if the setting is not a shared secret.
     pub fn secret_bytes(&self, setting: &str, value: &[u8]) -> Option<usize> {
         let keys =
             self.proofs.signatures.iter().filter(|signature| signature.scheme.algorithm.public().is_none());

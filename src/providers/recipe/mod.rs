@@ -37,7 +37,7 @@ pub struct Recipe {
     pub(super) events: Vec<String>,
     /// Members of `events` that never have an action; empty if unknown.
     pub(super) events_without_action: Vec<String>,
-    /// Actions of some of `events`, against which others are compared for misspellings.
+    /// Known actions of some events. Other actions are compared with them to find misspellings.
     pub(super) actions: BTreeMap<String, Vec<String>>,
     /// Parts of the delivery id, joined with colons. All are required; each is read from its first
     /// place that has a value.
@@ -94,7 +94,7 @@ pub struct Facts {
     pub addresses: Option<String>,
     pub rotation: Option<String>,
     pub traps: Vec<String>,
-    /// Fields of the recipe without a source.
+    /// Fields of the recipe whose facts have no source.
     pub unconfirmed: Vec<String>,
     /// Places as the recipe writes them.
     pub event_type: Vec<String>,

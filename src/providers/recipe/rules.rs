@@ -154,7 +154,7 @@ pub struct SampleBody {
     pub body: String,
     pub content_type: String,
     pub query: String,
-    /// Names and templates of values, as in the body.
+    /// Names, and templates of the values with the same placeholders as the body.
     pub headers: Vec<(String, String)>,
     /// The place of its signature; `None` for the first signature that can be made.
     pub signed_at: Option<Place>,

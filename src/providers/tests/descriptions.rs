@@ -1,4 +1,4 @@
-//! Event types and delivery ids, row by row.
+//! Event types and delivery ids of example requests.
 
 use super::*;
 

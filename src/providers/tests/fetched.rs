@@ -98,7 +98,7 @@ fn html_page_is_not_accepted_as_certificate() {
     }
 }
 
-/// A fixed answer, and whether it may be outdated.
+/// A key store with fixed keys, which may be outdated.
 struct FixedKeys {
     keys: Vec<String>,
     is_old: bool,

@@ -93,7 +93,7 @@ fn wrong_signature_is_rejected_despite_right_token() {
         ),
         (&[("X-Id", "7"), ("X-Signature", &stale), ("X-Hash", "s")], Err(Cause::StaleTimestamp)),
         (&[("X-Id", "7"), ("X-Signature", "nonsense"), ("X-Hash", "s")], Err(Cause::MalformedSignature)),
-        // Another part that the signature needs is missing; the signature is present and wrong.
+        // The signature is present, but the header `X-Id`, which it covers, is missing.
         (&[("X-Signature", &right), ("X-Hash", "s")], Err(Cause::MissingHeader)),
         (&[("X-Signature", &wrong), ("X-Hash", "s")], Err(Cause::MissingHeader)),
     ];

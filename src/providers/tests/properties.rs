@@ -181,8 +181,8 @@ proptest! {
                 proofs.signatures.iter().map(|keyed| signed_text(keyed, sent, &request.verifier)).collect()
             };
             if accepted(&sent, request) {
-                // The signed text is unchanged: white space, or a part that the provider does not
-                // sign.
+                // Accepted only if the signed text is unchanged, e.g. if the bit is in white space
+                // or in a part that the provider does not sign.
                 let is_same = texts(&sent).iter().zip(texts(&request.sent)).any(|(now, before)| now.is_some() && *now == before);
                 let is_uncovered = request.verifier.recipe().coverage() != Coverage::Full || proofs.code.is_some();
                 prop_assert!(is_same || is_uncovered, "{}", request.provider);

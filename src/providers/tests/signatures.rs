@@ -1,4 +1,4 @@
-//! Verdicts, row by row, with their causes.
+//! Verdicts on example requests, with their causes.
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
 

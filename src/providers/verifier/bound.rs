@@ -15,7 +15,7 @@ use super::super::confirm::Asker;
 use crate::content::request::Cause;
 use crate::content::request::Secret;
 
-/// The verdict on a proof that is absent.
+/// The verdict if a proof is absent.
 const ABSENT: VerifyError = VerifyError::Rejected(Cause::MissingHeader);
 
 /// The setting of HTTP basic authentication that is a secret.
@@ -38,9 +38,9 @@ pub struct BoundProofs {
 #[derive(Debug)]
 pub struct BoundToken {
     pub token: SharedToken,
-    /// The setting that holds it.
+    /// The setting that holds the token.
     pub key: &'static str,
-    /// Values for samples.
+    /// The token's values, for samples.
     pub values: Vec<Secret>,
 }
 

@@ -8,8 +8,8 @@ use crate::content::short_fields;
 use crate::json::PathValues;
 
 impl Verifier {
-    /// Reads the recipe's values from the short and exact fields of a form that `form_to_json`
-    /// rejected. `request` is without content codings.
+    /// Reads the recipe's values from a form that `form_to_json` rejected, if their fields are
+    /// short and have no invalid bytes. `request` is without content codings.
     pub fn short_fields(&self, request: &Request<'_>, problem: FormProblem) -> Option<PathValues> {
         if !matches!(problem, FormProblem::TooLarge | FormProblem::MalformedText) {
             return None;

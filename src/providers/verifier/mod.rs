@@ -83,7 +83,8 @@ impl Verifier {
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
 
-    /// Whether verification decodes or rewrites the body; limits concurrent large bodies.
+    /// Whether verification decodes or rewrites the body. If so, concurrent large bodies are
+    /// limited.
     pub fn rewrites_body(&self) -> bool {
         let proofs = &self.proofs;
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
@@ -183,7 +184,8 @@ impl Verifier {
         asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
     }
 
-    /// Confirmation of messages by the provider's API; `None` if the source does not confirm them.
+    /// Returns the provider's API for confirming messages; `None` if the source does not confirm
+    /// them.
     pub fn asker(&self) -> Option<&Arc<Asker>> {
         self.proofs.asker.as_ref()
     }
@@ -233,8 +235,7 @@ impl Verifier {
     /// A form as JSON text for `read_json`: its payload field, if any, otherwise an object with
     /// repeated fields as arrays. `None` for other bodies, and for unexpected multipart bodies.
     ///
-    /// # Errors
-    /// The reason that the form is unreadable.
+    /// # Errors The reason why the form is unreadable.
     pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
         let Some(kind) = form::kind(request.headers) else { return Ok(None) };
         let declared = charset::declared(request.headers);
@@ -259,8 +260,8 @@ impl Verifier {
         Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 
-    /// Returns event and ids of a message. `json` is the result of `read_json` for the body or the
-    /// form's JSON text, or of `short_fields`.
+    /// Returns the event type and delivery id of a message. `json` is the result of `read_json` for
+    /// the body or the form's JSON text, or of `short_fields`.
     pub fn describe(&self, request: &Request<'_>, json: Option<&PathValues>) -> Description {
         if self.partly_signed_headers.is_empty() {
             return Description::of(self.recipe, request, json, &[]);

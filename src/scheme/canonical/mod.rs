@@ -14,8 +14,8 @@ pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Returns the canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript
-/// writes them. `None` if it is not JSON, or has a duplicate key, because two readers may take
-/// different values.
+/// writes them. `None` if it is not JSON, or has a duplicate key, because parsers differ in the
+/// value that they use.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::Utf16)
 }

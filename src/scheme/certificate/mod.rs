@@ -62,8 +62,8 @@ impl Roots {
     }
 }
 
-/// Returns all certificates of a PEM bundle, or the one in a DER file. Stops at a damaged one, so
-/// that no certificate takes the position of the one before it.
+/// Returns all certificates of a PEM bundle, or the one in a DER file. Stops at a damaged
+/// certificate, because the next one would take its position.
 pub fn certificates(text_or_der: &[u8]) -> Vec<Vec<u8>> {
     // DER starts with a sequence of more than 127 bytes, so its second byte is not ASCII.
     if matches!(text_or_der, [0x30, 0x80..=0xff, ..]) {

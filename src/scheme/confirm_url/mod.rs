@@ -73,7 +73,7 @@ impl ConfirmUrl {
         Ok(Self(parts))
     }
 
-    /// The places whose values it needs.
+    /// Returns the places whose values the URL needs.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.0.iter().filter_map(|part| match part {
             UrlPart::Value { place, .. } => Some(place),

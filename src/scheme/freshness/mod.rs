@@ -39,7 +39,7 @@ pub enum TimestampPlace {
 }
 
 impl TimestampPlace {
-    /// The text exactly as sent; `value` is the signature's value.
+    /// Returns the timestamp exactly as sent; `value` is the signature's value.
     ///
     /// # Errors
     /// Absent or ambiguous.
@@ -64,13 +64,14 @@ pub enum TimestampUnit {
     Seconds,
     #[serde(rename = "ms")]
     Milliseconds,
-    /// Thirteen digits and more are milliseconds.
+    /// Ten digits are seconds, and thirteen are milliseconds.
     #[serde(rename = "s-or-ms")]
     SecondsOrMilliseconds,
     /// RFC 3339 time with any number of decimals; UTC if it has no offset.
     #[serde(rename = "rfc3339")]
     Rfc3339,
-    /// Seconds, milliseconds (thirteen digits and more) or an RFC 3339 time, recognised by shape.
+    /// Seconds (ten digits), milliseconds (thirteen digits) or an RFC 3339 time, recognised by
+    /// shape.
     #[serde(rename = "any")]
     Any,
     /// `Thu, 09 Oct 2025 08:53:20 GMT`
@@ -192,7 +193,7 @@ fn http_date(text: &str) -> Option<OffsetDateTime> {
 }
 
 fn milliseconds(time: OffsetDateTime) -> i64 {
-    // Fits: years up to 9999 are far below 2^63 milliseconds.
+    // Always fits: years up to 9999 are far below 2^63 milliseconds.
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 

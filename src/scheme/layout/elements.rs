@@ -87,7 +87,7 @@ fn ranges(
     })
 }
 
-/// Returns the elements instead of their ranges.
+/// Returns the elements of a value: the same as `ranges`, but as text.
 pub fn elements(
     value: &[u8],
     separator: u8,

@@ -26,8 +26,8 @@ pub enum BodyForm {
     CrLf,
     /// Unchanged, if it is JSON of any nesting depth.
     Json,
-    /// Unchanged, if it is a JSON object or array, or empty. No such text begins or ends with
-    /// another one.
+    /// Unchanged, if it is a JSON object or array, or empty. No object or array begins or ends with
+    /// a shorter one.
     Structured,
 }
 

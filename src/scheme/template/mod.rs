@@ -33,7 +33,8 @@ impl Template {
         parse::parts(text).map(Self)
     }
 
-    /// Whether the text depends on every byte of the body.
+    /// Whether the text covers the whole body, in a form that may change white space and line
+    /// breaks.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
             Part::Body | Part::DecodedBody | Part::Payload => true,

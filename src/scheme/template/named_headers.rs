@@ -28,6 +28,8 @@ struct Anchors {
 }
 
 impl NamedHeaders {
+    /// Parses the text after `layout-headers:`.
+    ///
     /// # Errors
     /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {

@@ -37,7 +37,7 @@ pub fn write(text: &str, order: KeyOrder) -> Option<Vec<u8>> {
 /// Writes one value.
 struct SortedValue<'w>(&'w mut Vec<u8>, KeyOrder);
 
-/// A member, with the comma after it.
+/// A member of an object, and its place in the output, including the comma after it.
 struct SortedMember<'de> {
     key: Cow<'de, str>,
     written: Range<usize>,
@@ -49,7 +49,7 @@ impl SortedValue<'_> {
         serde_json_canonicalizer::to_writer(value, self.0).map_err(E::custom)
     }
 
-    /// Replaces the comma after the last part.
+    /// Closes an object or array: the bracket replaces the last comma, if any.
     fn close(self, bracket: u8) {
         if self.0.last() == Some(&b',') {
             self.0.pop();
@@ -150,7 +150,7 @@ impl KeyOrder {
     }
 }
 
-/// An integer below 2^32 - 1, written without leading zeros (ECMA-262, 6.1.7).
+/// Parses an array index: an integer below 2^32 - 1, without leading zeros (ECMA-262, 6.1.7).
 fn array_index(key: &str) -> Option<u32> {
     let is_canonical = key == "0" || key.starts_with(|first: char| matches!(first, '1'..='9'));
     key.parse().ok().filter(|index| is_canonical && *index != u32::MAX)
@@ -216,7 +216,7 @@ mod tests {
         write(text, order).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
-    /// Node.js: `JSON.stringify` of sorted keys, and npm `canonicalize` 2.1.
+    /// Expected values from Node.js: `JSON.stringify` of sorted keys, and npm `canonicalize` 2.1.
     #[test]
     fn lone_surrogate_stays_an_escape_in_lower_case() {
         for (text, expected) in [

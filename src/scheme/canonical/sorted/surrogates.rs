@@ -11,7 +11,8 @@ const FIRST_MARK: u32 = 0x10_f000;
 const FIRST_SURROGATE: u32 = 0xd800;
 const SURROGATES: u32 = 0x800;
 
-/// Replaces each escape of a lone surrogate with its mark. `None` if the document has both.
+/// Replaces each escape of a lone surrogate with its mark. `None` if the document also contains a
+/// mark.
 pub fn mark(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Some(Cow::Borrowed(text));

@@ -8,8 +8,8 @@ use time::{Date, Month};
 pub const MAX_DATE_BYTES: usize = 64;
 
 /// Returns milliseconds since 1970, rounded down. Accepts `2025-10-09T08:53:20.5+02:00`, the
-/// offsets `Z`, `+0200` and `+02`, a blank or a small `t` between date and time, a comma before the
-/// decimals, and the basic form `20251009T085320Z`. Without an offset the time is UTC.
+/// offsets `Z`, `+0200` and `+02`, a space or a lower-case `t` between date and time, a comma
+/// before the decimals, and the basic form `20251009T085320Z`. Without an offset the time is UTC.
 pub fn milliseconds(text: &[u8]) -> Option<i64> {
     if text.len() > MAX_DATE_BYTES {
         return None;
