@@ -1,4 +1,4 @@
-//! Opens connections to the database. Every pragma is in this file, with its reason.
+//! Opens connections to the database. All pragmas of the service's connections are set here.
 
 use std::fmt::Display;
 use std::path::Path;

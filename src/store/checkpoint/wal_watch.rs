@@ -28,7 +28,7 @@ pub struct WalState {
     pub is_reset_blocked: bool,
 }
 
-/// An event for the log, with the duration of the pin so far.
+/// An event to log, with the duration of the pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     Pinned(Duration),

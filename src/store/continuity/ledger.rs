@@ -73,7 +73,7 @@ impl Ledger {
         Ok(Self::read(connection)?.unwrap_or_default())
     }
 
-    /// Prevents the reuse of ids of lost rows.
+    /// Raises the id counters to those of `lost`, so that the ids of lost rows are not reused.
     pub fn skip_ids_through(connection: &Connection, lost: &Self) -> rusqlite::Result<()> {
         let now = Self::read(connection)?.unwrap_or_default();
         for (table, now, lost) in

@@ -10,12 +10,12 @@ use crate::store::error::OpenError;
 use crate::store::files::paths::{self, wal_of};
 use crate::store::schema;
 
-/// Problem with the files.
+/// The cause of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossFinding {
     /// The WAL belongs to another database file.
     ForeignWal,
-    /// The database lacks commits that the mark has.
+    /// The database has fewer commits than the mark.
     Older { found: Option<Ledger> },
     /// The database's history differs from the mark's.
     OtherHistory,
@@ -155,7 +155,7 @@ fn free_sibling_path(path: &Path) -> PathBuf {
     (1..).map(|number| numbered_sibling_path(path, number)).find(|name| !name.exists()).unwrap_or_default()
 }
 
-/// Returns the name before the first free number.
+/// Returns the name with the number before the first free one; `None` if number 1 is free.
 fn last_sibling_path(path: &Path) -> Option<PathBuf> {
     (1..).map(|number| numbered_sibling_path(path, number)).take_while(|name| name.exists()).last()
 }

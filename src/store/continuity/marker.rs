@@ -17,7 +17,7 @@ use crate::store::files::paths::wal_of;
 /// Writes the mark after each commit: one `pread` and one `pwrite`.
 #[derive(Debug)]
 pub struct Marker {
-    /// Not owned, because a mark is only valid while the store holds the lock.
+    /// Weak, because a mark is only valid while the store holds the lock.
     lock: Weak<InstanceLock>,
     files: Arc<Files>,
     wal: File,
@@ -68,8 +68,8 @@ impl Marker {
         self.write();
     }
 
-    /// Writes the final mark after the last commit, when all frames are copied or left to another
-    /// checkpointer.
+    /// Writes the final mark after the last commit, when all frames are copied, or left to another
+    /// process that checkpoints.
     pub fn stopped(&mut self) {
         self.mark.is_clean = true;
         self.write();

@@ -21,7 +21,7 @@ pub struct StoredDelivery {
     pub state: DeliveryState,
     pub attempts: u32,
     pub created_at: StoredTime,
-    /// Time of the next attempt, while it is pending.
+    /// Time of the next attempt, while the delivery is pending.
     pub due_at: StoredTime,
     pub finished_at: Option<StoredTime>,
     pub outcome: Option<String>,

@@ -36,7 +36,7 @@ const OPENS_WITH_BYTES: u64 = 1 << 20;
 /// Smallest hole that indicates a file was truncated and rewritten.
 const HOLE_BYTES: u64 = 64 * 1024;
 
-/// A change to a file by another program than SQLite.
+/// A change to a file that was not made through SQLite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileChange {
     /// A file that was unlinked, renamed or replaced; the open handle still has all data.
@@ -73,7 +73,7 @@ impl WatchedFile {
     }
 
     fn look(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
-        // Loaded before the call of `stat`, because the file and this minimum may grow in between.
+        // Loaded before the call to `stat`, because the file and this minimum may grow in between.
         let least = self.least_bytes.load(Ordering::Acquire);
         let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
         if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
@@ -181,7 +181,7 @@ impl Files {
 
     /// Looks for pages that were lost because the file was truncated during a checkpoint. The
     /// checkpoint restores the length of the file, but writes only the pages in the WAL. The signs
-    /// are a new hole before the first one and a missing root page; a checkpoint alone causes
+    /// are a hole before the first known one, and a missing root page; a checkpoint alone causes
     /// neither. `read_roots` reads the roots from SQLite.
     pub fn look_for_lost_pages(
         &self,

@@ -1,5 +1,5 @@
-//! File modes: files that creel creates are accessible to its own user only, regardless of the
-//! umask. Existing files are never changed.
+//! File modes: files that creel creates are accessible only to the user that runs creel, regardless
+//! of the umask. Existing files are never changed.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -9,7 +9,7 @@ use crate::store::files::paths::{sibling_path, wal_of};
 
 pub const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
-/// Any access of the group or others.
+/// Permission bits of the group and of others.
 const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 

@@ -1,4 +1,4 @@
-//! Pages of expired rows, and short writes that delete them.
+//! Reads pages of expired rows, and deletes rows in short writes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::walk::{StepResult, TimePosition};
 use crate::store::{delivery, keys, message, quarantine, replay, target};
 
-/// Pages of expired rows, and short writes that delete them.
+/// Reads pages of expired rows, and deletes rows in short writes.
 #[derive(Clone, Debug)]
 pub struct Cleanup {
     pub(super) core: Arc<Core>,
@@ -106,8 +106,8 @@ impl Cleanup {
         self.core.read(move |connection| delivery::expire::finished(connection, &after, before)).await
     }
 
-    /// Returns one page of messages up to `through` with a delivery that finished after `after`,
-    /// and the position of the next page.
+    /// Returns one page of messages up to `through` with a delivery that finished after the
+    /// position `after`, and the position of the next page.
     pub async fn messages_finished(
         &self,
         after: TimePosition,
@@ -282,7 +282,8 @@ impl Cleanup {
     }
 
     /// Returns the bytes to evict from the quarantine: the shortfall of free disk space below
-    /// `CREEL_MIN_FREE`, plus the excess over its own limit, which may have been lowered.
+    /// `CREEL_MIN_FREE`, or the excess over the quarantine's limit, which may have been lowered, if
+    /// that is more.
     pub fn quarantine_excess_bytes(&self) -> u64 {
         let intake = &self.core.intake;
         self.core.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))

@@ -123,7 +123,7 @@ impl Core {
         self.change_targets_where(work, |_| true).await
     }
 
-    /// Like `change_targets`, but leaves the list of targets unchanged if `is_change` returns false
+    /// Like `change_targets`, but keeps the current list of targets if `is_change` returns false
     /// for the result of `work`.
     pub async fn change_targets_where<T, F>(
         &self,

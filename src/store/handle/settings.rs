@@ -1,4 +1,4 @@
-//! Settings that the service stores itself.
+//! Settings that the service itself stores in the database.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::store::handle::core::Core;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp::Timestamp;
 
-/// Settings that the service stores itself.
+/// Settings that the service itself stores in the database.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
     pub(super) core: Arc<Core>,

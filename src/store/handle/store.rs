@@ -148,12 +148,12 @@ impl Store {
         ListenerRegistry { core: self.core.clone() }
     }
 
-    /// Pages of expired rows, and short writes that delete them.
+    /// Reads pages of expired rows, and deletes rows in short writes.
     pub fn cleanup(&self) -> Cleanup {
         Cleanup { core: self.core.clone() }
     }
 
-    /// Settings that the service stores itself.
+    /// Settings that the service itself stores in the database.
     pub fn settings(&self) -> ServiceSettings {
         ServiceSettings { core: self.core.clone() }
     }

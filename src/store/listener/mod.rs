@@ -26,7 +26,7 @@ pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 const NAMED: &str = "listener:";
 /// Maximum time by which one step that adds old messages delays incoming ones, without its commit.
 const FILL_STEP_TIME: Duration = Duration::from_millis(2);
-/// Value of the required column only, because a listener acknowledges at its own pace.
+/// Placeholder for a required column: a listener acknowledges at its own pace.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A listener, with its target and the size of its queue.
@@ -88,7 +88,7 @@ pub struct FillStep {
     pub added: usize,
 }
 
-/// Old messages missing from a listener.
+/// A page of old messages that are missing from a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FillPage {
     pub messages: Vec<MessageId>,

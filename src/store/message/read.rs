@@ -50,7 +50,7 @@ pub struct StoredMessage {
     pub head: MessageRow,
     /// Exactly as received.
     pub body: Bytes,
-    /// The JSON decoded from the body; `None` if there is none, or if the body itself is JSON.
+    /// The JSON decoded from the body; `None` if the body itself is JSON, or cannot be read.
     pub decoded: Option<String>,
 }
 
