@@ -1,5 +1,5 @@
-//! A request and its body: content codings, charsets, forms and the JSON document in it. It must
-//! never decide whether a request is genuine, and does no I/O.
+//! A request and its body: content codings, charsets, forms and the JSON document in it. This
+//! module never decides whether a request is genuine, and does no I/O.
 
 pub mod body;
 pub mod charset;

@@ -33,8 +33,8 @@ impl std::fmt::Debug for Secret {
 pub struct Headers<'a>(pub &'a [(&'a str, &'a [u8])]);
 
 impl<'a> Headers<'a> {
-    /// Returns the value of a field that may appear once, without surrounding white space; `None`
-    /// if absent or empty.
+    /// Returns the value of a field that may appear only once, without surrounding white space;
+    /// `None` if absent or empty.
     ///
     /// # Errors
     /// The field is repeated. A repeated field that decides authenticity is ambiguous: a proxy may

@@ -262,7 +262,7 @@ mod tests {
         let decoded = (Ok(json.to_vec()), Ok(json.to_vec()));
         assert_eq!(read("deflate", &compress_to_vec_zlib(json, 6)), decoded);
         assert_eq!(read("identity", json), decoded);
-        // JSON as received has no coding.
+        // A body that is JSON as received is not decoded.
         assert_eq!(read("gzip", json), decoded);
         assert_eq!(read("br", json), decoded);
         let wrong = (Err(Cause::SignatureMismatch), Err(Cause::SignatureMismatch));

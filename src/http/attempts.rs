@@ -24,8 +24,8 @@ const MAX_NETWORKS: usize = 4_096;
 /// Limit on delayed replies to wrong tokens of one network.
 const MAX_WAITING: u32 = 8;
 /// The same limit for all networks together: each delayed reply holds a connection, and
-/// `CREEL_ADMIN_LISTEN` has less than a hundred. Above it, a wrong token is answered immediately,
-/// and its network receives 429 for the duration of the delay.
+/// `CREEL_ADMIN_LISTEN` accepts fewer than a hundred. Above it, a wrong token is answered
+/// immediately, and its network receives 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
 /// Above that limit, creel checks one token per interval for all networks together; the other
 /// requests receive 429.

@@ -43,7 +43,7 @@ impl From<BudgetExhausted> for BodyError {
     }
 }
 
-/// A whole body. Its share of the budget is released when the last clone of both fields is dropped.
+/// A whole body. Its share of the budget is released when all clones of both fields are dropped.
 #[derive(Debug)]
 pub struct ReceivedBody {
     pub bytes: Bytes,
@@ -52,7 +52,7 @@ pub struct ReceivedBody {
     pub memory: Option<Arc<Reservation>>,
 }
 
-/// Reads a body that the ingest path does not store.
+/// Reads a whole body, and returns only its bytes.
 ///
 /// # Errors
 /// See `read_accounted`.

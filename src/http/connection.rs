@@ -29,7 +29,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_HELD_BYTES: usize = 4 << 10;
 /// Bytes read in one step while a request is unanswered.
 const HELD_STEP_BYTES: usize = 512;
-/// Start of the reply that actix-http sends by itself if the first head is incomplete in time.
+/// Start of the reply that actix-http sends by itself if the first head is not complete in time.
 const HEAD_TIMED_OUT: &[u8] = b"HTTP/1.1 408";
 
 /// Notified when the client has closed its sending side. A reply is still written, but a stream

@@ -71,7 +71,8 @@ impl<W: Write> Write for EscapedText<W> {
     }
 }
 
-/// Printable as it is: no control character, no direction override, no line separator.
+/// Whether a character can be printed as it is: not a control character, a direction override or a
+/// line separator.
 fn is_harmless(character: char) -> bool {
     matches!(character, '"' | '\'' | '\\') || character.escape_debug().len() == 1
 }

@@ -18,7 +18,8 @@ struct LogLimitState {
     omitted: u64,
 }
 
-/// Number of lines omitted since the last one. Displayed as the end of a line; empty for zero.
+/// Number of lines omitted since the last written one. Displayed as the end of a line; empty for
+/// zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OmittedLines(u64);
 

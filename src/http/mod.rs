@@ -1,5 +1,6 @@
 //! Shared parts of webhooks, the admin API and the operator's pages: connections and their limits,
-//! bodies and their memory, client addresses, tokens, the request log, metrics. It has no routes.
+//! bodies and their memory, client addresses, tokens, the request log, metrics. This module has no
+//! routes.
 
 pub mod attempts;
 pub mod authorization;

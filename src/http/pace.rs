@@ -45,7 +45,7 @@ impl BodyPace {
     }
 
     /// Returns the rate of the body as a fraction of the required rate. Below 1, the body is too
-    /// slow; below 0, it is stalled. `None` until enough bytes have arrived for a measurement.
+    /// slow; below 0, it is stalled. `None` until the rate has been measured for one window.
     pub fn progress(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let silent = now.saturating_duration_since(self.last_arrival);
         if silent >= STALL_TIMEOUT {

@@ -32,7 +32,7 @@ pub struct LogEntry<'a> {
     pub id: Option<i64>,
     pub is_duplicate: bool,
     pub conflict_of: Option<i64>,
-    /// Reason why the body could not be read, so that filters were not evaluated.
+    /// Reason why the body could not be read, and filters could not be evaluated.
     pub unreadable: Option<&'a str>,
     pub cause: Option<&'a str>,
     pub reason: Option<&'a str>,

@@ -28,7 +28,7 @@ pub struct Service {
     pub log_format: LogFormat,
     pub streams: Streams,
     is_stopping: AtomicBool,
-    /// The URL without a trailing slash.
+    /// `CREEL_PUBLIC_URL` without a trailing slash.
     pub public_url: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Service {
         }
     }
 
-    /// The registry for the connections of one listener.
+    /// Creates the registry for the connections to one listening address.
     pub fn connections(&self, listener: &str, limit: usize) -> Arc<Connections> {
         let (gauge, closed) = (self.metrics.connections(listener), self.metrics.connections_closed());
         Connections::new(limit, self.proxies.clone(), gauge, closed)

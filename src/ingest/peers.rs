@@ -65,7 +65,7 @@ impl PeerWindow {
         if total < WINDOW_REQUESTS {
             return None;
         }
-        // The next window starts with its first request.
+        // Resets the window. The first request of the next window determines its candidate.
         unsuspected.store(0, Ordering::Relaxed);
         let window = std::mem::take(self);
         window.candidate.filter(|_| u64::from(window.of_candidate) * 100 >= u64::from(total) * PER_CENT)

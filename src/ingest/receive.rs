@@ -34,8 +34,8 @@ use crate::verification::{
     new_message, verify,
 };
 
-/// Creel answers a webhook within 2.5 s of its last byte; the remaining 100 ms are for sending the
-/// reply.
+/// Time limit for verifying and storing a message. A webhook is answered within 2.5 s of its last
+/// byte; the remaining 100 ms are for sending the reply.
 const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
 
 /// The handler of all sources.

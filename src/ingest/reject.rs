@@ -51,7 +51,7 @@ pub async fn reject(
 
 /// Rejects a request because of its address or token, before its body was read. If the head
 /// contains the credentials that the scheme requires, or the body can contain them, the body is
-/// read and stored too: without it, the request could never be released from the quarantine.
+/// read too: without it, a genuine request could never be released from the quarantine.
 pub async fn reject_unread(
     mount: &Mount,
     request: &HttpRequest,

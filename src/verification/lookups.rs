@@ -19,7 +19,7 @@ impl<'a> Lookups<'a> {
         Self { fetches, sources, used: RefCell::new(Vec::new()) }
     }
 
-    /// Returns the requests that the cache could answer.
+    /// Returns the key requests that the cache could answer.
     pub fn used(self) -> Vec<KeyRequest> {
         self.used.into_inner()
     }

@@ -8,7 +8,7 @@ use crate::store::headers::{REDACTED, text};
 
 /// Headers that carry credentials for any provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
-/// Options of `Connection` that name no field of the message.
+/// Options of `Connection` that do not name a header field.
 const CONNECTION_OPTIONS: [&str; 6] = ["", "close", "keep-alive", "upgrade", "te", "http2-settings"];
 
 /// The header and query fields of one source that hold credentials.

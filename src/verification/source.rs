@@ -37,7 +37,7 @@ pub struct Source {
     url: RegisteredUrl,
     pub redaction: Redaction,
     pub dedupe: Option<Duration>,
-    /// How its messages are confirmed before delivery.
+    /// Settings for confirming its messages before delivery.
     pub confirm: Option<config::Confirm>,
     pub health: SourceHealth,
     /// `/webhooks/<name>`

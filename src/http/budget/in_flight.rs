@@ -16,7 +16,7 @@ pub const LARGE: usize = LARGE_BYTES;
 /// Bodies up to this size may also use the last part of the budget, so that large ones cannot
 /// starve them.
 pub const SMALL: usize = 64 << 10;
-/// Copies of a body in memory next to the body itself.
+/// Copies of a body in memory, in addition to the body itself.
 pub const COPIES: usize = 1;
 /// Fraction of the budget (1/6) for the overhead of large bodies: read buffers, SQLite's page
 /// cache, and memory that the allocator returns late.
@@ -36,7 +36,7 @@ pub struct InFlight {
     /// Bodies that are larger than `SMALL`, still arriving, or waiting for memory. Older ones have
     /// smaller ids.
     pub bodies: HashMap<u64, BodyInFlight>,
-    /// Bytes of each client that holds memory.
+    /// Bytes held by each client.
     pub of_clients: HashMap<Network, usize>,
     pub waiting: usize,
 }
@@ -48,7 +48,7 @@ pub struct BodyInFlight {
     pub pace: BodyPace,
     /// Requested size while the body waits; otherwise 0.
     pub wanted: usize,
-    /// `None` while it cannot be dropped.
+    /// Notified when the body is dropped; `None` while it must not be dropped.
     pub dropped: Option<Arc<Notify>>,
     pub is_dropped: bool,
     /// Whether a body of another network has taken its place among the waiting bodies.

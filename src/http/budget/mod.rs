@@ -155,7 +155,7 @@ impl Reservation {
             let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(BudgetExhausted) };
             body.wanted = bytes;
             in_flight.waiting += 1;
-            // A younger waiting body gives way.
+            // Wakes the waiting bodies, so that a younger one can give way.
             budget.freed.notify_waiters();
         }
         Ok(false)

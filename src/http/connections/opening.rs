@@ -1,4 +1,4 @@
-//! Classifies the first bytes of a connection for the log, to recognise two mistakes in a proxy's
+//! Classifies the first bytes of a connection for the log, to recognize two mistakes in a proxy's
 //! configuration.
 
 /// The protocol that the first bytes of a connection suggest.

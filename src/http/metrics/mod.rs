@@ -108,7 +108,7 @@ impl Metrics {
         self.targets.set_numbers(numbers);
     }
 
-    /// The number of open connections of one listener.
+    /// Gauge of the open connections to one listening address.
     pub fn connections(&self, listener: &str) -> IntGauge {
         self.connections.open.with_label_values(&[listener])
     }

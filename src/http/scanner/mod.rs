@@ -184,8 +184,9 @@ impl Scanner {
         Ok(end + 1)
     }
 
-    /// Returns the length of a complete line that affects neither the body nor the connection, as
-    /// nearly all lines of a head; `None` for any other line.
+    /// Returns the length of a line that can be skipped because it affects neither the body nor the
+    /// connection; `None` for any other or incomplete line. Nearly all lines of a head can be
+    /// skipped.
     fn skip_line(&self, rest: &[u8], name_end: Option<usize>) -> Option<usize> {
         let end = name_end.filter(|end| rest[*end] == b':')?;
         let matters = self.line.name_bytes > 0 || NAME_LENGTHS.contains(&end) || end > MAX_HEADER_NAME_BYTES;

@@ -15,9 +15,9 @@ use super::strings::key_text;
 /// times the memory of a small item.
 const MAX_ITEMS: usize = 10_000;
 
-/// Object keys joined by dots; `items[]` is the first item of an array. In a top-level array, the
-/// path applies to its first item. A path that starts with a slash is a JSON pointer (RFC 6901)
-/// instead, and applies unchanged.
+/// A path into a document: object keys joined by dots, with `items[]` for the first item of an
+/// array. In a top-level array, the path applies to its first item. A path that starts with a slash
+/// is a JSON pointer (RFC 6901) instead, and always applies to the whole document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath(Vec<PathStep>);
 

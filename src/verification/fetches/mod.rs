@@ -152,7 +152,7 @@ fn ask_for(
         return CallState::Known;
     }
     let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
-    // One call for the whole set serves all senders, so it does not count towards the limit of one.
+    // A call for the whole set serves all senders, so it does not count towards any sender's limit.
     if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
         return CallState::NotNow;
     }

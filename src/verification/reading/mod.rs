@@ -18,7 +18,7 @@ use crate::verification::room::{DecodingReservation, DecodingRoom};
 const MAX_INLINE_CODED_BYTES: usize = 8 << 10;
 /// Maximum decompressed size of a form whose fields are read although it is unreadable as a whole.
 const MAX_SHORT_FIELDS_BYTES: usize = 1 << 20;
-/// Maximum growth of a text when it is converted to UTF-8.
+/// Maximum factor by which a text grows when it is converted to UTF-8.
 const MAX_GROWTH_OF_TEXT: usize = 3;
 
 /// The stored content of a body, its description, and the reservation of a decoded payload.

@@ -1,5 +1,5 @@
-//! The stored content is the content that the sender signed: for senders that sign the JSON, in any
-//! part of the request.
+//! For senders that sign the JSON, in any part of the request, the stored content is the signed
+//! content.
 
 use std::sync::Arc;
 
