@@ -9,7 +9,7 @@ use crate::store::message::original::TrustLevel;
 use crate::store::seal::sealer::Sealer;
 use crate::store::timestamp::Timestamp;
 
-/// Content is read in slices of this size when a row is checked.
+/// Size of the slices in which `check_row` reads content.
 const CHECKED_SLICE_BYTES: usize = 64 << 10;
 
 /// Relation of a message to a stored one that is not confirmed.
@@ -56,8 +56,8 @@ pub fn repeat_unconfirmed(
         return Ok(Repeat::TooManyAwaiting);
     }
     confirmation::ask_again(connection, of, &message.source, sealed_request, message.received_at)?;
-    // The confirmation request is now that of the new webhook, so the headers and the address are,
-    // too.
+    // The confirmation request is now that of the new webhook, so its headers and address are
+    // stored as well.
     connection
         .prepare_cached("UPDATE messages SET headers = ?2, remote_ip = ?3 WHERE id = ?1")?
         .execute(params![of, message.headers, message.remote_ip.to_string()])?;
