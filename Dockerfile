@@ -1,5 +1,5 @@
-# The image: one static configuration, one volume (/data), one process that is not root.
-# `scripts/image-check` builds it and checks the layout, also where there is no Docker engine.
+# The image: one volume (/data) and one process, which does not run as root. `scripts/image-check`
+# builds it and checks the layout, without a Docker engine.
 
 ARG BUILD_IMAGE=rust:1-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
@@ -7,7 +7,7 @@ ARG RUN_IMAGE=debian:bookworm-slim
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY . .
-# Cargo is the only tool here. Downloads and compiled crates stay in the two caches between builds.
+# The two caches keep downloads and compiled crates between builds.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo install --locked --profile dist --path . --root /out
@@ -16,13 +16,13 @@ FROM ${RUN_IMAGE}
 RUN groupadd --gid 10001 creel \
     && useradd --uid 10001 --gid creel --home-dir /data --no-create-home --shell /usr/sbin/nologin creel \
     && install --directory --owner creel --group creel --mode 0700 /data
-# For the requests that creel makes itself (address lists).
+# For HTTPS requests that creel makes, e.g. for address lists.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/bin/creel /usr/local/bin/creel
 
 ENV CREEL_LISTEN=0.0.0.0:8080 \
     CREEL_DATABASE=/data/creel.db
-# As numbers, so that an orchestrator can verify that it is not root.
+# Numeric ids, so that an orchestrator can verify that the user is not root.
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Receives deliveries of creel and verifies them with the official Standard Webhooks library.
+"""Receives deliveries from creel and verifies them with the official Standard Webhooks library.
 
     pip install -r requirements.txt
     WEBHOOK_SECRET=whsec_... ./consumer.py [PORT]
@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 webhook = Webhook(os.environ["WEBHOOK_SECRET"])
-# Deliveries are at least once: `webhook-id` is the same in each attempt. An app keeps the ids in
-# its database, in the transaction that handles the message.
+# Deliveries are at least once, and `webhook-id` is the same in each attempt. A real app stores the
+# ids in its database, in the transaction that handles the message.
 handled = set()
 
 

@@ -29,7 +29,7 @@ def send(url, secret, event, data):
             with urllib.request.urlopen(request, timeout=10) as response:
                 return response.status
         except urllib.error.HTTPError as error:
-            # Another 4xx does not change with a repetition.
+            # A retry does not help after any other 4xx.
             if error.code < 500 and error.code not in (408, 429):
                 return error.code
         except OSError:

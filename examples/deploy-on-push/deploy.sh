@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Updates the checkout in the first argument. creel passes the payload on stdin, and HOOK_EVENT,
-# HOOK_MESSAGE_ID and others as variables. The output is stored with the attempt.
+# Updates the checkout at the path in the first argument. creel passes the body on stdin, and
+# HOOK_EVENT, HOOK_MESSAGE_ID and others as variables. It stores the output with the attempt.
 set -euo pipefail
 
 # 75 means "retry later": another deploy is running.
