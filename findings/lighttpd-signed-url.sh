@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# lighttpd meets Twilio: a request that Twilio's own library accepts directly fails its check behind
-# lighttpd.
+# lighttpd breaks signed URLs: Twilio's own library accepts a request without the proxy, and rejects
+# it behind lighttpd.
 #
-# lighttpd normalises the URL before it proxies a request, and the query is a part of that: `%7E`
-# becomes `~`, `%c3%a9` becomes `%C3%A9`, brackets are escaped. By RFC 3986 the two URLs are
-# equivalent, so nothing looks wrong. Twilio signs the URL as text, so the signature no longer fits,
-# for these queries only. The setting that ends it concerns parsing, not proxying:
+# lighttpd normalizes the URL, including the query, before it proxies a request: `%7E` becomes `~`,
+# `%c3%a9` becomes `%C3%A9`, and brackets are escaped. By RFC 3986 the two URLs are equivalent, but
+# Twilio signs the URL as text, so for such queries the signature no longer matches. The setting
+# that disables this concerns parsing, not proxying:
 # server.http-parseopts = ( "url-normalize" => "disable" ).
 #
 # Seen with lighttpd 1.4.69 (Debian 12) and twilio 9.13.0 (PyPI):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# SQLite: of duplicate keys in an object, `->>` and json_extract take the first value.
-# Almost every parser takes the last.
+# SQLite: for duplicate keys in an object, `->>` and json_extract return the first value. Almost
+# every parser returns the last.
 #
-# RFC 8259, section 4, leaves it open. Python, JavaScript, Go and serde_json take the last value, so
-# a query over stored JSON can see another value than the program that stored it. json_each yields
-# both members, and json() keeps both.
+# RFC 8259, section 4, does not define the result. Python, JavaScript, Go and serde_json use the
+# last value, so a query over stored JSON can return a value other than the one that the storing
+# program used. json_each yields both members, and json() keeps both.
 #
 # Seen with SQLite 3.46.0 (PyPI, apsw 3.46.0.0) and Python's json, on {"draft":true,"draft":false}:
 #   sqlite ->>: 1

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# SQLite: `PRAGMA incremental_vacuum(1000)` frees one page, unless its result is read to the end.
+# SQLite: `PRAGMA incremental_vacuum(1000)` frees only one page, unless all its rows are read.
 #
-# According to the documentation, the pragma removes up to N pages from the freelist. The pragma is
-# a statement that yields one empty row for each page, and frees a page with each step. A driver
-# whose execute() runs a statement up to its first row, which is right for a query, frees a single
-# page and reports no error. Read all rows of a statement that seems to have none.
+# According to the documentation, the pragma removes up to N pages from the freelist. It yields one
+# empty row for each page, and frees a page with each step. A driver whose execute() runs a
+# statement up to its first row, which is right for a query, frees a single page and reports no
+# error. Read all rows, even of a statement that seems to return none.
 #
 # Seen with APSW 3.54.1.0 (PyPI), which has SQLite 3.54.1 built in:
 #   1000 pages are free
@@ -26,7 +26,7 @@ database = apsw.Connection(sys.argv[1])
 database.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
 database.execute("CREATE TABLE content (body BLOB)")
 with database:
-    # One row fills one overflow page and a part of a leaf.
+    # Each row fills one overflow page and a part of a leaf.
     database.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) "
                      "INSERT INTO content SELECT zeroblob(4060) FROM n")
     database.execute("DELETE FROM content")

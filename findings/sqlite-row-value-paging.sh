@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# SQLite: paging with `(at, id) > (?, ?)` reads every row of the current time, on every page.
+# SQLite: paging with `(at, id) > (?, ?)` reads all rows with the current time for every page.
 #
 # Row values are the recommended way to page through a list ("scrolling window queries"), and an
-# index on `at` holds the rowid as its second part, so the comparison looks like one seek. SQLite
-# seeks with the first member of the pair alone (`at>?` in the plan, which really is `at>=?`) and
-# tests the second one row by row. Results are right; with many rows of one time, as after a bulk
-# import or from a clock of whole seconds, the last page costs as much as reading all of them, and
-# the whole list grows with the square. `at >= ?1 AND (at > ?1 OR id > ?2)` does the same. Two
-# queries, `at = ?1 AND id > ?2` and then `at > ?1`, seek.
+# index on `at` has the rowid as its second part, so the comparison looks like one seek. But SQLite
+# seeks only with the first member of the pair (`at>?` in the plan, which really is `at>=?`) and
+# tests the second member row by row. The results are right. With many rows of one time, as after a
+# bulk import or with a clock of whole seconds, the last page costs as much as reading all of them,
+# and the cost of the whole list is quadratic. `at >= ?1 AND (at > ?1 OR id > ?2)` has the same
+# problem. Two queries, `at = ?1 AND id > ?2` and then `at > ?1`, seek.
 #
 # Seen with APSW 3.54.1.0 (PyPI), which has SQLite 3.54.1 built in; 100,000 rows of one time, the
 # page after row 90,000; steps of the virtual machine:

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# SQLite reads and rebuilds the whole row to update a small column: a counter in a row with a large
-# text.
+# SQLite reads and rebuilds the whole row to update a small column, e.g. a counter in a row with a
+# large text.
 #
-# The text is in overflow pages, and `UPDATE t SET n = n + 1` neither reads nor changes it. One page
-# is written, so a cost of a few pages seems likely. But SQLite loads the text and builds the new
-# record next to it, so its memory grows by two copies of the text. A counter in its own table costs
-# none of this. An INSERT of the row holds two copies as well: the bound value and the record.
+# The text is in overflow pages, and `UPDATE t SET n = n + 1` neither reads nor changes it. Only one
+# page is written, so the update looks cheap. But SQLite loads the text and builds the new record
+# next to it, so its memory grows by two copies of the text. A counter in its own table avoids this.
+# An INSERT of the row holds two copies as well: the bound value and the record.
 #
 # Seen with SQLite 3.54.1 (PyPI, apsw 3.54.1.0), a row with a counter and a text of 25 MB:
 #   INSERT: 2 copies of the text in memory

@@ -1,18 +1,18 @@
 #!/bin/sh
-# The Standard Webhooks library for Python takes a URL-safe base64 secret and silently makes another
-# key of it.
+# The Standard Webhooks library for Python accepts a URL-safe base64 secret and silently derives a
+# different key from it.
 #
 # Software:  standardwebhooks 1.1.0 (PyPI), standardwebhooks 1.1.1 (npm)
-# Expected: a secret in URL-safe base64, as Python's own secrets.token_urlsafe makes it, is either
-# decoded as such or rejected.
+# Expected: a secret in URL-safe base64, such as Python's secrets.token_urlsafe generates, is either
+# decoded as URL-safe base64 or rejected.
 # Behaviour: the library for Python decodes with base64.b64decode, which skips all characters
-# outside its alphabet: each `-` and `_` vanishes, and the key is shorter than the secret and
-# another one. It signs and verifies with itself. The library for JavaScript rejects the same
+# outside its alphabet: each `-` and `_` is dropped, so the key is shorter than the secret and
+# different. The library verifies its own signatures. The library for JavaScript rejects the same
 # secret.
-# Matters: both sides in Python agree, tests pass, and the first sender or receiver in another
-# language does not: every signature is wrong, although both were given the same text.
-# Remedy: secrets of Standard Webhooks are standard base64 with `+`, `/` and padding: `creel secret
-# --whsec` prints such.
+# Impact: if both sides use Python, tests pass. With a sender or receiver in another language, every
+# signature is wrong, although both sides have the same secret.
+# Remedy: secrets of Standard Webhooks are standard base64 with `+`, `/` and padding; `creel secret
+# --whsec` prints one.
 #
 # Output seen:
 #   python: 24 bytes of secret, 18 bytes of key

@@ -1,17 +1,17 @@
 #!/bin/sh
-# The time crate for Rust reads an ISO 8601 time with an offset as a local time, and drops the
+# The time crate for Rust parses an ISO 8601 time with an offset as a local time, and drops the
 # offset without an error.
 #
 # Software:  time 0.3.55 (crates.io)
 # Expected:  parsing `2025-10-09T10:53:20+0200` into a type without an offset fails.
 # Behaviour: `PrimitiveDateTime::parse` with `Iso8601::PARSING` succeeds and returns 10:53:20: the
 # offset is read and discarded. `OffsetDateTime::parse` with `Rfc3339` rejects the text, because RFC
-# 3339 requires a colon in the offset, so code that tries RFC 3339 first and a time without an
-# offset second is wrong by two hours, and only for some senders.
-# Matters: a receiver that checks the age of a signed timestamp rejects fresh messages and accepts
+# 3339 requires a colon in the offset. Code that first tries RFC 3339 and then a time without an
+# offset is therefore wrong by two hours, and only for some senders.
+# Impact: a receiver that checks the age of a signed timestamp rejects fresh messages and accepts
 # old ones.
-# Remedy: read such texts with a parser that must consume the offset: `OffsetDateTime::parse` with
-# `Iso8601::PARSING`, and a time without an offset only if the text has none.
+# Remedy: parse such texts with `OffsetDateTime::parse` and `Iso8601::PARSING`, which requires the
+# offset, and use a type without an offset only if the text has none.
 #
 # Output seen:
 #   rfc 3339:  a character literal was not valid

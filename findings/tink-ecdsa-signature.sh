@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Tink: its ECDSA signatures differ from the DER signatures of other libraries.
+# Tink's ECDSA signatures differ from the DER signatures of other libraries.
 #
 # Google signs the webhooks of its Health API "with ECDSA (NIST P256)" and publishes the keys as a
-# Tink key set. A signature of the default output prefix has five bytes before the DER: 0x01 and the
-# id of the key. Another library that is given the whole signature rejects every genuine message.
+# Tink key set. With Tink's default output prefix, a signature has five bytes before the DER: 0x01
+# and the id of the key. A library that verifies the whole signature rejects every genuine message.
 #
 # Seen with tink 1.16.1 and cryptography 50.0.2 (PyPI):
 #   first bytes of the signature: 01 and the key id

@@ -1,13 +1,11 @@
 #!/usr/bin/env bash
-# Varnish: a chunked POST with a trailer reaches the backend as a whole, and the client still gets
-# 503.
+# Varnish: a chunked POST with a trailer reaches the backend completely, but the client gets 503.
 #
-# A trailer after the last chunk is plain HTTP/1.1; senders add one for a checksum of the
-# stream. Varnish passes on the body with its last chunk, so the backend takes the request and
-# answers 200. Varnish discards that answer and reports `503 Backend fetch failed`; without the
-# trailer the same request gets the 200. A 503 from a proxy usually means that nothing was done:
-# this sender repeats a request that has been processed, every time. Needs a C compiler, since
-# Varnish compiles its configuration.
+# A trailer after the last chunk is plain HTTP/1.1; senders add one for a checksum of the stream.
+# Varnish forwards the body with its last chunk, and the backend replies with 200. Varnish discards
+# that reply and returns `503 Backend fetch failed`; without the trailer, the client gets the 200.
+# After a 503 from a proxy, senders assume that the request was not processed, so the sender repeats
+# a processed request every time. Needs a C compiler, because Varnish compiles its configuration.
 #
 # Seen with Varnish 7.1.1 (Debian 12, 7.1.1-2+deb12u1):
 #   without trailer: HTTP/1.1 200 OK; the backend read hello and answered 200

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Whop: the headers of Standard Webhooks, but another key, and two official SDKs that expect the
-# secret in two forms.
+# Whop uses the headers of Standard Webhooks with another key, and its two official SDKs expect the
+# secret in different forms.
 #
-# Standard Webhooks decodes the secret from base64. Whop signs with the text of the secret, prefix
-# `ws_` included. Its Python SDK takes the secret as the dashboard shows it. Its TypeScript SDK
-# passes the secret to the `standardwebhooks` library unchanged, which decodes it: there the
-# application must configure btoa(secret). So the same message verifies in one language and fails in
-# the other, with the same secret in the environment.
+# Standard Webhooks decodes the secret from base64. Whop signs with the text of the secret,
+# including the prefix `ws_`. Its Python SDK expects the secret as the dashboard shows it. Its
+# TypeScript SDK passes the secret unchanged to the `standardwebhooks` library, which decodes it, so
+# the application must configure btoa(secret). With the same secret in the environment, the same
+# message is accepted in one language and rejected in the other.
 #
 # Seen with whop-sdk 2.6.0 (PyPI), @whop/sdk 0.0.42 and standardwebhooks 1.1.1 (npm). The message is
 # signed with the text of the secret
