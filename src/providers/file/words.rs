@@ -43,7 +43,7 @@ pub fn in_words(file: &RecipeFile, proofs: &Proofs) -> Vec<String> {
         let claims = if claims.is_empty() {
             String::new()
         } else {
-            format!("; creel checks the claims {}", claims.join(", "))
+            format!("; checked claims: {}", claims.join(", "))
         };
         words.push(format!("A JSON Web Token ({}) in {}{claims}", algorithms.join(", "), table.at));
     }
