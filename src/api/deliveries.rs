@@ -14,53 +14,61 @@ use crate::operate::Operator;
 use crate::store::{self, DeliveryFilter, DeliveryId, DeliveryState, ReplayId, TargetId};
 
 /// Filters of the delivery list. A delivery must match all of them.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListDeliveries {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     /// A message id.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub message: Option<i64>,
     /// A target id or name.
-    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
+    #[cfg_attr(
+        test,
+        param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")
+    )]
     pub target: Option<String>,
-    #[param(inline)]
+    #[cfg_attr(test, param(inline))]
     pub state: Option<DeliveryState>,
     /// A replay id.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub replay: Option<i64>,
 }
 
 /// Filters of the dead-letter list. A dead letter must match all of them.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListDeadLetters {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     /// A target id or name.
-    #[param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")]
+    #[cfg_attr(
+        test,
+        param(min_length = 1, max_length = 64, pattern = "^[a-z0-9-]{1,64}$", example = "billing")
+    )]
     pub target: Option<String>,
 }
 
 /// Deliveries, newest first.
-#[utoipa::path(get, path = "/deliveries", params(ListDeliveries), tag = "deliveries",
+#[cfg_attr(test, utoipa::path(get, path = "/deliveries", params(ListDeliveries), tag = "deliveries",
     responses(
         (status = 200, description = "A page of deliveries.", body = Page<Delivery>),
         (status = 404, description = "Target not found."),
-    ))]
+    )))]
 pub async fn list(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -80,11 +88,11 @@ pub async fn list(
 
 /// Dead letters, newest first: deliveries that failed permanently and were not replayed. A replay
 /// with the filter `dead` delivers them again, each to its original target.
-#[utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
+#[cfg_attr(test, utoipa::path(get, path = "/dead-letters", params(ListDeadLetters), tag = "deliveries",
     responses(
         (status = 200, description = "A page of dead deliveries.", body = Page<Delivery>),
         (status = 404, description = "Target not found."),
-    ))]
+    )))]
 pub async fn dead_letters(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -118,9 +126,9 @@ async fn page(
 }
 
 /// One delivery with its attempts.
-#[utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries",
+#[cfg_attr(test, utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
-    responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts)))]
+    responses((status = 200, description = "The delivery.", body = DeliveryWithAttempts))))]
 pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -44,7 +44,7 @@ impl FromRequest for EventBytes {
 ///
 /// With an idempotency key, a client can safely repeat a request that got no response: the event is
 /// stored once. Keys are stored per owner for as long as messages, and for at least seven days.
-#[utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent,
+#[cfg_attr(test, utoipa::path(post, path = "/events", tag = "events", request_body = NewEvent,
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!#-~]{1,200}$", nullable = false,
         description = "Up to 200 visible ASCII characters, bare or as a quoted string.")),
     responses(
@@ -52,7 +52,7 @@ impl FromRequest for EventBytes {
         (status = 200, description = "The event was already emitted with this key; the id is that of the existing message.", body = EmittedEvent,
             headers(("Idempotent-Replayed" = String, description = "`true`"))),
         (status = 422, description = "The event is not declared, or the key was used for another event."),
-    ))]
+    )))]
 pub async fn emit(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -12,10 +12,9 @@ use super::input::{Id, JsonBody, ListenerName, NoParameters, Query};
 use super::listener_stream::ListenerStream;
 use super::messages;
 use super::stream::{StreamWait, response};
-use super::types::listener::{
-    Acknowledgement, AcknowledgementResult, Listener, ListenerDelivery, ProgramAnswer,
-};
+use super::types::listener::{Acknowledgement, AcknowledgementResult, Listener, ProgramAnswer};
 use super::types::page::Page;
+#[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::operate::{MissingObject, Operator, Problem, values};
@@ -41,23 +40,24 @@ impl From<store::StoredListener> for Listener {
 }
 
 /// The messages that a listener receives.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListenQuery {
     /// Event patterns, separated by spaces; default: all events. They replace the listener's
     /// earlier patterns.
-    #[param(schema_with = schemas::pattern_list)]
+    #[cfg_attr(test, param(schema_with = schemas::pattern_list))]
     pub events: Option<String>,
     /// Start of the past messages that are also sent: a time such as `2026-11-22T14:31:00Z`, or an
     /// age such as `2h`. Applies to new listeners only; an existing one continues at its position.
-    #[param(schema_with = schemas::time)]
+    #[cfg_attr(test, param(schema_with = schemas::time))]
     pub since: Option<String>,
 }
 
 /// All listeners.
-#[utoipa::path(get, path = "/listeners", tag = "listeners",
-    responses((status = 200, description = "All listeners, on one page.", body = Page<Listener>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/listeners", tag = "listeners",
+    responses((status = 200, description = "All listeners, on one page.", body = Page<Listener>))))]
 pub async fn list(
     service: web::Data<Service>,
     _: Query<NoParameters>,
@@ -71,12 +71,12 @@ pub async fn list(
 /// event `message`, in order, with at most 64 unacknowledged ones. Unacknowledged deliveries are
 /// sent again on the next connection. A new connection with the same name replaces the old one,
 /// which receives the event `replaced`. A comment every 15 seconds keeps the connection alive.
-#[utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
+#[cfg_attr(test, utoipa::path(get, path = "/listeners/{name}/stream", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ListenQuery),
     responses(
-        (status = 200, description = "An endless stream of events.", body = ListenerDelivery, content_type = "text/event-stream"),
+        (status = 200, description = "An endless stream of events.", body = super::types::listener::ListenerDelivery, content_type = "text/event-stream"),
         (status = 409, description = "The limit on listeners is reached."),
-    ))]
+    )))]
 pub async fn stream(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -130,9 +130,9 @@ impl Acknowledgement {
 }
 
 /// Acknowledges deliveries that reached the program, so they are not sent again.
-#[utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
+#[cfg_attr(test, utoipa::path(post, path = "/listeners/{name}/acknowledge", tag = "listeners", request_body = Acknowledgement,
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 200, description = "The acknowledgement is stored.", body = AcknowledgementResult)))]
+    responses((status = 200, description = "The acknowledgement is stored.", body = AcknowledgementResult))))]
 pub async fn acknowledge(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -151,9 +151,9 @@ pub async fn acknowledge(
 }
 
 /// The exact body of a delivery that is not acknowledged yet.
-#[utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
+#[cfg_attr(test, utoipa::path(get, path = "/listeners/{name}/deliveries/{id}/body", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
-    responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream")))]
+    responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream"))))]
 pub async fn body(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -172,9 +172,9 @@ pub async fn body(
 }
 
 /// Removes a listener and drops its pending deliveries.
-#[utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
+#[cfg_attr(test, utoipa::path(delete, path = "/listeners/{name}", tag = "listeners",
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$")),
-    responses((status = 204, description = "The listener is removed.")))]
+    responses((status = 204, description = "The listener is removed."))))]
 pub async fn remove(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -14,6 +14,7 @@ use super::page::Paging;
 use super::types::delivery::Delivery;
 use super::types::message::{Confirmation, Message, MessageHead, MessageSelection, ReceivedContent};
 use super::types::page::Page;
+#[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -27,40 +28,41 @@ const MAX_SHOWN_DELIVERIES: usize = 200;
 const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-content-type");
 
 /// Filters of the message list. A message must match all of them.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListMessages {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
-    #[param(schema_with = schemas::name)]
+    #[cfg_attr(test, param(schema_with = schemas::name))]
     pub source: Option<String>,
     /// A pattern: `*` matches any characters.
-    #[param(schema_with = schemas::pattern)]
+    #[cfg_attr(test, param(schema_with = schemas::pattern))]
     pub event: Option<String>,
     /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
-    #[param(schema_with = schemas::time)]
+    #[cfg_attr(test, param(schema_with = schemas::time))]
     pub since: Option<String>,
     /// Received before: same format as `since`.
-    #[param(schema_with = schemas::time)]
+    #[cfg_attr(test, param(schema_with = schemas::time))]
     pub until: Option<String>,
     /// Exact text to find in the body. Only for the admin token.
-    #[param(min_length = 1, max_length = 1000)]
+    #[cfg_attr(test, param(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
     /// Owner of emitted events.
-    #[param(schema_with = schemas::name)]
+    #[cfg_attr(test, param(schema_with = schemas::name))]
     pub owner: Option<String>,
     /// True selects messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,
 }
 
 /// Messages, newest first.
-#[utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
-    responses((status = 200, description = "A page of messages.", body = Page<MessageHead>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
+    responses((status = 200, description = "A page of messages.", body = Page<MessageHead>))))]
 pub async fn list(
     service: web::Data<Service>,
     role: Role,
@@ -82,9 +84,9 @@ pub async fn list(
 }
 
 /// One message with its deliveries; for the admin token also with its content.
-#[utoipa::path(get, path = "/messages/{id}", tag = "messages",
+#[cfg_attr(test, utoipa::path(get, path = "/messages/{id}", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
-    responses((status = 200, description = "The message.", body = Message)))]
+    responses((status = 200, description = "The message.", body = Message))))]
 pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -117,12 +119,12 @@ pub async fn one(
 ///
 /// Use it after correcting the source settings that caused the rejection. A confirmed message is
 /// delivered.
-#[utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
+#[cfg_attr(test, utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message is awaiting confirmation again.", body = Confirmation),
         (status = 409, description = "The message is not `refused`, or its query is not stored."),
-    ))]
+    )))]
 pub async fn confirm(
     operator: web::Data<Operator>,
     id: Id<MessageId>,
@@ -135,10 +137,10 @@ pub async fn confirm(
 ///
 /// The content type is always `application/octet-stream`, so that browsers do not render it; the
 /// sender's content type is in `X-Creel-Content-Type`. Only for the admin token.
-#[utoipa::path(get, path = "/messages/{id}/body", tag = "messages",
+#[cfg_attr(test, utoipa::path(get, path = "/messages/{id}/body", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
-        headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String)))))]
+        headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String))))))]
 pub async fn body(
     operator: web::Data<Operator>,
     role: Role,

@@ -12,8 +12,8 @@ use crate::store::SourceNumbers;
 use crate::verification::{self, Sources};
 
 /// All configured senders by name, on one page.
-#[utoipa::path(get, path = "/sources", tag = "sources",
-    responses((status = 200, description = "All sources.", body = Page<SourceSummary>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/sources", tag = "sources",
+    responses((status = 200, description = "All sources.", body = Page<SourceSummary>))))]
 pub async fn list(
     service: web::Data<Service>,
     sources: web::Data<Sources>,

@@ -12,6 +12,7 @@ use super::input::Query;
 use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, response};
 use super::types::listener::WatchingEvent;
 use super::types::message::MessageHead;
+#[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -22,15 +23,16 @@ const PAGE_MESSAGES: usize = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Parameters of the live stream.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct TailQuery {
     /// A message id: sends later messages, then live ones. `now`, the default: only new messages.
-    #[param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now")]
+    #[cfg_attr(test, param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now"))]
     pub from: Option<String>,
     /// Event patterns, separated by spaces; default: all events.
-    #[param(schema_with = schemas::pattern_list)]
+    #[cfg_attr(test, param(schema_with = schemas::pattern_list))]
     pub events: Option<String>,
 }
 
@@ -39,9 +41,9 @@ pub struct TailQuery {
 /// The first event is `watching`; then each message is an event `message` with its id as the
 /// event's id. Messages that await confirmation by their provider are included. After a lost
 /// connection, `Last-Event-ID` continues after the last event.
-#[utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
+#[cfg_attr(test, utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
     params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
-    responses((status = 200, description = "An endless stream of events.", body = MessageHead, content_type = "text/event-stream")))]
+    responses((status = 200, description = "An endless stream of events.", body = MessageHead, content_type = "text/event-stream"))))]
 pub async fn stream(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

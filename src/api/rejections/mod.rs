@@ -1,11 +1,8 @@
 //! Rejections: requests that failed authentication, with their causes, re-verification and release.
 
-mod recheck;
+pub mod recheck;
 
-pub use recheck::{
-    __path_recheck, __path_recheck_all, __path_release, __path_release_all, recheck, recheck_all, release,
-    release_all,
-};
+pub use recheck::{recheck, recheck_all, release, release_all};
 
 use actix_web::{HttpResponse, web};
 use base64::Engine as _;
@@ -19,6 +16,7 @@ use super::messages::{download, raw_object};
 use super::page::Paging;
 use super::types::page::Page;
 use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
+#[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
@@ -31,26 +29,27 @@ use crate::verification::{Sources, cause_may_concern_url};
 const MAX_SHOWN_BYTES: usize = 64 << 10;
 
 /// Filters of the rejection list. A rejection must match all of them.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListRejections {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
-    #[param(schema_with = schemas::name)]
+    #[cfg_attr(test, param(schema_with = schemas::name))]
     pub source: Option<String>,
     /// Cause of the rejection, e.g. `signature_mismatch`.
-    #[param(schema_with = schemas::name)]
+    #[cfg_attr(test, param(schema_with = schemas::name))]
     pub cause: Option<String>,
     /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
-    #[param(schema_with = schemas::time)]
+    #[cfg_attr(test, param(schema_with = schemas::time))]
     pub since: Option<String>,
     /// Received before: same format as `since`.
-    #[param(schema_with = schemas::time)]
+    #[cfg_attr(test, param(schema_with = schemas::time))]
     pub until: Option<String>,
 }
 
@@ -71,8 +70,8 @@ impl RejectionSelection {
 }
 
 /// Requests that failed authentication, newest first.
-#[utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
-    responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
+    responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>))))]
 pub async fn list(
     service: web::Data<Service>,
     sources: web::Data<Sources>,
@@ -94,9 +93,9 @@ pub async fn list(
 }
 
 /// One rejection; for the admin token also its content.
-#[utoipa::path(get, path = "/rejections/{id}", tag = "rejections",
+#[cfg_attr(test, utoipa::path(get, path = "/rejections/{id}", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
-    responses((status = 200, description = "The rejection.", body = Rejection)))]
+    responses((status = 200, description = "The rejection.", body = Rejection))))]
 pub async fn one(
     operator: web::Data<Operator>,
     sources: web::Data<Sources>,
@@ -113,13 +112,13 @@ pub async fn one(
 }
 
 /// The exact bytes of a rejected request's body, as a download like that of a message.
-#[utoipa::path(get, path = "/rejections/{id}/body", tag = "rejections",
+#[cfg_attr(test, utoipa::path(get, path = "/rejections/{id}/body", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream",
             headers(("Content-Disposition" = String), ("X-Creel-Content-Type" = String))),
         (status = 409, description = "The body was not stored."),
-    ))]
+    )))]
 pub async fn body(
     operator: web::Data<Operator>,
     role: Role,

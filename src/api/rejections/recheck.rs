@@ -15,12 +15,12 @@ use crate::store::{MessageId, Receipt, RejectionFilter, RejectionId};
 
 /// Re-verifies a rejection, e.g. after a secret was corrected. A verified request immediately
 /// becomes a message with its original arrival time.
-#[utoipa::path(post, path = "/rejections/{id}/recheck", tag = "rejections",
+#[cfg_attr(test, utoipa::path(post, path = "/rejections/{id}/recheck", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The verdict.", body = Recheck),
         (status = 409, description = "Verification is impossible: its source is not configured, or its body was not stored."),
-    ))]
+    )))]
 pub async fn recheck(
     operator: web::Data<Operator>,
     request: HttpRequest,
@@ -36,12 +36,12 @@ pub async fn recheck(
 
 /// Releases a rejection as a message without verifying its sender. The message is marked
 /// `unverified`, and delivered like any other.
-#[utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
+#[cfg_attr(test, utoipa::path(post, path = "/rejections/{id}/release", tag = "rejections",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message.", body = ReleasedMessage),
         (status = 409, description = "It cannot become a message: its source is not configured, its body was not stored, or it is a handshake."),
-    ))]
+    )))]
 pub async fn release(
     operator: web::Data<Operator>,
     request: HttpRequest,
@@ -56,11 +56,11 @@ pub async fn release(
 /// Re-verifies rejections in order of arrival, e.g. after a secret was corrected. The first call
 /// only counts; `confirm` runs the first step, and `cursor` each later one, until `next_cursor` is
 /// null. Verified requests become messages with their original arrival time; the rest stays.
-#[utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
+#[cfg_attr(test, utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or the result of the step.", body = BulkReply),
         (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
-    ))]
+    )))]
 pub async fn recheck_all(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -72,11 +72,11 @@ pub async fn recheck_all(
 
 /// Releases rejections as messages without verifying their sender, in order of arrival and in the
 /// same steps as a recheck. Only candidates are included. The messages are marked `unverified`.
-#[utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
+#[cfg_attr(test, utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or the result of the step.", body = BulkReply),
         (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
-    ))]
+    )))]
 pub async fn release_all(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -25,14 +25,14 @@ use crate::store::{DeliveryId, MessageId};
 /// the target has an owner. Messages that a target's filter rejects are counted, but not delivered.
 /// With the filter `dead` each message is delivered only to the targets where it is dead; those
 /// dead letters become `replayed`.
-#[utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
+#[cfg_attr(test, utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
     responses(
         (status = 200, description = "The count; no replay was started.", body = ReplayCount),
         (status = 201, description = "The replay, which runs in the background.", body = Replay, headers(("Location" = String))),
         (status = 404, description = "Target not found."),
         (status = 409, description = "The number of messages differs from the confirmed one, or the target was removed."),
         (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
-    ))]
+    )))]
 pub async fn create(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -60,14 +60,14 @@ pub async fn create(
 }
 
 /// Replays one message; its deliveries are created immediately.
-#[utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
+#[cfg_attr(test, utoipa::path(post, path = "/messages/{id}/replay", tag = "messages", request_body = Option<ReplayOne>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new deliveries.", body = ReplayedMessage),
         (status = 404, description = "Message or target not found."),
         (status = 409, description = "The provider has not confirmed the message, or the target was removed."),
         (status = 422, description = "The target has an owner to whom the message does not belong, or the URL is not allowed."),
-    ))]
+    )))]
 pub async fn replay_one(
     operator: web::Data<Operator>,
     id: Id<MessageId>,
@@ -81,13 +81,13 @@ pub async fn replay_one(
 }
 
 /// Creates a new delivery of the message to the same target. The delivery may be in any state.
-#[utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
+#[cfg_attr(test, utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 201, description = "The new delivery.", body = Delivery, headers(("Location" = String))),
         (status = 409, description = "The provider has not confirmed the message, or the target was removed."),
         (status = 422, description = "The target now has an owner to whom the message does not belong."),
-    ))]
+    )))]
 pub async fn retry(
     operator: web::Data<Operator>,
     id: Id<DeliveryId>,

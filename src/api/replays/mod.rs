@@ -1,8 +1,8 @@
 //! Replays of stored messages: lists and cancels them. `make` creates them.
 
-mod make;
+pub mod make;
 
-pub use make::{__path_create, __path_replay_one, __path_retry, create, replay_one, retry};
+pub use make::{create, replay_one, retry};
 
 use actix_web::web;
 use serde::Deserialize;
@@ -18,21 +18,22 @@ use crate::operate::Operator;
 use crate::store::{self, MessageFilter, MessageId, ReplayId, TargetId};
 
 /// The requested page of replays.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListReplays {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
 }
 
 /// Replays of many messages, newest first.
-#[utoipa::path(get, path = "/replays", params(ListReplays), tag = "replays",
-    responses((status = 200, description = "A page of replays.", body = Page<Replay>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/replays", params(ListReplays), tag = "replays",
+    responses((status = 200, description = "A page of replays.", body = Page<Replay>))))]
 pub async fn list(
     service: web::Data<Service>,
     role: Role,
@@ -46,9 +47,9 @@ pub async fn list(
 }
 
 /// One replay and its progress.
-#[utoipa::path(get, path = "/replays/{id}", tag = "replays",
+#[cfg_attr(test, utoipa::path(get, path = "/replays/{id}", tag = "replays",
     params(("id" = i64, Path, minimum = 1, example = 1)),
-    responses((status = 200, description = "The replay.", body = Replay)))]
+    responses((status = 200, description = "The replay.", body = Replay))))]
 pub async fn one(
     operator: web::Data<Operator>,
     role: Role,
@@ -59,12 +60,12 @@ pub async fn one(
 }
 
 /// Cancels a replay. Deliveries that it has created stay.
-#[utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
+#[cfg_attr(test, utoipa::path(post, path = "/replays/{id}/cancel", tag = "replays",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The replay.", body = Replay),
         (status = 409, description = "The replay has already ended."),
-    ))]
+    )))]
 pub async fn cancel(
     operator: web::Data<Operator>,
     id: Id<ReplayId>,

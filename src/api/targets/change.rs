@@ -16,12 +16,12 @@ use crate::operate::{IssuedTarget, Operator, Problem, TargetChange, TargetReques
 use crate::store::{DeliveryOrdering, Filter, TargetId};
 
 /// Creates a target. Commands can only be declared in the environment.
-#[utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
+#[cfg_attr(test, utoipa::path(post, path = "/targets", tag = "targets", request_body = NewTarget,
     responses(
         (status = 201, description = "The new target.", body = CreatedTarget, headers(("Location" = String))),
         (status = 409, description = "Another target has the name, or the limit on targets is reached."),
         (status = 422, description = "An event pattern that can never match, or a URL or another value that is not allowed."),
-    ))]
+    )))]
 pub async fn create(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -36,13 +36,13 @@ pub async fn create(
 }
 
 /// Changes a target that was created through the API.
-#[utoipa::path(patch, path = "/targets/{id}", tag = "targets", request_body = TargetPatch,
+#[cfg_attr(test, utoipa::path(patch, path = "/targets/{id}", tag = "targets", request_body = TargetPatch,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The changed target.", body = TargetDetails),
         (status = 409, description = "The target is declared in the environment or is a listener, or another target has the name."),
         (status = 422, description = "An event pattern that can never match, or a URL or another value that is not allowed."),
-    ))]
+    )))]
 pub async fn patch(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -1,11 +1,11 @@
 //! Targets: the list, the details of one, and its state. `change` creates and changes them,
 //! `secret` manages their secrets.
 
-mod change;
-mod secret;
+pub mod change;
+pub mod secret;
 
-pub use change::{__path_create, __path_patch, create, patch};
-pub use secret::{__path_rotate, rotate};
+pub use change::{create, patch};
+pub use secret::rotate;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -21,21 +21,22 @@ use crate::operate::Operator;
 use crate::store::{self, DeliveryRate, Pattern, TargetId};
 
 /// The requested page of targets.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams))]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
+#[cfg_attr(test, into_params(parameter_in = Query))]
 pub struct ListTargets {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
+    #[cfg_attr(test, param(minimum = 1))]
     pub cursor: Option<i64>,
-    #[param(minimum = 1, maximum = 200, default = 50)]
+    #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
 }
 
 /// Targets that are not removed, newest first.
-#[utoipa::path(get, path = "/targets", params(ListTargets), tag = "targets",
-    responses((status = 200, description = "A page of targets.", body = Page<Target>)))]
+#[cfg_attr(test, utoipa::path(get, path = "/targets", params(ListTargets), tag = "targets",
+    responses((status = 200, description = "A page of targets.", body = Page<Target>))))]
 pub async fn list(
     service: web::Data<Service>,
     role: Role,
@@ -49,9 +50,9 @@ pub async fn list(
 }
 
 /// One target, including a removed one.
-#[utoipa::path(get, path = "/targets/{id}", tag = "targets",
+#[cfg_attr(test, utoipa::path(get, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
-    responses((status = 200, description = "The target.", body = TargetDetails)))]
+    responses((status = 200, description = "The target.", body = TargetDetails))))]
 pub async fn one(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -64,12 +65,12 @@ pub async fn one(
 }
 
 /// Pauses a target. Its deliveries stay pending until it is resumed, for up to a week.
-#[utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
+#[cfg_attr(test, utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
         (status = 409, description = "The target is a listener, which cannot be paused."),
-    ))]
+    )))]
 pub async fn pause(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -81,12 +82,12 @@ pub async fn pause(
 }
 
 /// Resumes a target that was paused, or disabled because it returned 410.
-#[utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
+#[cfg_attr(test, utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
         (status = 409, description = "The target is a listener, or its secrets were dropped with a lost key and it needs a new secret first."),
-    ))]
+    )))]
 pub async fn resume(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -98,12 +99,12 @@ pub async fn resume(
 }
 
 /// Removes a target and drops its pending deliveries.
-#[utoipa::path(delete, path = "/targets/{id}", tag = "targets",
+#[cfg_attr(test, utoipa::path(delete, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 204, description = "The target is removed."),
         (status = 409, description = "The target is declared in the environment."),
-    ))]
+    )))]
 pub async fn remove(
     service: web::Data<Service>,
     operator: web::Data<Operator>,

@@ -11,12 +11,12 @@ use crate::store::TargetId;
 
 /// Rotates the secret of a target. Until the old secrets expire, each request is also signed with
 /// them.
-#[utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
+#[cfg_attr(test, utoipa::path(post, path = "/targets/{id}/secret", tag = "targets", request_body = Option<NewSecret>,
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The new secret.", body = RotatedSecret),
         (status = 409, description = "The target is declared in the environment, or is a listener."),
-    ))]
+    )))]
 pub async fn rotate(
     operator: web::Data<Operator>,
     id: Id<TargetId>,

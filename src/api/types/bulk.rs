@@ -4,30 +4,31 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::rejection::RejectionSelection;
 
 /// The selected rejections. Without `confirm` and `cursor` they are only counted.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BulkRequest {
     /// `{}` for all rejections.
     pub filter: RejectionSelection,
     /// Id of the newest selected rejection: `through` from the count. Later rejections are
     /// excluded.
-    #[schema(minimum = 0)]
+    #[cfg_attr(test, schema(minimum = 0))]
     pub through: Option<i64>,
     /// The number from the count. The first step runs only if it is unchanged.
-    #[schema(minimum = 0)]
+    #[cfg_attr(test, schema(minimum = 0))]
     pub confirm: Option<u64>,
     /// `next_cursor` of the previous step; needs the `filter` and `through` of its reply.
-    #[schema(max_length = 100)]
+    #[cfg_attr(test, schema(max_length = 100))]
     pub cursor: Option<String>,
 }
 
 /// The count, or the result of a step.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum BulkReply {
     Count(BulkCount),
@@ -35,37 +36,40 @@ pub enum BulkReply {
 }
 
 /// The selected rejections, with durations resolved to times.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct SelectedRejections {
     pub source: Option<String>,
     pub cause: Option<String>,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub since: Option<String>,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub until: Option<String>,
 }
 
 /// The number of matching rejections; no step was run. To start, send `filter` and `through` of
 /// this reply with `confirm`.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct BulkCount {
-    #[schema(examples(60))]
+    #[cfg_attr(test, schema(examples(60)))]
     pub count: u64,
     #[serde(default)]
-    #[schema(examples(60), required = true)]
+    #[cfg_attr(test, schema(examples(60), required = true))]
     pub confirm: u64,
     pub by_cause: BTreeMap<String, u64>,
-    #[schema(examples(4711))]
+    #[cfg_attr(test, schema(examples(4711)))]
     pub through: i64,
     /// The filter, with durations resolved to times.
     pub filter: SelectedRejections,
 }
 
 /// The result of one step.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct BulkStep {
     /// Rejections that became messages.
-    #[schema(examples(58))]
+    #[cfg_attr(test, schema(examples(58)))]
     pub released: u64,
     /// Duplicates of stored messages, which are only counted.
     pub duplicates: u64,
@@ -78,10 +82,10 @@ pub struct BulkStep {
     /// `cursor` of the next step; null after the last one.
     pub next_cursor: Option<String>,
     #[serde(default)]
-    #[schema(required = true)]
+    #[cfg_attr(test, schema(required = true))]
     pub through: i64,
     /// The filter, with durations resolved to times.
     #[serde(default)]
-    #[schema(required = true)]
+    #[cfg_attr(test, schema(required = true))]
     pub filter: SelectedRejections,
 }

@@ -1,40 +1,40 @@
 //! Deliveries and their attempts, as clients see them.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::words::Word;
 use crate::store::{AttemptOutcome, DeliveryState};
 
 /// The delivery of one message to one target.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Delivery {
-    #[schema(examples(7))]
+    #[cfg_attr(test, schema(examples(7)))]
     pub id: i64,
     #[serde(default)]
-    #[schema(examples(42), required = true)]
+    #[cfg_attr(test, schema(examples(42), required = true))]
     pub message_id: i64,
     /// Null if the message was deleted.
-    #[schema(examples("github.push"))]
+    #[cfg_attr(test, schema(examples("github.push")))]
     pub event: Option<String>,
     #[serde(default)]
-    #[schema(examples(3), required = true)]
+    #[cfg_attr(test, schema(examples(3), required = true))]
     pub target_id: i64,
     /// The target's name.
-    #[schema(examples("billing"))]
+    #[cfg_attr(test, schema(examples("billing")))]
     pub target: String,
-    #[schema(value_type = DeliveryState)]
+    #[cfg_attr(test, schema(value_type = DeliveryState))]
     pub state: Word<DeliveryState>,
     /// Attempts so far.
     pub attempts: u32,
     #[serde(default)]
-    #[schema(format = DateTime, required = true)]
+    #[cfg_attr(test, schema(format = DateTime, required = true))]
     pub created_at: String,
     /// Time of the next attempt, while the delivery is pending.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub due_at: Option<String>,
     /// Time at which it was delivered or became dead.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub finished_at: Option<String>,
     /// Outcome of the last attempt, or the reason why the delivery is dead.
     pub outcome: Option<String>,
@@ -45,7 +45,8 @@ pub struct Delivery {
 }
 
 /// A delivery with its attempts.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DeliveryWithAttempts {
     #[serde(flatten)]
     pub delivery: Delivery,
@@ -54,19 +55,20 @@ pub struct DeliveryWithAttempts {
 }
 
 /// One attempt of a delivery.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// Starts at 1.
-    #[schema(examples(1))]
+    #[cfg_attr(test, schema(examples(1)))]
     pub number: u32,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub began_at: String,
     /// Time until the outcome, in milliseconds.
     pub took_ms: i64,
-    #[schema(value_type = AttemptOutcome)]
+    #[cfg_attr(test, schema(value_type = AttemptOutcome))]
     pub outcome: Word<AttemptOutcome>,
     /// HTTP status or exit code; null without a response.
-    #[schema(examples(503))]
+    #[cfg_attr(test, schema(examples(503)))]
     pub status: Option<i64>,
     /// The error, if there was no response.
     pub error: Option<String>,

@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::message::MessageHead;
 
 /// A program that receives messages over a stream.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Listener {
-    #[schema(examples("laptop"))]
+    #[cfg_attr(test, schema(examples("laptop")))]
     pub name: String,
     /// Its target.
-    #[schema(examples(3))]
+    #[cfg_attr(test, schema(examples(3)))]
     pub target_id: i64,
     /// Patterns of the events that it receives.
     pub events: Vec<String>,
@@ -20,57 +20,61 @@ pub struct Listener {
     pub connected: bool,
     /// Time of the last change of `connected`. Pending deliveries of a listener are dropped after a
     /// week without a client.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub since: String,
     /// Deliveries that are not acknowledged.
     pub pending: i64,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub created_at: String,
 }
 
 /// Deliveries that have reached their program.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// Delivery ids.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[cfg_attr(test, schema(min_items = 1, max_items = 1000))]
     pub deliveries: Vec<i64>,
     /// The program's responses to some of them, stored for inspection.
     #[serde(default)]
-    #[schema(max_items = 1000)]
+    #[cfg_attr(test, schema(max_items = 1000))]
     pub answers: Vec<ProgramAnswer>,
 }
 
 /// The response of a program. Any status completes the delivery.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-#[schema(as = Answer)]
+#[cfg_attr(test, schema(as = Answer))]
 pub struct ProgramAnswer {
     /// One of `deliveries`.
     pub delivery: i64,
     /// The HTTP status.
-    #[schema(minimum = 100, maximum = 999)]
+    #[cfg_attr(test, schema(minimum = 100, maximum = 999))]
     pub status: u16,
     /// Time until the response, in milliseconds.
-    #[schema(minimum = 0, maximum = 86_400_000)]
+    #[cfg_attr(test, schema(minimum = 0, maximum = 86_400_000))]
     pub took_ms: u64,
     /// Beginning of the response body; cut after 1024 characters.
     pub excerpt: Option<String>,
 }
 
 /// The result of an acknowledgement.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = Acknowledged)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Acknowledged))]
 pub struct AcknowledgementResult {
     /// Number of these deliveries that were still pending.
     #[serde(default)]
-    #[schema(required = true)]
+    #[cfg_attr(test, schema(required = true))]
     pub acknowledged: usize,
 }
 
 /// A delivery as a listener receives it: the data of a `message` event.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = Delivered)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Delivered))]
 pub struct ListenerDelivery {
     /// The id to acknowledge.
     pub delivery: i64,
@@ -80,18 +84,19 @@ pub struct ListenerDelivery {
     /// The exact bytes of the body in base64; null if longer than 256 KiB.
     pub body_base64: Option<String>,
     /// Address of a longer body, valid until the delivery is acknowledged.
-    #[schema(examples("/api/v1/listeners/laptop/deliveries/7/body"))]
+    #[cfg_attr(test, schema(examples("/api/v1/listeners/laptop/deliveries/7/body")))]
     pub body_url: Option<String>,
 }
 
 /// A message without its body.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DeliveredMessage {
     #[serde(flatten)]
     pub head: MessageHead,
     /// Header names with their value, or values if repeated; credentials are redacted. A value that
     /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     pub headers: Box<RawValue>,
 }
 

@@ -2,36 +2,37 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::delivery::Delivery;
+#[cfg(test)]
 use super::schemas;
 use super::words::Word;
 use crate::store::ConfirmationState;
 
 /// A message without its content.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct MessageHead {
-    #[schema(examples(42))]
+    #[cfg_attr(test, schema(examples(42)))]
     pub id: i64,
     /// Time at which the last byte arrived.
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z")))]
     pub received_at: String,
     /// The configured sender; `emitted` for events of the user's own app.
-    #[schema(examples("github"))]
+    #[cfg_attr(test, schema(examples("github")))]
     pub source: String,
-    #[schema(examples("github.push"))]
+    #[cfg_attr(test, schema(examples("github.push")))]
     pub event: String,
     /// Owner of an emitted event.
     pub owner: Option<String>,
     /// The provider's delivery id.
-    #[schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958"))]
+    #[cfg_attr(test, schema(examples("72d3162e-cc78-11e3-81ab-4c9367dc0958")))]
     pub delivery_id: Option<String>,
-    #[schema(examples("POST"))]
+    #[cfg_attr(test, schema(examples("POST")))]
     pub method: String,
     /// The query of the request; tokens are redacted. Null for the read token.
     pub query: Option<String>,
-    #[schema(examples("192.0.2.7"))]
+    #[cfg_attr(test, schema(examples("192.0.2.7")))]
     pub remote_ip: String,
     /// SHA-256 of the exact body, in hex. Null for the read token, which could confirm a guessed
     /// body with it.
@@ -46,28 +47,29 @@ pub struct MessageHead {
     /// `malformed_text`, `unknown_coding` (neither gzip nor deflate), `malformed_coding`,
     /// `expands_too_much` or `older_version` (stored before reasons were recorded; filters may have
     /// been evaluated on receipt, but not by replays). Null if it was parsed.
-    #[schema(examples("too_deep"))]
+    #[cfg_attr(test, schema(examples("too_deep")))]
     pub unreadable: Option<String>,
     /// The sender's credentials do not cover the body.
     pub body_unsigned: bool,
     /// Whether it was released from quarantine without verification.
     pub unverified: bool,
     /// Time of its release from quarantine, which starts its retention; null for other messages.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub released_at: Option<String>,
     /// The message with the same delivery id and another body.
     pub conflict_of: Option<i64>,
     /// Number of duplicates received.
     pub duplicates: i64,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub last_duplicate_at: Option<String>,
     /// State of the confirmation; null if the provider's API is not queried.
-    #[schema(examples("confirmed"))]
+    #[cfg_attr(test, schema(examples("confirmed")))]
     pub confirmation: Option<String>,
 }
 
 /// A message with all its details.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Message {
     #[serde(flatten)]
     pub head: MessageHead,
@@ -80,59 +82,62 @@ pub struct Message {
 }
 
 /// The content of a message, as received.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = MessageContent)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = MessageContent))]
 pub struct ReceivedContent {
     /// Header names with their value, or values if repeated; credentials are redacted. A value that
     /// is not UTF-8 is shown as Latin-1 after the character U+001A.
-    #[schema(value_type = Object)]
+    #[cfg_attr(test, schema(value_type = Object))]
     pub headers: Box<RawValue>,
     /// The body as JSON (decompressed), or the form as JSON. Null if it is neither, or longer than
     /// 1 MiB.
-    #[schema(value_type = Value)]
+    #[cfg_attr(test, schema(value_type = Value))]
     pub payload: Option<Box<RawValue>>,
     /// The payload is longer than 1 MiB and omitted: download the body.
     #[serde(default)]
-    #[schema(required = true)]
+    #[cfg_attr(test, schema(required = true))]
     pub payload_left_out: bool,
 }
 
 /// The state of a query to the provider's API.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Confirmation {
-    #[schema(value_type = ConfirmationState)]
+    #[cfg_attr(test, schema(value_type = ConfirmationState))]
     pub state: Word<ConfirmationState>,
     pub tries: u32,
     /// Time of the next query, while the confirmation is pending.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub due_at: Option<String>,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub settled_at: Option<String>,
     /// The provider's last answer. Null for the read token.
     pub reason: Option<String>,
 }
 
 /// Filters that select messages. A message must match all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
-#[schema(as = Selection)]
+#[cfg_attr(test, schema(as = Selection))]
 pub struct MessageSelection {
-    #[schema(schema_with = schemas::name_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::name_or_null, required = false))]
     pub source: Option<String>,
     /// A pattern: `*` matches any characters.
-    #[schema(schema_with = schemas::pattern_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::pattern_or_null, required = false))]
     pub event: Option<String>,
     /// Received at or after: a time such as `2026-11-22T14:31:00Z`, or an age such as `2h`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::time_or_null, required = false))]
     pub since: Option<String>,
     /// Received before: same format as `since`.
-    #[schema(schema_with = schemas::time_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::time_or_null, required = false))]
     pub until: Option<String>,
     /// Exact text to find in the body.
-    #[schema(min_length = 1, max_length = 1000)]
+    #[cfg_attr(test, schema(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
     /// Owner of emitted events.
-    #[schema(schema_with = schemas::name_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::name_or_null, required = false))]
     pub owner: Option<String>,
     /// True selects messages with a dead letter: a delivery that is dead and was not replayed.
     pub dead: Option<bool>,

@@ -11,6 +11,7 @@ pub mod page;
 pub mod problem;
 pub mod rejection;
 pub mod replay;
+#[cfg(test)]
 pub mod schemas;
 pub mod source;
 pub mod target;

@@ -1,16 +1,16 @@
 //! Pages of lists.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// One page, newest first.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// A page before the last may have fewer than `limit` items, or none: the search for one page
     /// is bounded.
     pub items: Vec<T>,
     /// `cursor` of the next page; null after the last one.
-    #[schema(examples(1234))]
+    #[cfg_attr(test, schema(examples(1234)))]
     pub next_cursor: Option<i64>,
 }
 

@@ -1,28 +1,29 @@
 //! Replays, as clients request and see them.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::message::MessageSelection;
+#[cfg(test)]
 use super::schemas;
 use super::words::Word;
 use crate::store::{ReplayState, TargetState};
 
 /// A replay of many messages.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Replay {
-    #[schema(examples(5))]
+    #[cfg_attr(test, schema(examples(5)))]
     pub id: i64,
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z")))]
     pub created_at: String,
     pub filter: ReplayFilter,
     /// Null: the targets that match the messages today; with the filter `dead`, the targets for
     /// which each message is dead.
     pub target_id: Option<i64>,
     /// Messages per second.
-    #[schema(examples(50))]
+    #[cfg_attr(test, schema(examples(50)))]
     pub rate: u32,
-    #[schema(value_type = ReplayState)]
+    #[cfg_attr(test, schema(value_type = ReplayState))]
     pub state: Word<ReplayState>,
     /// Id of the last message that was processed.
     pub position: i64,
@@ -32,18 +33,19 @@ pub struct Replay {
     pub messages: i64,
     /// Number of deliveries created.
     pub deliveries: i64,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub updated_at: String,
 }
 
 /// The selected messages, with durations resolved to times.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ReplayFilter {
     /// The ids of the messages; empty if the other fields select them.
     pub ids: Vec<i64>,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub since: Option<String>,
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub until: Option<String>,
     pub source: Option<String>,
     pub event: Option<String>,
@@ -63,43 +65,45 @@ pub enum TargetReference {
 
 /// The messages to replay, by filter or ids, and their destination. Without `confirm` they are only
 /// counted.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     /// `{}` for all messages.
     pub filter: Option<MessageSelection>,
     /// Ids of messages, instead of a filter.
-    #[schema(schema_with = schemas::ids_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::ids_or_null, required = false))]
     pub ids: Option<Vec<i64>>,
     /// The target that receives the selected messages that pass its filter; its event patterns are
     /// ignored. With the filter `dead`, only its dead letters are replayed. Without `target` and
     /// `url`, the messages go to the targets that match them today; with the filter `dead`, each
     /// message goes to the targets for which it is dead.
-    #[schema(schema_with = schemas::target_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::target_or_null, required = false))]
     pub target: Option<TargetReference>,
     /// Another destination, on a public address. The requests are not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
+    #[cfg_attr(test, schema(max_length = 2000, examples("https://staging.example.com/hooks")))]
     pub url: Option<String>,
     /// Messages per second.
-    #[schema(minimum = 1, maximum = 10_000, default = 50)]
+    #[cfg_attr(test, schema(minimum = 1, maximum = 10_000, default = 50))]
     pub rate: Option<u32>,
     /// Id of the newest selected message: `through` from the count. Later messages are excluded.
-    #[schema(minimum = 0)]
+    #[cfg_attr(test, schema(minimum = 0))]
     pub through: Option<i64>,
     /// The number from the count. The replay starts only if it is unchanged.
-    #[schema(minimum = 0)]
+    #[cfg_attr(test, schema(minimum = 0))]
     pub confirm: Option<u64>,
 }
 
 /// The number of messages to replay. To start, send the same request with `confirm` and `through`.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct ReplayCount {
-    #[schema(examples(120))]
+    #[cfg_attr(test, schema(examples(120)))]
     pub count: u64,
-    #[schema(examples(120))]
+    #[cfg_attr(test, schema(examples(120)))]
     pub confirm: u64,
     /// Id of the newest message that was counted.
-    #[schema(examples(4711))]
+    #[cfg_attr(test, schema(examples(4711)))]
     pub through: i64,
     pub filter: ReplayFilter,
     /// Dead letters of each target, for the filter `dead`.
@@ -107,18 +111,19 @@ pub struct ReplayCount {
 }
 
 /// Dead letters of one target.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct DeadLetters {
-    #[schema(examples(3))]
+    #[cfg_attr(test, schema(examples(3)))]
     pub target_id: i64,
     /// The target's name.
-    #[schema(examples("billing"))]
+    #[cfg_attr(test, schema(examples("billing")))]
     pub target: String,
     /// State of the target. Replayed deliveries to a paused or disabled target stay pending until
     /// it is resumed.
-    #[schema(value_type = TargetState)]
+    #[cfg_attr(test, schema(value_type = TargetState))]
     pub target_state: Word<TargetState>,
-    #[schema(examples(12))]
+    #[cfg_attr(test, schema(examples(12)))]
     pub deliveries: u64,
     /// False if the target was removed: its dead letters are excluded. Use `url` to deliver them
     /// elsewhere.
@@ -127,24 +132,26 @@ pub struct DeadLetters {
 
 /// The destination of one replayed message; default: the targets that match it today. A named
 /// target receives it regardless of its event patterns and filter.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayOne {
-    #[schema(schema_with = schemas::target_or_null, required = false)]
+    #[cfg_attr(test, schema(schema_with = schemas::target_or_null, required = false))]
     pub target: Option<TargetReference>,
     /// Another destination, on a public address. The request is not signed.
-    #[schema(max_length = 2000, examples("https://staging.example.com/hooks"))]
+    #[cfg_attr(test, schema(max_length = 2000, examples("https://staging.example.com/hooks")))]
     pub url: Option<String>,
 }
 
 /// The deliveries created for a replayed message.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = Replayed)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Replayed))]
 pub struct ReplayedMessage {
     #[serde(default)]
-    #[schema(examples(42), required = true)]
+    #[cfg_attr(test, schema(examples(42), required = true))]
     pub message_id: i64,
     /// Empty if no target subscribes to the message.
-    #[schema(examples(json!([7])))]
+    #[cfg_attr(test, schema(examples(json!([7]))))]
     pub delivery_ids: Vec<i64>,
 }

@@ -2,107 +2,113 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::words::Word;
 use crate::json::Literal;
 use crate::store::{ContentType, DeliveryOrdering, Origin, TargetKind, TargetState};
 
 /// A destination of messages.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Target {
-    #[schema(examples(3))]
+    #[cfg_attr(test, schema(examples(3)))]
     pub id: i64,
-    #[schema(examples("billing"))]
+    #[cfg_attr(test, schema(examples("billing")))]
     pub name: String,
-    #[schema(value_type = TargetKind)]
+    #[cfg_attr(test, schema(value_type = TargetKind))]
     pub kind: Word<TargetKind>,
     #[serde(default)]
-    #[schema(value_type = Origin, required = true)]
+    #[cfg_attr(test, schema(value_type = Origin, required = true))]
     pub origin: Word<Origin>,
-    #[schema(value_type = TargetState)]
+    #[cfg_attr(test, schema(value_type = TargetState))]
     pub state: Word<TargetState>,
     /// Time of the last change of the state.
-    #[schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"))]
+    #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z")))]
     pub state_since: String,
     /// The reason, if the service changed the state.
     pub state_reason: Option<String>,
     /// It receives only events that were emitted for this owner.
     pub owner: Option<String>,
     /// Event patterns: `*` matches any characters.
-    #[schema(examples(json!(["github.*"])))]
+    #[cfg_attr(test, schema(examples(json!(["github.*"]))))]
     pub events: Vec<String>,
     /// Conditions on the payload; all must hold.
     #[serde(default, deserialize_with = "known_conditions")]
     pub filter: Option<Vec<Condition>>,
     /// Null for listeners and for targets from the environment. The read token sees the origin,
     /// and `…` for the rest.
-    #[schema(examples("https://billing.example.com/hooks"))]
+    #[cfg_attr(test, schema(examples("https://billing.example.com/hooks")))]
     pub url: Option<String>,
     /// Null: as received; JSON for emitted events.
-    #[schema(value_type = Option<ContentType>)]
+    #[cfg_attr(test, schema(value_type = Option<ContentType>))]
     pub content_type: Option<Word<ContentType>>,
     /// Concurrent deliveries.
     #[serde(default)]
-    #[schema(examples(8), required = true)]
+    #[cfg_attr(test, schema(examples(8), required = true))]
     pub concurrency: u32,
     #[serde(default)]
-    #[schema(value_type = DeliveryOrdering, required = true)]
+    #[cfg_attr(test, schema(value_type = DeliveryOrdering, required = true))]
     pub order: Word<DeliveryOrdering>,
-    #[schema(examples("50/s"))]
+    #[cfg_attr(test, schema(examples("50/s")))]
     pub rate: Option<String>,
     /// Timeout of each attempt.
     #[serde(default)]
-    #[schema(examples(30), required = true)]
+    #[cfg_attr(test, schema(examples(30), required = true))]
     pub timeout_seconds: u64,
     #[serde(default)]
-    #[schema(format = DateTime, required = true)]
+    #[cfg_attr(test, schema(format = DateTime, required = true))]
     pub created_at: String,
     #[serde(default)]
-    #[schema(format = DateTime, required = true)]
+    #[cfg_attr(test, schema(format = DateTime, required = true))]
     pub updated_at: String,
 }
 
 /// A target with metadata of its secrets. `header_names` and `secrets` are empty for a target from
 /// the environment.
 // `Deserialize` would need a copy of the conditions, as `flatten` cannot forward raw JSON.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TargetDetails {
     #[serde(flatten)]
     pub target: Target,
     /// Names of the headers sent with every request; their values are never shown.
-    #[schema(examples(json!(["authorization"])))]
+    #[cfg_attr(test, schema(examples(json!(["authorization"]))))]
     pub header_names: Vec<String>,
     /// Signing secrets, newest first, without their values.
     pub secrets: Vec<TargetSecret>,
 }
 
 /// A signing secret.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TargetSecret {
     /// Time after which it no longer signs; null: never expires.
-    #[schema(format = DateTime)]
+    #[cfg_attr(test, schema(format = DateTime))]
     pub until: Option<String>,
 }
 
 /// A condition on one value of the payload.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Condition {
     /// A JSON pointer (RFC 6901); empty for the whole payload.
-    #[schema(max_length = 500, pattern = "^(/([^~/\\u0000-\\u001f]|~[01])*)*$", examples("/ref"))]
+    #[cfg_attr(
+        test,
+        schema(max_length = 500, pattern = "^(/([^~/\\u0000-\\u001f]|~[01])*)*$", examples("/ref"))
+    )]
     pub pointer: String,
     /// The value must equal this.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    #[schema(value_type = Value, required = false)]
+    #[cfg_attr(test, schema(value_type = Value, required = false))]
     pub equals: Option<Literal>,
     /// The value must be one of these.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "in", deserialize_with = "present")]
-    #[schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200)]
+    #[cfg_attr(test, schema(value_type = Vec<Value>, required = false, min_items = 1, max_items = 200))]
     pub among: Option<Vec<Literal>>,
     /// True: the value must exist. False: it must not.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    #[schema(value_type = bool, required = false)]
+    #[cfg_attr(test, schema(value_type = bool, required = false))]
     pub exists: Option<bool>,
 }
 

@@ -6,9 +6,8 @@ use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::openapi::RefOr;
+#[cfg(test)]
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
 
 pub use crate::store::{
     AttemptOutcome, ConfirmationState, ContentType, DeliveryOrdering, DeliveryState, Origin, ReplayState,
@@ -62,8 +61,9 @@ macro_rules! word_schema {
             }
         }
 
-        impl PartialSchema for $stored {
-            fn schema() -> RefOr<Schema> {
+        #[cfg(test)]
+        impl utoipa::PartialSchema for $stored {
+            fn schema() -> utoipa::openapi::RefOr<Schema> {
                 let words = ObjectBuilder::new()
                     .schema_type(Type::String)
                     .enum_values(Some(Self::WORDS.iter().copied()));
@@ -71,7 +71,8 @@ macro_rules! word_schema {
             }
         }
 
-        impl ToSchema for $stored {
+        #[cfg(test)]
+        impl utoipa::ToSchema for $stored {
             fn name() -> std::borrow::Cow<'static, str> {
                 $name.into()
             }

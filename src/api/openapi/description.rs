@@ -1,19 +1,19 @@
-//! The OpenAPI 3.1 description of the API, generated from the handlers.
+//! Generates the description from the handlers and the JSON types.
 
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, ContentType};
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, HeaderBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::error::MEDIA_TYPE;
-use super::input::{NoParameters, Query};
-use super::types::problem::ProblemDetails;
-use super::{deliveries, events, listeners, messages, rejections, replays, sources, tail, targets};
+use crate::api::error::MEDIA_TYPE;
+use crate::api::types::problem::ProblemDetails;
+use crate::api::{
+    deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
+};
 
 const TOKEN: &str = "token";
 
@@ -30,28 +30,28 @@ const TOKEN: &str = "token";
     ),
     servers((url = "/api/v1")),
     paths(
-        document,
+        openapi::document,
         messages::list,
         tail::stream,
         messages::one,
         messages::body,
         messages::confirm,
-        replays::replay_one,
+        replays::make::replay_one,
         deliveries::list,
         deliveries::one,
-        replays::retry,
+        replays::make::retry,
         deliveries::dead_letters,
         events::emit,
         targets::list,
-        targets::create,
+        targets::change::create,
         targets::one,
-        targets::patch,
+        targets::change::patch,
         targets::remove,
         targets::pause,
         targets::resume,
-        targets::rotate,
+        targets::secret::rotate,
         replays::list,
-        replays::create,
+        replays::make::create,
         replays::one,
         replays::cancel,
         listeners::list,
@@ -63,27 +63,15 @@ const TOKEN: &str = "token";
         rejections::list,
         rejections::one,
         rejections::body,
-        rejections::recheck_all,
-        rejections::release_all,
-        rejections::recheck,
-        rejections::release,
+        rejections::recheck::recheck_all,
+        rejections::recheck::release_all,
+        rejections::recheck::recheck,
+        rejections::recheck::release,
     ),
     components(schemas(ProblemDetails)),
     modifiers(&TokenSecurity, &CommonProblems),
 )]
 struct Api;
-
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_json().unwrap_or_default());
-
-/// This document. Does not need a token.
-#[utoipa::path(get, path = "/openapi.json", tag = "openapi", security(()),
-    responses((status = 200, description = "OpenAPI 3.1.", body = Object)))]
-pub async fn document(_: Query<NoParameters>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(DOCUMENT.as_str())
-}
 
 /// Adds token security to every operation that does not declare its own.
 struct TokenSecurity;
@@ -183,30 +171,41 @@ fn add_problem(status: &str, response: &mut Response) {
     response.headers.insert(header.0.to_owned(), header.1.into());
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
+fn described() -> Value {
+    serde_json::to_value(Api::openapi()).unwrap()
+}
 
-    use super::*;
+#[test]
+fn routes_and_described_paths_are_the_same() {
+    let routes = include_str!("../routes.rs");
+    let routed: BTreeSet<&str> =
+        routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let document = described();
+    let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(routed, paths);
+}
 
-    #[test]
-    fn routes_and_described_paths_are_the_same() {
-        let routes = include_str!("routes.rs");
-        let routed: BTreeSet<&str> =
-            routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
-        let described: BTreeSet<&str> =
-            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(routed, described);
+#[test]
+fn operation_ids_are_unique() {
+    let document = described();
+    let items = document["paths"].as_object().unwrap().values();
+    let operations = items.flat_map(|item| item.as_object().unwrap().values());
+    let names: Vec<&str> = operations.map(|one| one["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    assert!(names.contains(&"messages_list"), "{names:?}");
+}
+
+/// Each change of the API appears in the diff of the document.
+#[test]
+fn openapi_documents_match_handlers() {
+    let expected = serde_json::to_string_pretty(&described()).unwrap() + "\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::write(path, &expected).unwrap();
     }
-
-    #[test]
-    fn operation_ids_are_unique() {
-        let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
-        let items = document["paths"].as_object().unwrap().values();
-        let operations = items.flat_map(|item| item.as_object().unwrap().values());
-        let names: Vec<&str> = operations.map(|one| one["operationId"].as_str().unwrap()).collect();
-        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
-        assert!(names.contains(&"messages_list"), "{names:?}");
-    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == expected,
+        "docs/openapi.json differs from the handlers; run UPDATE_DOCUMENTS=1 cargo test documents"
+    );
 }
