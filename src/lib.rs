@@ -31,9 +31,9 @@ pub mod testing {
     pub use crate::json::{PathValue, Paths, Pointers, lookup};
     pub use crate::outbound::{DeliveryClient, Reach};
     pub use crate::providers::{
-        Cause, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction, HandshakePhase,
-        Headers, KeyRequest, KeyResponse, KeyStore, LearningWindow, Question, Recipe, Reply, Request, Roots,
-        SampleOptions, Secret, SettingKind, Settings, Verifier, VerifyError, recipe, recipes,
+        Cause, ConfirmQuery, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction,
+        HandshakePhase, Headers, KeyRequest, KeyResponse, KeyStore, LearningWindow, Recipe, Reply, Request,
+        Roots, SampleOptions, Secret, SettingKind, Settings, Verifier, VerifyError, recipe, recipes,
     };
     pub use crate::scheme::{
         auth_scheme, canonical, certificate, condition, encoding, freshness, jwt, layout, place, public_key,

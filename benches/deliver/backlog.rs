@@ -32,23 +32,23 @@ pub fn measure(report: &mut Report, many: usize) -> Outcome<()> {
         let claims = claim(&store, id).await?;
         report.figure("claim of 8 with 1,000 pending", "1 kB", format!("{few:.0} µs"));
         report.figure(&format!("claim of 8 with {many} pending"), "1 kB", format!("{claims:.0} µs"));
-        report.bounded("its ratio", "1 kB", claims / few, "", Bound::AtMost(1.5));
+        report.bounded("ratio", "1 kB", claims / few, "", Bound::AtMost(1.5));
         let before = resident()?;
         let deliveries = setup::deliveries(&store)?;
         store
             .target_registry()
             .set_target_state(id, TargetState::Active, None, OffsetDateTime::now_utc())
             .await?;
-        let mut most = before;
+        let mut peak_bytes = before;
         let began = Instant::now();
         while began.elapsed() < IDLE {
-            most = most.max(resident()?);
+            peak_bytes = peak_bytes.max(resident()?);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let rate = store.stats().attempts_delivered as f64 / began.elapsed().as_secs_f64();
-        report.figure("deliveries of such a backlog", "1 kB", format!("{rate:.0}/s"));
-        let grown = (most - before) as f64 / f64::from(1 << 20);
-        report.bounded("memory that delivering it takes", "1 kB", grown, " MiB", Bound::AtMost(64.0));
+        report.figure("delivery rate with this backlog", "1 kB", format!("{rate:.0}/s"));
+        let grown = (peak_bytes - before) as f64 / f64::from(1 << 20);
+        report.bounded("memory growth while delivering", "1 kB", grown, " MiB", Bound::AtMost(64.0));
         store
             .target_registry()
             .set_target_state(id, TargetState::Paused, None, OffsetDateTime::now_utc())
@@ -102,5 +102,5 @@ fn wake_ups(name: &str) -> Outcome<u64> {
             return Ok(count.parse()?);
         }
     }
-    Err(format!("there is no thread {name}").into())
+    Err(format!("thread {name} not found").into())
 }

@@ -19,9 +19,9 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
         without.push(run(0)?);
         with.push(run(1)?);
     }
-    report.figure("kept, no target, 256 waiting", "1 kB", with_spread(&without, "/s"));
-    report.figure("kept, one target subscribed, 256 waiting", "1 kB", with_spread(&with, "/s"));
-    report.figure("its ratio", "1 kB", format!("{:.2}", median(&with) / median(&without)));
+    report.figure("stored, no target, 256 concurrent", "1 kB", with_spread(&without, "/s"));
+    report.figure("stored, one target, 256 concurrent", "1 kB", with_spread(&with, "/s"));
+    report.figure("ratio", "1 kB", format!("{:.2}", median(&with) / median(&without)));
     Ok(())
 }
 

@@ -37,14 +37,14 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
         "1 kB",
         format!("{p99_troubled:.2} ms"),
     );
-    report.bounded("its ratio to normal", "1 kB", p99_troubled / p99, "", Bound::AtMost(1.2));
+    report.bounded("ratio to normal", "1 kB", p99_troubled / p99, "", Bound::AtMost(1.2));
     let (ack, ack_troubled) = (of(&normal, |run| run.ack_p99), of(&troubled, |run| run.ack_p99));
     report.figure(
         "ack p99 with one target; next to the other two",
         "1 kB",
         format!("{ack:.2}; {ack_troubled:.2} ms"),
     );
-    report.bounded("its ratio to normal", "1 kB ack", ack_troubled / ack, "", Bound::AtMost(1.2));
+    report.bounded("ratio to normal", "1 kB ack", ack_troubled / ack, "", Bound::AtMost(1.2));
     Ok(())
 }
 
@@ -109,5 +109,5 @@ async fn send(store: &Store, count: usize) -> Outcome<Vec<(i64, Instant, Duratio
     while let Some(ack) = acks.recv().await {
         all.push(ack);
     }
-    if all.len() == count { Ok(all) } else { Err("some messages were not kept".into()) }
+    if all.len() == count { Ok(all) } else { Err("some messages were not stored".into()) }
 }

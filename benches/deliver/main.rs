@@ -46,22 +46,22 @@ fn main() -> ExitCode {
 fn measure(arguments: &[String]) -> Outcome<()> {
     let named: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
-    let wants = |section| named.is_empty() || named.contains(&section);
+    let is_selected = |section| named.is_empty() || named.contains(&section);
     let directory = setup::directory()?;
     machine::reject_memory_file_system(&directory)?;
     let machine = machine::describe(&directory)?;
     let mut report = Report::default();
-    if wants("rates") {
+    if is_selected("rates") {
         rates::measure(&mut report)?;
     }
-    if wants("latency") {
+    if is_selected("latency") {
         latency::measure(&mut report)?;
     }
-    if wants("backlog") {
+    if is_selected("backlog") {
         let pending = std::env::var("DELIVER_PENDING").ok();
         backlog::measure(&mut report, pending.map_or(Ok(1_000_000), |text| text.parse())?)?;
     }
-    if wants("ingest") {
+    if is_selected("ingest") {
         ingest::measure(&mut report)?;
     }
     print!("{}", report.to_markdown(&machine));

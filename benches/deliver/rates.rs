@@ -75,14 +75,14 @@ fn durable_deliveries(url: &str) -> Outcome<f64> {
             .await?;
         while store.stats().attempts_delivered < DELIVERIES as u64 {
             if began.elapsed() > Duration::from_secs(120) {
-                return Err("the deliveries did not come to their end".into());
+                return Err("the deliveries did not finish in 120 s".into());
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let took = began.elapsed();
-        let came = target::ANSWERED.load(Ordering::Relaxed) - answered;
-        if came != DELIVERIES as u64 {
-            return Err(format!("{came} requests came for {DELIVERIES} deliveries").into());
+        let received = target::ANSWERED.load(Ordering::Relaxed) - answered;
+        if received != DELIVERIES as u64 {
+            return Err(format!("{received} requests received for {DELIVERIES} deliveries").into());
         }
         deliveries.stop().await;
         store.close(Duration::from_secs(10)).await;

@@ -90,7 +90,7 @@ impl Connection {
         // kilobytes as a whole.
         let sent = self.stream.write(&self.request.bytes)?;
         if sent != self.request.bytes.len() {
-            return Err("the socket took a part of a request only: its send buffer is too small".into());
+            return Err("the socket accepted only a part of a request: its send buffer is too small".into());
         }
         Ok(())
     }

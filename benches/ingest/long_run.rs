@@ -15,9 +15,9 @@ use crate::report::{Bound, Report};
 use crate::runs::fresh_directory;
 use crate::server::{Kind, Server, database, metric, resident_bytes};
 
-const WAL_EVERY: Duration = Duration::from_millis(100);
+const WAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Metrics are read rarely, because each request for them costs the server some time.
-const METRICS_EVERY_WALS: u32 = 10;
+const WAL_READS_PER_METRICS: u32 = 10;
 const MIB: f64 = 1024.0 * 1024.0;
 const MB: f64 = 1e6;
 
@@ -64,7 +64,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         if options.wants(Section::Memory) {
             let idle = format!("{:.1} MB", idle_anonymous_bytes as f64 / MB);
             report.bounded("resident memory, idle", body, idle_bytes as f64 / MB, " MB", Bound::AtMost(15.0));
-            report.figure("of it not backed by a file", body, idle);
+            report.figure("of which not backed by a file", body, idle);
             report_memory(body, peaks, report);
         }
         if tally.rejected > 0 {
@@ -107,13 +107,13 @@ impl Watch {
         let thread = std::thread::spawn(move || {
             let mut peaks = Peaks::default();
             let mut checks = 0;
-            while ended.recv_timeout(WAL_EVERY) == Err(RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(WAL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
                 // A missing WAL counts as empty.
                 let wal_bytes = fs::metadata(&wal).map_or(0, |metadata| metadata.len());
                 peaks.wal_bytes = peaks.wal_bytes.max(wal_bytes);
                 checks += 1;
-                if checks % METRICS_EVERY_WALS == 0 {
-                    peaks.look_at_memory(process, address).map_err(|error| error.to_string())?;
+                if checks % WAL_READS_PER_METRICS == 0 {
+                    peaks.measure_memory(process, address).map_err(|error| error.to_string())?;
                 }
             }
             Ok(peaks)
@@ -128,7 +128,7 @@ impl Watch {
 }
 
 impl Peaks {
-    fn look_at_memory(&mut self, process: u32, address: SocketAddr) -> Outcome<()> {
+    fn measure_memory(&mut self, process: u32, address: SocketAddr) -> Outcome<()> {
         let keys_bytes = metric(address, "creel_keys_bytes")?;
         let resident = resident_bytes(process, "VmRSS:")?;
         self.resident_bytes = self.resident_bytes.max(resident);

@@ -143,7 +143,7 @@ impl Moment {
 impl Usage {
     /// Returns a reason to discard the rate, if the server was not the bottleneck: the client's
     /// single thread was nearly always busy, or processors were idle or used by others.
-    pub fn what_else_is_the_limit(self) -> Option<&'static str> {
+    pub fn other_bottleneck(self) -> Option<&'static str> {
         let all = self.client + self.server + self.others + self.idle;
         if self.client > 0.9 {
             Some("the client was the limit")

@@ -22,7 +22,7 @@ struct Rounds {
 
 pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
     let workers = workers_of_creel(options)?;
-    report.figure("threads that take requests, in each server", "", workers.to_string());
+    report.figure("worker threads per server", "", workers.to_string());
     for size in BodySize::BOTH {
         let mut rounds = Rounds::default();
         for round in 1..=options.rounds {
@@ -47,7 +47,7 @@ impl Rounds {
         report.figure("bare handler", body, with_spread(&bare, "/s"));
         report.figure("durable", body, with_spread(&durable, "/s"));
         report.figure("raw inserts, batches of 64, one thread", body, with_spread(&self.raw, "/s"));
-        report.figure("one transaction a request", body, with_spread(&transactions, "/s"));
+        report.figure("one transaction per request", body, with_spread(&transactions, "/s"));
         self.compare_with_bare(body, median(&durable) / median(&bare), size, report);
         report.figure("durable ÷ raw inserts", body, number(median(&durable) / median(&self.raw)));
         let subscribed = rate(&self.subscribed);
@@ -55,7 +55,7 @@ impl Rounds {
         let share = median(&subscribed) / median(&durable);
         report.figure("one target subscribed ÷ none", body, number(share));
         let gain = median(&durable) / median(&transactions);
-        report.bounded("durable ÷ one transaction a request", body, gain, "", Bound::AtLeast(6.0));
+        report.bounded("durable ÷ one transaction per request", body, gain, "", Bound::AtLeast(6.0));
         report.figure("processors in the bare run", body, processors(&self.bare));
         report.figure("processors in the durable run", body, processors(&self.durable));
         let rejected: u64 = self.durable.iter().map(|run| run.tally.rejected).sum();
@@ -69,7 +69,7 @@ impl Rounds {
             BodySize::Small => 0.6,
             BodySize::Large => 0.4,
         };
-        let doubts: Vec<_> = self.bare.iter().filter_map(|run| run.usage.what_else_is_the_limit()).collect();
+        let doubts: Vec<_> = self.bare.iter().filter_map(|run| run.usage.other_bottleneck()).collect();
         // The median is valid as long as most runs are.
         match doubts.first() {
             Some(why) if 2 * doubts.len() >= self.bare.len() => {

@@ -16,7 +16,7 @@ use crate::machine::field;
 use crate::payload::SECRET;
 
 const READ_TOKEN: &str = "read-token-of-the-benchmark";
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Names of actix's workers, truncated by the kernel: `actix-rt|system:0|arbiter:N` below an actix
 /// system, otherwise `actix-server worker N`.
 const WORKER_THREADS: [&str; 2] = ["actix-rt|system", "actix-server wo"];
@@ -70,7 +70,7 @@ impl Server {
 
     fn wait_for_address(&mut self, log: &Path) -> Outcome<SocketAddr> {
         const ANNOUNCEMENT: &str = "listening on http://";
-        while self.begin.elapsed() < PATIENCE {
+        while self.begin.elapsed() < TIMEOUT {
             let text = String::from_utf8_lossy(&fs::read(log)?).into_owned();
             // Waits for a complete line, because the port of an incomplete one could be truncated.
             let line =
@@ -88,7 +88,7 @@ impl Server {
 
     /// Returns the time from the start of the process until it reports readiness.
     pub fn wait_until_ready(&self) -> Outcome<Duration> {
-        while self.begin.elapsed() < PATIENCE {
+        while self.begin.elapsed() < TIMEOUT {
             if get(self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
                 return Ok(self.begin.elapsed());
             }
@@ -112,7 +112,7 @@ impl Server {
             let name = fs::read_to_string(thread?.path().join("comm"))?;
             workers += usize::from(WORKER_THREADS.iter().any(|worker| name.starts_with(worker)));
         }
-        if workers == 0 { Err("the server has no threads that take requests".into()) } else { Ok(workers) }
+        if workers == 0 { Err("the server has no worker threads".into()) } else { Ok(workers) }
     }
 
     /// Sends SIGTERM, and returns the time until the process has ended.
@@ -188,7 +188,7 @@ fn get(address: SocketAddr, path: &str) -> Outcome<String> {
 /// Returns the value of a metric without labels.
 pub fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     let reply = get(address, "/metrics")?;
-    let value = field(&reply, &format!("{name} ")).ok_or_else(|| format!("there is no metric {name}"))?;
+    let value = field(&reply, &format!("{name} ")).ok_or_else(|| format!("metric {name} not found"))?;
     Ok(value.parse()?)
 }
 

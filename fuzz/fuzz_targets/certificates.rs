@@ -12,7 +12,7 @@ use creel::testing::public_key::{PublicAlgorithm, PublicKey};
 use creel_fuzz::{INTERMEDIATE, LEAF, ROOT, now};
 
 static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::from_pem(ROOT));
-static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
+static NO_ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
 static FURTHER: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| certificates(INTERMEDIATE.as_bytes()));
 /// Keys of the root and of all certificates issued under it.
 static GENUINE: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -40,7 +40,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         found,
         "a bundle is unchanged by writing and reading"
     );
-    assert!(trusted_key(data, &FURTHER, &NOBODY, now()).is_err(), "a certificate is trusted without roots");
+    assert!(trusted_key(data, &FURTHER, &NO_ROOTS, now()).is_err(), "a certificate is trusted without roots");
     for further in [&[][..], &FURTHER] {
         if let Ok(key) = trusted_key(data, further, &ROOTS, now()) {
             assert!(GENUINE.contains(&shown(&key)), "no certificate was issued for {key:?}");

@@ -58,7 +58,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let sent = Sent::read(rest);
     sent.put(|request| {
         let view = View::new(request, Some("payload"));
-        look(&rule, &view);
+        exercise(&rule, &view);
     });
 });
 
@@ -109,7 +109,7 @@ fn write(layout: &Layout, parts: &[&str], bytes: &[u8]) {
     }
 }
 
-fn look(rule: &str, view: &View<'_>) {
+fn exercise(rule: &str, view: &View<'_>) {
     let texts = Texts::default();
     if let Ok(place) = Place::parse(rule) {
         let found = place.find(view);

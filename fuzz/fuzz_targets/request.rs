@@ -27,7 +27,7 @@ fn check(name: &str, verifier: &Verifier, sent: &Sent) {
     let outsides: [&dyn KeyStore; 2] = [&EmptyKeyStore, &*WORLD];
     for key_store in outsides {
         let verdict = sent.put(|request| verifier.authenticate(request, key_store));
-        assert!(verdict.is_err() || !verifier.proves_sender(), "{name} accepts an unsigned request");
+        assert!(verdict.is_err() || !verifier.verifies_sender(), "{name} accepts an unsigned request");
     }
     describe(name, verifier, sent);
     for learning in [LearningWindow::Closed, LearningWindow::Open] {

@@ -34,8 +34,8 @@ impl FromRequest for EventBytes {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let service = request.app_data::<web::Data<Service>>().ok_or(ApiError::Internal)?;
-            let most = service.max_body_bytes;
-            input::json_bytes(&request, payload, most).await.map(Self)
+            let max_bytes = service.max_body_bytes;
+            input::json_bytes(&request, payload, max_bytes).await.map(Self)
         })
     }
 }
@@ -60,7 +60,7 @@ pub async fn emit(
     _: Query<NoParameters>,
     body: EventBytes,
 ) -> Result<HttpResponse, ApiError> {
-    let event = read_where_it_fits(body.0).await?;
+    let event = parse_event(body.0).await?;
     let key = idempotency_key(request.headers())?;
     let client = client_address(&service.proxies, &request).ok_or(ApiError::Internal)?;
     let EmissionReceipt { message: id, is_repeat } = operator.emit(event, key, client).await?;
@@ -73,7 +73,7 @@ pub async fn emit(
 }
 
 /// Parses small bodies on this thread, and large ones on a blocking thread.
-async fn read_where_it_fits(body: Bytes) -> Result<Event, ApiError> {
+async fn parse_event(body: Bytes) -> Result<Event, ApiError> {
     if body.len() < OFFLOAD_BYTES_MIN {
         return read(&body);
     }

@@ -116,14 +116,14 @@ async fn admit(service: &Service, request: &ServiceRequest) -> Result<(), ApiErr
 
 /// A path for the log; for a known route, its pattern with the id from the request.
 enum LoggedPath {
-    Ours(String),
+    Known(String),
     Unknown(String),
 }
 
 impl LoggedPath {
     fn as_ref(&self) -> LogPath<'_> {
         match self {
-            Self::Ours(path) => LogPath::Known(path),
+            Self::Known(path) => LogPath::Known(path),
             Self::Unknown(path) => LogPath::Unknown(path),
         }
     }
@@ -137,5 +137,5 @@ fn shown_path(request: &ServiceRequest) -> LoggedPath {
     let parts = pattern.split('/').zip(request.path().split('/'));
     let shown: Vec<&str> =
         parts.map(|(ours, sent)| if ours == "{id}" && is_short_number(sent) { sent } else { ours }).collect();
-    LoggedPath::Ours(shown.join("/"))
+    LoggedPath::Known(shown.join("/"))
 }

@@ -268,14 +268,14 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Wanted {
+    struct WantedQuery {
         cursor: Option<i64>,
         source: Option<String>,
     }
 
     #[test]
     fn query_errors_name_the_parameter() {
-        let parsed: Wanted = parse_query("cursor=7&source=a%20b").unwrap();
+        let parsed: WantedQuery = parse_query("cursor=7&source=a%20b").unwrap();
         assert_eq!((parsed.cursor, parsed.source.as_deref()), (Some(7), Some("a b")));
         let rows = [
             ("source=a&cursor=x", "cursor"),
@@ -285,7 +285,7 @@ mod tests {
             ("cursor=1&cursor=2", "`cursor`"),
         ];
         for (query, named) in rows {
-            let problem = parse_query::<Wanted>(query).unwrap_err();
+            let problem = parse_query::<WantedQuery>(query).unwrap_err();
             assert!(problem.contains(named), "{query}: {problem}");
         }
     }

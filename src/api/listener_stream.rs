@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event};
+use super::stream::{KEEP_ALIVE_COMMENT, Pieces, StreamWait, WakeReason, event};
 use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
 use crate::http::service::Service;
 use crate::http::streams::{ListenerConnection, StreamEnd};
@@ -133,10 +133,10 @@ impl Pieces for ListenerStream {
                 },
             };
             match woken {
-                WakeReason::ToEnd => return None,
-                WakeReason::ToSaySo => return Some(ALIVE),
-                WakeReason::ByNews => self.may_have_more = true,
-                WakeReason::ByOther => {}
+                WakeReason::End => return None,
+                WakeReason::KeepAlive => return Some(KEEP_ALIVE_COMMENT),
+                WakeReason::Commit => self.may_have_more = true,
+                WakeReason::Other => {}
             }
         }
     }
@@ -156,12 +156,12 @@ impl ListenerStream {
             if !self.may_have_more || room == 0 {
                 return Ok(None);
             }
-            self.look(in_flight, room).await?;
+            self.load_page(in_flight, room).await?;
         }
     }
 
-    async fn look(&mut self, held: Vec<DeliveryId>, limit: usize) -> Result<(), Unavailable> {
-        self.waiting.will_look();
+    async fn load_page(&mut self, held: Vec<DeliveryId>, limit: usize) -> Result<(), Unavailable> {
+        self.waiting.begin_read();
         let query = DueQuery {
             target: self.opened.target,
             ordering: DeliveryOrdering::Any,

@@ -4,14 +4,14 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 
 use super::error::ApiError;
-use super::guard::guard as surrounded;
+use super::guard::guard as guard_middleware;
 use super::{deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets};
 
 /// Everything under `/api`.
 pub fn mount(config: &mut web::ServiceConfig) {
-    let version_1 = web::scope("/v1").configure(mount_version_1).default_service(web::to(nowhere));
-    let api = web::scope("/api").service(version_1).default_service(web::to(nowhere));
-    config.service(api.wrap(from_fn(surrounded)));
+    let version_1 = web::scope("/v1").configure(mount_version_1).default_service(web::to(unknown_path));
+    let api = web::scope("/api").service(version_1).default_service(web::to(unknown_path));
+    config.service(api.wrap(from_fn(guard_middleware)));
 }
 
 fn mount_version_1(config: &mut web::ServiceConfig) {
@@ -79,6 +79,6 @@ fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-async fn nowhere() -> HttpResponse {
+async fn unknown_path() -> HttpResponse {
     ApiError::NoSuchPath.error_response()
 }

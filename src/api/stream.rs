@@ -24,8 +24,8 @@ pub const MEDIA_TYPE: &str = "text/event-stream";
 /// A client that receives nothing for three intervals may treat the connection as dead.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Minimum interval between reads of the database: under load every commit wakes the streams.
-const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
-pub const ALIVE: Bytes = Bytes::from_static(b": alive\n\n");
+const MIN_READ_INTERVAL: Duration = Duration::from_millis(10);
+pub const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b": alive\n\n");
 
 /// The content of a stream, produced piece by piece.
 pub trait Pieces {
@@ -74,24 +74,24 @@ pub fn event(kind: &str, id: Option<i64>, data: &impl Serialize) -> Bytes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakeReason {
     /// The service is stopping, or the client disconnected.
-    ToEnd,
+    End,
     /// A commit.
-    ByNews,
+    Commit,
     /// The keep-alive interval has passed.
-    ToSaySo,
+    KeepAlive,
     /// An event of the stream itself.
-    ByOther,
+    Other,
 }
 
 /// The wake-up sources of a stream, and its slot in the limit on streams.
 #[derive(Debug)]
 pub struct StreamWait {
     client: DisconnectSignal,
-    has_news: bool,
+    has_commit: bool,
     ending: watch::Receiver<bool>,
     commits: watch::Receiver<u64>,
     alive: Interval,
-    last_look: Instant,
+    last_read: Instant,
     _place: OwnedSemaphorePermit,
     _held: Option<OpenGuard>,
 }
@@ -113,11 +113,11 @@ impl StreamWait {
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             client: request.conn_data::<DisconnectSignal>().cloned().unwrap_or_default(),
-            has_news: false,
+            has_commit: false,
             ending: service.streams.ending(),
             commits: service.store.reads().commits(),
             alive,
-            last_look: now,
+            last_read: now,
             _place: place,
             _held: request.conn_data::<Link>().map(Link::hold),
         })
@@ -129,33 +129,33 @@ impl StreamWait {
 
     /// Prepares a read of the database. Must be called before each one, so that later commits wake
     /// the stream.
-    pub fn will_look(&mut self) {
+    pub fn begin_read(&mut self) {
         self.commits.mark_unchanged();
-        self.has_news = false;
-        self.last_look = Instant::now();
+        self.has_commit = false;
+        self.last_read = Instant::now();
     }
 
     pub async fn wait(&mut self, other: impl Future<Output = ()>) -> WakeReason {
-        let news = async {
+        let commit = async {
             // A commit seen here is not reported again, so it is remembered in case another event
             // wakes the stream first.
-            if !self.has_news && self.commits.changed().await.is_err() {
+            if !self.has_commit && self.commits.changed().await.is_err() {
                 // Never reached: the store outlives its streams.
                 pending::<()>().await;
             }
-            self.has_news = true;
-            sleep_until(self.last_look + MIN_LOOK_INTERVAL).await;
+            self.has_commit = true;
+            sleep_until(self.last_read + MIN_READ_INTERVAL).await;
             // A commit is reported once: a stream at its limit does not read, and would otherwise
             // wake in a loop.
-            self.has_news = false;
+            self.has_commit = false;
         };
         tokio::select! {
             biased;
-            _ = self.ending.wait_for(|is_ending| *is_ending) => WakeReason::ToEnd,
-            () = self.client.wait() => WakeReason::ToEnd,
-            () = other => WakeReason::ByOther,
-            () = news => WakeReason::ByNews,
-            _ = self.alive.tick() => WakeReason::ToSaySo,
+            _ = self.ending.wait_for(|is_ending| *is_ending) => WakeReason::End,
+            () = self.client.wait() => WakeReason::End,
+            () = other => WakeReason::Other,
+            () = commit => WakeReason::Commit,
+            _ = self.alive.tick() => WakeReason::KeepAlive,
         }
     }
 }

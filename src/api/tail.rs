@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::Query;
-use super::stream::{ALIVE, Pieces, StreamWait, WakeReason, event, response};
+use super::stream::{KEEP_ALIVE_COMMENT, Pieces, StreamWait, WakeReason, event, response};
 use super::types::listener::WatchingEvent;
 use super::types::message::MessageHead;
 #[cfg(test)]
@@ -90,21 +90,21 @@ impl Pieces for MessageStream {
             }
             if self.may_have_more {
                 // After an error the client reconnects and continues at its position.
-                self.look().await.ok()?;
+                self.load_page().await.ok()?;
                 continue;
             }
             match self.waiting.wait(pending()).await {
-                WakeReason::ToEnd => return None,
-                WakeReason::ToSaySo => return Some(ALIVE),
-                WakeReason::ByNews | WakeReason::ByOther => self.may_have_more = true,
+                WakeReason::End => return None,
+                WakeReason::KeepAlive => return Some(KEEP_ALIVE_COMMENT),
+                WakeReason::Commit | WakeReason::Other => self.may_have_more = true,
             }
         }
     }
 }
 
 impl MessageStream {
-    async fn look(&mut self) -> Result<(), Unavailable> {
-        self.waiting.will_look();
+    async fn load_page(&mut self) -> Result<(), Unavailable> {
+        self.waiting.begin_read();
         let all = MessageFilter::default();
         let found = self
             .service

@@ -67,7 +67,7 @@ pub async fn metrics(
 }
 
 /// Response for unknown paths.
-pub async fn nowhere() -> Result<HttpResponse, EndpointError> {
+pub async fn unknown_path() -> Result<HttpResponse, EndpointError> {
     Ok(reply::not_found())
 }
 

@@ -101,9 +101,9 @@ fn warn_of_other_address(variable: &str, configured: Option<SocketAddr>, socket:
 /// Whether a client that connects to `configured` reaches a socket that listens on `address`.
 fn is_reached_at(address: SocketAddr, configured: SocketAddr) -> bool {
     let ip = address.ip();
-    let is_everywhere = ip.is_unspecified() && (ip.is_ipv6() || configured.is_ipv4());
+    let is_wildcard = ip.is_unspecified() && (ip.is_ipv6() || configured.is_ipv4());
     address.port() == configured.port()
-        && (is_everywhere || ip.to_canonical() == configured.ip().to_canonical())
+        && (is_wildcard || ip.to_canonical() == configured.ip().to_canonical())
 }
 
 #[cfg(test)]

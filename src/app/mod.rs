@@ -45,7 +45,7 @@ use crate::verification::Sources;
 use first_start::Notices;
 use listeners::WebhookListener;
 use logging::Log;
-use routes::{Surface, Wings};
+use routes::{RouteHandlers, Surface};
 use server::Capacity;
 use signals::Signals;
 use stop::{SocketOrigin, WebhookServer};
@@ -213,7 +213,7 @@ impl App {
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
         let operations = Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach);
-        let wings = Wings {
+        let handlers = RouteHandlers {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),
             sources: sources.clone().into(),
@@ -227,14 +227,14 @@ impl App {
         let held =
             if is_inherited { SocketOrigin::Inherited } else { SocketOrigin::Own(socket.try_clone()?) };
         let capacity = Capacity { workers, connections: connections.clone() };
-        let server = server::server(socket, wings.clone(), surface, capacity)?;
+        let server = server::server(socket, handlers.clone(), surface, capacity)?;
         let serving = WebhookServer { handle: server.handle(), connections, socket: held };
         let mut servers = vec![server];
         if let Some(listener) = listeners.operator {
             let connections = service.connections("admin", limits.operator);
             tasks::keep_room(&connections);
             let capacity = Capacity { workers: 1, connections };
-            servers.push(server::server(listener, wings, Surface::Operator, capacity)?);
+            servers.push(server::server(listener, handlers, Surface::Operator, capacity)?);
         }
         Ok(Self {
             config,

@@ -25,7 +25,7 @@ pub enum Surface {
 
 /// The parts of the service that handle routes.
 #[derive(Clone, Debug)]
-pub struct Wings {
+pub struct RouteHandlers {
     pub service: web::Data<Service>,
     pub sources: web::Data<Sources>,
     pub operator: web::Data<Operator>,
@@ -34,17 +34,17 @@ pub struct Wings {
 
 /// Creates the actix app of an address; the only place that creates one.
 pub fn application(
-    wings: &Wings,
+    handlers: &RouteHandlers,
     surface: Surface,
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
     + use<>,
 > {
     App::new()
-        .app_data(wings.service.clone())
-        .app_data(wings.sources.clone())
-        .app_data(wings.operator.clone())
-        .configure(|config| mount(config, &wings.webhooks, surface))
+        .app_data(handlers.service.clone())
+        .app_data(handlers.sources.clone())
+        .app_data(handlers.operator.clone())
+        .configure(|config| mount(config, &handlers.webhooks, surface))
 }
 
 fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>, surface: Surface) {
@@ -59,7 +59,7 @@ fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>, surface: Sur
     config
         .service(web::resource("/healthz").route(read().to(healthz)).default_service(web::to(healthz_wrong)))
         .service(web::resource("/readyz").route(read().to(readyz)).default_service(web::to(readyz_wrong)))
-        .default_service(web::to(nowhere));
+        .default_service(web::to(unknown_path));
 }
 
 fn mount_metrics(config: &mut web::ServiceConfig, access: Access) {
@@ -93,7 +93,7 @@ async fn readyz_wrong(service: web::Data<Service>, request: HttpRequest) -> acti
     endpoints::answer(&service, &request, LogPath::Known("/readyz"), endpoints::wrong_method()).await
 }
 
-async fn nowhere(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
+async fn unknown_path(service: web::Data<Service>, request: HttpRequest) -> actix_web::HttpResponse {
     let path = LogPath::Unknown(request.uri().path());
-    endpoints::answer(&service, &request, path, endpoints::nowhere()).await
+    endpoints::answer(&service, &request, path, endpoints::unknown_path()).await
 }

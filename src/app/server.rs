@@ -12,7 +12,7 @@ use actix_web::Error;
 use actix_web::dev::{AppConfig, Server, ServiceResponse};
 use tokio::net::TcpStream;
 
-use crate::app::routes::{Surface, Wings, application};
+use crate::app::routes::{RouteHandlers, Surface, application};
 use crate::http::connection::Connection;
 use crate::http::connections::{Connections, Registration};
 
@@ -43,7 +43,7 @@ pub struct Capacity {
 /// The socket cannot be used.
 pub fn server(
     listener: TcpListener,
-    wings: Wings,
+    handlers: RouteHandlers,
     surface: Surface,
     capacity: Capacity,
 ) -> io::Result<Server> {
@@ -62,22 +62,22 @@ pub fn server(
                 async move { shutdown.notified().await }
             })
             .on_connect_ext(|connection: &Connection, data| {
-                data.insert(connection.gone());
+                data.insert(connection.disconnect_signal());
                 data.insert(connection.link());
             })
             .keep_alive(KeepAlive::Timeout(KEEP_ALIVE_TIMEOUT))
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(LINGER);
-        let app = application(&wings, surface).into_factory();
+        let app = application(&handlers, surface).into_factory();
         let app = app.map_err(|error: Error| error.error_response());
-        let stopping = wings.service.clone();
+        let stopping = handlers.service.clone();
         let app = app.map(move |mut response: ServiceResponse| {
             if stopping.is_stopping() {
                 response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
             }
             response
         });
-        let (registry, service) = (capacity.connections.clone(), wings.service.clone());
+        let (registry, service) = (capacity.connections.clone(), handlers.service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
                 // The registry entry is released when the connection is closed.

@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    const PLENTY: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
     /// An output that reports each write, and blocks until the test allows it.
     struct SinkWriter(Sender<Vec<u8>>, Receiver<()>);
@@ -153,7 +153,7 @@ mod tests {
         sink.push(b"one\n", Urgency::Ordinary);
         sink.push(b"two\n", Urgency::Urgent);
         (0..3).for_each(|_| take.send(()).unwrap());
-        sink.flush(PLENTY);
+        sink.flush(TIMEOUT);
         assert_eq!(written.try_iter().collect::<Vec<_>>().concat(), b"one\ntwo\n");
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn blocked_output_never_stalls_and_lost_lines_are_counted() {
         let (sink, written, take) = sink();
         sink.push(b"first\n", Urgency::Urgent);
-        assert_eq!(written.recv_timeout(PLENTY).unwrap(), b"first\n");
+        assert_eq!(written.recv_timeout(TIMEOUT).unwrap(), b"first\n");
         let line = [b'x'; 1_024];
         for _ in 0..2_000 {
             sink.push(&line, Urgency::Ordinary);
@@ -169,7 +169,7 @@ mod tests {
         sink.push(b"urgent\n", Urgency::Urgent);
         assert!(sink.shared.state.lock().buffer.len() <= URGENT_BUFFER_BYTES);
         take.send(()).unwrap();
-        let rest = written.recv_timeout(PLENTY).unwrap();
+        let rest = written.recv_timeout(TIMEOUT).unwrap();
         let rest = String::from_utf8(rest).unwrap();
         assert!(rest.ends_with("urgent\ncreel: 976 log lines were dropped because the output was blocked\n"));
     }

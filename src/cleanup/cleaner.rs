@@ -20,7 +20,7 @@ const PAUSE_FACTOR: u32 = 4;
 const MAX_STEP: Duration = Duration::from_millis(4);
 /// Interval of full scans; other runs look only at messages that expired or were released since the
 /// previous run. The duration of a full scan grows with the number of retained messages.
-const WHOLE_LOOK_EVERY: Duration = Duration::from_secs(86_400);
+const FULL_SCAN_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Retention of finished replays.
 const REPLAY_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
@@ -96,7 +96,7 @@ pub struct Cleaner {
     /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<TargetId, Duration>,
     /// Uptime of the last full scan.
-    pub(super) whole_look: Option<Duration>,
+    pub(super) full_scan: Option<Duration>,
     /// Value of the setting `CONFIRMED` at the last check.
     pub(super) confirmed: Option<String>,
     pub(super) was_paused: bool,
@@ -124,7 +124,7 @@ impl Cleaner {
             old_yielding: YieldingTargets::NoTargets,
             absent: BTreeSet::new(),
             idle_since: HashMap::new(),
-            whole_look: None,
+            full_scan: None,
             confirmed: None,
             was_paused: false,
             is_first_run: true,
@@ -156,14 +156,14 @@ impl Cleaner {
                 ..CleanupOutcome::default()
             });
         }
-        let is_whole = self.whole_look.is_none_or(|last| uptime.saturating_sub(last) >= WHOLE_LOOK_EVERY);
+        let is_whole = self.full_scan.is_none_or(|last| uptime.saturating_sub(last) >= FULL_SCAN_INTERVAL);
         if is_whole {
-            self.look_at_everything();
-            self.whole_look = Some(uptime);
+            self.restart_scans();
+            self.full_scan = Some(uptime);
         }
-        let discarded = past_damage(self.discard_waiting(store, now).await)?;
+        let discarded = past_damage(self.discard_pending(store, now).await)?;
         let mut outcome = CleanupOutcome { discarded, rejections: yielded, ..CleanupOutcome::default() };
-        past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
+        past_damage(self.revisit_finished(store, now, uptime, &mut outcome).await)?;
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
@@ -189,7 +189,7 @@ impl Cleaner {
     ) -> Result<(), Unavailable> {
         let before = Timestamp::from(now - REPLAY_RETENTION);
         while past_damage(self.step(store.delete_replays(before)).await)? > 0 {}
-        if let Some(kept) = self.policy.keys_kept() {
+        if let Some(kept) = self.policy.key_retention() {
             while past_damage(self.step(store.forget_keys(now - kept)).await.map(|is_done| !is_done))? {}
         }
         loop {
@@ -216,14 +216,14 @@ impl Cleaner {
         let mut outcome = CleanupOutcome { rejections, ..CleanupOutcome::default() };
         // The first run starts immediately, and checks the clock before it deletes messages.
         if !self.is_first_run && !self.was_paused {
-            past_damage(self.look_at_finished(store, now, uptime, &mut outcome).await)?;
+            past_damage(self.revisit_finished(store, now, uptime, &mut outcome).await)?;
             self.keep_within_size(store, now, &mut outcome).await?;
         }
         Ok(outcome)
     }
 
     /// Restarts all scans from the beginning, as after a start.
-    pub(super) fn look_at_everything(&mut self) {
+    pub(super) fn restart_scans(&mut self) {
         self.scanned_until.clear();
         self.attempts_at = Timestamp::MIN;
         self.dead_at = Timestamp::MIN;
@@ -251,16 +251,16 @@ impl Cleaner {
         step: impl AsyncFn(Vec<Id>) -> Result<StepResult, Unavailable>,
     ) -> Result<usize, Unavailable> {
         let mut changed = 0;
-        let mut most = usize::MAX;
+        let mut max_rows = usize::MAX;
         while !ids.is_empty() {
-            let some = ids[..ids.len().min(most)].to_vec();
+            let some = ids[..ids.len().min(max_rows)].to_vec();
             match self.step(step(some)).await {
                 Ok(done) => {
                     ids.drain(..done.taken.min(ids.len()));
                     changed += done.changed;
                 }
                 // One row is damaged and stays: it must not block the others.
-                Err(Unavailable::Damaged) if most > 1 => most = 1,
+                Err(Unavailable::Damaged) if max_rows > 1 => max_rows = 1,
                 Err(Unavailable::Damaged) => drop(ids.remove(0)),
                 Err(why) => return Err(why),
             }

@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 /// of just one day is detected.
 const JUMP: Duration = Duration::from_secs(12 * 3_600);
 /// A clock that was set back by at most this during a restart counts as corrected, not as a jump.
-const SET_BACK: Duration = Duration::from_secs(300);
+const MAX_CORRECTED_SETBACK: Duration = Duration::from_secs(300);
 /// Time for which the clock must be correct after a jump before deletion resumes.
-const AGREES_FOR: Duration = Duration::from_secs(3_600);
+const MIN_CORRECT_TIME: Duration = Duration::from_secs(3_600);
 
 /// Returns the time since boot, including time in suspend.
 pub fn uptime() -> Duration {
@@ -65,7 +65,7 @@ impl ClockGuard {
     ) -> ClockVerdict {
         if std::mem::take(&mut self.is_first)
             && let Some(last_seen) = last_seen
-            && wall + SET_BACK < last_seen
+            && wall + MAX_CORRECTED_SETBACK < last_seen
         {
             self.not_before = Some(last_seen);
         }
@@ -79,7 +79,7 @@ impl ClockGuard {
 
     fn disagreement(&self, wall: OffsetDateTime, uptime: Duration) -> Option<String> {
         if let Some(not_before) = self.not_before
-            && wall + SET_BACK < not_before
+            && wall + MAX_CORRECTED_SETBACK < not_before
         {
             return Some(format!("the clock was set back during a restart, from {not_before}"));
         }
@@ -93,7 +93,7 @@ impl ClockGuard {
             return ClockVerdict::Go;
         }
         let since = *self.agrees_since.get_or_insert(uptime);
-        if uptime.saturating_sub(since) < AGREES_FOR {
+        if uptime.saturating_sub(since) < MIN_CORRECT_TIME {
             return ClockVerdict::Paused(
                 "the clock jumped, and has been correct for less than an hour".to_owned(),
             );
@@ -177,6 +177,9 @@ mod tests {
     #[test]
     fn restart_with_steady_clock_does_not_pause() {
         assert_eq!(guard().observe(START, Duration::ZERO, Some(START - HOUR * 200)), ClockVerdict::Go);
-        assert_eq!(guard().observe(START, Duration::ZERO, Some(START + SET_BACK)), ClockVerdict::Go);
+        assert_eq!(
+            guard().observe(START, Duration::ZERO, Some(START + MAX_CORRECTED_SETBACK)),
+            ClockVerdict::Go
+        );
     }
 }

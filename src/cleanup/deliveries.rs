@@ -12,7 +12,7 @@ use crate::store::{
 impl Cleaner {
     /// Discards pending deliveries to targets that have been inactive for a week, or were removed
     /// for good. Returns their number.
-    pub(super) async fn discard_waiting(
+    pub(super) async fn discard_pending(
         &self,
         store: &Cleanup,
         now: OffsetDateTime,
@@ -29,9 +29,9 @@ impl Cleaner {
             if !target.is_busy || target.state == TargetState::Active || target.state_since >= before {
                 continue;
             }
-            let why = why(&target);
+            let why = discard_reason(&target);
             loop {
-                let waiting = self.step(store.delivery_queue().waiting_deliveries(target.id, before)).await?;
+                let waiting = self.step(store.delivery_queue().pending_before(target.id, before)).await?;
                 let request = |deliveries| DiscardRequest {
                     deliveries,
                     inactive_since: Some(before),
@@ -94,15 +94,15 @@ impl Cleaner {
 }
 
 /// Returns the reason that is shown with the delivery.
-fn why(target: &InactiveTarget) -> String {
+fn discard_reason(target: &InactiveTarget) -> String {
     let since = target.state_since.to_seconds();
-    let what = match (target.kind, target.state) {
+    let state_text = match (target.kind, target.state) {
         (TargetKind::Listener, TargetState::Paused) => format!("no client has been connected since {since}Z"),
         (_, TargetState::Removed) => format!("the target was removed at {since}Z"),
         (_, state) => format!("the target has been {} since {since}Z", state.name()),
     };
     match &target.state_reason {
-        Some(reason) => format!("{what}: {reason}"),
-        None => what,
+        Some(reason) => format!("{state_text}: {reason}"),
+        None => state_text,
     }
 }

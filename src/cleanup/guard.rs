@@ -34,9 +34,9 @@ impl Cleaner {
             self.guard = ClockGuard::paused(expected, uptime);
         }
         let confirmed = store.settings().setting(CONFIRMED).await?;
-        let is_news = confirmed != self.confirmed;
+        let is_new = confirmed != self.confirmed;
         let confirmed_at = confirmed.as_deref().and_then(time_of);
-        let is_confirmed = is_news && confirmed_at.is_some_and(|at| (now - at).abs() < MAX_CONFIRMATION_AGE);
+        let is_confirmed = is_new && confirmed_at.is_some_and(|at| (now - at).abs() < MAX_CONFIRMATION_AGE);
         self.confirmed = confirmed;
         if is_confirmed {
             self.guard = ClockGuard::new(now, uptime);

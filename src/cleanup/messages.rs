@@ -51,7 +51,8 @@ impl Cleaner {
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        let keeping = RetentionRule { yielding: self.old_yielding.clone(), ..self.policy.keeping(now) };
+        let retention =
+            RetentionRule { yielding: self.old_yielding.clone(), ..self.policy.retention_rule(now) };
         for (group, (sources, age)) in self.policy.groups().into_iter().enumerate() {
             let before = Timestamp::from(now - age);
             for since in RetainedSince::BOTH {
@@ -59,16 +60,16 @@ impl Cleaner {
                     self.scanned_until.get(&(group, since)).copied().unwrap_or(Timestamp::MIN);
                 let mut next = Some(TimePosition::before(scanned_until));
                 while let Some(after) = next {
-                    let (before, sources, keeping) = (before, sources.clone(), keeping.clone());
+                    let (before, sources, retention) = (before, sources.clone(), retention.clone());
                     let selection =
-                        ExpirySelection { since, after, before, sources, keeping: keeping.clone() };
+                        ExpirySelection { since, after, before, sources, retention: retention.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.scanned_through = self.scanned_through.max(page.scanned_through);
                     if self.old_yielding != YieldingTargets::NoTargets {
                         let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
                         self.drops_for_disk.add(&pending);
                     }
-                    outcome.messages += self.delete(store, page.ids, &keeping).await?;
+                    outcome.messages += self.delete(store, page.ids, &retention).await?;
                     next = page.next;
                 }
                 self.scanned_until.insert((group, since), before);
@@ -79,14 +80,14 @@ impl Cleaner {
     }
 
     /// Checks skipped messages again after their delivery ended or their confirmation was settled.
-    pub(super) async fn look_at_finished(
+    pub(super) async fn revisit_finished(
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
         uptime: Duration,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
-        self.look_at_settled(store, now, outcome).await?;
+        self.revisit_settled(store, now, outcome).await?;
         self.rewind_finished(now, uptime);
         let seen = TimePosition::before(Timestamp::from(now - COMMIT_TIMEOUT));
         let through = self.passed_through();
@@ -95,10 +96,10 @@ impl Cleaner {
         while let Some(after) = next {
             // If this fails, the next run starts here.
             self.finished_seen = Some(after.clone());
-            let (messages, behind) = self.step(store.messages_finished(after, through)).await?;
+            let (messages, following) = self.step(store.messages_finished(after, through)).await?;
             self.size_walk.pass(&messages);
             outcome.messages += self.delete_if_old(store, messages, now).await?;
-            next = behind;
+            next = following;
         }
         self.finished_seen = Some(seen);
         Ok(())
@@ -106,7 +107,7 @@ impl Cleaner {
 
     /// Checks messages whose confirmation was settled. Their ids come from memory, so finding them
     /// does not depend on the clock or an index.
-    async fn look_at_settled(
+    async fn revisit_settled(
         &mut self,
         store: &Cleanup,
         now: OffsetDateTime,
@@ -114,7 +115,7 @@ impl Cleaner {
     ) -> Result<(), Unavailable> {
         let new = store.take_settlements();
         if new.is_incomplete {
-            self.look_at_everything();
+            self.restart_scans();
         }
         let through = self.passed_through();
         let mut passed: Vec<MessageId> =
@@ -162,10 +163,10 @@ impl Cleaner {
         if ids.is_empty() {
             return Ok(0);
         }
-        let keeping = self.policy.keeping(now);
-        let free = self.step(store.messages_not_kept(ids, keeping.clone())).await?;
+        let retention = self.policy.retention_rule(now);
+        let free = self.step(store.unretained_messages(ids, retention.clone())).await?;
         let old = free.iter().filter(|message| self.policy.is_old(message, now));
-        self.delete(store, old.map(|message| message.id).collect(), &keeping).await
+        self.delete(store, old.map(|message| message.id).collect(), &retention).await
     }
 
     /// Deletes messages that their provider did not confirm, regardless of the retention.
@@ -179,7 +180,7 @@ impl Cleaner {
         let mut next = Some(TimePosition::START);
         while let Some(after) = next {
             let page = self.step(store.refused_messages(after, before)).await?;
-            outcome.messages += self.delete(store, page.ids, &self.policy.keeping(now)).await?;
+            outcome.messages += self.delete(store, page.ids, &self.policy.retention_rule(now)).await?;
             next = page.next;
         }
         Ok(())
@@ -190,10 +191,10 @@ impl Cleaner {
         &self,
         store: &Cleanup,
         ids: Vec<MessageId>,
-        keeping: &RetentionRule,
+        retention: &RetentionRule,
     ) -> Result<usize, Unavailable> {
         let Some(newest) = ids.iter().copied().max() else { return Ok(0) };
         while !self.step(store.merge_keys(newest)).await? {}
-        self.in_steps(ids, async |ids| store.delete_messages(ids, keeping.clone()).await).await
+        self.in_steps(ids, async |ids| store.delete_messages(ids, retention.clone()).await).await
     }
 }

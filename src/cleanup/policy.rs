@@ -11,7 +11,7 @@ use crate::store::{ExpiryCandidate, RetentionRule, SourceSelection, Timestamp};
 const MIN_KEY_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 /// Keys outlive the messages by a day, so that a message at the very end of its retention still has
 /// its key.
-const KEYS_OUTLIVE_BY: Duration = Duration::from_secs(86_400);
+const EXTRA_KEY_RETENTION: Duration = Duration::from_secs(86_400);
 
 /// Retention periods and the size limit of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Policy {
 
     /// Returns the retention of keys; `None` if it is unlimited, because some messages have
     /// unlimited retention.
-    pub(super) fn keys_kept(&self) -> Option<Duration> {
+    pub(super) fn key_retention(&self) -> Option<Duration> {
         let retentions = self.of_sources.iter().map(|(_, retention)| *retention).chain([self.retention]);
         // A message released from the quarantine must be recognized as a duplicate if a retry by
         // its sender was stored in the meantime.
@@ -72,12 +72,12 @@ impl Policy {
                 Retention::For(age) => longest = longest.max(age),
             }
         }
-        Some(longest + KEYS_OUTLIVE_BY)
+        Some(longest + EXTRA_KEY_RETENTION)
     }
 
     /// Returns the rule for retained messages: a dead delivery retains its message until the
     /// retention `dead` has passed.
-    pub(super) fn keeping(&self, now: OffsetDateTime) -> RetentionRule {
+    pub(super) fn retention_rule(&self, now: OffsetDateTime) -> RetentionRule {
         let since = match self.dead {
             Retention::Keep => Timestamp::MIN,
             Retention::For(age) => Timestamp::from(now - age),

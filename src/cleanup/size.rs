@@ -118,7 +118,7 @@ impl Cleaner {
         goal: Goal,
         outcome: &mut CleanupOutcome,
     ) -> Result<Ending, Unavailable> {
-        let keeping = RetentionRule { yielding, ..RetentionRule::default() };
+        let retention = RetentionRule { yielding, ..RetentionRule::default() };
         loop {
             let excess_bytes = excess(store, goal.bytes).await?;
             if excess_bytes == 0 {
@@ -130,10 +130,10 @@ impl Cleaner {
             if level == 0 && self.yield_quarantine(store, excess_bytes).await? > 0 {
                 continue;
             }
-            let Some(ids) = self.next_oldest(store, level, &keeping).await? else {
+            let Some(ids) = self.next_oldest(store, level, &retention).await? else {
                 return Ok(Ending::Exhausted);
             };
-            match self.delete_needed(store, level, &ids, &keeping, excess_bytes).await {
+            match self.delete_needed(store, level, &ids, &retention, excess_bytes).await {
                 Ok(deleted) => outcome.messages += deleted,
                 Err(why) => {
                     // Damage is permanent, so the next run must skip these messages.
@@ -153,7 +153,7 @@ impl Cleaner {
         store: &Cleanup,
         level: usize,
         ids: &[MessageId],
-        keeping: &RetentionRule,
+        retention: &RetentionRule,
         excess_bytes: u64,
     ) -> Result<usize, Unavailable> {
         let sizes = store.message_sizes(ids.to_vec()).await?;
@@ -165,7 +165,7 @@ impl Cleaner {
         // Counted before the deletion: a stop of the service ends this task, but not a deletion
         // that the writer has received.
         self.drops_for_size.add(&pending);
-        let deleted = self.delete(store, needed.to_vec(), keeping).await.inspect_err(|_| {
+        let deleted = self.delete(store, needed.to_vec(), retention).await.inspect_err(|_| {
             self.drops_for_size.subtract(&pending);
         })?;
         self.size_walk.forget(level, needed);
@@ -181,12 +181,13 @@ impl Cleaner {
         &mut self,
         store: &Cleanup,
         level: usize,
-        keeping: &RetentionRule,
+        retention: &RetentionRule,
     ) -> Result<Option<Vec<MessageId>>, Unavailable> {
         let walk = &self.size_walk.levels[level];
         if walk.passed.is_empty() {
-            let page =
-                self.step(store.oldest_messages(walk.walked, MAX_DELETED_PER_STEP, keeping.clone())).await?;
+            let page = self
+                .step(store.oldest_messages(walk.walked, MAX_DELETED_PER_STEP, retention.clone()))
+                .await?;
             let walk = &mut self.size_walk.levels[level];
             walk.walked = page.scanned_through;
             walk.passed.extend(&page.ids);

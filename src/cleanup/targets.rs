@@ -64,11 +64,11 @@ impl Cleaner {
         let mut unused: BTreeSet<TargetId> = removed.map(|target| target.id).collect();
         let mut next = Some(DeliveryId::START);
         while let Some(after) = next.filter(|_| !unused.is_empty()) {
-            let (in_use, behind) = self.step(store.targets_in_use(after)).await?;
+            let (in_use, following) = self.step(store.targets_in_use(after)).await?;
             for target in in_use {
                 unused.remove(&target);
             }
-            next = behind;
+            next = following;
         }
         for target in unused {
             self.step(store.delete_removed_target(target, before)).await?;

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::output::{Failure, say};
+use super::output::{Failure, print_progress};
 use super::remote::Remote;
 use crate::outbound::{EventStream, ServerEvent, StreamAnswer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Fraction of the silence limit after which a stream that has not begun is reported: 20 s of 45 s.
-const HELD_UP_SHARE: (u32, u32) = (4, 9);
+const START_TIMEOUT_SHARE: (u32, u32) = (4, 9);
 
 /// Position at which a new connection continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +78,9 @@ impl<'a> Following<'a> {
                     self.stream.insert(stream)
                 }
             };
-            let held_up = HeldUp { remote: self.remote, silence: self.silence };
+            let monitor = StartMonitor { remote: self.remote, silence: self.silence };
             let has_begun = stream.has_begun();
-            let next = held_up.watch(stream.next(), &has_begun).await;
+            let next = monitor.watch(stream.next(), &has_begun).await;
             let why = match next {
                 Ok(Some(event)) => {
                     self.has_event = true;
@@ -97,13 +97,16 @@ impl<'a> Following<'a> {
             let base = self.remote.base();
             if self.has_event && self.connected_at.elapsed() >= FIRST_PAUSE {
                 self.pause = FIRST_PAUSE;
-                say(&format!("CONNECTION LOST to {base}: {why}. Reconnecting …"));
+                print_progress(&format!("CONNECTION LOST to {base}: {why}. Reconnecting …"));
                 continue;
             }
             // Each stream begins with an event, so a stream that ends right after it must not reset
             // the pause. Otherwise a service that cannot read its database would receive thousands
             // of requests a second.
-            say(&format!("CONNECTION LOST to {base}: {why}. Next attempt in {} s", self.pause.as_secs()));
+            print_progress(&format!(
+                "CONNECTION LOST to {base}: {why}. Next attempt in {} s",
+                self.pause.as_secs()
+            ));
             self.sleep().await;
         }
     }
@@ -121,15 +124,18 @@ impl<'a> Following<'a> {
             let failure = match self.connect_once().await {
                 Ok(stream) => {
                     if let Some(lost_at) = self.lost_at {
-                        say(&format!("RECONNECTED after {} s", lost_at.elapsed().as_secs()));
+                        print_progress(&format!("RECONNECTED after {} s", lost_at.elapsed().as_secs()));
                     }
                     return Ok(stream);
                 }
-                Err(ConnectFailure::ForGood(failure)) => return Err(failure),
-                Err(ConnectFailure::ForNow(failure)) if self.lost_at.is_none() => return Err(failure),
-                Err(ConnectFailure::ForNow(failure)) => failure,
+                Err(ConnectFailure::Permanent(failure)) => return Err(failure),
+                Err(ConnectFailure::Temporary(failure)) if self.lost_at.is_none() => return Err(failure),
+                Err(ConnectFailure::Temporary(failure)) => failure,
             };
-            say(&format!("STILL NO CONNECTION: {failure}. Next attempt in {} s", self.pause.as_secs()));
+            print_progress(&format!(
+                "STILL NO CONNECTION: {failure}. Next attempt in {} s",
+                self.pause.as_secs()
+            ));
             self.sleep().await;
         }
     }
@@ -137,38 +143,42 @@ impl<'a> Following<'a> {
     async fn connect_once(&self) -> Result<Box<EventStream>, ConnectFailure> {
         let last = self.last_id.as_deref().filter(|_| self.resume == Resume::ById);
         let headers: Vec<(&str, &str)> = last.map(|id| ("last-event-id", id)).into_iter().collect();
-        let held_up = HeldUp { remote: self.remote, silence: self.silence };
+        let monitor = StartMonitor { remote: self.remote, silence: self.silence };
         let stream = self.remote.stream(&self.path, &headers, self.silence);
-        match held_up.watch(stream, &AtomicBool::new(false)).await {
+        match monitor.watch(stream, &AtomicBool::new(false)).await {
             Ok(StreamAnswer::Open(stream)) => Ok(stream),
             Ok(StreamAnswer::Rejected(response)) => {
                 let failure = self.remote.rejected(&response);
                 // A proxy in front of a starting service can return various errors, but responses
                 // of the service itself are final.
                 let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
-                Err(if is_final { ConnectFailure::ForGood(failure) } else { ConnectFailure::ForNow(failure) })
+                Err(if is_final {
+                    ConnectFailure::Permanent(failure)
+                } else {
+                    ConnectFailure::Temporary(failure)
+                })
             }
             // While the service is down, a proxy may return an error page.
             Ok(StreamAnswer::OtherType(content_type)) => {
-                Err(ConnectFailure::ForNow(self.remote.not_a_stream(&content_type)))
+                Err(ConnectFailure::Temporary(self.remote.not_a_stream(&content_type)))
             }
-            Err(error) => Err(ConnectFailure::ForNow(self.remote.unreached(&error))),
+            Err(error) => Err(ConnectFailure::Temporary(self.remote.unreached(&error))),
         }
     }
 }
 
 /// Reports a stream that does not begin.
-struct HeldUp<'a> {
+struct StartMonitor<'a> {
     remote: &'a Remote,
     silence: Duration,
 }
 
-impl HeldUp<'_> {
+impl StartMonitor<'_> {
     /// Waits for `next`, and reports once if the stream does not begin. The service sends a
     /// response head immediately, and an event or a comment within 15 s.
     async fn watch<T>(&self, next: impl Future<Output = T>, has_begun: &AtomicBool) -> T {
         let mut next = pin!(next);
-        let (numerator, denominator) = HELD_UP_SHARE;
+        let (numerator, denominator) = START_TIMEOUT_SHARE;
         let limit = self.silence * numerator / denominator;
         if has_begun.load(Ordering::Relaxed) {
             return next.await;
@@ -180,7 +190,7 @@ impl HeldUp<'_> {
             return next.await;
         }
         let base = self.remote.base();
-        say(&format!(
+        print_progress(&format!(
             "no response from {base} for {limit:?}: the service hangs (try {base}/readyz), or a proxy buffers responses \
              (docs/proxies.md)"
         ));
@@ -189,6 +199,6 @@ impl HeldUp<'_> {
 }
 
 enum ConnectFailure {
-    ForNow(Failure),
-    ForGood(Failure),
+    Temporary(Failure),
+    Permanent(Failure),
 }

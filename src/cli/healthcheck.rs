@@ -11,7 +11,7 @@ use crate::outbound::Client;
 const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_SHOWN_CHARACTERS: usize = 200;
 
-pub fn ask(config: &Config) -> Result<String, Failure> {
+pub fn check_readiness(config: &Config) -> Result<String, Failure> {
     // The admin address is preferred, because clients that exhaust the webhook connections do not
     // affect it. With port 0 the system chooses the port, which is unknown here.
     let base = match config.admin_listen {

@@ -55,7 +55,7 @@ pub fn line(head: &MessageHead) -> String {
 
 /// Returns the properties that most messages do not have.
 pub fn remarks(head: &MessageHead) -> Vec<String> {
-    let flag = |is_so: bool, word: &str| is_so.then(|| word.to_owned());
+    let flag = |is_set: bool, word: &str| is_set.then(|| word.to_owned());
     let confirmation = head.confirmation.clone().filter(|state| state != "confirmed");
     let all = [
         confirmation,

@@ -37,7 +37,7 @@ use crate::store::Consent;
 use output::Failure;
 
 /// Introduction of `creel --help`, before the list of commands.
-const STORY: &str = "\
+const INTRODUCTION: &str = "\
 creel is a webhook inbox: one program and one SQLite file that receive
 webhooks from any provider, verify them, store every one of them durably, and
 acknowledge in milliseconds.
@@ -73,7 +73,7 @@ const LISTENER_TOKEN_HELP: &str = "Read the token from a file instead of CREEL_L
 
 /// A webhook inbox: receives, verifies, stores, acknowledges.
 #[derive(Debug, Parser)]
-#[command(name = "creel", version, long_about = STORY, disable_help_subcommand = true)]
+#[command(name = "creel", version, long_about = INTRODUCTION, disable_help_subcommand = true)]
 #[command(disable_help_flag = true, arg(help_option()))]
 pub struct Arguments {
     #[command(subcommand)]
@@ -362,7 +362,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Release(arguments)) => recheck::release(&arguments),
         Some(Command::Targets(arguments)) => targets::run(&arguments),
         Some(Command::Emit(arguments)) => emit::run(&arguments),
-        Some(Command::Healthcheck) => configured(healthcheck::ask),
+        Some(Command::Healthcheck) => configured(healthcheck::check_readiness),
         Some(Command::Verify) => configured(store::verify),
         Some(Command::Cleanup { confirm }) => configured(|config| store::clean_up(config, confirm)),
     };
@@ -372,7 +372,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            output::complain(&failure);
+            output::print_error(&failure);
             ExitCode::FAILURE
         }
     }
@@ -382,7 +382,7 @@ fn serve(consent: Consent) -> ExitCode {
     match Config::from_env().and_then(|config| Ok((config, InheritedSockets::take()?))) {
         Ok((config, inherited)) => crate::app::run(config, inherited, consent),
         Err(problems) => {
-            output::complain(&problems.into());
+            output::print_error(&problems.into());
             ExitCode::FAILURE
         }
     }

@@ -27,12 +27,12 @@ pub fn print_to_reader(text: &str) -> bool {
 }
 
 /// Prints progress of a running command to stderr.
-pub fn say(text: &str) {
+pub fn print_progress(text: &str) {
     let _ = writeln!(std::io::stderr(), "creel: {text}");
 }
 
 /// Prints an error to stderr.
-pub fn complain(failure: &Failure) {
+pub fn print_error(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 

@@ -60,7 +60,7 @@ async fn recheck_one(remote: &Remote, id: u64) -> Result<String, Failure> {
 
 fn outcome(id: u64, done: &Recheck) -> Result<String, Failure> {
     match done.message_id {
-        Some(message) => Ok(became(message, done.duplicate)),
+        Some(message) => Ok(released_text(message, done.duplicate)),
         None if done.verdict == Verdict::Refused.into() => {
             Err(Failure(format!("rejection {id} is still rejected. {}", harmless(&done.explanation))))
         }
@@ -70,10 +70,10 @@ fn outcome(id: u64, done: &Recheck) -> Result<String, Failure> {
 
 async fn release_one(remote: &Remote, id: u64) -> Result<String, Failure> {
     let done: ReleasedMessage = remote.post(&format!("/rejections/{id}/release"), &[], Vec::new()).await?;
-    Ok(became(done.message_id, done.duplicate))
+    Ok(released_text(done.message_id, done.duplicate))
 }
 
-fn became(message: i64, duplicate: bool) -> String {
+fn released_text(message: i64, duplicate: bool) -> String {
     let note = if duplicate { " (it was already stored, and is counted as a duplicate)" } else { "" };
     format!("message {message}{note}\n")
 }
@@ -85,9 +85,9 @@ async fn all(remote: &Remote, arguments: &RecheckArguments, action: &str) -> Res
     let count: BulkCount = post(remote, &path, &request).await?;
     let counted = counted(count.count, &count.by_cause);
     if count.count == 0 || !arguments.yes {
-        let what =
+        let effect =
             if action == "recheck" { "verify them again" } else { "release them without verification" };
-        let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {what}") };
+        let hint = if count.count == 0 { String::new() } else { format!("; add --yes to {effect}") };
         return Ok(format!("{counted}{hint}\n"));
     }
     // The filter of the count has times instead of durations, so that all steps select the same

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Host;
 
-use super::output::{Failure, harmless, say};
+use super::output::{Failure, harmless, print_progress};
 use crate::api::types::problem::ProblemDetails;
 use crate::config::{self, Config, TokenSettings};
 use crate::outbound::{Client, RequestError, Response, StreamAnswer};
@@ -83,7 +83,10 @@ impl Remote {
         // The address of the local service may be public, but requests to it do not leave the
         // machine.
         if server.is_some() && remote.is_open_to_all() {
-            say(&format!("warning: the token travels in clear text to {}; use https", remote.base));
+            print_progress(&format!(
+                "warning: the token travels in clear text to {}; use https",
+                remote.base
+            ));
         }
         Ok(remote)
     }
@@ -365,9 +368,9 @@ mod tests {
                 "answered 502, but not as creel's API; is the address correct? <html>\\u{1b}[31m",
             ),
         ];
-        for (response, said) in rows {
+        for (response, expected) in rows {
             let failure = remote.rejected(&response).to_string();
-            assert!(failure.contains(said), "{failure}");
+            assert!(failure.contains(expected), "{failure}");
         }
     }
 }

@@ -72,10 +72,10 @@ async fn send(remote: &Remote, id: u64, forwarder: &Forwarder) -> Result<String,
     let answer = forwarder.send(&message, Bytes::from(body)).await;
     let answer = answer.map_err(|error| Failure(format!("{} did not answer: {error}", forwarder.url())))?;
     let text = harmless(&String::from_utf8_lossy(&answer.response.excerpt));
-    let said =
+    let summary =
         format!("{} after {} ms\n{}", answer.response.status, answer.took.as_millis(), text.trim_end());
     if (200..=299).contains(&answer.response.status) {
-        return Ok(format!("{}\n", said.trim_end()));
+        return Ok(format!("{}\n", summary.trim_end()));
     }
-    Err(Failure(format!("{} answered {}", forwarder.url(), said.trim_end())))
+    Err(Failure(format!("{} answered {}", forwarder.url(), summary.trim_end())))
 }

@@ -49,19 +49,19 @@ pub fn run(arguments: &SendArguments) -> Result<String, Failure> {
     let url = url(&config, source, arguments)?;
     let nonce = random_text(NONCE_BYTES)?;
     let registered = registered_url(&config, source, &url);
-    let wish = SampleOptions {
+    let options = SampleOptions {
         event: arguments.event.as_deref(),
         now: OffsetDateTime::now_utc(),
         nonce: &nonce,
         url: &registered,
     };
-    let sample = sample(source, arguments, &wish)?;
+    let sample = sample(source, arguments, &options)?;
     let url = with_query(&url, &sample.query);
     let answer = block_on(async {
         Client::new().request("POST", &url, &sample.headers, sample.body.into_bytes(), TIMEOUT).await
     })?;
     let response = answer.map_err(|error| Failure(format!("the sample was not sent: {error}")))?;
-    tell(&response)
+    report(&response)
 }
 
 /// Returns the source of that name, or the only source of that provider; `None` if there is
@@ -113,15 +113,15 @@ fn registered_url(config: &Config, source: Option<&SourceConfig>, url: &str) -> 
 fn sample(
     source: Option<&SourceConfig>,
     arguments: &SendArguments,
-    wish: &SampleOptions<'_>,
+    options: &SampleOptions<'_>,
 ) -> Result<Sample, Failure> {
     let made = match (source, &arguments.secret) {
-        (Some(source), None) => source.verifier.sample(wish),
+        (Some(source), None) => source.verifier.sample(options),
         (Some(source), secret @ Some(_)) => {
             let bound = source.verifier.with_learned(secret.as_ref());
-            bound.map_err(|errors| rejected(source.verifier.recipe().name(), &errors))?.sample(wish)
+            bound.map_err(|errors| rejected(source.verifier.recipe().name(), &errors))?.sample(options)
         }
-        (None, secret) => bind(&arguments.provider, secret.as_ref())?.sample(wish),
+        (None, secret) => bind(&arguments.provider, secret.as_ref())?.sample(options),
     };
     made.ok_or_else(|| {
         Failure(format!(
@@ -153,7 +153,7 @@ fn rejected(provider: &str, errors: &[SettingError]) -> Failure {
     ))
 }
 
-fn tell(response: &Response) -> Result<String, Failure> {
+fn report(response: &Response) -> Result<String, Failure> {
     let body = harmless(&String::from_utf8_lossy(&response.body));
     if (200..=299).contains(&response.status) {
         return Ok(format!("{}\n{}\n", response.status, body.trim_end()));
@@ -222,11 +222,11 @@ mod tests {
     #[test]
     fn missing_provider_secret_is_named() {
         let now = time::OffsetDateTime::UNIX_EPOCH;
-        let wish = SampleOptions { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
-        let made = sample(None, &arguments("github", None), &wish);
+        let options = SampleOptions { event: None, now, nonce: "nonce", url: "http://127.0.0.1/" };
+        let made = sample(None, &arguments("github", None), &options);
         let failure = made.expect_err("the secret is missing").to_string();
         assert!(failure.contains("secret") && failure.contains("--secret"), "{failure}");
-        let made = sample(None, &arguments("githbu", Some("s")), &wish);
+        let made = sample(None, &arguments("githbu", Some("s")), &options);
         let failure = made.expect_err("there is no such provider").to_string();
         assert!(failure.contains("github"), "{failure}");
     }

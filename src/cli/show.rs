@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn older_row_does_not_claim_why_filters_were_skipped() {
+    fn older_row_omits_reason_of_skipped_filters() {
         assert!(unread_in_words("older_version").starts_with("not evaluated by replays: "));
         assert!(unread_in_words("empty").starts_with("not evaluated: "));
     }

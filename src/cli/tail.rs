@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::following::{Following, Resume};
 use super::listen::SILENCE_SECONDS;
 use super::messages;
-use super::output::{Failure, print_to_reader, say};
+use super::output::{Failure, print_progress, print_to_reader};
 use super::remote::{Address, understood, with_query};
 use super::send::block_on;
 use crate::api::types::listener::WatchingEvent;
@@ -50,7 +50,7 @@ pub fn run(arguments: &TailArguments) -> Result<String, Failure> {
                 "watching" => {
                     let WatchingEvent { from } = understood(&event.data)?;
                     stream.begin_at(from);
-                    say(&format!("watching {}", remote.base()));
+                    print_progress(&format!("watching {}", remote.base()));
                     continue;
                 }
                 // Event type of a newer service.

@@ -279,8 +279,8 @@ fn script_without_interpreter_causes_warning() {
             .expect("it may run");
         let warnings =
             check::warnings(&config(&[("CREEL_TARGET_X_EXEC", path.to_str().expect("a UTF-8 path"))]));
-        let is_told = |part: &str| warnings.len() == 1 && warnings[0].contains(part);
-        assert!(interpreter.map_or(warnings.is_empty(), is_told), "{name}: {warnings:?}");
+        let is_reported = |part: &str| warnings.len() == 1 && warnings[0].contains(part);
+        assert!(interpreter.map_or(warnings.is_empty(), is_reported), "{name}: {warnings:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const PASSED_ON: [&str; 3] = ["PATH", "HOME", "LANG"];
+const INHERITED_VARIABLES: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Search path of programs if `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -17,7 +17,7 @@ pub struct CommandEnvironment {
 /// Returns the variables that commands inherit from this process.
 pub fn command_environment() -> CommandEnvironment {
     let variable = |name: &str| Some((OsString::from(name), std::env::var_os(name)?));
-    CommandEnvironment { variables: PASSED_ON.into_iter().filter_map(variable).collect() }
+    CommandEnvironment { variables: INHERITED_VARIABLES.into_iter().filter_map(variable).collect() }
 }
 
 impl CommandEnvironment {
@@ -39,7 +39,10 @@ mod tests {
         let names: Vec<OsString> =
             command_environment().variables.into_iter().map(|(name, _)| name).collect();
         assert!(names.iter().any(|name| name == "PATH"), "{names:?}");
-        assert!(names.iter().all(|name| PASSED_ON.iter().any(|passed| name == passed)), "{names:?}");
+        assert!(
+            names.iter().all(|name| INHERITED_VARIABLES.iter().any(|passed| name == passed)),
+            "{names:?}"
+        );
     }
 
     #[test]

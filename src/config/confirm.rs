@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{ConfigError, ValueError};
 use super::values::{OwnValues, RawValue, parse_value};
-use crate::providers::{Asker, ConfirmSettings, Secret, SyntaxError, Verifier};
+use crate::providers::{ConfirmApi, ConfirmSettings, Secret, SyntaxError, Verifier};
 
 /// Limit on messages awaiting confirmation if nothing else verifies the sender, because then any
 /// client can send messages.
@@ -14,7 +14,7 @@ const MAX_AWAITING: u32 = 1_000;
 /// The confirmation request and its limits.
 #[derive(Clone, Debug)]
 pub struct Confirm {
-    pub asker: Arc<Asker>,
+    pub api: Arc<ConfirmApi>,
     /// Limit on messages awaiting confirmation, above which messages are rejected; `None`: no
     /// limit.
     pub max_awaiting: Option<u32>,
@@ -41,34 +41,34 @@ pub fn build(
     problems: &mut Vec<ConfigError>,
 ) -> Option<Confirm> {
     let before = problems.len();
-    let asker = match values.get("CONFIRM_URL") {
+    let confirm_api = match values.get("CONFIRM_URL") {
         Some(url) => Some(own(url, values, verifier, problems)?),
         None => {
             require_url(values, verifier, problems);
-            verifier.asker().cloned()
+            verifier.confirm_api().cloned()
         }
     };
-    let expect = values.get("CONFIRM_EXPECT").filter(|_| asker.is_some());
-    let expectation = |text: &str| Asker::expectation(text).map_err(invalid);
+    let expect = values.get("CONFIRM_EXPECT").filter(|_| confirm_api.is_some());
+    let expectation = |text: &str| ConfirmApi::expectation(text).map_err(invalid);
     let expect = expect.and_then(|value| parse_value(value, expectation, problems));
-    let asker = asker.filter(|_| problems.len() == before)?;
-    let asker = match expect {
-        Some(expect) => Arc::new(asker.expecting(expect)),
-        None => asker,
+    let confirm_api = confirm_api.filter(|_| problems.len() == before)?;
+    let confirm_api = match expect {
+        Some(expect) => Arc::new(confirm_api.expecting(expect)),
+        None => confirm_api,
     };
     let variables = |names: Vec<&str>| -> Vec<String> {
         names.iter().map(|name| format!("{prefix}{}", name.to_ascii_uppercase())).collect()
     };
-    let credentials = match asker.credentials() {
+    let credentials = match confirm_api.credentials() {
         // The API may turn out to require a token.
         names if names.is_empty() => vec![format!("{prefix}CONFIRM_TOKEN")],
         names => variables(names),
     };
     Some(Confirm {
-        missing: variables(asker.missing_credentials()),
+        missing: variables(confirm_api.missing_credentials()),
         max_awaiting: (proof == ProofKind::ConfirmationAlone).then_some(MAX_AWAITING),
         credentials,
-        asker,
+        api: confirm_api,
     })
 }
 
@@ -78,24 +78,25 @@ fn own(
     values: &OwnValues,
     verifier: &Verifier,
     problems: &mut Vec<ConfigError>,
-) -> Option<Arc<Asker>> {
+) -> Option<Arc<ConfirmApi>> {
     let token = match values.get("CONFIRM_TOKEN") {
         Some(value) => Some(parse_value(value, token, problems)?),
         None => None,
     };
     let own = |text: &str| {
-        Asker::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe()).map_err(invalid)
+        ConfirmApi::own(&ConfirmSettings { url: text, token: token.clone() }, verifier.recipe())
+            .map_err(invalid)
     };
     parse_value(url, own, problems).map(Arc::new)
 }
 
 /// Rejects variables that have no effect without a URL.
 fn require_url(values: &OwnValues, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
-    let asks = verifier.asker().is_some();
+    let has_recipe_api = verifier.confirm_api().is_some();
     let name = verifier.recipe().name();
-    for (key, is_taken) in [("CONFIRM_EXPECT", asks), ("CONFIRM_TOKEN", false)] {
+    for (key, is_taken) in [("CONFIRM_EXPECT", has_recipe_api), ("CONFIRM_TOKEN", false)] {
         let Some(value) = values.get(key).filter(|_| !is_taken) else { continue };
-        let instead = match asks {
+        let instead = match has_recipe_api {
             true => format!("the API of {name} uses the keys that `creel providers {name}` lists"),
             false => {
                 "set the URL of the request, like https://api.example.com/payments/{query:id}".to_owned()

@@ -103,21 +103,21 @@ pub fn size(text: &str) -> Result<u64, ValueError> {
         .filter(|bytes| i64::try_from(*bytes).is_ok())
         .ok_or_else(|| ValueError::new(format!("{} is too large", shown(text))))?;
     if bytes == 0 {
-        return Err(ValueError::new(format!("{} is zero", shown(text))).hint("write a size above it"));
+        return Err(ValueError::new(format!("{} is zero", shown(text))).hint("write at least 1"));
     }
     Ok(bytes)
 }
 
-/// Parses a size of at least `least` and at most `most` bytes.
-pub fn size_between(text: &str, least: u64, most: u64) -> Result<u64, ValueError> {
+/// Parses a size of at least `min_bytes` and at most `max_bytes` bytes.
+pub fn size_between(text: &str, min_bytes: u64, max_bytes: u64) -> Result<u64, ValueError> {
     let bytes = size(text)?;
-    if bytes < least {
+    if bytes < min_bytes {
         return Err(ValueError::new(format!("{} is too small", shown(text.trim())))
-            .hint(format!("the smallest is {least} bytes")));
+            .hint(format!("the smallest is {min_bytes} bytes")));
     }
-    if bytes > most {
+    if bytes > max_bytes {
         return Err(ValueError::new(format!("{} is too large", shown(text.trim())))
-            .hint(format!("the largest is {most} bytes")));
+            .hint(format!("the largest is {max_bytes} bytes")));
     }
     Ok(bytes)
 }
@@ -146,9 +146,7 @@ pub fn rate(text: &str) -> Result<Rate, ValueError> {
         return Err(wrong());
     }
     match count.parse::<u32>() {
-        Ok(0) => {
-            Err(ValueError::new(format!("{} lets nothing through", shown(text))).hint("write at least 1"))
-        }
+        Ok(0) => Err(ValueError::new(format!("{} allows no requests", shown(text))).hint("write at least 1")),
         Ok(count) if count <= MAX_RATE => Ok(Rate { count, per }),
         _ => Err(ValueError::new(format!("{} is too large", shown(text)))
             .hint(format!("the largest count is {MAX_RATE}"))),
@@ -338,7 +336,7 @@ fn check_event(name: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     match !name.is_empty() && name.bytes().all(allowed) && name.len() <= MAX_EVENT_CHARACTERS {
         true => Ok(()),
-        false => Err(ValueError::new(format!("has {} for an event", shown(name))).hint(format!(
+        false => Err(ValueError::new(format!("contains the invalid event name {}", shown(name))).hint(format!(
             "a name consists of A-Z, a-z, 0-9, _, . and -, and is at most {MAX_EVENT_CHARACTERS} characters long"
         ))),
     }

@@ -136,17 +136,17 @@ impl ValueDraft<'_> {
             if common || own.contains(key) {
                 continue;
             }
-            let takes = match own.is_empty() {
+            let accepted_keys = match own.is_empty() {
                 true => "only the keys that all sources share".to_owned(),
                 false => format!("{} and the keys that all sources share", list_keys(&own)),
             };
             let error = ValueError::new(format!(
-                "is read as {key} of the source {}{}, but its provider {} takes no {key}",
+                "is read as {key} of the source {}{}, but its provider {} does not accept {key}",
                 self.name,
                 other_reading(self.name, key),
                 recipe.name(),
             ));
-            problems.push(error.hint(format!("it takes {takes}")).of(&value.variable));
+            problems.push(error.hint(format!("it accepts {accepted_keys}")).of(&value.variable));
         }
     }
 
@@ -224,9 +224,9 @@ impl ValueDraft<'_> {
 
     /// Returns the key of the invalid value, such as `SECRET_2`.
     fn key_of(&self, recipe: &Recipe, error: &SettingError) -> String {
-        let is_given = |key: &String| self.values.get(key).is_some_and(|value| !value.text.is_empty());
+        let is_set = |key: &String| self.values.get(key).is_some_and(|value| !value.text.is_empty());
         let mut keys = recipe_keys(recipe).into_iter().filter(|key| names::setting_of(key) == error.key);
-        keys.by_ref().filter(is_given).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
+        keys.by_ref().filter(is_set).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
     /// Whether a value of the setting already has a problem. Its text is empty, so binding reports
@@ -282,17 +282,17 @@ impl ValueDraft<'_> {
 
     fn confirm(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) -> Option<Confirm> {
         let given = |key: &str| self.values.contains_key(key);
-        let is_proven = verifier.proves_sender() || given("PATH") || given("ALLOW_IPS");
-        let proof = if is_proven { ProofKind::AlsoOther } else { ProofKind::ConfirmationAlone };
+        let is_verified = verifier.verifies_sender() || given("PATH") || given("ALLOW_IPS");
+        let proof = if is_verified { ProofKind::AlsoOther } else { ProofKind::ConfirmationAlone };
         confirm::build(&self.prefix, self.values, verifier, proof, problems)
     }
 
     fn require_verified_sender(&self, verifier: &Verifier, problems: &mut Vec<ConfigError>) {
         let given = |key: &str| self.values.contains_key(key);
         let learns = verifier.waits_for_secret();
-        let confirms = verifier.asker().is_some() || given("CONFIRM_URL");
-        let is_proven = verifier.proves_sender() || confirms || given("ALLOW_IPS");
-        if given("PATH") || (is_proven && !learns) {
+        let confirms = verifier.confirm_api().is_some() || given("CONFIRM_URL");
+        let is_verified = verifier.verifies_sender() || confirms || given("ALLOW_IPS");
+        if given("PATH") || (is_verified && !learns) {
             return;
         }
         let alternative = if learns {
@@ -325,7 +325,7 @@ impl ValueDraft<'_> {
         if !verifier.lacks_keys() {
             return;
         }
-        let takes: Vec<String> = verifier
+        let keys: Vec<String> = verifier
             .recipe()
             .keys()
             .iter()
@@ -334,7 +334,7 @@ impl ValueDraft<'_> {
         let error = ValueError::new(
             "the provider's public keys are missing and cannot be fetched with these settings",
         );
-        problems.push(error.hint(format!("give them: {}", takes.join(" "))).of(self.name));
+        problems.push(error.hint(format!("set {}", keys.join(" "))).of(self.name));
     }
 }
 

@@ -63,7 +63,7 @@ pub fn open(request: &Request<'_>, room: &mut dyn DecodeBudget) -> Result<Decode
 /// Determines the kind of a body without content codings.
 pub fn kind(body: &[u8], headers: Headers<'_>) -> BodyKind {
     let form = form_of(body, headers);
-    if form != Some(form::FormKind::UrlEncoded) && json::is_of_any_depth(body) {
+    if form != Some(form::FormKind::UrlEncoded) && json::is_json_of_any_depth(body) {
         return BodyKind::Json;
     }
     form.map_or(BodyKind::Other, BodyKind::Form)
@@ -89,7 +89,7 @@ mod tests {
     const FORM: &str = "application/x-www-form-urlencoded";
 
     #[test]
-    fn json_is_recognised_despite_declared_type() {
+    fn json_is_recognized_despite_declared_type() {
         let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
         let of = |content_type: &str, body: &str| {
             kind(body.as_bytes(), Headers(&[("content-type", content_type.as_bytes())]))

@@ -28,14 +28,14 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
         return Err(Cause::MalformedSignature);
     }
     if request.body.is_empty() {
-        return Ok(in_query.filter(|text| json::is_of_any_depth(text.as_bytes())));
+        return Ok(in_query.filter(|text| json::is_json_of_any_depth(text.as_bytes())));
     }
     match body::kind(request.body, request.headers) {
         BodyKind::Form(kind) => {
             let field = fields.form.filter(|_| kind == form::FormKind::UrlEncoded && !is_coded(request));
             let text = field
                 .and_then(|field| form::sole_text(request.body, field, charset::declared(request.headers)));
-            text.filter(|text| json::is_of_any_depth(text.as_bytes()))
+            text.filter(|text| json::is_json_of_any_depth(text.as_bytes()))
                 .map(Some)
                 .ok_or(Cause::SignatureMismatch)
         }
@@ -47,7 +47,7 @@ pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option
 /// or there are several.
 pub fn in_query(request: &Request<'_>, field: &str) -> Option<String> {
     let text = if has_no_body(request) { sole_value(request.query, field).ok()? } else { None };
-    text.filter(|text| json::is_of_any_depth(text.as_bytes()))
+    text.filter(|text| json::is_json_of_any_depth(text.as_bytes()))
 }
 
 /// Whether the body has a content coding, so that the form may differ from the received bytes.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::store::{DuePage, MessageId, StoredMessage};
 
 /// Interval between exact counts of the bytes in memory, as long as they stay below `exact_from`.
-const COUNTED_EVERY: Duration = Duration::from_millis(100);
+const COUNT_INTERVAL: Duration = Duration::from_millis(100);
 
 pub struct Bodies {
     all: HashMap<MessageId, Weak<StoredMessage>>,
@@ -41,7 +41,7 @@ impl Bodies {
 
     pub fn bytes(&mut self) -> usize {
         // From `exact_from` on, decisions depend on the number, so it must be exact.
-        if self.bytes >= self.exact_from || self.counted_at.elapsed() >= COUNTED_EVERY {
+        if self.bytes >= self.exact_from || self.counted_at.elapsed() >= COUNT_INTERVAL {
             let mut bytes = 0;
             self.all.retain(|_, message| {
                 message.upgrade().is_some_and(|message| {

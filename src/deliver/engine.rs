@@ -370,7 +370,7 @@ impl Engine {
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
             let why = "the target has not answered for a week";
-            while let Ok(waiting) = store.waiting_deliveries(target, before).await
+            while let Ok(waiting) = store.pending_before(target, before).await
                 && !waiting.is_empty()
                 && ending::end(&store, waiting.clone(), why, clock)
                     .await
@@ -388,9 +388,11 @@ impl Engine {
         while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, self.attempts.join_next()).await {
             self.ended(ended);
         }
-        let cut_off = self.attempts.len();
-        if cut_off > 0 {
-            log::info!("{cut_off} deliveries were cut off by the stop and are retried after the next start");
+        let interrupted = self.attempts.len();
+        if interrupted > 0 {
+            log::info!(
+                "{interrupted} attempts were interrupted by the shutdown and are retried after the next start"
+            );
         }
         self.attempts.shutdown().await;
     }

@@ -19,7 +19,7 @@ use crate::store::headers::{self, REDACTED, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
 /// Headers about the original sender and its capabilities, which would be wrong for creel.
-const OF_THE_SENDER: [&str; 11] = [
+const SENDER_HEADERS: [&str; 11] = [
     "accept",
     "accept-charset",
     "accept-language",
@@ -34,7 +34,7 @@ const OF_THE_SENDER: [&str; 11] = [
 ];
 /// Prefixes of more such headers: creel sets its own `webhook-` headers, and only browsers send
 /// `sec-` headers.
-const OF_THE_SENDER_WITH_PREFIX: [&str; 2] = ["webhook-", "sec-"];
+const SENDER_HEADER_PREFIXES: [&str; 2] = ["webhook-", "sec-"];
 /// Minimum length of a redacted value: shorter ones occur in responses by chance.
 const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
@@ -198,8 +198,8 @@ fn of_provider(stored: &Map<String, Value>) -> HeaderFields {
     remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {
         let name = as_variable(name);
-        let has_prefix = OF_THE_SENDER_WITH_PREFIX.iter().any(|prefix| name.starts_with(prefix));
-        !has_prefix && !OF_THE_SENDER.contains(&&*name)
+        let has_prefix = SENDER_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        !has_prefix && !SENDER_HEADERS.contains(&&*name)
     });
     fields
 }

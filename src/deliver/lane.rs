@@ -20,11 +20,11 @@ use crate::store::{
 
 /// Limit on started deliveries whose outcome is not stored yet, including those in flight, as a
 /// multiple of the target's concurrency.
-const MAX_IN_FLIGHT_PER_PLACE: usize = 3;
+const MAX_IN_FLIGHT_PER_SLOT: usize = 3;
 /// Limit on deliveries loaded in advance.
-const LOADED_AHEAD: usize = 128;
+const MAX_PRELOADED: usize = 128;
 /// Size limit of messages loaded for one lane, unless a single one is larger.
-const BYTES_A_PAGE: usize = 2 << 20;
+const BYTES_PER_PAGE: usize = 2 << 20;
 /// Limit on loaded large forms that wait for their permit. Below it, the lane loads further
 /// deliveries, which can overtake them.
 const MAX_WAITING_LARGE: usize = 4;
@@ -68,7 +68,7 @@ pub struct Lane {
     breaker: Breaker,
     rate: Option<DefaultDirectRateLimiter>,
     /// The target answered 410, and is about to be disabled.
-    is_gone: bool,
+    answered_gone: bool,
 }
 
 impl Lane {
@@ -86,7 +86,7 @@ impl Lane {
             may_have_more: true,
             next_due: None,
             breaker: Breaker::default(),
-            is_gone: false,
+            answered_gone: false,
         }
     }
 
@@ -100,7 +100,7 @@ impl Lane {
             self.rate = target.settings.rate.map(limiter);
         }
         let was_asleep = !self.is_served();
-        self.is_gone = false;
+        self.answered_gone = false;
         let has_moved = target.settings.url != self.target.settings.url;
         self.target = target;
         self.route = route;
@@ -114,7 +114,7 @@ impl Lane {
 
     /// Whether the engine delivers to this target.
     pub fn is_served(&self) -> bool {
-        self.target.state == TargetState::Active && self.route.is_some() && !self.is_gone
+        self.target.state == TargetState::Active && self.route.is_some() && !self.answered_gone
     }
 
     pub fn is_idle(&self) -> bool {
@@ -138,7 +138,7 @@ impl Lane {
 
     /// Records that the target is still active, although it answered 410.
     pub fn not_disabled(&mut self) {
-        self.is_gone = false;
+        self.answered_gone = false;
         self.may_have_more = true;
     }
 
@@ -169,7 +169,7 @@ impl Lane {
             self.may_have_more = true;
         }
         let waiting = self.ready.iter().filter(|delivery| !self.can_begin(delivery)).count();
-        let has_enough = self.ready.len() - waiting >= (self.concurrency() / 2).clamp(1, LOADED_AHEAD / 2)
+        let has_enough = self.ready.len() - waiting >= (self.concurrency() / 2).clamp(1, MAX_PRELOADED / 2)
             || waiting >= MAX_WAITING_LARGE;
         let holds = !self.ready.is_empty() || !self.in_flight.is_empty();
         let is_held_back = holds && (memory != MemoryPressure::Free || self.is_strict());
@@ -179,7 +179,7 @@ impl Lane {
         }
         let limit = match self.breaker.permit(uptime) {
             Permit::Free if self.is_strict() => 1,
-            Permit::Free => (2 * self.concurrency()).clamp(8, LOADED_AHEAD),
+            Permit::Free => (2 * self.concurrency()).clamp(8, MAX_PRELOADED),
             Permit::Probe => 1,
             Permit::Wait(_) => return None,
         };
@@ -193,7 +193,7 @@ impl Lane {
             now: Timestamp::from(now),
             held: self.in_flight.iter().copied().chain(known).collect(),
             limit: if memory == MemoryPressure::Free { limit } else { 1 },
-            bytes: BYTES_A_PAGE,
+            bytes: BYTES_PER_PAGE,
         })
     }
 
@@ -219,7 +219,7 @@ impl Lane {
     /// Whether the next loaded delivery can begin. `uptime` is a monotonic clock.
     pub fn turn(&mut self, uptime: Duration) -> Turn {
         if self.ready.is_empty() || !self.is_served() || !self.has_room() {
-            return self.turn_of_breaker(uptime);
+            return self.breaker_turn(uptime);
         }
         // The attempt that holds the permit for large forms must end first.
         if self.next().is_none() {
@@ -240,7 +240,7 @@ impl Lane {
 
     /// Returns when a lane without a startable delivery must be checked again. With an open breaker
     /// the lane has loaded nothing, so it must be checked when it can probe.
-    fn turn_of_breaker(&self, uptime: Duration) -> Turn {
+    fn breaker_turn(&self, uptime: Duration) -> Turn {
         match self.breaker.permit(uptime) {
             Permit::Wait(Some(until)) if self.is_served() && self.may_have_more => {
                 Turn::In(until.saturating_sub(uptime))
@@ -251,8 +251,8 @@ impl Lane {
 
     /// Whether the delivery can begin without waiting for the permit for large forms.
     fn can_begin(&self, delivery: &DueDelivery) -> bool {
-        let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
-        place.is_none_or(|place| place.available_permits() > 0)
+        let permit = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
+        permit.is_none_or(|permit| permit.available_permits() > 0)
     }
 
     /// Returns the first loaded delivery that can begin. Small ones overtake a waiting large form.
@@ -263,8 +263,8 @@ impl Lane {
     /// Takes the next delivery after `turn` returned `Now`. The permit is held during the attempt.
     pub fn begin(&mut self, uptime: Duration) -> Option<(DueDelivery, Option<OwnedSemaphorePermit>)> {
         let delivery = self.ready.remove(self.next()?)?;
-        let place = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
-        let place = place.and_then(|place| place.clone().try_acquire_owned().ok());
+        let permit = self.route.as_ref().and_then(|route| route.large_form(&delivery.message));
+        let permit = permit.and_then(|permit| permit.clone().try_acquire_owned().ok());
         if self.breaker.permit(uptime) == Permit::Probe {
             self.breaker.probe_began();
             // No other delivery can begin before the outcome of the probe.
@@ -272,15 +272,15 @@ impl Lane {
         }
         self.in_flight.insert(delivery.id);
         self.unanswered += 1;
-        Some((delivery, place))
+        Some((delivery, permit))
     }
 
     /// Whether another delivery may start. The disk must not slow down a target that answers
     /// immediately, but the number of repeats after a crash must stay limited. A strict target
     /// receives the next delivery only after the last outcome is stored.
     fn has_room(&self) -> bool {
-        let most = if self.is_strict() { 1 } else { MAX_IN_FLIGHT_PER_PLACE * self.concurrency() };
-        self.unanswered < self.concurrency() && self.in_flight.len() < most
+        let max_in_flight = if self.is_strict() { 1 } else { MAX_IN_FLIGHT_PER_SLOT * self.concurrency() };
+        self.unanswered < self.concurrency() && self.in_flight.len() < max_in_flight
     }
 
     /// Records the end of an attempt, whose outcome is not stored yet.
@@ -308,13 +308,13 @@ impl Lane {
             AttemptVerdict::Failed { .. } | AttemptVerdict::Final => self.breaker.answered(),
             AttemptVerdict::Gone => {
                 self.breaker.answered();
-                self.is_gone = true;
+                self.answered_gone = true;
                 self.forget_ready();
             }
         }
     }
 
-    /// Frees the place of a delivery whose outcome is stored. `due`: time of its retry.
+    /// Frees the slot of a delivery whose outcome is stored. `due`: time of its retry.
     pub fn recorded(&mut self, delivery: DeliveryId, due: Option<OffsetDateTime>) {
         self.in_flight.remove(&delivery);
         if let Some(due) = due {

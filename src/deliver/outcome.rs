@@ -85,11 +85,11 @@ pub fn panicked(target: &str, message: MessageId, delivery: DeliveryId) -> Attem
 /// Logs the outcome of an attempt.
 pub fn log(target: &StoredTarget, message: MessageId, record: &AttemptRecord) {
     let (name, delivery) = (&target.settings.name, record.delivery);
-    let what = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
-    let what = what.unwrap_or_default();
+    let result = record.error.clone().or_else(|| record.status.map(|status| status.to_string()));
+    let result = result.unwrap_or_default();
     match &record.next {
         Disposition::Delivered => {
-            log::debug!("target={name} message={message} delivery={delivery}: delivered ({what})");
+            log::debug!("target={name} message={message} delivery={delivery}: delivered ({result})");
         }
         Disposition::Again { .. } if record.outcome == AttemptOutcome::Gone => {
             log::info!(
@@ -97,11 +97,11 @@ pub fn log(target: &StoredTarget, message: MessageId, record: &AttemptRecord) {
             );
         }
         Disposition::Again { at, .. } => log::info!(
-            "target={name} message={message} delivery={delivery}: attempt {} failed ({what}), next attempt at {at}",
+            "target={name} message={message} delivery={delivery}: attempt {} failed ({result}), next attempt at {at}",
             record.number
         ),
         Disposition::Dead => log::warn!(
-            "target={name} message={message} delivery={delivery}: dead after attempt {} ({what})",
+            "target={name} message={message} delivery={delivery}: dead after attempt {} ({result})",
             record.number
         ),
     }

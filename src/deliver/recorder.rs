@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::event::{DeliveryOutcome, EngineEvent};
 use crate::store::{AttemptRecord, Clock, DeliveryId, DeliveryQueue, TargetId, Unavailable};
 
-const RECORDS_A_STEP: usize = 256;
+const RECORDS_PER_STEP: usize = 256;
 /// Pause while the store is unavailable (disk full, file locked). Meanwhile, the deliveries count
 /// as in flight.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -21,9 +21,9 @@ pub async fn run(
     mut outcomes: mpsc::UnboundedReceiver<DeliveryOutcome>,
     events: mpsc::UnboundedSender<EngineEvent>,
 ) {
-    let mut waiting = Vec::with_capacity(RECORDS_A_STEP);
+    let mut waiting = Vec::with_capacity(RECORDS_PER_STEP);
     // The channel is unbounded, but each lane limits its deliveries without a stored outcome.
-    while outcomes.recv_many(&mut waiting, RECORDS_A_STEP).await > 0 {
+    while outcomes.recv_many(&mut waiting, RECORDS_PER_STEP).await > 0 {
         let (targets, records): (Vec<TargetId>, Vec<AttemptRecord>) =
             waiting.drain(..).map(|done| (done.target, done.record)).unzip();
         let records = Arc::new(records);

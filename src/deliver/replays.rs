@@ -13,7 +13,7 @@ use crate::store::{
 
 /// Steps per second, each with a tenth of the rate. A step has 1 to 100 messages, so rates below 10
 /// have fewer steps, and rates above 1,000 have more.
-const STEPS_A_SECOND: u32 = 10;
+const STEPS_PER_SECOND: u32 = 10;
 /// A step is one transaction, and incoming messages wait for it.
 const MAX_MESSAGES_PER_STEP: u32 = 100;
 const MAX_DELIVERIES_PER_STEP: usize = 500;
@@ -26,7 +26,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
         tokio::select! {
             biased;
             _ = stop.changed() => return,
-            () = go_on(&store, clock) => {}
+            () = run_pending(&store, clock) => {}
         }
         tokio::select! {
             biased;
@@ -37,7 +37,7 @@ pub async fn run(store: DeliveryQueue, clock: Clock, mut stop: watch::Receiver<b
 }
 
 /// Runs the steps of all running replays in turn, until none is left.
-async fn go_on(store: &DeliveryQueue, clock: Clock) {
+async fn run_pending(store: &DeliveryQueue, clock: Clock) {
     let mut not_before: HashMap<ReplayId, Instant> = HashMap::new();
     loop {
         let running = match store.reads().running_replays().await {
@@ -65,12 +65,12 @@ async fn go_on(store: &DeliveryQueue, clock: Clock) {
     }
 }
 
-fn messages_a_step(rate: u32) -> u32 {
-    (rate / STEPS_A_SECOND).clamp(1, MAX_MESSAGES_PER_STEP)
+fn messages_per_step(rate: u32) -> u32 {
+    (rate / STEPS_PER_SECOND).clamp(1, MAX_MESSAGES_PER_STEP)
 }
 
 fn pause(rate: u32) -> Duration {
-    Duration::from_secs(1) * messages_a_step(rate) / rate.max(1)
+    Duration::from_secs(1) * messages_per_step(rate) / rate.max(1)
 }
 
 /// Runs one step of a replay. Returns true after the last step.
@@ -78,7 +78,7 @@ fn pause(rate: u32) -> Duration {
 /// # Errors
 /// The store is unavailable.
 pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) -> Result<bool, Unavailable> {
-    let limit = messages_a_step(replay.rate) as usize;
+    let limit = messages_per_step(replay.rate) as usize;
     let from = Some(replay.position);
     let page = store.reads().messages(replay.filter.clone(), Direction::OldestFirst, from, limit).await?;
     let target = match replay.target {
@@ -90,8 +90,8 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     let mut next = page.next;
     let within: Vec<&MessageRow> =
         page.messages.iter().filter(|message| message.id <= replay.through).collect();
-    let is_of_dead = replay.filter.leads_to_where_it_died(replay.target);
-    let mut dead_targets = match is_of_dead {
+    let only_dead_letters = replay.filter.replays_only_dead_letters(replay.target);
+    let mut dead_targets = match only_dead_letters {
         true => {
             let ids = within.iter().map(|message| message.id).collect();
             store.reads().dead_targets(ids, replay.filter.dead_at).await?
@@ -100,16 +100,20 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     };
     for message in within {
         let targets = match replay.target {
-            _ if is_of_dead && is_believed(message) => dead_targets.remove(&message.id).unwrap_or_default(),
-            _ if is_of_dead => Vec::new(),
+            _ if only_dead_letters && is_deliverable(message) => {
+                dead_targets.remove(&message.id).unwrap_or_default()
+            }
+            _ if only_dead_letters => Vec::new(),
             Some(_) => match &target {
-                Some(target) if may_get(target, message) && passes_filter(store, target, message).await? => {
+                Some(target)
+                    if may_receive(target, message) && passes_filter(store, target, message).await? =>
+                {
                     vec![target.id]
                 }
                 _ => Vec::new(),
             },
-            None if is_believed(message) && message.conflict_of.is_none() => {
-                targets_today(store, message).await?
+            None if is_deliverable(message) && message.conflict_of.is_none() => {
+                current_targets(store, message).await?
             }
             None => Vec::new(),
         };
@@ -128,20 +132,21 @@ pub async fn step(store: &DeliveryQueue, clock: Clock, replay: &StoredReplay) ->
     };
     let to = to.max(replay.position);
     let is_last = next.is_none_or(|next| next >= replay.through);
-    let step = ReplayStep { replay: replay.id, from: replay.position, to, messages, is_of_dead, is_last };
+    let step =
+        ReplayStep { replay: replay.id, from: replay.position, to, messages, only_dead_letters, is_last };
     store.step_replay(step, clock()).await?;
     Ok(is_last)
 }
 
 /// Whether the message may be delivered: it is confirmed, or does not need confirmation.
-fn is_believed(message: &MessageRow) -> bool {
+fn is_deliverable(message: &MessageRow) -> bool {
     message.confirmation.as_deref().is_none_or(|state| state == "confirmed")
 }
 
 /// A target with an owner receives only events emitted for that owner, even in a replay.
-fn may_get(target: &StoredTarget, message: &MessageRow) -> bool {
+fn may_receive(target: &StoredTarget, message: &MessageRow) -> bool {
     let is_owners = target.settings.owner.is_none() || target.settings.owner == message.owner;
-    is_owners && is_believed(message)
+    is_owners && is_deliverable(message)
 }
 
 /// Whether the message passes the filter of the target.
@@ -159,7 +164,7 @@ async fn passes_filter(
 }
 
 /// Returns the targets that would receive the message if it arrived now.
-async fn targets_today(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<TargetId>, Unavailable> {
+async fn current_targets(store: &DeliveryQueue, head: &MessageRow) -> Result<Vec<TargetId>, Unavailable> {
     let message = match store.reads().message(head.id).await {
         Ok(Some(message)) => message,
         // A damaged message must not block the rest of the replay.

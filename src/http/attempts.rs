@@ -240,7 +240,7 @@ mod tests {
         assert!(attempts.admits(network(1), Some(Role::Reader), soon));
         assert!(!attempts.admits(network(1), Some(Role::Admin), soon), "another role");
         assert!(!attempts.admits(network(1), None, soon));
-        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + MAX_KNOWN_AGE), "long ago");
+        assert!(!attempts.admits(network(1), Some(Role::Reader), soon + MAX_KNOWN_AGE), "expired");
     }
 
     #[test]

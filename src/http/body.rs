@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_body_is_read_but_stalled_or_dripping_one_times_out() {
+    fn slow_body_is_read_but_stalled_or_dripping_body_times_out() {
         let second = Duration::from_secs(1);
         assert_eq!(read_slowly(1_100, second, 55_000), (Ok(55_000), 50));
         assert_eq!(read_slowly(5 << 10, second, 250 << 10), (Ok(250 << 10), 50));

@@ -48,12 +48,12 @@ impl DisconnectSignal {
 #[derive(Debug)]
 pub struct Connection<S = TcpStream> {
     stream: S,
-    next_look: Pin<Box<Sleep>>,
+    next_check: Pin<Box<Sleep>>,
     /// Arrival of the first bytes that are not answered yet.
     unanswered_since: Option<Instant>,
     /// Start of the current stall in writing a reply.
     blocked_since: Option<Instant>,
-    gone: DisconnectSignal,
+    disconnect_signal: DisconnectSignal,
     scanner: Scanner,
     link: Link,
     has_received: bool,
@@ -68,10 +68,10 @@ impl<S> Connection<S> {
     pub fn new(stream: S, link: Link) -> Self {
         Self {
             stream,
-            next_look: Box::pin(sleep(CHECK_INTERVAL)),
+            next_check: Box::pin(sleep(CHECK_INTERVAL)),
             unanswered_since: None,
             blocked_since: None,
-            gone: DisconnectSignal::default(),
+            disconnect_signal: DisconnectSignal::default(),
             scanner: Scanner::default(),
             link,
             has_received: false,
@@ -80,8 +80,8 @@ impl<S> Connection<S> {
         }
     }
 
-    pub fn gone(&self) -> DisconnectSignal {
-        self.gone.clone()
+    pub fn disconnect_signal(&self) -> DisconnectSignal {
+        self.disconnect_signal.clone()
     }
 
     pub fn link(&self) -> Link {
@@ -137,14 +137,14 @@ impl<S> Connection<S> {
     }
 
     /// Registers the task for the next check. Fails if a timeout has expired.
-    fn look(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        while self.next_look.as_mut().poll(context).is_ready() {
+    fn check_timeouts(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while self.next_check.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             let is_over = |since: Option<Instant>, limit| since.is_some_and(|since| now - since >= limit);
             if is_over(self.unanswered_since, ANSWER_TIMEOUT) || is_over(self.blocked_since, WRITE_TIMEOUT) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            self.next_look.as_mut().reset(now + CHECK_INTERVAL);
+            self.next_check.as_mut().reset(now + CHECK_INTERVAL);
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl<S: AsyncRead + Unpin> Connection<S> {
             let mut step = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut step))?;
             if step.filled().is_empty() {
-                self.gone.0.notify_one();
+                self.disconnect_signal.0.notify_one();
                 // The held requests are passed on after the reply.
                 return if self.held.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
@@ -177,7 +177,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.link.stay_open(context)?;
-        self.look(context)?;
+        self.check_timeouts(context)?;
         if self.is_answer_due() {
             return self.poll_hold(context);
         }
@@ -192,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let is_end = read.is_ready() && buffer.filled().len() == before && buffer.remaining() > 0;
         if is_end {
-            self.gone.0.notify_one();
+            self.disconnect_signal.0.notify_one();
         } else if buffer.filled().len() > before {
             self.pass_on(buffer, before);
         } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
@@ -218,7 +218,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         if written.is_pending() {
             self.blocked_since.get_or_insert_with(Instant::now);
             self.link.blocked();
-            self.look(context)?;
+            self.check_timeouts(context)?;
         } else {
             self.unanswered_since = None;
             self.blocked_since = None;
@@ -303,13 +303,13 @@ mod tests {
         with_paused_time(async {
             let (mut client, server) = duplex(64);
             let mut connection = Connection::new(server, Link::default());
-            let gone = connection.gone();
+            let disconnect_signal = connection.disconnect_signal();
             client.write_all(b"P").await.unwrap();
             connection.read_exact(&mut [0]).await.unwrap();
-            assert!(tokio::time::timeout(CHECK_INTERVAL, gone.wait()).await.is_err());
+            assert!(tokio::time::timeout(CHECK_INTERVAL, disconnect_signal.wait()).await.is_err());
             client.shutdown().await.unwrap();
             assert_eq!(connection.read(&mut [0]).await.unwrap(), 0);
-            gone.wait().await;
+            disconnect_signal.wait().await;
         });
     }
 
@@ -367,18 +367,18 @@ mod tests {
     }
 
     #[test]
-    fn end_after_held_requests_is_noticed_and_they_are_passed_on() {
+    fn held_requests_are_passed_on_after_end_of_input() {
         with_paused_time(async {
             let (mut client, server) = duplex(1 << 10);
             let mut connection = Connection::new(server, Link::default());
-            let gone = connection.gone();
+            let disconnect_signal = connection.disconnect_signal();
             client.write_all("GET / HTTP/1.1\r\n\r\n".repeat(2).as_bytes()).await.unwrap();
             client.shutdown().await.unwrap();
             let mut head = [0; 18];
             connection.read_exact(&mut head).await.unwrap();
             let mut none = [0];
             assert!(tokio::time::timeout(CHECK_INTERVAL, connection.read(&mut none)).await.is_err());
-            gone.wait().await;
+            disconnect_signal.wait().await;
             connection.write_all(b"R").await.unwrap();
             connection.read_exact(&mut head).await.unwrap();
             assert_eq!(connection.read(&mut none).await.unwrap(), 0);

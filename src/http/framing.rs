@@ -16,7 +16,7 @@ pub struct AmbiguousFraming;
 /// # Errors
 /// If the request is ambiguous.
 pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, AmbiguousFraming> {
-    if asks_for_websocket(headers) {
+    if requests_websocket(headers) {
         // The scanner removes such upgrades, so this is only a second check. actix-http would treat
         // the rest of the connection as the body, for any announced length.
         return Err(AmbiguousFraming);
@@ -34,7 +34,7 @@ pub fn announced_length(headers: &HeaderMap) -> Result<Option<u64>, AmbiguousFra
     length.map(|length| digits(length.as_bytes())).transpose()
 }
 
-fn asks_for_websocket(headers: &HeaderMap) -> bool {
+fn requests_websocket(headers: &HeaderMap) -> bool {
     headers
         .get_all(UPGRADE)
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))

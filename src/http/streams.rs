@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reconnect_takes_over_and_old_stream_does_not_disconnect_it() {
+    fn reconnect_takes_over_despite_end_of_old_stream() {
         let streams = Streams::default();
         let (target, others) = (TargetId::from(1), TargetId::from(2));
         let old = streams.connect(target);

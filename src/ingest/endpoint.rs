@@ -40,7 +40,7 @@ impl Endpoint {
     /// # Errors
     /// The limit is exceeded: the time until the client may retry.
     pub fn throttle(&self, method: &str, client: Network) -> Result<(), Duration> {
-        let of_probes = self.probe_throttle.as_ref().filter(|_| !self.source.makes_message_of(method));
+        let of_probes = self.probe_throttle.as_ref().filter(|_| !self.source.is_message_method(method));
         of_probes.or(self.throttle.as_ref()).map_or(Ok(()), |throttle| throttle.take(client))
     }
 }

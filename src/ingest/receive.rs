@@ -72,7 +72,7 @@ async fn process(
 
     // 2. Method, and unambiguous framing of the body.
     let method = request.method().as_str();
-    if !source.takes(method) {
+    if !source.accepts_method(method) {
         return Err(ReceiveError::MethodNotAllowed);
     }
     let announced_length = framing::announced_length(request.headers())?;
@@ -96,11 +96,11 @@ async fn process(
         if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
             return answer(mount, &incoming, handshake, Instant::now() + COMMIT_TIMEOUT).await;
         }
-        if !source.makes_message_of(method) {
+        if !source.is_message_method(method) {
             return answer_probe(source, method);
         }
         match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
-            Ok(()) => proof = Proof::Given,
+            Ok(()) => proof = Proof::Authenticated,
             Err(VerifyError::Rejected(cause)) => {
                 return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
             }
@@ -118,7 +118,7 @@ async fn process(
     if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
         return answer(mount, &incoming, handshake, deadline).await;
     }
-    if !source.makes_message_of(method) {
+    if !source.is_message_method(method) {
         return answer_probe(source, method);
     }
 

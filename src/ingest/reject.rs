@@ -64,7 +64,7 @@ pub async fn reject_unread(
     let (service, source) = (&webhooks.service, &endpoint.source);
     let network = Network::from(incoming.client);
     let verifier = source.verifier();
-    let makes_message = source.makes_message_of(request.method().as_str());
+    let makes_message = source.is_message_method(request.method().as_str());
     let is_in_head = makes_message && is_carried_in_head(source, &verifier, &incoming, cause);
     let may_be_in_body = makes_message && verifier.has_proof_in_body();
     let mut body = None;
@@ -93,10 +93,10 @@ fn is_carried_in_head(
 ) -> bool {
     // Without a scheme, only the random part of the path authenticates a sender.
     let has_no_scheme =
-        !verifier.proves_sender() && verifier.asker().is_none() && !verifier.waits_for_secret();
-    let knows_path = has_no_scheme && source.has_path_part();
+        !verifier.verifies_sender() && verifier.confirm_api().is_none() && !verifier.waits_for_secret();
+    let has_correct_path = has_no_scheme && source.has_path_part();
     let reason = RejectionReason::of(verifier, &incoming.request(&[]), cause);
-    knows_path || reason.kind == RejectionKind::Candidate
+    has_correct_path || reason.kind == RejectionKind::Candidate
 }
 
 /// Whether the request is a candidate when its body is included. Large bodies are examined on a

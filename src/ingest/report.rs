@@ -50,16 +50,20 @@ pub fn log(
     error: Option<ReceiveError>,
     took: Duration,
 ) {
-    let is_ours = error != Some(ReceiveError::NotFound);
-    let is_of_url = error.is_some_and(ReceiveError::may_concern_url);
+    let is_known_route = error != Some(ReceiveError::NotFound);
+    let may_be_wrong_url = error.is_some_and(ReceiveError::may_concern_url);
     let source = &mount.endpoint.source;
-    let signed_url = if is_of_url { signed_url(source, request.uri()) } else { None };
+    let signed_url = if may_be_wrong_url { signed_url(source, request.uri()) } else { None };
     let entry = LogEntry {
         method: request.method().as_str(),
-        path: if is_ours { LogPath::Known(source.path()) } else { LogPath::Unknown(request.uri().path()) },
+        path: if is_known_route {
+            LogPath::Known(source.path())
+        } else {
+            LogPath::Unknown(request.uri().path())
+        },
         status: response.status().as_u16(),
         took,
-        source: is_ours.then_some(&*source.name),
+        source: is_known_route.then_some(&*source.name),
         event_type: report.event_type.as_deref(),
         id: report.kept.map(|receipt| receipt.id().get()),
         is_duplicate: matches!(report.kept, Some(Receipt::Duplicate { .. })),

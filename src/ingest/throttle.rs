@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_send_a_burst_and_then_one_per_refill() {
+    fn client_may_send_burst_then_one_per_refill() {
         let (throttle, clock) = throttle(5, Duration::from_secs(1), 10);
         for _ in 0..5 {
             assert_eq!(throttle.take(client(1)), Ok(()));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn one_client_does_not_use_up_the_rate_of_another() {
+    fn clients_have_separate_rates() {
         let (throttle, _clock) = throttle(1, Duration::from_secs(60), 10);
         assert_eq!(throttle.take(client(1)), Ok(()));
         assert!(throttle.take(client(1)).is_err());
@@ -187,7 +187,7 @@ mod tests {
         let taken = (0..10_000).filter(|number| throttle.take(client(*number)).is_ok()).count();
         assert_eq!(throttle.limiter.len(), 100);
         assert!(taken <= 100 + SHARED_BUCKETS, "{taken}");
-        assert!(throttle.take(client(1)).is_err(), "a client with its own bucket keeps it");
+        assert!(throttle.take(client(1)).is_err(), "a client keeps its bucket");
     }
 
     #[test]

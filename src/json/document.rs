@@ -30,7 +30,7 @@ pub fn accepts(body: &[u8]) -> bool {
 }
 
 /// Whether the whole body has JSON's syntax, however deep it is nested.
-pub fn is_of_any_depth(body: &[u8]) -> bool {
+pub fn is_json_of_any_depth(body: &[u8]) -> bool {
     std::str::from_utf8(without_mark(body)).is_ok_and(has_syntax)
 }
 
@@ -48,7 +48,7 @@ pub fn document(body: &[u8]) -> Result<&str, JsonProblem> {
 
 /// Returns why bytes that are not a document were rejected.
 pub fn problem(body: &[u8]) -> JsonProblem {
-    if is_of_any_depth(body) { JsonProblem::TooDeep } else { JsonProblem::NotJson }
+    if is_json_of_any_depth(body) { JsonProblem::TooDeep } else { JsonProblem::NotJson }
 }
 
 /// Strips a leading byte order mark.

@@ -20,7 +20,7 @@ mod value;
 mod written;
 
 pub use document::{
-    JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_of_any_depth, problem, without_mark,
+    JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_json_of_any_depth, problem, without_mark,
 };
 pub use object::Object;
 pub use path_error::PathError;

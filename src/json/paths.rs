@@ -123,7 +123,7 @@ impl Paths {
         for every in &self.every {
             found[every.slot.0] = match is_array || every.leads_through_array {
                 true => every.path.every(text.as_bytes()).map_or(PathValue::Absent, joined),
-                false => alone(found[every.sole.0].clone()),
+                false => single_value(found[every.sole.0].clone()),
             };
         }
         Some(PathValues(found))
@@ -134,7 +134,7 @@ impl Paths {
 /// values are equal. Absent if an item has no value.
 fn joined(mut values: Vec<PathValue>) -> PathValue {
     if values.len() == 1 {
-        return alone(values.remove(0));
+        return single_value(values.remove(0));
     }
     let escaped = |value: &PathValue| match value {
         PathValue::Text(text) | PathValue::Number(text) if !text.is_empty() => {
@@ -148,7 +148,7 @@ fn joined(mut values: Vec<PathValue>) -> PathValue {
 
 /// Converts a value outside a batch to a text that no batch can have. Values without a comma are
 /// unchanged.
-fn alone(value: PathValue) -> PathValue {
+fn single_value(value: PathValue) -> PathValue {
     match value {
         PathValue::Text(text) => PathValue::Text(unlike_batch(text.into()).into_owned()),
         other => other,

@@ -47,9 +47,9 @@ pub fn replace_lone_surrogates(raw: &str, mut replace: impl FnMut(u16, &mut Stri
             // A backslash and the ASCII character that it escapes.
             None => 2,
         };
-        let (escape, behind) = rest.split_at_checked(taken).unwrap_or((rest, ""));
+        let (escape, rest_after) = rest.split_at_checked(taken).unwrap_or((rest, ""));
         written.push_str(escape);
-        rest = behind;
+        rest = rest_after;
     }
     written.push_str(rest);
     written

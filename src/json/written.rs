@@ -11,12 +11,12 @@ pub fn compact(document: &str) -> String {
     let mut rest = document;
     while let Some(at) = rest.find(|next: char| next == '"' || is_blank(next)) {
         written.push_str(&rest[..at]);
-        let (part, behind) = match rest[at..].starts_with('"') {
+        let (part, rest_after) = match rest[at..].starts_with('"') {
             true => rest[at..].split_at(string_bytes(&rest[at..])),
             false => ("", &rest[at + 1..]),
         };
         written.push_str(part);
-        rest = behind;
+        rest = rest_after;
     }
     written.push_str(rest);
     written

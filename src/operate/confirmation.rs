@@ -9,7 +9,7 @@ impl Operator {
     /// on its arrival.
     ///
     /// # Errors
-    /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `QuestionNotStored`, or the store
+    /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `ConfirmQueryNotStored`, or the store
     /// accepts no writes.
     pub async fn confirm_again(&self, id: MessageId) -> Result<StoredConfirmation, Problem> {
         let head = self.message(id).await?.head;
@@ -19,7 +19,7 @@ impl Operator {
             return Ok(confirmation);
         }
         Err(match head.confirmation {
-            Some(state) if state == ConfirmationState::Refused.name() => Problem::QuestionNotStored(id),
+            Some(state) if state == ConfirmationState::Refused.name() => Problem::ConfirmQueryNotStored(id),
             Some(state) => Problem::ConfirmationNotRefused { message: id, state },
             None => Problem::ConfirmationNotNeeded(id),
         })

@@ -93,7 +93,7 @@ pub enum Problem {
     #[error("Message {message} is `{state}`, not `refused`.")]
     ConfirmationNotRefused { message: MessageId, state: String },
     #[error("The query about message {0} is not stored. Send the message again from the provider.")]
-    QuestionNotStored(MessageId),
+    ConfirmQueryNotStored(MessageId),
     /// A message that its provider has not confirmed.
     #[error(
         "Message {message} is {state}, and only confirmed messages are delivered. {advice}; `creel show {message}` shows the provider's last answer.",
@@ -218,7 +218,7 @@ impl Problem {
             | Self::FixedOwner(_)
             | Self::ConfirmationNotNeeded(_)
             | Self::ConfirmationNotRefused { .. }
-            | Self::QuestionNotStored(_) => (Conflict, "not_changeable"),
+            | Self::ConfirmQueryNotStored(_) => (Conflict, "not_changeable"),
             Self::NotConfirmed { .. } => (Conflict, "not_confirmed"),
             Self::CountChanged { .. } => (Conflict, "count_changed"),
             Self::ReplayNotRunning { .. } => (Conflict, "not_running"),

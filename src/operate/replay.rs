@@ -85,15 +85,15 @@ impl Operator {
         let newest = self.store.reads().newest_message().await?;
         let through = order.through.map_or(newest, |through| through.min(newest));
         let filter = MessageFilter { dead_at: destination.target().filter(|_| filter.dead), ..filter };
-        let to_where_it_died = filter.dead && !matches!(destination, CheckedDestination::Url(_));
-        let scope = ReplayScope { filter, target_owner: destination.owner(), to_where_it_died, through };
+        let only_dead_letters = filter.dead && !matches!(destination, CheckedDestination::Url(_));
+        let scope = ReplayScope { filter, target_owner: destination.owner(), only_dead_letters, through };
         let reads = self.store.reads();
         let counting = reads.count_to_replay(scope.clone(), Instant::now() + COUNT_TIMEOUT);
         let counted = counting.await?.ok_or(Problem::TooBroad)?;
         let (filter, count) = (scope.filter, counted.messages);
         let Some(confirmed) = order.confirm else {
             let summary = |letters: DeadLetterCount| DeadLetterSummary {
-                is_replayable: !to_where_it_died || letters.state != TargetState::Removed,
+                is_replayable: !only_dead_letters || letters.state != TargetState::Removed,
                 letters,
             };
             let dead_letters = counted.dead_letters.into_iter().map(summary).collect();

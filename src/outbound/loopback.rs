@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Longest wait for an expected event.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Loopback {
     pub url: String,
@@ -25,7 +25,7 @@ impl Loopback {
         thread::spawn(move || {
             for reply in replies {
                 let (mut stream, _) = listener.accept().unwrap();
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 sender.send(read_request(&stream)).unwrap();
                 // Some tests have clients that close early.
                 let _ = stream.write_all(&reply);
@@ -36,7 +36,7 @@ impl Loopback {
 
     /// Returns the next request as received.
     pub fn request(&self) -> String {
-        self.requests.recv_timeout(PATIENCE).unwrap()
+        self.requests.recv_timeout(TIMEOUT).unwrap()
     }
 }
 
@@ -67,7 +67,7 @@ pub fn run<F: Future>(future: F) -> F::Output {
 /// A listener that handles each connection on its own thread, and records the peers.
 pub struct LoopbackListener {
     pub address: SocketAddr,
-    came: Receiver<SocketAddr>,
+    accepted: Receiver<SocketAddr>,
 }
 
 impl LoopbackListener {
@@ -78,18 +78,18 @@ impl LoopbackListener {
     pub fn at(address: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let (sender, came) = channel();
+        let (sender, accepted) = channel();
         let serve = Arc::new(serve);
         thread::spawn(move || {
             while let Ok((stream, peer)) = listener.accept() {
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 // The test may be over.
                 let _ = sender.send(peer);
                 let serve = Arc::clone(&serve);
                 thread::spawn(move || serve(stream));
             }
         });
-        Self { address, came }
+        Self { address, accepted }
     }
 
     pub fn url(&self) -> String {
@@ -100,7 +100,7 @@ impl LoopbackListener {
     /// as a marker: connections are accepted in order, so all earlier ones have been recorded.
     pub fn connections(&self) -> usize {
         let own = TcpStream::connect(self.address).unwrap().local_addr().unwrap();
-        std::iter::from_fn(|| Some(self.came.recv_timeout(PATIENCE).unwrap()))
+        std::iter::from_fn(|| Some(self.accepted.recv_timeout(TIMEOUT).unwrap()))
             .take_while(|peer| *peer != own)
             .count()
     }

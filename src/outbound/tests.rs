@@ -163,7 +163,7 @@ fn always(answer: &'static [&'static str]) -> Resolver {
 }
 
 /// Returns a resolver that fails, for URLs whose host must not be looked up.
-fn nobody() -> Resolver {
+fn failing_resolver() -> Resolver {
     Resolver::new(|name| Err(io::Error::other(format!("{name} was looked up"))))
 }
 
@@ -205,9 +205,9 @@ fn loopback_is_unreachable_in_every_notation() {
     let listener = listener();
     for form in LOOPBACK_FORMS {
         let url = at(form, &listener);
-        let _ = post(&url, Reach::Anywhere, nobody());
+        let _ = post(&url, Reach::Anywhere, failing_resolver());
         assert_eq!(listener.connections(), 1, "{url:?} does not mean loopback");
-        assert_rejected(&url, &nobody());
+        assert_rejected(&url, &failing_resolver());
     }
     assert_eq!(listener.connections(), 0);
 }
@@ -215,7 +215,7 @@ fn loopback_is_unreachable_in_every_notation() {
 #[test]
 fn forbidden_addresses_are_unreachable_in_every_notation() {
     for url in OTHER_FORMS {
-        assert_rejected(url, &nobody());
+        assert_rejected(url, &failing_resolver());
     }
 }
 
@@ -230,9 +230,9 @@ fn ipv6_loopback_is_unreachable() {
     let listener = LoopbackListener::at(address, drop);
     for form in ["http://[::1]:PORT/", "http://[0:0::0:1]:PORT/", "http://[::0.0.0.1]:PORT/"] {
         let url = at(form, &listener);
-        let _ = post(&url, Reach::Anywhere, nobody());
+        let _ = post(&url, Reach::Anywhere, failing_resolver());
         assert_eq!(listener.connections(), 1, "{url}");
-        assert_rejected(&url, &nobody());
+        assert_rejected(&url, &failing_resolver());
     }
     assert_eq!(listener.connections(), 0);
 }
@@ -260,8 +260,14 @@ fn url_without_a_valid_host_is_rejected() {
         "http://1.2.3.4.5/",
         "http://[127.0.0.1]/",
     ] {
-        assert!(matches!(run(vet_url_by(url, &public(&[]), &nobody())), Err(VetError::Url(_))), "{url}");
-        assert!(matches!(post(url, Reach::Anywhere, nobody()), Err(RequestError::Invalid(_))), "{url}");
+        assert!(
+            matches!(run(vet_url_by(url, &public(&[]), &failing_resolver())), Err(VetError::Url(_))),
+            "{url}"
+        );
+        assert!(
+            matches!(post(url, Reach::Anywhere, failing_resolver()), Err(RequestError::Invalid(_))),
+            "{url}"
+        );
     }
 }
 
@@ -275,7 +281,7 @@ fn allowed_network_is_reachable_by_address_and_name() {
         assert_eq!(post(&url, reach.clone(), always(&["127.0.0.1"])).unwrap().status, 200, "{url}");
         assert_eq!(listener.connections(), 1, "{url}");
     }
-    let neighbour = post(&at("http://127.0.0.2:PORT/", &listener), reach, nobody());
+    let neighbour = post(&at("http://127.0.0.2:PORT/", &listener), reach, failing_resolver());
     assert!(matches!(neighbour, Err(RequestError::Forbidden(_))), "{neighbour:?}");
 }
 

@@ -21,8 +21,7 @@ struct AliasFile {
 }
 
 static ALIASES: LazyLock<Vec<Alias>> = LazyLock::new(|| {
-    let file: AliasFile =
-        toml::from_str(include_str!("aliases.toml")).expect("a test reads the table of aliases");
+    let file: AliasFile = toml::from_str(include_str!("aliases.toml")).expect("a test parses aliases.toml");
     file.alias
 });
 

@@ -32,7 +32,7 @@ impl Proofs {
             };
             if self.signatures[at + 1..].iter().any(|other| is_taken(&other)) {
                 found.push(format!(
-                    "two signatures with one key have texts of which one can be taken for the other, in {place}: use \
+                    "two signatures use the same key, and the text of one can be mistaken for that of the other, in {place}: use \
                      `{{body:structured}}` in the shorter one"
                 ));
             }

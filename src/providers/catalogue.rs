@@ -113,7 +113,7 @@ pub fn builtin_names() -> impl Iterator<Item = &'static str> {
 fn at(place: usize) -> &'static Recipe {
     let (name, text) = FILES[place];
     RECIPES[place].get_or_init(|| {
-        Recipe::parse(name, text).unwrap_or_else(|error| panic!("a built-in recipe is wrong: {error}"))
+        Recipe::parse(name, text).unwrap_or_else(|error| panic!("a built-in recipe is invalid: {error}"))
     })
 }
 

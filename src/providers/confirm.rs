@@ -1,5 +1,5 @@
-//! Confirms a message with the provider's API: builds the question and the request, and interprets
-//! the answer. No I/O. The question is stored with the message. URL, credentials and expectation
+//! Confirms a message with the provider's API: builds the query and the request, and interprets
+//! the answer. No I/O. The query is stored with the message. URL, credentials and expectation
 //! come from the source's settings at the time of the call, so that the operator can correct them
 //! after the message arrived.
 
@@ -39,7 +39,7 @@ const TOKEN: &str = "confirm_token";
 
 /// The API of one source, with its settings.
 #[derive(Clone, Debug)]
-pub struct Asker {
+pub struct ConfirmApi {
     method: String,
     url: ConfirmUrl,
     headers: Vec<(String, Template)>,
@@ -64,16 +64,17 @@ enum BodyPart {
 /// The values of a message that the API call needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum ConfirmQuery {
     /// Values by place.
     Values(BTreeMap<String, String>),
     /// The call is impossible, with the reason.
-    Unaskable(String),
+    #[serde(rename = "unaskable")]
+    Unconfirmable(String),
 }
 
 /// The reason why a request cannot be confirmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuestionError {
+pub struct ConfirmQueryError {
     pub cause: Cause,
     pub reason: String,
 }
@@ -103,7 +104,7 @@ pub struct ConfirmSettings<'a> {
     pub token: Option<Secret>,
 }
 
-impl Asker {
+impl ConfirmApi {
     /// Configures the API by the recipe's rule.
     pub(super) fn bind(
         rule: &'static ConfirmRule,
@@ -133,9 +134,9 @@ impl Asker {
     ///
     /// # Errors
     /// The problem with the URL, without repeating the URL.
-    pub fn own(question: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, SyntaxError> {
+    pub fn own(settings: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, SyntaxError> {
         // The parser's error repeats the text, which may contain a token.
-        let template = Template::parse(question.url.trim()).map_err(|_| {
+        let template = Template::parse(settings.url.trim()).map_err(|_| {
             "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
         let mut texts = Texts::default();
@@ -146,7 +147,7 @@ impl Asker {
             ));
         }
         let mut headers = vec![("Accept".to_owned(), "application/json")];
-        if let Some(token) = &question.token {
+        if let Some(token) = &settings.token {
             texts.insert(TOKEN, vec![token.clone()]);
             headers.push(("Authorization".to_owned(), "Bearer {setting:confirm_token}"));
         }
@@ -188,7 +189,11 @@ impl Asker {
     ///
     /// # Errors
     /// The reason why the request cannot be confirmed.
-    pub fn question(&self, request: &Request<'_>, payload: Option<&[u8]>) -> Result<Question, QuestionError> {
+    pub fn confirm_query(
+        &self,
+        request: &Request<'_>,
+        payload: Option<&[u8]>,
+    ) -> Result<ConfirmQuery, ConfirmQueryError> {
         let view = View::new(request, self.form_payload);
         let view = match payload {
             Some(payload) => view.with_json(payload),
@@ -199,35 +204,35 @@ impl Asker {
             self.check_is_stored(place, &view)?;
             values.insert(place.to_string(), value(place, &view)?);
         }
-        let unaskable =
-            |reason: &str| QuestionError { cause: Cause::NotConfirmed, reason: reason.to_owned() };
+        let unconfirmable =
+            |reason: &str| ConfirmQueryError { cause: Cause::NotConfirmed, reason: reason.to_owned() };
         if self.needs_body() {
-            let body = view.json().map_err(|cause| QuestionError {
+            let body = view.json().map_err(|cause| ConfirmQueryError {
                 cause,
                 reason: "the body cannot be decompressed".to_owned(),
             })?;
             if body.len() > MAX_BODY_BYTES {
-                return Err(unaskable("the body is too large"));
+                return Err(unconfirmable("the body is too large"));
             }
             // The body becomes part of a JSON document; any other text could end that document
             // early.
             if !json::accepts(body) {
-                return Err(unaskable("the body is not JSON"));
+                return Err(unconfirmable("the body is not JSON"));
             }
         }
-        self.url(&values).map_err(|error| unaskable(&error.to_string()))?;
-        Ok(Question::Values(values))
+        self.url(&values).map_err(|error| unconfirmable(&error.to_string()))?;
+        Ok(ConfirmQuery::Values(values))
     }
 
     /// Rejects form fields other than the payload field: if a form has that field, creel stores
     /// nothing else.
-    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), QuestionError> {
+    fn check_is_stored(&self, place: &Place, view: &View<'_>) -> Result<(), ConfirmQueryError> {
         let (Place::Form(name), Some(payload)) = (place, self.form_payload) else { return Ok(()) };
         if name == payload || view.form_field(payload) == Ok(None) {
             return Ok(());
         }
-        let reason = format!("{place} is next to the field {payload}, which is the whole message");
-        Err(QuestionError { cause: Cause::NotConfirmed, reason })
+        let reason = format!("{place} is outside the field {payload}, and creel stores only that field");
+        Err(ConfirmQueryError { cause: Cause::NotConfirmed, reason })
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
@@ -251,7 +256,7 @@ impl Asker {
         self.url.fill(|place| values.get(&place.to_string()).map(String::as_str))
     }
 
-    /// Whether the message's body is part of the question.
+    /// Whether the message's body is part of the query.
     pub fn needs_body(&self) -> bool {
         self.body.iter().any(|part| matches!(part, BodyPart::Message))
     }
@@ -336,7 +341,7 @@ impl Asker {
     }
 }
 
-impl Question {
+impl ConfirmQuery {
     /// Returns the text that the store keeps.
     pub fn to_text(&self) -> String {
         // Strings and maps of strings always serialize.
@@ -348,19 +353,21 @@ impl Question {
     }
 }
 
-fn value(place: &Place, view: &View<'_>) -> Result<String, QuestionError> {
-    let unaskable =
-        |cause: Cause, problem: &str| QuestionError { cause, reason: format!("{place} {problem}") };
+fn value(place: &Place, view: &View<'_>) -> Result<String, ConfirmQueryError> {
+    let unconfirmable =
+        |cause: Cause, problem: &str| ConfirmQueryError { cause, reason: format!("{place} {problem}") };
     let found = place.find(view).map_err(|cause| match cause {
-        Cause::TooLarge => unaskable(cause, "is in a body that is too large to be decoded"),
-        Cause::SignatureMismatch => unaskable(cause, "is in a body whose Content-Encoding cannot be removed"),
-        _ => unaskable(cause, "occurs more than once"),
+        Cause::TooLarge => unconfirmable(cause, "is in a body that is too large to be decoded"),
+        Cause::SignatureMismatch => {
+            unconfirmable(cause, "is in a body whose Content-Encoding cannot be removed")
+        }
+        _ => unconfirmable(cause, "occurs more than once"),
     })?;
-    let found = found.ok_or_else(|| unaskable(Cause::MissingHeader, "is missing"))?;
+    let found = found.ok_or_else(|| unconfirmable(Cause::MissingHeader, "is missing"))?;
     if found.len() > MAX_VALUE_BYTES {
-        return Err(unaskable(Cause::NotConfirmed, "is too long for an id"));
+        return Err(unconfirmable(Cause::NotConfirmed, "is too long for an id"));
     }
-    String::from_utf8(found.into_owned()).map_err(|_| unaskable(Cause::NotConfirmed, "is not UTF-8 text"))
+    String::from_utf8(found.into_owned()).map_err(|_| unconfirmable(Cause::NotConfirmed, "is not UTF-8 text"))
 }
 
 /// Splits the template of a body into its parts.

@@ -56,7 +56,7 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
     },
     CustomField {
         name: "timestamp.unit",
-        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, recognised by its form) or `http-date`",
+        doc: "`s` (default), `ms`, `s-or-ms`, `rfc3339`, `any` (one of those, recognized by its form) or `http-date`",
     },
     CustomField { name: "token.at", doc: "the place of a shared token, instead of a signature" },
     CustomField {

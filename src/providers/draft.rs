@@ -73,7 +73,7 @@ impl SampleDraft {
     }
 
     /// Puts the nonce into each empty place outside the body.
-    pub fn put_something<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
+    pub fn fill_empty<'a>(&mut self, places: impl Iterator<Item = &'a Place>) -> Option<()> {
         for place in places.filter(|place| !place.is_in_body()) {
             if self.with_request(|view| place.find(view).is_ok_and(|found| found.is_none())) {
                 self.put(place, &self.nonce.clone())?;

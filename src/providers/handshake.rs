@@ -66,9 +66,9 @@ impl Verifier {
             return None;
         }
         let view = self.view(request).decoding_at_most(MAX_HANDSHAKE_BYTES);
-        let wants_signed = moment == HandshakePhase::AfterAuthentication;
+        let is_authenticated = moment == HandshakePhase::AfterAuthentication;
         let rule = self.recipe.handshakes.iter().find(|rule| {
-            rule.signed == wants_signed
+            rule.signed == is_authenticated
                 && rule.method == request.method
                 && rule.when.iter().all(|condition| condition.holds(&view, &self.texts) == Ok(true))
         })?;

@@ -36,7 +36,7 @@ pub use crate::scheme::error::SyntaxError;
 pub use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore, VerifyError};
 pub use aliases::{Alias, alias, aliases};
 pub use catalogue::{BUILTIN_SETTINGS, CUSTOM, add_file, added_recipes, is_builtin, recipe, recipes};
-pub use confirm::{Asker, ConfirmResult, ConfirmSettings, Login, Question};
+pub use confirm::{ConfirmApi, ConfirmQuery, ConfirmResult, ConfirmSettings, Login};
 pub use custom::{CUSTOM_FIELDS, custom_recipe, custom_variable};
 pub use describe::Description;
 pub use fetch::{FetchRequest, key_of_set};

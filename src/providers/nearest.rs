@@ -73,11 +73,11 @@ fn likeness(text: &str, name: &str) -> Option<Likeness> {
     let begins = |whole: &str, beginning: &str| {
         beginning.chars().count() >= MIN_SHARED_CHARACTERS && whole.starts_with(beginning)
     };
-    let is_telling = |word: &&str| word.len() >= MIN_SHARED_CHARACTERS && !COMMON_WORDS.contains(word);
-    if begins(name, text) || (is_telling(&name) && begins(text, &format!("{name}-"))) {
+    let is_distinctive = |word: &&str| word.len() >= MIN_SHARED_CHARACTERS && !COMMON_WORDS.contains(word);
+    if begins(name, text) || (is_distinctive(&name) && begins(text, &format!("{name}-"))) {
         return Some(Likeness::Beginning);
     }
-    let mut words = text.split('-').filter(is_telling);
+    let mut words = text.split('-').filter(is_distinctive);
     words.any(|word| name.split('-').any(|other| other == word)).then_some(Likeness::SharedWord)
 }
 

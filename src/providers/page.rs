@@ -141,7 +141,7 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
             "Set `{variable}PATH` to the output of `creel secret`. creel learns the secret from the sender's first handshake; `creel learn {}` allows another handshake for ten minutes.",
             name
         ));
-    } else if recipe.asks_provider() {
+    } else if recipe.needs_confirmation() {
         steps.push("Neither a path nor an allowlist is needed: creel confirms each message with the sender's API before it delivers the message.".to_owned());
         steps.extend(api_keys(recipe).map(|key| {
             format!(
@@ -160,7 +160,7 @@ fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
     let place = recipe.facts.registered_at.as_ref();
     let place = place.map(|place| format!(" ({place}){}", mark(recipe, "where"))).unwrap_or_default();
     steps.push(format!("Run `creel check` to print the URL, and register it with the sender{place}."));
-    if recipe.asks_provider() {
+    if recipe.needs_confirmation() {
         steps.push(format!(
             "Run `creel send {}` to send a sample. creel eventually rejects it, because the sender's API has no such message.",
             name

@@ -51,28 +51,28 @@ struct SampleContent<'a> {
 impl Verifier {
     /// Returns a correctly signed request with a plausible payload. `None` if only the provider has
     /// the key, or if the recipe has no sample.
-    pub fn sample(&self, wish: &SampleOptions<'_>) -> Option<Sample> {
-        let mut draft = self.unsigned_sample(wish)?;
-        let signed_at = self.sample_body(wish.event)?.signed_at.as_ref();
-        self.prove(&mut draft, signed_at)?;
+    pub fn sample(&self, options: &SampleOptions<'_>) -> Option<Sample> {
+        let mut draft = self.unsigned_sample(options)?;
+        let signed_at = self.sample_body(options.event)?.signed_at.as_ref();
+        self.add_proofs(&mut draft, signed_at)?;
         Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
     }
 
-    fn unsigned_sample(&self, wish: &SampleOptions<'_>) -> Option<SampleDraft> {
-        let row = self.sample_body(wish.event)?;
-        let event = wish.event.unwrap_or(&row.event);
+    fn unsigned_sample(&self, options: &SampleOptions<'_>) -> Option<SampleDraft> {
+        let row = self.sample_body(options.event)?;
+        let event = options.event.unwrap_or(&row.event);
         let (event_type, action) = match event.split_once('.') {
             Some((name, action)) if !self.recipe.event_action.is_empty() => (name, action),
             _ => (event, ""),
         };
-        let content = SampleContent { event_type, action, id: row.id_with(wish.nonce), now: wish.now };
+        let content = SampleContent { event_type, action, id: row.id_with(options.nonce), now: options.now };
         let mut draft = SampleDraft {
             headers: vec![("content-type".to_owned(), row.content_type.clone())],
             query: String::new(),
-            url: wish.url.to_owned(),
+            url: options.url.to_owned(),
             body: content.fill(&row.body, row.content_type.contains("json")),
-            now: wish.now,
-            nonce: wish.nonce.to_owned(),
+            now: options.now,
+            nonce: options.nonce.to_owned(),
             payload_field: self.recipe.form_payload.as_deref(),
         };
         if !row.query.is_empty() {
@@ -86,10 +86,10 @@ impl Verifier {
     }
 
     /// Authenticates the sample; with `signed_at`, only by the signature at that place.
-    fn prove(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
+    fn add_proofs(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
         let proofs = &self.proofs;
-        if let Some(asker) = &proofs.asker {
-            return draft.put_something(asker.places());
+        if let Some(confirm_api) = &proofs.confirm_api {
+            return draft.fill_empty(confirm_api.places());
         }
         if let Some(code) = &proofs.code {
             return code.sign(draft, &self.texts);
@@ -159,7 +159,7 @@ impl Verifier {
 }
 
 /// Builds a body with a value at each path of the recipe, for recipes without a sample.
-pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleBody {
+pub(super) fn generated(event_type: &[String], delivery_id: &[String]) -> SampleBody {
     let mut body = Value::Object(Map::new());
     for (places, mark) in [(event_type, "$type"), (delivery_id, "$id")] {
         for path in places.iter().filter_map(|place| place.strip_prefix("json ")) {
@@ -168,7 +168,7 @@ pub(super) fn invented(event_type: &[String], delivery_id: &[String]) -> SampleB
     }
     SampleBody {
         event: "sample".to_owned(),
-        is_invented: true,
+        is_generated: true,
         id: "$nonce".to_owned(),
         body: body.to_string(),
         content_type: "application/json".to_owned(),
@@ -215,7 +215,7 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
     for condition in &scheme.require {
         draft.satisfy(condition, texts)?;
     }
-    draft.put_something(scheme.template.places())?;
+    draft.fill_empty(scheme.template.places())?;
     let timestamp = match &scheme.timestamp {
         None => None,
         Some(timestamp) => Some(match &timestamp.at {

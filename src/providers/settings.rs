@@ -29,7 +29,7 @@ impl Settings {
             [value] => std::str::from_utf8(value.expose())
                 .map(Some)
                 .map_err(|_| SettingError::new(key, "is not UTF-8 text")),
-            _ => Err(SettingError::new(key, "takes one value")),
+            _ => Err(SettingError::new(key, "accepts only one value")),
         }
     }
 

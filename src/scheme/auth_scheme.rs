@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn scheme_is_written_as_it_is_read() {
+    fn scheme_is_written_as_parsed() {
         for (scheme, written) in
             [("Bearer", "Bearer "), ("Bearer ", "Bearer "), ("token=", "token="), ("", "")]
         {

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_signature_survives_every_encoding() {
+    fn longest_signature_survives_every_encoding() {
         let bytes: Vec<u8> = (100..164).collect();
         for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
             let text = encoding.encode(&bytes);

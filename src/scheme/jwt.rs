@@ -171,14 +171,14 @@ impl Jwt {
 
     /// Whether the request carries a readable token that is valid now, with any signature.
     pub fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool {
-        let Some(claims) = self.unproven_claims(view) else { return false };
+        let Some(claims) = self.unverified_claims(view) else { return false };
         let has = |claim: &Claim| claims.get(&claim.name).is_some_and(|value| !value.is_null());
         self.claims.iter().all(|claim| claim.unless_empty_body || has(claim))
             && self.check_times(&claims, view, terms.tolerance).is_ok()
     }
 
     /// Returns the claims of a token without verifying its signature.
-    fn unproven_claims(&self, view: &View<'_>) -> Option<Map<String, Value>> {
+    fn unverified_claims(&self, view: &View<'_>) -> Option<Map<String, Value>> {
         let value = self.at.require(view).ok()?;
         let token = match self.scheme.strip(&value) {
             None if !self.scheme_optional => return None,

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_derived_step_by_step() {
+    fn key_is_derived_step_by_step() {
         let plain = Derivation::default;
         let prefixed = Derivation {
             prefix: vec!["v1,whsec_".into(), "whsec_".into()],

@@ -65,7 +65,7 @@ impl Place {
         let object = if path == "." { JsonPath::root() } else { JsonPath::parse(path)? };
         match words.next() {
             None | Some("except") => Ok(Self::KeyOf { object, except: words.map(str::to_owned).collect() }),
-            Some(other) => Err(format!("`{other}` is in the place of `except`").into()),
+            Some(other) => Err(format!("has `{other}`, but expected `except`").into()),
         }
     }
 

@@ -150,7 +150,7 @@ impl BoundSignature {
         for group in self.scheme.layout.groups(value) {
             match self.check_group(view, terms, group) {
                 Ok(()) => return Ok(()),
-                Err(unproven) => rejection = heavier(rejection, unproven),
+                Err(error) => rejection = more_specific(rejection, error),
             }
         }
         Err(rejection)
@@ -217,7 +217,7 @@ impl BoundSignature {
             }
             SignatureKeys::AnyPublished => {
                 let verdict = self.check_public(scope, candidates, || key_store.keys(None));
-                verdict.map_err(|unproven| match unproven {
+                verdict.map_err(|error| match error {
                     VerifyError::Rejected(Cause::SignatureMismatch) => key_store.mismatch(None),
                     other => other,
                 })
@@ -300,7 +300,7 @@ fn try_each<'a>(
         }
         match attempt(line) {
             Ok(()) => return Ok(()),
-            Err(unproven) => rejection = heavier(rejection, unproven),
+            Err(error) => rejection = more_specific(rejection, error),
         }
     }
     Err(rejection)
@@ -321,7 +321,7 @@ fn try_list<'a>(
     }
     match attempt(&several.join(&b", "[..])) {
         Err(rejection) if is_positional && several.len() <= MAX_JOINED_LINES => {
-            try_each(several.into_iter(), attempt).map_err(|unproven| heavier(rejection, unproven))
+            try_each(several.into_iter(), attempt).map_err(|error| more_specific(rejection, error))
         }
         verdict => verdict,
     }
@@ -350,15 +350,15 @@ pub fn authenticate(
         if deciding.is_some_and(|decided| decided != place) {
             continue;
         }
-        let Err(unproven) = keyed.check(view, terms) else {
+        let Err(error) = keyed.check(view, terms) else {
             return Ok(());
         };
-        if unproven != VerifyError::Rejected(Cause::MissingHeader)
+        if error != VerifyError::Rejected(Cause::MissingHeader)
             || (!keyed.keys.are_absent() && keyed.is_sent(view))
         {
             deciding = Some(place);
         }
-        rejection = heavier(rejection, unproven);
+        rejection = more_specific(rejection, error);
     }
     Err(rejection)
 }
@@ -378,13 +378,13 @@ pub fn is_covered(
 }
 
 /// Returns the more specific of two errors.
-pub fn heavier(first: VerifyError, second: VerifyError) -> VerifyError {
-    if weight(&second) > weight(&first) { second } else { first }
+pub fn more_specific(first: VerifyError, second: VerifyError) -> VerifyError {
+    if specificity(&second) > specificity(&first) { second } else { first }
 }
 
 /// Ranks an error by the step at which the check failed.
-const fn weight(unproven: &VerifyError) -> u8 {
-    match unproven {
+const fn specificity(error: &VerifyError) -> u8 {
+    match error {
         VerifyError::Missing(_) => 7,
         VerifyError::Rejected(cause) => match cause {
             Cause::MissingHeader => 0,

@@ -92,8 +92,8 @@ impl Store {
         let before = past.number_and_copied();
         let marker =
             Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
-        files.database_stays();
-        files.lay_ballast();
+        files.update_min_bytes();
+        files.write_ballast_if_room();
         modes::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
         let problem =
             |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
@@ -127,12 +127,12 @@ impl Store {
 
 /// Takes the lock. Retries, because commands that only read the files hold it briefly.
 fn take_lock(path: &Path) -> Result<InstanceLock, OpenError> {
-    let give_up = Instant::now() + LOCK_TIMEOUT;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         if let Some(lock) = InstanceLock::try_take(path)? {
             return Ok(lock);
         }
-        if Instant::now() >= give_up {
+        if Instant::now() >= deadline {
             return Err(OpenError(format!(
                 "the database {} is in use by {}: stop that instance first, or set CREEL_DATABASE to another file",
                 path.display(),
@@ -264,7 +264,7 @@ impl Core {
             shared: self.shared.clone(),
             clock: OffsetDateTime::now_utc,
             next_stop: Instant::now(),
-            next_look: Instant::now(),
+            next_check: Instant::now(),
             next_rejections: Instant::now(),
             next_counts: Instant::now(),
             next_warning_at: 0,

@@ -12,13 +12,13 @@ use crate::store::files::paths::sibling_path;
 use crate::store::files::{FileChange, Files};
 
 const COPY_TIMEOUT: Duration = Duration::from_secs(2);
-const COPY_AGAIN_AFTER: Duration = Duration::from_millis(20);
+const COPY_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Saves the acknowledged messages after a file was moved, deleted or replaced; after a truncation,
 /// saves nothing. Returns one line with the cause and the result.
 pub fn rescue(connection: &Connection, files: &Files, change: FileChange) -> String {
     match change {
-        FileChange::Cut(name) => format!(
+        FileChange::Truncated(name) => format!(
             "the {name} file was truncated while it was in use: stopping to prevent further loss. \
              Restore a backup, or check the remaining data with `creel verify`"
         ),
@@ -33,22 +33,22 @@ fn save(connection: &Connection, files: &Files) -> String {
     let path = connection.path().map(PathBuf::from).unwrap_or_default();
     let copied = copy_wal(connection);
     if files.database_was_unlinked() {
-        return match write_anew(connection, &path, &path) {
+        return match write_copy(connection, &path, &path) {
             Ok(()) => {
                 format!("All acknowledged messages were written to {} again", path.display())
             }
-            Err(error) => format!("Writing it to {} again failed: {error}", path.display()),
+            Err(error) => format!("Writing the messages to {} again failed: {error}", path.display()),
         };
     }
     match copied {
         Ok(()) => format!(
-            "All acknowledged messages are in the database file as it was opened: if it was moved, move it back \
+            "All acknowledged messages are in the original database file: if it was moved, move it back \
              to {}",
             path.display()
         ),
         Err(why) => {
             let copy = sibling_path(&path, "rescued");
-            match write_anew(connection, &path, &copy) {
+            match write_copy(connection, &path, &copy) {
                 Ok(()) => format!("The WAL could not be copied ({why}); everything is in {}", copy.display()),
                 Err(error) => {
                     format!("The WAL could not be copied ({why}), and writing a new file failed ({error})")
@@ -60,22 +60,22 @@ fn save(connection: &Connection, files: &Files) -> String {
 
 /// Retries, because readers may hold back a part of the WAL for a moment.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
-    let give_up = Instant::now() + COPY_TIMEOUT;
+    let deadline = Instant::now() + COPY_TIMEOUT;
     loop {
         let why = match checkpoint::copy_all(connection) {
             Ok(true) => return Ok(()),
-            Ok(false) => "a reader needs it".to_owned(),
+            Ok(false) => "a reader blocks the checkpoint".to_owned(),
             Err(error) => error.to_string(),
         };
-        if Instant::now() >= give_up {
+        if Instant::now() >= deadline {
             return Err(why);
         }
-        std::thread::sleep(COPY_AGAIN_AFTER);
+        std::thread::sleep(COPY_RETRY_PAUSE);
     }
 }
 
 /// Writes the whole content to `target`, replacing any existing file.
-fn write_anew(connection: &Connection, path: &Path, target: &Path) -> Result<(), String> {
+fn write_copy(connection: &Connection, path: &Path, target: &Path) -> Result<(), String> {
     let temporary = sibling_path(path, "rescuing");
     let _ = std::fs::remove_file(&temporary);
     let name = temporary.to_str().ok_or("the path is not UTF-8")?;

@@ -194,7 +194,7 @@ impl SharedState {
     pub fn work_committed(&self, targets: Vec<TargetId>) {
         if !targets.is_empty() {
             self.due.add(targets);
-            self.followers_should_look();
+            self.wake_followers();
         }
     }
 
@@ -209,7 +209,7 @@ impl SharedState {
         self.attempts.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
 
-    pub fn followers_should_look(&self) {
+    pub fn wake_followers(&self) {
         self.commits.send_modify(|number| *number += 1);
     }
 
@@ -278,10 +278,10 @@ impl SharedState {
 
     /// Takes the checkpoint lock; `None` if a checkpoint is still running after `limit`.
     pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
-        let give_up = Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         loop {
             let alone = self.checkpoint_alone();
-            if alone.is_some() || Instant::now() >= give_up {
+            if alone.is_some() || Instant::now() >= deadline {
                 return alone;
             }
             std::thread::sleep(LOCK_PAUSE);
@@ -330,9 +330,9 @@ impl SharedState {
         self.set_wal_frames(0);
     }
 
-    pub fn wake_checkpointer_if_worth_it(&self) {
+    pub fn wake_checkpointer_if_due(&self) {
         if let Some(checkpointer) = self.checkpointer.get()
-            && self.frames_to_copy() >= wal_size::FRAMES_WORTH_A_CHECKPOINT
+            && self.frames_to_copy() >= wal_size::MIN_FRAMES_TO_CHECKPOINT
         {
             checkpointer.unpark();
         }

@@ -43,7 +43,7 @@ const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_
 /// Condition for targets whose pending deliveries retain messages regardless of size, because the
 /// targets are not expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`:
 /// targets paused before this time are expendable.
-const FIRM: &str =
+const NOT_EXPENDABLE: &str =
     "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
        AND NOT (targets.state = 'paused' AND state_since < ?1)";
 
@@ -52,7 +52,7 @@ const FIRM: &str =
 pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
-            "SELECT EXISTS (SELECT 1 FROM targets WHERE {FIRM} AND EXISTS
+            "SELECT EXISTS (SELECT 1 FROM targets WHERE {NOT_EXPENDABLE} AND EXISTS
                 (SELECT 1 FROM deliveries WHERE target_id = targets.id AND deliveries.state = 'pending'))
                OR EXISTS (SELECT 1 FROM confirmations WHERE state = 'awaiting')"
         ))?
@@ -76,7 +76,7 @@ pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqli
             "SELECT name, state, pending FROM (
                SELECT targets.name AS name, targets.state AS state, count(*) AS pending
                FROM deliveries JOIN targets ON targets.id = target_id
-               WHERE deliveries.state = 'pending' AND {FIRM} GROUP BY target_id
+               WHERE deliveries.state = 'pending' AND {NOT_EXPENDABLE} GROUP BY target_id
                UNION ALL
                SELECT source, 'awaiting confirmation', count(*) FROM confirmations WHERE state = 'awaiting' GROUP BY source)
              ORDER BY pending DESC LIMIT ?2"

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_another_form_is_normalised() {
+    fn text_of_another_form_is_normalized() {
         for text in [
             "2026-11-22T14:31:00Z",
             "2026-11-22T14:31:00.000Z",

@@ -1,7 +1,7 @@
 //! WAL size in frames and bytes, and the thresholds for checkpoints.
 
 /// WAL size below which a checkpoint would only cost a sync: 1 MiB.
-pub const FRAMES_WORTH_A_CHECKPOINT: i32 = 256;
+pub const MIN_FRAMES_TO_CHECKPOINT: i32 = 256;
 /// WAL length at which the writer stops for a reset, because it writes faster than the checkpointer
 /// copies.
 const STOP_BYTES: u64 = 60 << 20;

@@ -66,7 +66,7 @@ impl Walk {
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<(Vec<T>, Option<TimePosition>)> {
         let (mut found, mut last) = (Vec::new(), None);
-        let mut look = |row: &Row<'_>| -> rusqlite::Result<()> {
+        let mut visit = |row: &Row<'_>| -> rusqlite::Result<()> {
             found.push(read(row)?);
             if found.len() == MAX_SCANNED_PER_PAGE {
                 last = Some(TimePosition { at: row.get(1)?, id: row.get(0)? });
@@ -78,14 +78,14 @@ impl Walk {
             let mut statement = connection.prepare_cached(&self.same_time())?;
             let mut rows = statement.query(params![after.at, after.id, MAX_SCANNED_PER_PAGE])?;
             while let Some(row) = rows.next()? {
-                look(row)?;
+                visit(row)?;
                 same += 1;
             }
         }
         let mut statement = connection.prepare_cached(&self.later())?;
         let mut rows = statement.query(params![after.at, before, MAX_SCANNED_PER_PAGE - same])?;
         while let Some(row) = rows.next()? {
-            look(row)?;
+            visit(row)?;
         }
         Ok((found, last))
     }
@@ -123,9 +123,9 @@ mod tests {
         while let Some(after) = next {
             let before = Timestamp::try_from("2020-06-02T00:00:00.000000Z").unwrap();
             let read = |row: &Row<'_>| row.get::<_, i64>(0);
-            let (ids, behind) = message::expire::OLD.page(&connection, &after, before, read).unwrap();
+            let (ids, following) = message::expire::OLD.page(&connection, &after, before, read).unwrap();
             found += ids.len();
-            next = behind;
+            next = following;
         }
         assert_eq!(found, MAX_SCANNED_PER_PAGE + 3);
     }

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use crate::json;
 use crate::providers::{
-    Asker, Description, Handshake, HandshakePhase, Headers, KeyRequest, KeyStore, LearningWindow, Question,
-    Request, Verifier, VerifyError,
+    ConfirmApi, ConfirmQuery, Description, Handshake, HandshakePhase, Headers, KeyRequest, KeyStore,
+    LearningWindow, Request, Verifier, VerifyError,
 };
 use crate::store::MessageContent;
 use crate::verification::reading::{self, NoRoom};
@@ -19,7 +19,7 @@ use crate::verification::room::{DecodingReservation, DecodingRoom};
 /// Whether the scheme has already authenticated the sender, or needs the body to do so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    Given,
+    Authenticated,
     NeedsBody,
 }
 
@@ -30,7 +30,7 @@ pub struct VerifiedMessage {
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
     /// The confirmation needed before the message is accepted.
-    pub question: Option<Question>,
+    pub confirm_query: Option<ConfirmQuery>,
     /// The memory of the decoded payload, reserved in the body budget.
     pub decoded_memory: Option<Box<dyn DecodingReservation>>,
 }
@@ -48,15 +48,16 @@ pub enum VerificationOutcome {
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub verifier: Arc<Verifier>,
-    pub asker: Option<Arc<Asker>>,
+    pub confirm_api: Option<Arc<ConfirmApi>>,
 }
 
 impl Rules {
     /// Whether verification rewrites the body. In that case, only a few large bodies should be
     /// verified at the same time.
     pub fn rewrites_body(&self) -> bool {
-        let asks = self.asker.as_ref().is_some_and(|asker| asker.decodes_body());
-        asks || self.verifier.rewrites_body()
+        let confirm_decodes_body =
+            self.confirm_api.as_ref().is_some_and(|confirm_api| confirm_api.decodes_body());
+        confirm_decodes_body || self.verifier.rewrites_body()
     }
 }
 
@@ -115,8 +116,9 @@ pub fn examine(
         }
         None => reading::read(verifier, request, body, room)?,
     };
-    let question = rules.asker.as_ref().map(|asker| question(asker, request, content.payload()));
-    let message = VerifiedMessage { description, content, body_sha256, question, decoded_memory };
+    let confirm_query =
+        rules.confirm_api.as_ref().map(|confirm_api| confirm_query(confirm_api, request, content.payload()));
+    let message = VerifiedMessage { description, content, body_sha256, confirm_query, decoded_memory };
     Ok(VerificationOutcome::Message(message))
 }
 
@@ -136,8 +138,10 @@ fn authenticate(
 
 /// Returns the confirmation that a message needs. A message that cannot be confirmed is stored like
 /// the others, and rejected later, off the request path.
-fn question(asker: &Asker, request: &Request<'_>, payload: Option<&[u8]>) -> Question {
-    asker.question(request, payload).unwrap_or_else(|unaskable| Question::Unaskable(unaskable.reason))
+fn confirm_query(confirm_api: &ConfirmApi, request: &Request<'_>, payload: Option<&[u8]>) -> ConfirmQuery {
+    confirm_api
+        .confirm_query(request, payload)
+        .unwrap_or_else(|unconfirmable| ConfirmQuery::Unconfirmable(unconfirmable.reason))
 }
 
 /// A request that owns its data, so that it can be sent to another thread.

@@ -82,7 +82,7 @@ impl SourceHealth {
                 self.is_failing.store(true, Ordering::Relaxed);
                 self.has_verified.store(true, Ordering::Relaxed);
                 log::warn!(
-                    "source {name} used to verify and failed before this start: see `creel rejections --source {name}`"
+                    "source {name} was failing verification before this restart: see `creel rejections --source {name}`"
                 );
             }
             Some(_) => self.has_verified.store(true, Ordering::Relaxed),
@@ -170,7 +170,7 @@ fn follow_up(
         }
         let state = if change == HealthChange::BeganToFail { FAILS } else { VERIFIES };
         if let Err(why) = store.settings().set_setting(&key, state, Sealing::Plain, now).await {
-            log::warn!("cannot store whether source {name} verifies: {why}");
+            log::warn!("cannot store the verification state of source {name}: {why}");
         }
     });
 }

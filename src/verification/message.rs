@@ -15,7 +15,7 @@ pub fn new_message(
     incoming: IncomingRequest<'_>,
     verified: VerifiedMessage,
 ) -> NewMessage {
-    let VerifiedMessage { description, content, body_sha256, question, decoded_memory: _ } = verified;
+    let VerifiedMessage { description, content, body_sha256, confirm_query, decoded_memory: _ } = verified;
     let mut event = String::with_capacity(source.name.len() + 1 + description.event_type.len());
     event.push_str(&source.name);
     event.push('.');
@@ -41,6 +41,6 @@ pub fn new_message(
         body_unsigned: !verifier.covers_body_of(&incoming.request(&[])),
         owner: None,
         unverified: false,
-        confirmation_request: question.map(|question| source.confirmation_request(&question)),
+        confirmation_request: confirm_query.map(|confirm_query| source.confirmation_request(&confirm_query)),
     }
 }

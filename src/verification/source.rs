@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::config;
 use crate::outbound::GithubAddresses;
-use crate::providers::{Question, Secret, SettingError, Verifier};
+use crate::providers::{ConfirmQuery, Secret, SettingError, Verifier};
 use crate::store::ConfirmationRequest;
 use crate::verification::examine::Rules;
 use crate::verification::fetches::Fetches;
@@ -130,12 +130,12 @@ impl Source {
         rest.as_bytes().ct_eq(&self.path_part).into()
     }
 
-    pub fn takes(&self, method: &str) -> bool {
+    pub fn accepts_method(&self, method: &str) -> bool {
         self.methods.iter().any(|taken| taken == method)
     }
 
     /// Whether a request with that method is a message unless it is a handshake.
-    pub fn makes_message_of(&self, method: &str) -> bool {
+    pub fn is_message_method(&self, method: &str) -> bool {
         self.methods[..self.message_methods].iter().any(|taken| taken == method)
     }
 
@@ -154,14 +154,14 @@ impl Source {
 
     /// Returns the rules for verifying a request.
     pub fn rules(&self, verifier: &Arc<Verifier>) -> Rules {
-        let asker = self.confirm.as_ref().map(|confirm| Arc::clone(&confirm.asker));
-        Rules { verifier: Arc::clone(verifier), asker }
+        let confirm_api = self.confirm.as_ref().map(|confirm| Arc::clone(&confirm.api));
+        Rules { verifier: Arc::clone(verifier), confirm_api }
     }
 
     /// Returns the confirmation request for a message.
-    pub fn confirmation_request(&self, question: &Question) -> ConfirmationRequest {
+    pub fn confirmation_request(&self, confirm_query: &ConfirmQuery) -> ConfirmationRequest {
         let max_awaiting = self.confirm.as_ref().and_then(|confirm| confirm.max_awaiting);
-        ConfirmationRequest { request: question.to_text(), max_awaiting }
+        ConfirmationRequest { request: confirm_query.to_text(), max_awaiting }
     }
 
     /// Whether a handshake provides its secret.

@@ -70,11 +70,11 @@ pub async fn verify(
     let (fetches, client) = (&source.fetches, &sources.client);
     for _ in 0..MAX_FETCHES {
         let (outcome, used) =
-            examine_where_it_fits(sources, source, verifier, incoming, body, proof, deadline).await?;
+            examine_on_suitable_thread(sources, source, verifier, incoming, body, proof, deadline).await?;
         match outcome {
             Ok(outcome) => {
                 if !matches!(outcome, VerificationOutcome::Rejected(_)) {
-                    fetches::has_proven(fetches, verifier, client, &used, incoming.client);
+                    fetches::record_verified(fetches, verifier, client, &used, incoming.client);
                 }
                 return Ok(outcome);
             }
@@ -89,7 +89,7 @@ pub async fn verify(
 
 /// Examines a request on this thread or, if its body is large or compressed, on a blocking thread.
 /// Also returns the keys that were used.
-async fn examine_where_it_fits(
+async fn examine_on_suitable_thread(
     sources: &Arc<Sources>,
     source: &Arc<Source>,
     verifier: &Arc<Verifier>,

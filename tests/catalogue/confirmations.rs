@@ -20,7 +20,7 @@ const ADDRESSES: [(&str, &str, &str); 3] = [
     ("paypal-postback", "api_url", "https://api-m.paypal.com"),
 ];
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 type Answers = BTreeMap<String, (u16, String)>;
 
@@ -124,7 +124,7 @@ impl Expected {
     /// Advances the clock through the retry schedule and compares each outcome. `move_on` advances
     /// it past the longest pause of the schedule and wakes the service.
     pub fn problems(&self, database: &Connection, mut move_on: impl FnMut()) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let awaiting = "SELECT count(*) FROM messages WHERE confirmation = 'awaiting' AND source <> 'wake'";
         while database.query_row(awaiting, [], |row| row.get::<_, i64>(0)).unwrap() > 0 {
             assert!(Instant::now() < deadline, "some are not settled in time");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use creel::testing::{
-    Cause, ConfirmResult, Handshake, HandshakeAction, HandshakePhase, LearningWindow, Question, Reply,
+    Cause, ConfirmQuery, ConfirmResult, Handshake, HandshakeAction, HandshakePhase, LearningWindow, Reply,
     Request, Verifier, VerifyError, recipes,
 };
 use ipnet::IpNet;
@@ -46,15 +46,16 @@ fn outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Resul
 
 /// The outcome after the provider's API has answered, for providers that have one.
 fn confirmation_outcome(vector: &Vector, verifier: &Verifier, request: &Request<'_>) -> Outcome {
-    let Some(asker) = verifier.asker() else { return Outcome::Message };
-    let Question::Values(values) = asker.question(request, None).unwrap() else {
+    let Some(confirm_api) = verifier.confirm_api() else { return Outcome::Message };
+    let ConfirmQuery::Values(values) = confirm_api.confirm_query(request, None).unwrap() else {
         panic!("no value for the confirmation")
     };
-    let login =
-        asker.login().map(|call| asker.logged_in(vector.api_response(&call.url).1.as_bytes()).unwrap());
-    let call = asker.call(&values, request.body, login.as_ref()).unwrap();
+    let login = confirm_api
+        .login()
+        .map(|call| confirm_api.logged_in(vector.api_response(&call.url).1.as_bytes()).unwrap());
+    let call = confirm_api.call(&values, request.body, login.as_ref()).unwrap();
     let (status, body) = vector.api_response(&call.url);
-    match asker.evaluate(status, body.as_bytes()) {
+    match confirm_api.evaluate(status, body.as_bytes()) {
         ConfirmResult::Confirmed => Outcome::Message,
         ConfirmResult::Unknown(_) | ConfirmResult::NotYet(_) => Outcome::Rejected(Cause::NotConfirmed),
     }

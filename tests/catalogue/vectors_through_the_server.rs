@@ -45,8 +45,8 @@ fn runs_here(vector: &Vector) -> bool {
     vector.config.peer_ip.is_none() && vector.recipe().is_ok()
 }
 
-fn asks_provider(vector: &Vector) -> bool {
-    vector.recipe().is_ok_and(|recipe| recipe.asks_provider())
+fn needs_confirmation(vector: &Vector) -> bool {
+    vector.recipe().is_ok_and(|recipe| recipe.needs_confirmation())
 }
 
 /// The configuration variables of a vector's source.
@@ -65,7 +65,7 @@ fn variables(name: &str, vector: &Vector, methods: &BTreeSet<String>, api: &Api)
             set(&if place == 0 { name.clone() } else { format!("{name}_{}", place + 1) }, value);
         }
     }
-    if asks_provider(vector) {
+    if needs_confirmation(vector) {
         api.settings(name, vector).iter().for_each(|(setting, value)| set(setting, value));
         set("RATE", "1000/s");
     }
@@ -116,7 +116,7 @@ fn mount(vectors: Vec<Vector>, api: &Api) -> (Vec<Mounted>, BTreeMap<String, Str
         let path =
             if has_path { format!("/webhooks/{name}/{PATH_PART}") } else { format!("/webhooks/{name}") };
         variables_of_all.extend(variables);
-        patterns.extend(asks_provider(&vectors[0]).then(|| format!("{name}.*")));
+        patterns.extend(needs_confirmation(&vectors[0]).then(|| format!("{name}.*")));
         mounted.push(Mounted { name, path, vectors });
     }
     let mut set = |name: &str, value: String| variables_of_all.insert(name.to_owned(), value);
@@ -236,13 +236,13 @@ fn verify(
         (Expect::Reject, _) if is_rejection && after == before => Ok(()),
         (Expect::Accept, Kind::Delivery) if (200..=299).contains(&reply.status) => {
             let (event, id, message) = newest.ok_or("nothing was stored")?;
-            if asks_provider(vector) {
+            if needs_confirmation(vector) {
                 expected.confirmed(message);
             }
             check_own(vector, &reply, &event, id)
         }
         // The provider's API decides later whether the message is rejected.
-        (Expect::Reject, Kind::Delivery) if asks_provider(vector) && after == before + 1 => {
+        (Expect::Reject, Kind::Delivery) if needs_confirmation(vector) && after == before + 1 => {
             expected.refused(newest.ok_or("nothing was stored")?.2);
             Ok(())
         }

@@ -19,7 +19,7 @@ use crate::store::Unavailable;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 /// `Retry-After` of a response while the store accepts no writes.
-const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// All errors that the API returns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,7 +202,7 @@ impl ResponseError for ApiError {
             }
             Self::TooManyAttempts => header(RETRY_AFTER, HeaderValue::from(attempts::RETRY_AFTER.as_secs())),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                header(RETRY_AFTER, HeaderValue::from(UNAVAILABLE_FOR.as_secs()));
+                header(RETRY_AFTER, HeaderValue::from(UNAVAILABLE_RETRY_AFTER.as_secs()));
             }
             _ => {}
         }

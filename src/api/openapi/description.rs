@@ -108,7 +108,8 @@ fn complete(operation: &mut Operation) {
         RefOr::T(parameter) => parameter.parameter_in == *place,
         RefOr::Ref(_) => false,
     };
-    let takes = |place: &ParameterIn| operation.parameters.iter().flatten().any(|one| is_in(one, place));
+    let has_parameter =
+        |place: &ParameterIn| operation.parameters.iter().flatten().any(|one| is_in(one, place));
     let needs_token = operation.security.is_none();
     let mut problems = vec![
         ("400", "A value is malformed or unknown; `detail` names it."),
@@ -124,10 +125,10 @@ fn complete(operation: &mut Operation) {
             "The service cannot read or write data now: retry after the time in `Retry-After`.",
         ));
     }
-    if takes(&ParameterIn::Path) {
+    if has_parameter(&ParameterIn::Path) {
         problems.push(("404", "Not found; it may have been deleted by retention."));
     }
-    if takes(&ParameterIn::Query) || operation.request_body.is_some() {
+    if has_parameter(&ParameterIn::Query) || operation.request_body.is_some() {
         problems.push(("422", "A value is not allowed; `detail` names it."));
     }
     if operation.request_body.is_some() {

@@ -108,7 +108,7 @@ fn is_duplicate(receipt: Receipt) -> bool {
 impl From<RecheckOutcome> for Recheck {
     fn from(outcome: RecheckOutcome) -> Self {
         let (verdict, text) = match outcome {
-            RecheckOutcome::Message(_) => (Verdict::Accepted, "It is genuine and now a message."),
+            RecheckOutcome::Message(_) => (Verdict::Accepted, "The request is genuine and is now a message."),
             RecheckOutcome::WithoutBody => (
                 Verdict::Accepted,
                 "It would be accepted now, but its body was not stored: the sender must send it again.",

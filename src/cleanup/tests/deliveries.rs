@@ -164,7 +164,7 @@ fn dead_delivery_retains_its_message_for_a_replay() {
 #[test]
 fn dead_letters_of_young_messages_expire_unless_off() {
     run(async {
-        for (dead, is_left) in [(Retention::For(30 * DAY), false), (Retention::Keep, true)] {
+        for (dead, is_stored) in [(Retention::For(30 * DAY), false), (Retention::Keep, true)] {
             let setup = CleanupSetup::new();
             let target = setup.http().await;
             let message = setup.keep_one(3 * DAY).await;
@@ -173,9 +173,9 @@ fn dead_letters_of_young_messages_expire_unless_off() {
             let policy = Policy { dead, ..policy(Retention::For(100 * DAY)) };
             let mut cleaner = Cleaner::new(policy, CleanupPace::Alone, NOW, Duration::ZERO);
             run_at(&mut cleaner, &setup, 31 * DAY).await;
-            assert_eq!((setup.left().await, setup.state(delivery).await.is_some()), (1, is_left));
+            assert_eq!((setup.left().await, setup.state(delivery).await.is_some()), (1, is_stored));
             run_at(&mut cleaner, &setup, 300 * DAY).await;
-            assert_eq!(setup.left().await, usize::from(is_left));
+            assert_eq!(setup.left().await, usize::from(is_stored));
         }
     });
 }

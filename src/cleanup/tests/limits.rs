@@ -106,7 +106,7 @@ fn size_limit_deletes_finished_and_dead_before_pending() {
 }
 
 #[test]
-fn only_pending_messages_left_blocks_ingest_until_space_is_free() {
+fn only_pending_messages_block_ingest_until_space_is_free() {
     run(async {
         let (setup, mut cleaner) = limited().await;
         let target = setup.target(TargetKind::Http, Origin::Api).await;
@@ -228,7 +228,7 @@ fn size_limit_deletes_no_message_too_many() {
             assert_eq!(
                 left.first(),
                 Some(&(outcome.messages as i64 + 1).into()),
-                "{name}: the oldest go first"
+                "{name}: the oldest are deleted first"
             );
             // With the newest deleted message, the database would still exceed its limit.
             let last_deleted = sizes[outcome.messages - 1] as u64;

@@ -298,7 +298,7 @@ fn clock_set_back_over_restart_ignores_old_confirmation() {
 }
 
 #[test]
-fn message_with_edited_time_is_deleted_in_order_of_text() {
+fn message_with_edited_time_is_deleted_in_text_order() {
     run(async {
         let setup = CleanupSetup::new();
         for at in ["2026-01-01 00:00:00", "", "2026-01", "yesterday"] {

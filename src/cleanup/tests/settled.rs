@@ -95,7 +95,7 @@ fn settled_message_makes_room_after_restart() {
 }
 
 #[test]
-fn delivery_that_ends_after_clock_is_set_back_frees_its_message() {
+fn delivery_ending_after_clock_rollback_releases_its_message() {
     let set_back = 5 * MINUTE;
     for (retention, limit) in [(Retention::For(DAY), None), (Retention::Keep, Some(LIMIT))] {
         run(async {
@@ -133,7 +133,7 @@ fn failed_deletion_is_retried_in_the_next_run() {
         test_support::change(setup.store.path(), "DROP TRIGGER full");
         let deleted = make_room(&mut cleaner, &setup, 2 * MINUTE).await;
         assert!(deleted > 40, "{deleted}");
-        assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest go first");
+        assert_eq!(setup.ids_left().await, ids[deleted..], "the oldest are deleted first");
     });
 }
 

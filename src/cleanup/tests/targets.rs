@@ -42,7 +42,7 @@ fn deliveries_to_inactive_target_become_dead_after_a_week() {
             ),
             (TargetState::Removed, None, "the target was removed at 2026-11-22T12:00:00Z"),
         ];
-        for (state, reason, says) in rows {
+        for (state, reason, outcome) in rows {
             let setup = CleanupSetup::new();
             // The removal of a target created through the API would also drop its deliveries.
             let target = setup.target(TargetKind::Http, Origin::Environment).await;
@@ -54,7 +54,7 @@ fn deliveries_to_inactive_target_become_dead_after_a_week() {
             let mut cleaner = cleaner(Retention::Keep, &[], None);
             assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY).await.discarded, 0);
             assert_eq!(run_at(&mut cleaner, &setup, 7 * DAY + MINUTE).await.discarded, 1);
-            assert_eq!(setup.outcome_of(early).await, (DeliveryState::Dead, Some(says.to_owned())));
+            assert_eq!(setup.outcome_of(early).await, (DeliveryState::Dead, Some(outcome.to_owned())));
             assert_eq!(setup.outcome_of(late).await.0, DeliveryState::Pending);
             assert_eq!(run_at(&mut cleaner, &setup, 8 * DAY + MINUTE).await.discarded, 1);
         }
@@ -105,8 +105,8 @@ fn removed_target_is_deleted_after_its_last_delivery() {
         let mut left = Vec::new();
         for days in [6, 8, 11, 12] {
             run_at(&mut cleaner, &setup, days * DAY).await;
-            let is_left = async |target| setup.store.reads().target(target).await.unwrap().is_some();
-            left.push((is_left(used).await, is_left(unused).await));
+            let is_stored = async |target| setup.store.reads().target(target).await.unwrap().is_some();
+            left.push((is_stored(used).await, is_stored(unused).await));
         }
         assert_eq!(left, [(true, true), (true, false), (false, false), (false, false)]);
     });
@@ -132,7 +132,7 @@ fn replay_target_is_removed_after_an_idle_day() {
             from: 0.into(),
             to: message,
             messages: vec![(message, vec![target])],
-            is_of_dead: false,
+            only_dead_letters: false,
             is_last: true,
         };
         assert_eq!(setup.store.delivery_queue().step_replay(step, NOW + 2 * DAY).await, Ok(true));

@@ -106,12 +106,12 @@ fn methods(source: &SourceConfig) -> String {
 /// Describes how the sender is verified.
 fn proofs(source: &SourceConfig) -> Vec<String> {
     let mut proofs = Vec::new();
-    if proves_sender(source) {
+    if verifies_sender(source) {
         proofs.push(match source.verifier.coverage() {
             Coverage::Full => "signature over the body".to_owned(),
             Coverage::Partial => "signature over a part of the body".to_owned(),
             Coverage::None => {
-                let signed = source.verifier.takes_signatures_over_body();
+                let signed = source.verifier.accepts_signatures_over_body();
                 let signed = if signed { "signature over the body, or " } else { "" };
                 let sent = source.verifier.sent_proofs();
                 let sent = if sent.is_empty() { String::new() } else { format!(": {}", sent.join(" or ")) };
@@ -126,7 +126,7 @@ fn proofs(source: &SourceConfig) -> Vec<String> {
         proofs.push("random path".to_owned());
     }
     if let Some(confirm) = &source.confirm {
-        proofs.push(format!("confirmation by {} before any delivery", confirm.asker.origin()));
+        proofs.push(format!("confirmation by {} before any delivery", confirm.api.origin()));
     }
     if let Some(allow) = &source.allow {
         let mut lists: Vec<String> = allow.nets.iter().map(ToString::to_string).collect();
@@ -138,20 +138,20 @@ fn proofs(source: &SourceConfig) -> Vec<String> {
     proofs
 }
 
-fn proves_sender(source: &SourceConfig) -> bool {
-    source.verifier.proves_sender()
+fn verifies_sender(source: &SourceConfig) -> bool {
+    source.verifier.verifies_sender()
 }
 
 /// Describes the parts of a message that the signature does not cover.
 fn uncovered(source: &SourceConfig) -> String {
-    let by_confirmation = source.confirm.is_some() && !proves_sender(source);
+    let by_confirmation = source.confirm.is_some() && !verifies_sender(source);
     let trap = match source.verifier.coverage() {
         Coverage::None if by_confirmation => {
             "the provider's API confirms the queried object, not the body; read the object from the API"
         }
         Coverage::Partial => "the signature covers only a part of the body; the rest may have been changed",
         Coverage::Full | Coverage::None => {
-            "the body is not covered by a signature; any client with the sender's credential can send any body"
+            "the body is not covered by a signature; any client with the sender's credentials can send any body"
         }
     };
     format!("{trap} (`creel providers {}`); its messages are flagged body_unsigned", source.provider)
@@ -220,7 +220,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
             warnings.push(format!(
                 "source {name}: {} is not set: {} will probably not answer, and messages are delivered only after its answer",
                 confirm.missing.join(" and "),
-                confirm.asker.origin(),
+                confirm.api.origin(),
             ));
         }
         warnings.extend(proxies::dropped_headers(source));

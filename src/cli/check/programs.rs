@@ -176,8 +176,8 @@ mod tests {
     #[track_caller]
     fn assert_problem(words: &[&str], directory: &Path, part: Option<&str>) {
         let found = problem_of(words, directory);
-        let is_told = |part: &str| found.as_ref().is_some_and(|found| found.contains(part));
-        assert!(part.map_or(found.is_none(), is_told), "{words:?}: {found:?}");
+        let is_reported = |part: &str| found.as_ref().is_some_and(|found| found.contains(part));
+        assert!(part.map_or(found.is_none(), is_reported), "{words:?}: {found:?}");
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_is_not_there_is_named() {
+    fn missing_program_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         std::fs::write(path.join("plain"), "#!/bin/sh\n").unwrap();

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::following::{Following, Resume};
 use super::forward::{Answer, Forwarder};
-use super::output::{Failure, harmless_line, print_to_reader, say};
+use super::output::{Failure, harmless_line, print_progress, print_to_reader};
 use super::remote::{JSON, Purpose, Remote, TokenSource, understood, with_query};
 use super::send::block_on;
 use crate::api::types::listener::{
@@ -23,7 +23,7 @@ use queue::Queue;
 
 const PAUSE: Duration = Duration::from_secs(1);
 /// Failed attempts per report, while the program or the service is unavailable.
-const SAID_EVERY: u32 = 30;
+const ATTEMPTS_PER_REPORT: u32 = 30;
 /// Timeout of the last acknowledgement after an interruption.
 const FINAL_ACK_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_NAME_CHARACTERS: usize = 64;
@@ -91,11 +91,11 @@ async fn listen(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };
-    let answered = queue.answered_now();
+    let answered = queue.unacknowledged_answers();
     if !answered.is_empty() {
         let last = post_acknowledgement(name, remote, &answered);
         if !matches!(tokio::time::timeout(FINAL_ACK_TIMEOUT, last).await, Ok(Ok(()))) {
-            say(&format!(
+            print_progress(&format!(
                 "{} answered messages could not be acknowledged: they will be sent again",
                 answered.len()
             ));
@@ -142,13 +142,13 @@ async fn receive(
 fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote) {
     let GreetingEvent { name, is_new, pending } = greeting;
     let kind = if *is_new { "new" } else { "existing" };
-    say(&format!(
+    print_progress(&format!(
         "listening to {} as {name} ({kind}, {pending} pending), forwarding to {}",
         remote.base(),
         arguments.forward
     ));
     if !is_new && arguments.since.is_some() {
-        say(&format!(
+        print_progress(&format!(
             "--since has no effect: {name} continues at its position; use a new --name to receive older messages"
         ));
     }
@@ -183,7 +183,7 @@ async fn body_of(remote: &Remote, delivered: &ListenerDelivery) -> Result<Option
         match remote.download(url).await {
             Ok(body) => return Ok(body.map(Bytes::from)),
             Err(failure) => {
-                said_now_and_then(&mut tries, &format!("cannot fetch a body, retrying: {failure}"));
+                report_occasionally(&mut tries, &format!("cannot fetch a body, retrying: {failure}"));
             }
         }
         tokio::time::sleep(PAUSE).await;
@@ -198,13 +198,13 @@ async fn answer(forwarder: &Forwarder, delivered: &ListenerDelivery, body: Bytes
         match forwarder.send(&delivered.message, body.clone()).await {
             Ok(answer) => {
                 if tries > 0 {
-                    say(&format!("{} answers again", forwarder.url()));
+                    print_progress(&format!("{} answers again", forwarder.url()));
                 }
                 return answer;
             }
             Err(error) => {
                 let waiting = format!("message {} is retried every second", delivered.message.head.id);
-                said_now_and_then(
+                report_occasionally(
                     &mut tries,
                     &format!("NO ANSWER from {}: {error}; {waiting}", forwarder.url()),
                 );
@@ -224,9 +224,9 @@ fn answered(delivery: i64, answer: &Answer) -> ProgramAnswer {
     }
 }
 
-fn said_now_and_then(tries: &mut u32, text: &str) {
-    if tries.is_multiple_of(SAID_EVERY) {
-        say(text);
+fn report_occasionally(tries: &mut u32, text: &str) {
+    if tries.is_multiple_of(ATTEMPTS_PER_REPORT) {
+        print_progress(text);
     }
     *tries += 1;
 }
@@ -247,7 +247,7 @@ fn line(delivered: &ListenerDelivery, answer: &Answer) -> String {
 async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), Failure> {
     let mut tries = 0;
     loop {
-        let answered = queue.to_acknowledge().await;
+        let answered = queue.next_unacknowledged_answers().await;
         match post_acknowledgement(name, remote, &answered).await {
             Ok(()) => {
                 let deliveries: Vec<i64> = answered.iter().map(|one| one.delivery).collect();
@@ -255,7 +255,7 @@ async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), F
                 tries = 0;
             }
             Err(failure) => {
-                said_now_and_then(&mut tries, &format!("cannot acknowledge answers, retrying: {failure}"));
+                report_occasionally(&mut tries, &format!("cannot acknowledge answers, retrying: {failure}"));
                 tokio::time::sleep(PAUSE).await;
             }
         }

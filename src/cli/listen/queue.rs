@@ -13,7 +13,7 @@ use crate::api::types::listener::{ListenerDelivery, ProgramAnswer};
 const MAX_PENDING: usize = 256;
 /// Number of acknowledged deliveries to remember: the service may have sent one again before it
 /// received the acknowledgement.
-const REMEMBERED: usize = 4_096;
+const MAX_REMEMBERED: usize = 4_096;
 /// Limit per acknowledgement; each entry includes the start of the answer.
 const MAX_ACKNOWLEDGEMENTS: usize = 100;
 
@@ -69,7 +69,7 @@ impl Queue {
     /// Returns the oldest delivery, and the number of its service.
     pub async fn take(&self) -> (ListenerDelivery, usize) {
         loop {
-            if let Some(taken) = self.take_now() {
+            if let Some(taken) = self.try_take() {
                 self.room.notify_one();
                 return taken;
             }
@@ -77,7 +77,7 @@ impl Queue {
         }
     }
 
-    fn take_now(&self) -> Option<(ListenerDelivery, usize)> {
+    fn try_take(&self) -> Option<(ListenerDelivery, usize)> {
         let mut state = self.state.borrow_mut();
         state.waiting.pop_front().map(|delivered| (delivered, state.service))
     }
@@ -92,9 +92,9 @@ impl Queue {
     }
 
     /// Returns the deliveries to acknowledge; waits until at least one is ready.
-    pub async fn to_acknowledge(&self) -> Vec<ProgramAnswer> {
+    pub async fn next_unacknowledged_answers(&self) -> Vec<ProgramAnswer> {
         loop {
-            let answered = self.answered_now();
+            let answered = self.unacknowledged_answers();
             if !answered.is_empty() {
                 return answered;
             }
@@ -102,7 +102,7 @@ impl Queue {
         }
     }
 
-    pub fn answered_now(&self) -> Vec<ProgramAnswer> {
+    pub fn unacknowledged_answers(&self) -> Vec<ProgramAnswer> {
         self.state.borrow().answered.iter().take(MAX_ACKNOWLEDGEMENTS).cloned().collect()
     }
 
@@ -112,7 +112,7 @@ impl Queue {
         let state = &mut *state;
         state.answered.retain(|answered| !deliveries.contains(&answered.delivery));
         state.settled.extend(deliveries);
-        while state.settled.len() > REMEMBERED {
+        while state.settled.len() > MAX_REMEMBERED {
             if let Some(oldest) = state.settled.pop_front() {
                 state.known.remove(&oldest);
             }
@@ -153,18 +153,18 @@ mod tests {
             queue.add(delivered(1)).await;
             queue.answered(answered(1), 0);
             queue.add(delivered(1)).await;
-            assert_eq!(ids(&queue.to_acknowledge().await), [1]);
+            assert_eq!(ids(&queue.next_unacknowledged_answers().await), [1]);
             queue.acknowledged(&[1]);
             queue.add(delivered(1)).await;
             queue.add(delivered(3)).await;
             assert_eq!([queue.take().await.0.delivery, queue.take().await.0.delivery], [2, 3]);
-            assert!(queue.answered_now().is_empty());
+            assert!(queue.unacknowledged_answers().is_empty());
         })
         .expect("a runtime");
     }
 
     #[test]
-    fn another_service_with_the_same_ids_is_another_one() {
+    fn queue_is_reset_for_new_service_with_same_ids() {
         let queue = Queue::default();
         block_on(async {
             queue.connected(false);
@@ -180,7 +180,7 @@ mod tests {
             assert_eq!(queue.take().await.0.delivery, 3, "only the connection was lost");
             queue.connected(true);
             queue.answered(answered(second.delivery), service);
-            assert!(queue.answered_now().is_empty(), "the answers are about other messages");
+            assert!(queue.unacknowledged_answers().is_empty(), "the answers are about other messages");
             queue.add(delivered(1)).await;
             assert_eq!(queue.take().await.0.delivery, 1);
         })
@@ -191,13 +191,13 @@ mod tests {
     fn pending_and_settled_deliveries_are_bounded() {
         let queue = Queue::default();
         block_on(async {
-            for delivery in 0..2 * REMEMBERED as i64 {
+            for delivery in 0..2 * MAX_REMEMBERED as i64 {
                 queue.add(delivered(delivery)).await;
                 queue.take().await;
                 queue.answered(answered(delivery), 0);
-                queue.acknowledged(&ids(&queue.answered_now()));
+                queue.acknowledged(&ids(&queue.unacknowledged_answers()));
             }
-            assert_eq!(queue.state.borrow().known.len(), REMEMBERED);
+            assert_eq!(queue.state.borrow().known.len(), MAX_REMEMBERED);
             for delivery in 0..MAX_PENDING as i64 {
                 queue.add(delivered(-1 - delivery)).await;
             }

@@ -7,32 +7,32 @@ const PEM: &str = "-----BEGIN ";
 
 /// Whether white space around a value is part of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Surroundings {
-    Matter,
-    AreTrimmed,
+pub enum OuterSpace {
+    Significant,
+    Trimmed,
 }
 
 /// Describes the first kind of stray character in a value; `None` if it has none.
-pub fn flaw(text: &str, surroundings: Surroundings) -> Option<String> {
-    const TAKEN_AS_IT_IS: &str = "which becomes part of the value; remove it";
+pub fn flaw(text: &str, outer_space: OuterSpace) -> Option<String> {
+    const PART_OF_VALUE: &str = "which becomes part of the value; remove it";
     let trimmed = text.trim();
     // White space does not matter in PEM and JSON keys.
     let is_structured = text.contains(PEM) || trimmed.starts_with('{');
     if text.starts_with('\u{feff}') {
-        return Some(format!("begins with a byte order mark (BOM), {TAKEN_AS_IT_IS}"));
+        return Some(format!("begins with a byte order mark (BOM), {PART_OF_VALUE}"));
     }
     if text.contains(is_invisible) {
-        return Some(format!("contains an invisible character, {TAKEN_AS_IT_IS}"));
+        return Some(format!("contains an invisible character, {PART_OF_VALUE}"));
     }
-    if surroundings == Surroundings::Matter && trimmed.len() < text.len() && !is_structured {
-        return Some(format!("has white space or a line break at its beginning or end, {TAKEN_AS_IT_IS}"));
+    if outer_space == OuterSpace::Significant && trimmed.len() < text.len() && !is_structured {
+        return Some(format!("has white space or a line break at its beginning or end, {PART_OF_VALUE}"));
     }
     if trimmed.contains(['\n', '\r']) && !is_structured {
-        return Some(format!("contains a line break, {TAKEN_AS_IT_IS}"));
+        return Some(format!("contains a line break, {PART_OF_VALUE}"));
     }
     let is_quoted = |(open, close): &(char, char)| trimmed.starts_with(*open) || trimmed.ends_with(*close);
     if let Some(addition) = addition(trimmed).filter(|_| !is_structured) {
-        return Some(format!("{addition}, {TAKEN_AS_IT_IS}"));
+        return Some(format!("{addition}, {PART_OF_VALUE}"));
     }
     QUOTES.iter().any(is_quoted).then(|| {
         "begins or ends with a quotation mark, which becomes part of the value (`docker run --env-file` and systemd's \

@@ -4,7 +4,7 @@
 mod flaw;
 mod stand_in;
 
-use self::flaw::{Surroundings, flaw};
+use self::flaw::{OuterSpace, flaw};
 use super::names::{self, recipe_keys};
 use super::source::SourceConfig;
 use super::table;
@@ -77,7 +77,7 @@ const API_KEYS: [&str; 42] = [
 /// Returns the warnings about the service-wide secrets, such as `CREEL_ADMIN_TOKEN`.
 pub fn on_globals<'a>(globals: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Vec<String> {
     let secret = globals.filter(|(name, _)| table::variable(name).secret);
-    let problem = |text: &str| flaw(text, Surroundings::Matter).or_else(|| known_to_others(text, &[]));
+    let problem = |text: &str| flaw(text, OuterSpace::Significant).or_else(|| guessable_problem(text, &[]));
     secret.filter_map(|(_, value)| advice(value, problem(&value.text))).collect()
 }
 
@@ -90,10 +90,10 @@ pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
         let key = recipe.keys().iter().find(|key| key.name == setting);
         let (Some(value), Some(key)) = (values.get(&name), key) else { continue };
         if key.kind != SettingKind::Secret {
-            found.extend(advice(value, flaw(&value.text, Surroundings::AreTrimmed)));
+            found.extend(advice(value, flaw(&value.text, OuterSpace::Trimmed)));
             continue;
         }
-        if let Some(problem) = known_to_others(&value.text, &key.begins_with) {
+        if let Some(problem) = guessable_problem(&value.text, &key.begins_with) {
             found.extend(advice(value, Some(problem)));
             continue;
         }
@@ -108,12 +108,12 @@ pub fn on_source(source: &SourceConfig, values: &OwnValues) -> Vec<String> {
                 in_bytes(bytes)
             )
         });
-        let flaw = flaw(&value.text, Surroundings::Matter).or_else(|| wrong_kind(key, &value.text));
+        let flaw = flaw(&value.text, OuterSpace::Significant).or_else(|| wrong_kind(key, &value.text));
         found.extend(advice(value, flaw));
         found.extend(advice(value, short));
     }
     for value in ["CONFIRM_TOKEN", "PATH"].into_iter().filter_map(|name| values.get(name)) {
-        let flaw = flaw(&value.text, Surroundings::Matter).or_else(|| known_to_others(&value.text, &[]));
+        let flaw = flaw(&value.text, OuterSpace::Significant).or_else(|| guessable_problem(&value.text, &[]));
         found.extend(advice(value, flaw));
     }
     found
@@ -127,7 +127,7 @@ pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
     }
     let secrets = values.iter().filter(|(key, _)| names::setting_of(key) == "secret");
     for (_, value) in secrets {
-        if let Some(problem) = known_to_others(&value.text, &[]) {
+        if let Some(problem) = guessable_problem(&value.text, &[]) {
             found.extend(advice(value, Some(problem)));
             continue;
         }
@@ -145,7 +145,7 @@ pub fn on_target(target: &TargetConfig, values: &OwnValues) -> Vec<String> {
                 format!("begins with {begin}, like an API key; `creel secret --whsec` makes a signing secret")
             }),
         };
-        found.extend(advice(value, flaw(&value.text, Surroundings::Matter).or(own)));
+        found.extend(advice(value, flaw(&value.text, OuterSpace::Significant).or(own)));
         found.extend(advice(value, short));
     }
     found
@@ -175,7 +175,7 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
 }
 
 /// Returns the problem with a value that is a placeholder or a commonly guessed secret.
-fn known_to_others(text: &str, prefixes: &[String]) -> Option<String> {
+fn guessable_problem(text: &str, prefixes: &[String]) -> Option<String> {
     stand_in::problem(text, without_prefix(text.trim(), prefixes))
 }
 
@@ -341,8 +341,8 @@ mod tests {
                         "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG0=",
                     ] {
                         let text = format!("{begin}{text}");
-                        let problem = known_to_others(&text, &key.begins_with)
-                            .or_else(|| flaw(&text, Surroundings::Matter))
+                        let problem = guessable_problem(&text, &key.begins_with)
+                            .or_else(|| flaw(&text, OuterSpace::Significant))
                             .or_else(|| wrong_kind(key, &text));
                         assert_eq!(problem, None, "{} of {}: {text}", key.name, recipe.name());
                     }

@@ -30,7 +30,7 @@ const PLACEHOLDERS: [&str; 25] = [
     "yourwebhook",
 ];
 /// Guessable words. Values are compared as for placeholders, and without digits and `!` at the end.
-const GUESSED: [&str; 14] = [
+const GUESSABLE_WORDS: [&str; 14] = [
     "admin",
     "default",
     "letmein",
@@ -107,10 +107,10 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
             "is a placeholder from an example; set the real value (`creel secret` makes one)".to_owned(),
         );
     }
-    if GUESSED.contains(&word.trim_end_matches(|last: char| last.is_ascii_digit() || last == '!')) {
+    if GUESSABLE_WORDS.contains(&word.trim_end_matches(|last: char| last.is_ascii_digit() || last == '!')) {
         return Some("is a common word, and easy to guess; `creel secret` makes a random value".to_owned());
     }
-    let what = if is_repeated(bare, 1) {
+    let problem = if is_repeated(bare, 1) {
         "is one character repeated"
     } else if is_counted(bare) {
         "is a sequence of characters in their usual order"
@@ -119,7 +119,7 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("{what}, and easy to guess; `creel secret` makes a random value"))
+    Some(format!("{problem}, and easy to guess; `creel secret` makes a random value"))
 }
 
 fn words_of(text: &str) -> String {

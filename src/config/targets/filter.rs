@@ -24,9 +24,7 @@ pub fn check(filter: &Filter) -> Result<(), ValueError> {
             .hint("leave the filter off, or write one like /ref=refs/heads/main"));
     }
     if filter.0.len() > MAX_CONDITIONS {
-        return Err(
-            ValueError::new(format!("has more than {MAX_CONDITIONS} conditions")).hint("take some off")
-        );
+        return Err(ValueError::new(format!("has more than {MAX_CONDITIONS} conditions")).hint("remove some"));
     }
     filter.0.iter().try_for_each(check_condition)
 }
@@ -35,12 +33,12 @@ fn check_condition(condition: &PayloadCondition) -> Result<(), ValueError> {
     let pointer = &condition.pointer;
     let escapes_are_good = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes_are_good {
-        return Err(ValueError::new(format!("has {} for a place", shown(pointer)))
+        return Err(ValueError::new(format!("contains the invalid place {}", shown(pointer)))
             .hint("write a JSON pointer like /repository/name (~0 is a ~ in a name, ~1 a /)"));
     }
     let values = condition.among.as_ref().map_or(1, Vec::len);
     if condition.equals.is_none() && condition.among.is_none() && condition.exists.is_none() {
-        return Err(ValueError::new(format!("asks nothing of {}", shown(pointer)))
+        return Err(ValueError::new(format!("has no condition for {}", shown(pointer)))
             .hint("give it equals, in or exists"));
     }
     if values == 0 {
@@ -50,7 +48,7 @@ fn check_condition(condition: &PayloadCondition) -> Result<(), ValueError> {
     }
     if values > MAX_VALUES {
         let problem = format!("has more than {MAX_VALUES} values for {}", shown(pointer));
-        return Err(ValueError::new(problem).hint("take some off"));
+        return Err(ValueError::new(problem).hint("remove some"));
     }
     Ok(())
 }
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_read_as_people_write_them() {
+    fn conditions_are_parsed_from_every_usual_spelling() {
         let rows = [
             ("/ref=refs/heads/main", json!([{"pointer": "/ref", "equals": "refs/heads/main"}])),
             ("/a=x|y|z", json!([{"pointer": "/a", "in": ["x", "y", "z"]}])),
@@ -243,7 +241,7 @@ mod tests {
             ("[]", "no condition"),
             ("[1]", "not a JSON array"),
             (r#"[{"pointer": "/a", "equal": 1}]"#, "unknown field"),
-            (r#"[{"pointer": "/a"}]"#, "asks nothing"),
+            (r#"[{"pointer": "/a"}]"#, "has no condition for"),
             (r#"[{"pointer": "a", "exists": true}]"#, "JSON pointer"),
             (r#"[{"pointer": "/a", "in": []}]"#, "no value"),
             (r#"[{"pointer": "/a", "equals": 1}"#, "not a JSON array"),

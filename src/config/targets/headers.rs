@@ -12,7 +12,7 @@ const MAX_HEADERS: usize = 50;
 const MAX_NAME_CHARACTERS: usize = 100;
 const MAX_VALUE_CHARACTERS: usize = 8_192;
 /// Reserved headers: those that describe the request, its connection or its body.
-const OURS: [&str; 12] = [
+const RESERVED: [&str; 12] = [
     "host",
     "content-length",
     "content-type",
@@ -58,7 +58,7 @@ pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Resul
         seen.push(name);
     }
     if seen.len() > MAX_HEADERS {
-        return Err(ValueError::new(format!("has more than {MAX_HEADERS} headers")).hint("take some off"));
+        return Err(ValueError::new(format!("has more than {MAX_HEADERS} headers")).hint("remove some"));
     }
     Ok(())
 }
@@ -71,9 +71,9 @@ fn check_name(name: &str) -> Result<(), ValueError> {
             .hint("write it like Authorization or X-Api-Key"));
     }
     let lower = name.to_ascii_lowercase();
-    if OURS.contains(&lower.as_str()) || lower.starts_with(SIGNED) {
+    if RESERVED.contains(&lower.as_str()) || lower.starts_with(SIGNED) {
         let problem = format!("has the reserved header {lower}");
-        return Err(ValueError::new(problem).hint("take it off"));
+        return Err(ValueError::new(problem).hint("remove it"));
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ fn check_value(value: &str) -> Result<(), &'static str> {
         return Err("has white space around it");
     }
     if value.is_empty() {
-        return Err("has nothing");
+        return Err("has no characters");
     }
     if value.len() > MAX_VALUE_CHARACTERS {
         return Err("has more than 8192 characters");
@@ -148,7 +148,7 @@ mod tests {
             (r#"{"a": "hidden\r\nb: c"}"#, "not visible ASCII in the value of \"a\""),
             (r#"{"a": "hidden ä"}"#, "not visible ASCII"),
             (r#"{"a": " hidden"}"#, "white space around"),
-            (r#"{"a": ""}"#, "has nothing"),
+            (r#"{"a": ""}"#, "has no characters"),
             (r#"{"a": "hidden", "A": "hidden"}"#, "twice"),
             (r#"{"a": "hidden", "a": "hidden"}"#, "twice"),
         ];

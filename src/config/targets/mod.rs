@@ -17,7 +17,7 @@ use crate::store::{DeliveryOrdering, Pattern, TargetSettings};
 use rules::KnownEvents;
 
 /// Keys for HTTP requests, which commands do not support.
-const FOR_URLS_ALONE: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
+const URL_ONLY_KEYS: [&str; 3] = ["SECRET", "HEADERS", "CONTENT_TYPE"];
 
 /// One declared target.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl ValueDraft<'_> {
             (None, None) => {
                 let given: Vec<&str> = self.values.values().map(|value| value.variable.as_str()).collect();
                 let error = ValueError::new("is missing").hint(format!(
-                    "set it to where the messages of the target {} go, or set {}EXEC to a command (the target comes from {})",
+                    "set it to the URL that receives the messages of the target {}, or set {}EXEC to a command (the target comes from {})",
                     self.name,
                     self.prefix,
                     given.join(", "),
@@ -134,7 +134,7 @@ impl ValueDraft<'_> {
             return;
         }
         for (key, value) in self.values {
-            if FOR_URLS_ALONE.contains(&key.as_str()) || names::setting_of(key) == "secret" {
+            if URL_ONLY_KEYS.contains(&key.as_str()) || names::setting_of(key) == "secret" {
                 let error = ValueError::new(format!(
                     "is for requests to a URL, but the target {} is a command ({}EXEC), which receives the body unchanged",
                     self.name, self.prefix

@@ -42,7 +42,7 @@ impl KnownEvents {
     /// The problem, with the nearest valid pattern.
     pub fn check_pattern(&self, pattern: &str) -> Result<(), ValueError> {
         if pattern.is_empty() || pattern.chars().any(char::is_control) {
-            return Err(ValueError::new(format!("has {} for an event", shown(pattern)))
+            return Err(ValueError::new(format!("contains the invalid event name {}", shown(pattern)))
                 .hint("write a name, or a pattern like github.*"));
         }
         if pattern.chars().count() > MAX_PATTERN_CHARACTERS {
@@ -52,7 +52,7 @@ impl KnownEvents {
             );
             return Err(ValueError::new(problem).hint("shorten it"));
         }
-        if pattern.contains('*') || self.is_of_a_source(pattern) || self.is_emitted(pattern) {
+        if pattern.contains('*') || self.is_source_event(pattern) || self.is_emitted(pattern) {
             return Ok(());
         }
         let hint = match pattern.contains(',') {
@@ -77,13 +77,13 @@ impl KnownEvents {
 
     /// Whether the text before the first `*` can begin a source's event.
     fn may_match_a_source(&self, pattern: &str) -> bool {
-        let Some((head, _)) = pattern.split_once('*') else { return self.is_of_a_source(pattern) };
+        let Some((head, _)) = pattern.split_once('*') else { return self.is_source_event(pattern) };
         self.sources
             .iter()
             .any(|source| format!("{source}.").starts_with(head) || begins_with_source(head, source))
     }
 
-    fn is_of_a_source(&self, pattern: &str) -> bool {
+    fn is_source_event(&self, pattern: &str) -> bool {
         self.sources
             .iter()
             .any(|source| begins_with_source(pattern, source) && pattern.len() > source.len() + 1)
@@ -143,12 +143,12 @@ pub fn check(settings: &TargetSettings, known: &KnownEvents) -> Vec<SettingProbl
 
 fn check_name(name: &str) -> Result<(), ValueError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_good =
+    let is_valid =
         !name.is_empty() && name.bytes().all(allowed) && !name.starts_with('-') && !name.ends_with('-');
-    match is_good && name.len() <= MAX_NAME_CHARACTERS {
+    match is_valid && name.len() <= MAX_NAME_CHARACTERS {
         true => Ok(()),
         false => Err(ValueError::new(format!(
-            "is {}, but a name is of a-z, 0-9 and - between, and at most {MAX_NAME_CHARACTERS} characters long",
+            "is {}, but a name consists of a-z, 0-9 and inner hyphens, and is at most {MAX_NAME_CHARACTERS} characters long",
             shown(name)
         ))),
     }
@@ -160,8 +160,8 @@ fn check_name(name: &str) -> Result<(), ValueError> {
 /// The problem with the owner.
 pub fn check_owner(owner: &str) -> Result<(), ValueError> {
     let length = owner.chars().count();
-    let is_good = owner.trim() == owner && !owner.chars().any(char::is_control);
-    match is_good && (1..=MAX_OWNER_CHARACTERS).contains(&length) {
+    let is_valid = owner.trim() == owner && !owner.chars().any(char::is_control);
+    match is_valid && (1..=MAX_OWNER_CHARACTERS).contains(&length) {
         true => Ok(()),
         false => Err(ValueError::new(format!(
             "is {}, but an owner has 1 to {MAX_OWNER_CHARACTERS} characters, no control characters, and no white space around it",

@@ -20,7 +20,7 @@ fn confirmation_only_source_is_accepted_and_limited() {
     let alone = accepted(&[NONE, URL]);
     assert_eq!(bounds(&alone), (Some(five), Some(1_000)));
     let confirm = alone.sources[0].confirm.as_ref().unwrap();
-    assert_eq!(confirm.asker.origin(), "https://api.example.com");
+    assert_eq!(confirm.api.origin(), "https://api.example.com");
     assert_eq!(confirm.credentials, ["CREEL_SOURCE_PAY_CONFIRM_TOKEN"]);
     assert!(confirm.missing.is_empty());
 
@@ -41,7 +41,7 @@ fn confirming_provider_needs_no_path_or_allowlist() {
     let config = accepted(&[("CREEL_SOURCE_SNIPCART_API_KEY", "ST_x")]);
     assert_eq!(bounds(&config), (Some(Rate { count: 5, per: Duration::from_secs(1) }), Some(1_000)));
     let confirm = config.sources[0].confirm.as_ref().unwrap();
-    assert_eq!(confirm.asker.origin(), "https://app.snipcart.com");
+    assert_eq!(confirm.api.origin(), "https://app.snipcart.com");
     assert_eq!(confirm.credentials, ["CREEL_SOURCE_SNIPCART_API_KEY"]);
     let expecting = accepted(&[
         ("CREEL_SOURCE_SHOP_PROVIDER", "mollie-classic"),
@@ -49,7 +49,7 @@ fn confirming_provider_needs_no_path_or_allowlist() {
     ]);
     let confirm = expecting.sources[0].confirm.as_ref().unwrap();
     assert_eq!(confirm.missing, ["CREEL_SOURCE_SHOP_API_KEY"]);
-    assert_ne!(confirm.asker.evaluate(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
+    assert_ne!(confirm.api.evaluate(200, b"{}"), crate::providers::ConfirmResult::Confirmed);
 }
 
 #[test]

@@ -206,7 +206,12 @@ fn lowercase_variable_name_is_rejected() {
 fn unsupported_provider_key_error_lists_keys() {
     assert_rejected(
         &[("CREEL_SOURCE_GITHUB_SECRET", SECRET), ("CREEL_SOURCE_GITHUB_HEADER", "x-token")],
-        &["CREEL_SOURCE_GITHUB_HEADER", "read as HEADER of the source github", "takes no HEADER", "SECRET"],
+        &[
+            "CREEL_SOURCE_GITHUB_HEADER",
+            "read as HEADER of the source github",
+            "does not accept HEADER",
+            "SECRET",
+        ],
     );
 }
 

@@ -56,8 +56,8 @@ fn damaged_body_is_malformed() {
             assert_eq!(read(&whole[..length], &[coding]), Err(CodingProblem::Malformed), "{length} bytes");
         }
         let padding = if coding == Coding::Gzip { &b"\0\0\x01"[..] } else { b"\0" };
-        for behind in [padding, b"garbage", &whole[..whole.len() - 1]] {
-            let long = [&whole[..], behind].concat();
+        for trailing in [padding, b"garbage", &whole[..whole.len() - 1]] {
+            let long = [&whole[..], trailing].concat();
             assert_eq!(read(&long, &[coding]), Err(CodingProblem::Malformed));
         }
         let mut flipped = whole.clone();

@@ -172,7 +172,7 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
 /// Decodes the payload. JSON in UTF-8 ignores the declared charset, so that a wrong one cannot
 /// change it. Invalid bytes are never replaced: the result would differ from the signed text.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
-    if json::is_of_any_depth(bytes) {
+    if json::is_json_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
     }
     match declared? {

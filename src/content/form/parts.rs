@@ -63,12 +63,13 @@ pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option
     };
     // The whole body is in memory, so the future is ready immediately.
     let mut parts = reading.now_or_never().and_then(Result::ok).unwrap_or_else(|| Some(Vec::new()))?;
-    let is_unclear = |part: &FormPart| part.charset == Ok(None) && std::str::from_utf8(&part.value).is_err();
-    if parts.iter().any(is_unclear) {
+    let has_unknown_charset =
+        |part: &FormPart| part.charset == Ok(None) && std::str::from_utf8(&part.value).is_err();
+    if parts.iter().any(has_unknown_charset) {
         let named = |part: &'_ FormPart| Some((part.name.clone()?, part.value.clone()));
         let fields: Vec<(String, Bytes)> = parts.iter().filter_map(named).collect();
         let charset = named_charset(fields.iter().map(|(name, value)| (name.as_bytes(), &value[..])));
-        parts.iter_mut().filter(|part| is_unclear(part)).for_each(|part| part.charset = Ok(charset));
+        parts.iter_mut().filter(|part| has_unknown_charset(part)).for_each(|part| part.charset = Ok(charset));
     }
     Some(parts)
 }

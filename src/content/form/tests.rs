@@ -13,7 +13,7 @@ fn to_json(
 }
 
 #[test]
-fn a_form_becomes_an_object_with_repeats_as_arrays() {
+fn form_becomes_object_with_repeats_as_arrays() {
     let rows = [
         ("", "{}"),
         ("b=1&a=2", r#"{"b":"1","a":"2"}"#),

@@ -105,8 +105,8 @@ impl ProcessGroup {
     }
 
     fn has_exited(&self) -> bool {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(self.id), look) {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(self.id), options) {
             Ok(found) => found.is_some(),
             Err(error) => error != Errno::INTR,
         }

@@ -32,9 +32,9 @@ use output::CommandOutput;
 /// `EX_TEMPFAIL` in `sysexits.h`: the command requests a retry.
 const TRY_LATER: i32 = 75;
 /// Time between SIGTERM and SIGKILL.
-const TIME_TO_CLEAN_UP: Duration = Duration::from_secs(2);
+const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for which a remaining child process may hold the output open.
-const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Exit of the command.
 enum CommandExit {
@@ -59,7 +59,7 @@ pub async fn run(
     match ended {
         CommandExit::ByItself => AttemptResult { excerpt, ..attempt_result(status) },
         CommandExit::TimedOut => {
-            let why = format!("not finished within {} s, stopped", attempt.timeout.as_secs());
+            let why = format!("timed out after {} s and was killed", attempt.timeout.as_secs());
             AttemptResult { excerpt, ..AttemptResult::failed(why) }
         }
     }
@@ -89,18 +89,18 @@ async fn follow(
     let exited = timeout(attempt.timeout, group.exited());
     if drive_until(fed.as_mut(), drive_until(drained.as_mut(), exited)).await.is_ok() {
         let is_closed =
-            timeout(TIME_TO_CLOSE, drive_until(fed.as_mut(), closed(drained.as_mut()))).await.is_ok();
+            timeout(CLOSE_TIMEOUT, drive_until(fed.as_mut(), closed(drained.as_mut()))).await.is_ok();
         if !is_closed {
             group.kill().await;
         }
         return CommandExit::ByItself;
     }
     group.signal(Signal::TERM);
-    let gone = async {
+    let ended = async {
         drive_until(drained.as_mut(), group.exited()).await;
         closed(drained.as_mut()).await;
     };
-    let _ = timeout(TIME_TO_CLEAN_UP, gone).await;
+    let _ = timeout(TERM_TIMEOUT, ended).await;
     group.kill().await;
     CommandExit::TimedOut
 }

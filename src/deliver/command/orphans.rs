@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 /// Pause before a scan, so that one scan handles several exits.
-const PAUSE_BEFORE_LOOK: Duration = Duration::from_secs(1);
+const PAUSE_BEFORE_REAP: Duration = Duration::from_secs(1);
 
 /// Held for reading during the start of a command, until its id is known.
 static STARTING: RwLock<()> = RwLock::new(());
@@ -39,9 +39,9 @@ pub async fn collect() {
         Err(error) => return log::warn!("cannot collect orphaned processes of commands: {error}"),
     };
     while ends.recv().await.is_some() {
-        sleep(PAUSE_BEFORE_LOOK).await;
-        while !look() {
-            sleep(PAUSE_BEFORE_LOOK).await;
+        sleep(PAUSE_BEFORE_REAP).await;
+        while !reap_exited() {
+            sleep(PAUSE_BEFORE_REAP).await;
         }
     }
 }
@@ -51,7 +51,7 @@ fn is_first_process() -> bool {
 }
 
 /// Reaps the orphans that have exited. Returns false, and reaps none, while a command is starting.
-fn look() -> bool {
+fn reap_exited() -> bool {
     let Some(_none_is_starting) = STARTING.try_write() else { return false };
     let mut commands = COMMANDS.lock();
     let children = children();

@@ -10,8 +10,8 @@ const EXCERPT_BYTES: usize = 1 << 10;
 /// Bytes that the excerpt of a longer output takes from its beginning. The rest comes from its end,
 /// where a script usually reports its error.
 const FROM_BEGINNING: usize = 400;
-const LEFT_OUT: &str = "\n…\n";
-const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - LEFT_OUT.len();
+const OMISSION_MARK: &str = "\n…\n";
+const FROM_END: usize = EXCERPT_BYTES - FROM_BEGINNING - OMISSION_MARK.len();
 const READ_BUFFER_BYTES: usize = 16 << 10;
 
 /// The stored part of stdout and stderr, in order of arrival.
@@ -47,7 +47,7 @@ impl CommandOutput {
         let end = readable(self.end.make_contiguous());
         let end = end.trim_start_matches(is_cut);
         let end = &end[boundary_after(end, end.len().saturating_sub(FROM_END))..];
-        Some(format!("{beginning}{LEFT_OUT}{end}"))
+        Some(format!("{beginning}{OMISSION_MARK}{end}"))
     }
 }
 
@@ -89,8 +89,8 @@ mod tests {
     fn short_output_is_stored_and_empty_is_none() {
         assert_eq!(excerpt_of(&[]), None);
         assert_eq!(excerpt_of(&["a\n".as_bytes(), "ü\t\u{1b}[31mb".as_bytes()]).unwrap(), "a\nü\t[31mb");
-        let most = "x".repeat(EXCERPT_BYTES);
-        assert_eq!(excerpt_of(&[most.as_bytes()]).unwrap(), most);
+        let longest = "x".repeat(EXCERPT_BYTES);
+        assert_eq!(excerpt_of(&[longest.as_bytes()]).unwrap(), longest);
     }
 
     #[test]

@@ -83,10 +83,10 @@ fn exists(process: u32) -> bool {
     Path::new(&format!("/proc/{process}")).exists()
 }
 
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(Instant::now() < give_up, "never: {what}");
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within the limit: {what}");
         std::thread::yield_now();
     }
 }
@@ -130,10 +130,10 @@ fn unstartable_program_counts_against_target_with_remedy() {
         (file("no-first-line", "echo a\n", 0o755), "#!/bin/sh"),
         ("with\0nul".to_owned(), "cannot start"),
     ];
-    for (program, says) in rows {
+    for (program, expected) in rows {
         let attempted = run_with(&[&program], b"", LONG);
         assert_eq!((attempted.verdict, attempted.status), (failed(true), None), "{program}");
-        assert!(attempted.error.as_deref().unwrap().contains(says), "{program}: {attempted:?}");
+        assert!(attempted.error.as_deref().unwrap().contains(expected), "{program}: {attempted:?}");
     }
     assert!(run_with(&[], b"", LONG).error.unwrap().contains("names no program"));
 }
@@ -156,8 +156,8 @@ fn environment_has_three_variables_and_message_metadata() {
     for (name, value) in command_environment().variables {
         assert_eq!(found.remove(name.to_str().unwrap()), value.to_str());
     }
-    let is_of_the_shell = |name: &str| ["PWD", "SHLVL", "_", "OLDPWD"].contains(&name);
-    found.retain(|name, _| !is_of_the_shell(name));
+    let is_shell_variable = |name: &str| ["PWD", "SHLVL", "_", "OLDPWD"].contains(&name);
+    found.retain(|name, _| !is_shell_variable(name));
     let expected = BTreeMap::from([
         ("HOOK_MESSAGE_ID", "7"),
         ("HOOK_WEBHOOK_ID", "msg_instance_7"),
@@ -208,13 +208,13 @@ fn huge_output_is_read_and_truncated() {
 }
 
 #[test]
-fn at_the_time_out_the_whole_group_is_killed() {
+fn timeout_kills_the_whole_group() {
     let words = ["sh", "-c", "sleep 1000 & echo $!; wait"];
     let attempted = run_with(&words, b"", Duration::from_secs(1));
     assert_eq!((attempted.verdict, attempted.status), (failed(true), None));
-    assert_eq!(attempted.error.as_deref(), Some("not finished within 1 s, stopped"));
+    assert_eq!(attempted.error.as_deref(), Some("timed out after 1 s and was killed"));
     let grandchild = process_in(&attempted.excerpt.unwrap());
-    eventually("the grandchild is gone", || !is_alive(grandchild));
+    eventually("the grandchild has exited", || !is_alive(grandchild));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn command_can_clean_up_after_timeout_then_is_killed() {
     assert_eq!(attempted.verdict, failed(true));
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     let grandchild = process_in(&attempted.excerpt.unwrap());
-    eventually("the stubborn grandchild is gone", || !is_alive(grandchild));
+    eventually("the stubborn grandchild has exited", || !is_alive(grandchild));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn grandchild_with_open_output_is_killed_after_a_second() {
     assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let grandchild = process_in(&attempted.excerpt.unwrap());
-    eventually("the grandchild is gone", || !is_alive(grandchild));
+    eventually("the grandchild has exited", || !is_alive(grandchild));
 }
 
 #[test]
@@ -278,9 +278,9 @@ fn cancelled_command_is_killed_with_group_and_reaped() {
         let text = std::fs::read_to_string(path).unwrap();
         let (leader, grandchild) = text.split_once(' ').unwrap();
         let (leader, grandchild) = (process_in(leader), process_in(grandchild));
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while exists(leader) || is_alive(grandchild) {
-            assert!(Instant::now() < give_up, "they live on: {leader} or {grandchild}");
+            assert!(Instant::now() < deadline, "still running: {leader} or {grandchild}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -304,7 +304,7 @@ fn concurrent_commands_get_their_own_results() {
 }
 
 #[test]
-fn the_files_of_the_database_are_closed_to_commands() {
+fn commands_do_not_inherit_database_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("creel.db");
     let store = Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap();

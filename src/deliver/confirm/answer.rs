@@ -27,7 +27,7 @@ pub enum ConfirmationAnswer {
         retry_after: Option<Duration>,
     },
     /// The API cannot be queried about this message.
-    Unaskable(String),
+    Unconfirmable(String),
 }
 
 impl ConfirmationAnswer {
@@ -51,7 +51,7 @@ pub fn outcome_of(
     now: OffsetDateTime,
     jitter: f64,
 ) -> ConfirmationOutcome {
-    let was_queried = !matches!(answer, ConfirmationAnswer::Unaskable(_));
+    let was_queried = !matches!(answer, ConfirmationAnswer::Unconfirmable(_));
     let tries = due.tries.saturating_add(u32::from(was_queried));
     let unknowns = due.unknowns.saturating_add(u32::from(matches!(answer, ConfirmationAnswer::Unknown(_))));
     let again =
@@ -61,7 +61,7 @@ pub fn outcome_of(
         };
     let (settlement, reason) = match answer {
         ConfirmationAnswer::Confirmed(reason) => (Settlement::Confirmed, reason),
-        ConfirmationAnswer::Unaskable(reason) => (Settlement::Refused, reason),
+        ConfirmationAnswer::Unconfirmable(reason) => (Settlement::Refused, reason),
         ConfirmationAnswer::Unknown(reason) if unknowns >= UNKNOWN_IS_FINAL_AFTER => {
             (Settlement::Refused, format!("{reason}, {unknowns} times"))
         }
@@ -117,18 +117,18 @@ mod tests {
     }
 
     #[test]
-    fn confirmed_or_unaskable_message_is_settled_immediately() {
+    fn confirmed_or_unconfirmable_message_is_settled_immediately() {
         let confirmed =
             outcome_of(&due(2, 1), ConfirmationAnswer::Confirmed("answered 200".to_owned()), NOW, 0.0);
         assert_eq!((confirmed.tries, confirmed.settlement), (3, Settlement::Confirmed));
-        let unaskable = outcome_of(
+        let unconfirmable = outcome_of(
             &due(0, 0),
-            ConfirmationAnswer::Unaskable("query field id is missing".to_owned()),
+            ConfirmationAnswer::Unconfirmable("query field id is missing".to_owned()),
             NOW,
             0.0,
         );
-        assert_eq!((unaskable.tries, unaskable.settlement), (0, Settlement::Refused));
-        assert_eq!(unaskable.reason, "query field id is missing");
+        assert_eq!((unconfirmable.tries, unconfirmable.settlement), (0, Settlement::Refused));
+        assert_eq!(unconfirmable.reason, "query field id is missing");
     }
 
     #[test]

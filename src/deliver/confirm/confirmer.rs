@@ -28,14 +28,14 @@ impl Confirmer {
     /// affected requests stay due.
     #[cfg(test)]
     pub async fn run_once(&mut self, now: time::OffsetDateTime) -> Option<time::OffsetDateTime> {
-        self.take_up_what_is_left().await;
+        self.add_lanes_for_unconfigured().await;
         let steps = join_all(self.lanes.iter().map(|lane| lane.run_once(now))).await;
         steps.into_iter().filter_map(|step| step.unwrap_or(None)).min()
     }
 
     /// Runs until the process exits.
     pub async fn run(mut self) {
-        self.take_up_what_is_left().await;
+        self.add_lanes_for_unconfigured().await;
         let lanes = join_all(self.lanes.iter().map(|lane| lane.run(self.clock)));
         let wake = async {
             loop {
@@ -48,7 +48,7 @@ impl Confirmer {
 
     /// Adds a lane for each source with unconfirmed messages that is no longer configured for
     /// confirmation, so that these messages are rejected in the end.
-    async fn take_up_what_is_left(&mut self) {
+    async fn add_lanes_for_unconfigured(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
             log::warn!("cannot read the sources with unconfirmed messages: {why}");
             Vec::new()

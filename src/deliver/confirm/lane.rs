@@ -18,7 +18,8 @@ use super::source::ConfirmationSource;
 use crate::json;
 use crate::outbound::{Client, RequestError, Response};
 use crate::providers::{
-    ByteLimit, CodingProblem, ConfirmResult, FetchRequest, Headers, Login, Question, charset, codings, decode,
+    ByteLimit, CodingProblem, ConfirmQuery, ConfirmResult, FetchRequest, Headers, Login, charset, codings,
+    decode,
 };
 use crate::store::{Clock, DeliveryQueue, DueConfirmation, Settlement, Unavailable};
 
@@ -31,7 +32,7 @@ const ACCEPT_ENCODING: &str = "accept-encoding";
 /// Limit on an answer, both as received and decompressed.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Pause after an error of the store.
-const PAUSE_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
 /// Minimum time between two warnings: if an API is down, every request to it fails.
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
@@ -42,7 +43,7 @@ pub struct ConfirmationLane {
     source: Option<ConfirmationSource>,
     store: DeliveryQueue,
     client: Client,
-    news: Notify,
+    wake_signal: Notify,
     /// Locked while a login is being fetched, so that other requests wait for it.
     login: tokio::sync::Mutex<Option<KnownLogin>>,
     last_warning: Mutex<Option<Instant>>,
@@ -67,7 +68,7 @@ impl ConfirmationLane {
             source,
             store: store.clone(),
             client: client.clone(),
-            news: Notify::new(),
+            wake_signal: Notify::new(),
             login: tokio::sync::Mutex::default(),
             last_warning: Mutex::default(),
         }
@@ -79,7 +80,7 @@ impl ConfirmationLane {
 
     /// Signals that new confirmation requests may be due.
     pub fn wake(&self) {
-        self.news.notify_one();
+        self.wake_signal.notify_one();
     }
 
     /// Runs until the process exits.
@@ -88,16 +89,13 @@ impl ConfirmationLane {
             let pause = match self.run_once(clock()).await {
                 Ok(next) => next.map(|next| Duration::try_from(next - clock()).unwrap_or_default()),
                 Err(why) => {
-                    log::warn!(
-                        "source={}: confirmation pauses for {PAUSE_AFTER_TROUBLE:?}: {why}",
-                        self.name
-                    );
-                    Some(PAUSE_AFTER_TROUBLE)
+                    log::warn!("source={}: pausing confirmation for {PAUSE_AFTER_ERROR:?}: {why}", self.name);
+                    Some(PAUSE_AFTER_ERROR)
                 }
             };
             match pause {
-                Some(pause) => drop(tokio::time::timeout(pause, self.news.notified()).await),
-                None => self.news.notified().await,
+                Some(pause) => drop(tokio::time::timeout(pause, self.wake_signal.notified()).await),
+                None => self.wake_signal.notified().await,
             }
         }
     }
@@ -148,22 +146,24 @@ impl ConfirmationLane {
         let Some(source) = &self.source else {
             return Ok(ConfirmationAnswer::not_yet("the source is no longer configured for confirmation"));
         };
-        let values = match due.request.as_deref().and_then(Question::from_text) {
-            Some(Question::Values(values)) => values,
-            Some(Question::Unaskable(reason)) => return Ok(ConfirmationAnswer::Unaskable(reason)),
+        let values = match due.request.as_deref().and_then(ConfirmQuery::from_text) {
+            Some(ConfirmQuery::Values(values)) => values,
+            Some(ConfirmQuery::Unconfirmable(reason)) => {
+                return Ok(ConfirmationAnswer::Unconfirmable(reason));
+            }
             None => {
                 return Ok(ConfirmationAnswer::not_yet("cannot decrypt the request with this CREEL_KEY"));
             }
         };
         let mut body = Bytes::new();
-        if source.asker.needs_body() {
+        if source.confirm_api.needs_body() {
             match self.store.reads().message(due.message).await {
                 Ok(Some(message)) => body = message.payload_bytes().unwrap_or(message.body),
                 Ok(None) => {
-                    return Ok(ConfirmationAnswer::Unaskable("the message was deleted".to_owned()));
+                    return Ok(ConfirmationAnswer::Unconfirmable("the message was deleted".to_owned()));
                 }
                 Err(Unavailable::Damaged) => {
-                    return Ok(ConfirmationAnswer::Unaskable(
+                    return Ok(ConfirmationAnswer::Unconfirmable(
                         "the message is damaged: see `creel verify`".to_owned(),
                     ));
                 }
@@ -176,7 +176,7 @@ impl ConfirmationLane {
                 Ok(login) => login,
                 Err(answer) => return Ok(answer),
             };
-            let call = match source.asker.call(&values, &body, login.as_ref()) {
+            let call = match source.confirm_api.call(&values, &body, login.as_ref()) {
                 Ok(call) => call,
                 Err(error) => return Ok(ConfirmationAnswer::not_yet(error.to_string())),
             };
@@ -209,7 +209,7 @@ impl ConfirmationLane {
             Ok(body) => (body, None),
             Err(problem) => (Cow::Borrowed(&[][..]), Some(problem)),
         };
-        let result = source.asker.evaluate(status, &body);
+        let result = source.confirm_api.evaluate(status, &body);
         match problem {
             // The body that could not be read may be the expected one.
             Some(problem) if matches!(result, ConfirmResult::NotYet(_)) => {
@@ -247,14 +247,14 @@ impl ConfirmationLane {
 
     /// Returns the login if the API requires one, and fetches it unless a valid one is cached.
     async fn login(&self, source: &ConfirmationSource) -> Result<Option<Login>, ConfirmationAnswer> {
-        let Some(call) = source.asker.login() else { return Ok(None) };
+        let Some(call) = source.confirm_api.login() else { return Ok(None) };
         let mut known = self.login.lock().await;
         if let Some(known) = known.as_ref().filter(|known| Instant::now() < known.until) {
             return Ok(Some(known.login.clone()));
         }
         let response = self.send(call).await.map_err(|error| self.not_reached(&error))?;
         let body = body_in_utf8(&response).ok().filter(|_| (200..=299).contains(&response.status));
-        let login = body.and_then(|body| source.asker.logged_in(&body));
+        let login = body.and_then(|body| source.confirm_api.logged_in(&body));
         let Some(login) = login else {
             self.warn_of_status(source, response.status);
             return Err(ConfirmationAnswer::not_yet(format!("its login answered {}", response.status)));

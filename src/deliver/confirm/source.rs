@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::config;
-use crate::providers::Asker;
+use crate::providers::ConfirmApi;
 
 /// Settings of a source whose messages are confirmed.
 #[derive(Clone, Debug)]
 pub struct ConfirmationSource {
     pub name: Arc<str>,
-    pub asker: Arc<Asker>,
+    pub confirm_api: Arc<ConfirmApi>,
     /// Variables with the API's credentials, named in the warning if the API rejects them.
     pub credentials: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl ConfirmationSource {
             let confirm = source.confirm.as_ref()?;
             Some(Self {
                 name: source.name.as_str().into(),
-                asker: Arc::clone(&confirm.asker),
+                confirm_api: Arc::clone(&confirm.api),
                 credentials: confirm.credentials.clone(),
             })
         };

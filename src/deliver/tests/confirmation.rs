@@ -9,7 +9,7 @@ use super::server::ScriptedReply;
 use super::*;
 use crate::config::Config;
 use crate::outbound::Client;
-use crate::providers::Question;
+use crate::providers::ConfirmQuery;
 use crate::store::{ConfirmationRequest, ConfirmationState, MessageId, StoredConfirmation};
 
 /// Runs a test on one thread, with its own store.
@@ -45,16 +45,18 @@ pub(super) fn confirmer(store: &Store, sources: Vec<ConfirmationSource>) -> Conf
     Confirmer::new(store.delivery_queue(), clock, Client::new(), sources)
 }
 
-fn about(source: &str, question: &Question) -> NewMessage {
-    let confirmation_request = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
+fn about(source: &str, confirm_query: &ConfirmQuery) -> NewMessage {
+    let confirmation_request = ConfirmationRequest { request: confirm_query.to_text(), max_awaiting: None };
     NewMessage {
         confirmation_request: Some(confirmation_request),
         ..message(&format!("{source}.message"), "{}")
     }
 }
 
-pub(super) fn values(pairs: &[(&str, &str)]) -> Question {
-    Question::Values(pairs.iter().map(|(place, value)| ((*place).to_owned(), (*value).to_owned())).collect())
+pub(super) fn values(pairs: &[(&str, &str)]) -> ConfirmQuery {
+    ConfirmQuery::Values(
+        pairs.iter().map(|(place, value)| ((*place).to_owned(), (*value).to_owned())).collect(),
+    )
 }
 
 fn payment(id: &str) -> NewMessage {
@@ -74,7 +76,7 @@ pub(super) const PAUSES_SECONDS: [i64; 11] =
     [6, 34, 140, 670, 2_000, 4_000, 12_000, 24_000, 48_000, 96_000, 96_000];
 
 /// Sends due requests immediately, and then at each time of the schedule.
-pub(super) async fn ask_through(confirmer: &mut Confirmer, pauses: &[i64]) {
+pub(super) async fn confirm_through(confirmer: &mut Confirmer, pauses: &[i64]) {
     let mut now = clock();
     confirmer.run_once(now).await;
     for pause in pauses {
@@ -194,7 +196,7 @@ fn unknown_message_is_rejected_after_three_attempts() {
     let api = Server::start(|_| ScriptedReply::Status(404));
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
-        ask_through(&mut confirmer(&store, pay(&api)), &PAUSES_SECONDS).await;
+        confirm_through(&mut confirmer(&store, pay(&api)), &PAUSES_SECONDS).await;
         let refused = confirmation(&store, id).await;
         assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 3));
         assert_eq!(refused.reason.as_deref(), Some("answered 404, 3 times"));
@@ -224,15 +226,15 @@ fn other_answers_are_retried_for_three_days() {
         with_store(async |store| {
             let id = keep(&store, payment("abc")).await;
             let mut confirmer = confirmer(&store, pay(&api));
-            ask_through(&mut confirmer, &PAUSES_SECONDS[..10]).await;
+            confirm_through(&mut confirmer, &PAUSES_SECONDS[..10]).await;
             let waiting = confirmation(&store, id).await;
             assert_eq!((waiting.state, waiting.tries), (ConfirmationState::Awaiting, 11), "{reply:?}");
             confirmer.run_once(clock() + time::Duration::days(9)).await;
             let refused = confirmation(&store, id).await;
             assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 12), "{reply:?}");
-            let told = refused.reason.unwrap();
-            assert!(told.contains(reason) && told.ends_with(", after 12 attempts"), "{told}");
-            assert!(!told.contains("gateway-token") && !told.contains("127.0.0.1"), "{told}");
+            let stored = refused.reason.unwrap();
+            assert!(stored.contains(reason) && stored.ends_with(", after 12 attempts"), "{stored}");
+            assert!(!stored.contains("gateway-token") && !stored.contains("127.0.0.1"), "{stored}");
             assert!(all(&store).await.is_empty());
         });
     }
@@ -248,9 +250,9 @@ fn unreachable_api_is_retried_after_restart() {
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
         let next = confirmer(&store, nobody).run_once(clock()).await.unwrap();
-        let told = confirmation(&store, id).await;
-        assert_eq!((told.state, told.tries), (ConfirmationState::Awaiting, 1));
-        assert!(told.reason.unwrap().starts_with("cannot connect"));
+        let stored = confirmation(&store, id).await;
+        assert_eq!((stored.state, stored.tries), (ConfirmationState::Awaiting, 1));
+        assert!(stored.reason.unwrap().starts_with("cannot connect"));
         // The operator has corrected the address meanwhile.
         assert_eq!(confirmer(&store, pay(&api)).run_once(next).await, None);
         let confirmed = confirmation(&store, id).await;
@@ -278,11 +280,11 @@ fn pause_requested_by_api_is_respected() {
 }
 
 #[test]
-fn unaskable_message_is_rejected_without_request() {
+fn unconfirmable_message_is_rejected_without_request() {
     let api = Server::start(|_| ScriptedReply::Status(200));
     with_store(async |store| {
-        let question = Question::Unaskable("query field id is missing".to_owned());
-        let id = keep(&store, about("pay", &question)).await;
+        let confirm_query = ConfirmQuery::Unconfirmable("query field id is missing".to_owned());
+        let id = keep(&store, about("pay", &confirm_query)).await;
         confirmer(&store, pay(&api)).run_once(clock()).await;
         let refused = confirmation(&store, id).await;
         assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 0));
@@ -296,7 +298,7 @@ fn messages_of_source_without_confirmation_are_finally_rejected() {
     with_store(async |store| {
         let id = keep(&store, payment("abc")).await;
         let mut confirmer = confirmer(&store, Vec::new());
-        ask_through(&mut confirmer, &PAUSES_SECONDS).await;
+        confirm_through(&mut confirmer, &PAUSES_SECONDS).await;
         let refused = confirmation(&store, id).await;
         assert_eq!(refused.state, ConfirmationState::Refused);
         assert!(refused.reason.unwrap().contains("no longer configured"));
@@ -329,7 +331,7 @@ impl Gate {
     }
 }
 
-async fn until_so(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+async fn until_true(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds().await {
         assert!(Instant::now() < deadline, "not in time: {what}");
@@ -357,19 +359,19 @@ fn slow_api_gets_few_requests_and_delays_no_others() {
             slow_ones.push(keep(&store, payment(&number.to_string())).await);
         }
         let running = tokio::task::spawn_local(confirmer(&store, sources_of_both).run());
-        until_so("the slow API is queried", async || gate.waiting() == 4).await;
+        until_true("the slow API is queried", async || gate.waiting() == 4).await;
         // New messages are queried immediately.
         for number in 0..20 {
-            let question = values(&[("query field id", &number.to_string())]);
-            let id = keep(&store, about("shop", &question)).await;
-            until_so("the other source continues", async || {
+            let confirm_query = values(&[("query field id", &number.to_string())]);
+            let id = keep(&store, about("shop", &confirm_query)).await;
+            until_true("the other source continues", async || {
                 confirmation(&store, id).await.state == ConfirmationState::Confirmed
             })
             .await;
         }
         assert_eq!(gate.waiting(), 4, "no more than four at a time");
         gate.open();
-        until_so("the slow source continues", async || {
+        until_true("the slow source continues", async || {
             let last = slow_ones.last().copied().unwrap();
             confirmation(&store, last).await.state == ConfirmationState::Confirmed
         })

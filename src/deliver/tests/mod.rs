@@ -3,8 +3,8 @@
 
 mod confirmation;
 mod lanes;
-mod mended;
 mod post_back;
+mod regressions;
 mod repeats;
 mod server;
 mod targets;
@@ -32,11 +32,11 @@ use server::Server;
 
 thread_local! {
     /// Offset of the engine's clock.
-    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    static CLOCK_OFFSET: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
 fn clock() -> OffsetDateTime {
-    OffsetDateTime::now_utc() + AHEAD.get()
+    OffsetDateTime::now_utc() + CLOCK_OFFSET.get()
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 /// Runs `test` with a store and an engine on it.
 fn with_engine<F: Future>(test: impl FnOnce(Store) -> F) -> F::Output {
-    AHEAD.set(Duration::ZERO);
+    CLOCK_OFFSET.set(Duration::ZERO);
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -77,8 +77,14 @@ async fn run(store: Store, stopping: watch::Receiver<bool>) {
         anywhere: DeliveryClient::new(Reach::Anywhere),
         public: DeliveryClient::new(Reach::Public { allowed: allowed.into() }),
     };
-    Engine::run(store.delivery_queue(), clock, || super::clock::monotonic() + AHEAD.get(), routes, stopping)
-        .await;
+    Engine::run(
+        store.delivery_queue(),
+        clock,
+        || super::clock::monotonic() + CLOCK_OFFSET.get(),
+        routes,
+        stopping,
+    )
+    .await;
 }
 
 fn settings(name: &str, url: &str) -> TargetSettings {
@@ -152,7 +158,7 @@ async fn keep(store: &Store, message: NewMessage) -> MessageId {
 
 /// Advances the clock and wakes the engine.
 async fn pass(store: &Store, time: Duration) {
-    AHEAD.set(AHEAD.get() + time);
+    CLOCK_OFFSET.set(CLOCK_OFFSET.get() + time);
     let ids: Vec<TargetId> = store.reads().targets().await.unwrap().iter().map(|target| target.id).collect();
     store.delivery_queue().due_signal().add(ids);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::confirm::ConfirmationSource;
 use super::confirmation::{
-    PAUSES_SECONDS, ask_through, confirmation, confirmer, sources, values, with_store,
+    PAUSES_SECONDS, confirm_through, confirmation, confirmer, sources, values, with_store,
 };
 use super::server::{RecordedRequest, ScriptedReply};
 use super::*;
@@ -56,14 +56,14 @@ impl Paypal {
 }
 
 fn posted(body: &str) -> NewMessage {
-    let question = values(&[
+    let confirm_query = values(&[
         ("header paypal-auth-algo", "SHA256withRSA"),
         ("header paypal-cert-url", "https://api.paypal.com/cert"),
         ("header paypal-transmission-id", "69cd13f0-d67a"),
         ("header paypal-transmission-sig", "a\"b"),
         ("header paypal-transmission-time", "2025-10-09T08:53:20Z"),
     ]);
-    let confirmation_request = ConfirmationRequest { request: question.to_text(), max_awaiting: None };
+    let confirmation_request = ConfirmationRequest { request: confirm_query.to_text(), max_awaiting: None };
     NewMessage { confirmation_request: Some(confirmation_request), ..message("shop.paid", body) }
 }
 
@@ -137,7 +137,7 @@ fn third_paypal_failure_rejects_the_message() {
     let paypal = Paypal { server: api, issued: Arc::default(), ended: Arc::default() };
     with_store(async |store| {
         let id = keep(&store, posted("{}")).await;
-        ask_through(&mut confirmer(&store, paypal.sources()), &PAUSES_SECONDS[..3]).await;
+        confirm_through(&mut confirmer(&store, paypal.sources()), &PAUSES_SECONDS[..3]).await;
         let refused = confirmation(&store, id).await;
         assert_eq!((refused.state, refused.tries), (ConfirmationState::Refused, 3));
         let reason = r#"answered 200, but /verification_status is "FAILURE", not SUCCESS, 3 times"#;

@@ -1,6 +1,6 @@
 //! Repeats of messages that need confirmation, and messages with the same id but another body.
 
-use super::confirmation::{ask_through, confirmation, confirmer, sources, values, with_store};
+use super::confirmation::{confirm_through, confirmation, confirmer, sources, values, with_store};
 use super::server::ScriptedReply;
 use super::*;
 use crate::deliver::confirm::ConfirmationSource;
@@ -28,8 +28,8 @@ fn pay(api: &Server) -> Vec<ConfirmationSource> {
 }
 
 /// Returns a message with the delivery id `one`.
-fn payment(question: &str, body: &str) -> NewMessage {
-    let request = values(&[("query field id", question)]).to_text();
+fn payment(payment_id: &str, body: &str) -> NewMessage {
+    let request = values(&[("query field id", payment_id)]).to_text();
     NewMessage {
         confirmation_request: Some(ConfirmationRequest { request, max_awaiting: None }),
         identity: Identity::DeliveryId("one".to_owned()),
@@ -41,15 +41,15 @@ async fn kept(store: &Store, message: NewMessage) -> Result<Receipt, IngestError
     store.ingest().keep(message, Instant::now() + LIMIT).await
 }
 
-async fn refused(store: &Store, api: &Server, question: &str, body: &str) -> MessageId {
-    let id = keep(store, payment(question, body)).await;
-    ask_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
+async fn refused(store: &Store, api: &Server, payment_id: &str, body: &str) -> MessageId {
+    let id = keep(store, payment(payment_id, body)).await;
+    confirm_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
     assert_eq!(state(store, id).await, ConfirmationState::Refused);
     id
 }
 
 async fn confirm_all(store: &Store, api: &Server) {
-    ask_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
+    confirm_through(&mut confirmer(store, pay(api)), &PAUSES_SECONDS).await;
 }
 
 async fn state(store: &Store, id: MessageId) -> ConfirmationState {
@@ -100,7 +100,7 @@ fn rejected_message_is_queried_once_a_minute() {
         assert_eq!(next, Some(settled + Duration::from_secs(60)));
         assert_eq!(api.requests().len(), 3);
         // The limit on awaiting messages also applies to repeats of rejected messages.
-        ask_through(&mut confirmer, &PAUSES_SECONDS).await;
+        confirm_through(&mut confirmer, &PAUSES_SECONDS).await;
         let ConfirmationRequest { request, .. } = again.confirmation_request.clone().unwrap();
         let full = NewMessage {
             confirmation_request: Some(ConfirmationRequest { request, max_awaiting: Some(0) }),
@@ -113,7 +113,7 @@ fn rejected_message_is_queried_once_a_minute() {
 
 /// Covers e.g. an event that is sent again with a new signature while the first is unconfirmed.
 #[test]
-fn repeat_with_another_question_is_queried_separately() {
+fn repeat_with_another_confirm_query_is_sent_separately() {
     let api = api();
     with_store(async |store| {
         let first = keep(&store, payment("early", "{}")).await;
@@ -127,7 +127,7 @@ fn repeat_with_another_question_is_queried_separately() {
 }
 
 #[test]
-fn repeat_with_another_event_is_stored_apart() {
+fn repeat_with_another_event_is_stored_separately() {
     let api = api();
     with_store(async |store| {
         let forged = NewMessage { event: "pay.refund".to_owned(), ..payment("paid", "{}") };
@@ -145,7 +145,7 @@ fn repeat_with_another_event_is_stored_apart() {
 }
 
 #[test]
-fn unconfirmed_message_never_makes_a_conflict() {
+fn unconfirmed_message_never_creates_a_conflict() {
     for is_refused_first in [false, true] {
         let api = api();
         with_store(async |store| {

@@ -190,10 +190,10 @@ fn target_answering_410_is_disabled_with_pending_deliveries() {
         pass(&store, SECOND * 1_000).await;
         // By the time the healthy target has received the message, this one would have received it,
         // too, if it were still active.
-        let well = Server::start(|_| ScriptedReply::Status(200));
-        create(&store, settings("well", &well.url)).await;
+        let healthy = Server::start(|_| ScriptedReply::Status(200));
+        create(&store, settings("healthy", &healthy.url)).await;
         keep(&store, message("github.push", "{}")).await;
-        until(&store, "the other target has received it", |_| !well.requests().is_empty()).await;
+        until(&store, "the other target has received it", |_| !healthy.requests().is_empty()).await;
         let waiting = all(&store).await;
         let waiting: Vec<_> = waiting.into_iter().filter(|delivery| delivery.target == id).collect();
         assert!(are_all(DeliveryState::Pending, 3)(&waiting), "{waiting:#?}");
@@ -254,8 +254,8 @@ fn failing_message_does_not_block_others() {
 #[test]
 fn open_breaker_uses_no_attempts_and_permits_one_probe() {
     with_engine(|store| async move {
-        let is_well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let answers = is_well.clone();
+        let is_healthy = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let answers = is_healthy.clone();
         let server = Server::start(move |_| {
             ScriptedReply::Status(if answers.load(Ordering::SeqCst) { 200 } else { 503 })
         });
@@ -270,7 +270,7 @@ fn open_breaker_uses_no_attempts_and_permits_one_probe() {
         pass(&store, SECOND * 10).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(server.requests().len(), 5);
-        is_well.store(true, Ordering::SeqCst);
+        is_healthy.store(true, Ordering::SeqCst);
         pass(&store, SECOND * 6).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 20)).await;
     });
@@ -319,11 +319,11 @@ fn deliveries_in_flight_stay_within_target_limit() {
 #[test]
 fn hanging_target_does_not_delay_others() {
     with_engine(|store| async move {
-        let (hanging, well) =
+        let (hanging, healthy) =
             (Server::start(|_| ScriptedReply::Hang), Server::start(|_| ScriptedReply::Status(200)));
         let hangs = TargetSettings { timeout: Duration::from_secs(1), ..settings("hangs", &hanging.url) };
         let hanging_id = create(&store, hangs).await;
-        create(&store, settings("well", &well.url)).await;
+        create(&store, settings("healthy", &healthy.url)).await;
         for number in 1..=50 {
             keep(&store, message("github.push", &number.to_string())).await;
         }

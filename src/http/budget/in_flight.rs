@@ -57,7 +57,7 @@ pub struct BodyInFlight {
 
 impl InFlight {
     /// Returns the bytes that must be freed before a body may grow from `before` to `after`.
-    pub fn lacking(&self, total: usize, before: usize, after: usize) -> usize {
+    pub fn missing_bytes(&self, total: usize, before: usize, after: usize) -> usize {
         let bytes = self.bytes - before + after;
         let beyond_total = bytes.saturating_sub(total);
         if after <= SMALL || bytes == after {
@@ -90,7 +90,7 @@ impl InFlight {
 
     /// Whether a body of this client may wait for memory. At the limit, it can displace the
     /// youngest waiting body of the network that has the most of them.
-    pub fn has_place_to_wait(&mut self, client: Network) -> bool {
+    pub fn has_waiting_slot(&mut self, client: Network) -> bool {
         if self.waiting < MAX_WAITING {
             return true;
         }
@@ -114,7 +114,7 @@ impl InFlight {
         self.bodies.iter().any(|(other, body)| *other < id && body.client == client && body.bytes > 0)
     }
 
-    pub fn has_older_in_waiting(&self, id: u64) -> bool {
+    pub fn has_older_waiting(&self, id: u64) -> bool {
         self.bodies.iter().any(|(other, body)| *other < id && body.wanted > SMALL)
     }
 }

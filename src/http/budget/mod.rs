@@ -101,19 +101,19 @@ impl Reservation {
         let outcome = loop {
             let freed = budget.freed.notified();
             let now = Instant::now();
-            match self.ask_for_room(bytes, now) {
+            match self.try_make_room(bytes, now) {
                 Ok(is_done) if is_done => break Ok(()),
                 Ok(_) if now < until => {}
                 Ok(_) | Err(BudgetExhausted) => break Err(BudgetExhausted),
             }
             let _ = timeout_at(until.min(now + CHECK_INTERVAL), freed).await;
         };
-        self.wait_no_longer();
+        self.stop_waiting();
         outcome
     }
 
     /// Returns true if the memory is reserved, false if the body may wait for it.
-    fn ask_for_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
+    fn try_make_room(&mut self, bytes: usize, now: Instant) -> Result<bool, BudgetExhausted> {
         let budget = Arc::clone(&self.budget);
         let mut in_flight = budget.in_flight.lock();
         let short = match self.grow(&mut in_flight, bytes) {
@@ -133,23 +133,23 @@ impl Reservation {
             client,
             held_bytes: self.bytes,
             wanted_bytes: bytes,
-            needed_bytes: more.max(in_flight.lacking(budget.total_bytes, self.bytes, bytes)),
+            needed_bytes: more.max(in_flight.missing_bytes(budget.total_bytes, self.bytes, bytes)),
             total_bytes: budget.total_bytes,
-            is_of_share: short == Shortage::Share,
+            is_client_share_exhausted: short == Shortage::Share,
         };
         let is_dropping = in_flight.drop_slowest(demand, now);
         let gives_way = match short {
             // Only the oldest body of a client waits: two would wait for each other.
             Shortage::Share => in_flight.has_older_of(client, id),
             // A body that holds little does not prevent others from growing.
-            Shortage::Total => self.bytes > SMALL && in_flight.has_older_in_waiting(id),
+            Shortage::Total => self.bytes > SMALL && in_flight.has_older_waiting(id),
         };
         if !is_dropping && gives_way {
             return Err(BudgetExhausted);
         }
         let is_waiting = in_flight.bodies.get(&id).is_some_and(|body| body.wanted > 0);
         if !is_waiting {
-            if !in_flight.has_place_to_wait(client) {
+            if !in_flight.has_waiting_slot(client) {
                 return Err(BudgetExhausted);
             }
             let Some(body) = in_flight.bodies.get_mut(&id) else { return Err(BudgetExhausted) };
@@ -161,7 +161,7 @@ impl Reservation {
         Ok(false)
     }
 
-    fn wait_no_longer(&mut self) {
+    fn stop_waiting(&mut self) {
         let Some(id) = self.id else { return };
         let mut in_flight = self.budget.in_flight.lock();
         let Some(body) = in_flight.bodies.get_mut(&id) else { return };
@@ -183,7 +183,7 @@ impl Reservation {
         if others > 0 && others + bytes > in_flight.share_of_client(total) {
             return Err(Shortage::Share);
         }
-        if in_flight.lacking(total, self.bytes, bytes) > 0 {
+        if in_flight.missing_bytes(total, self.bytes, bytes) > 0 {
             return Err(Shortage::Total);
         }
         *in_flight.of_clients.entry(self.client).or_default() += more;

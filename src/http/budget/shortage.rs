@@ -29,7 +29,7 @@ pub struct Demand {
     pub total_bytes: usize,
     /// Whether only the share of its own network is used up, so that no body of another network is
     /// dropped.
-    pub is_of_share: bool,
+    pub is_client_share_exhausted: bool,
 }
 
 /// A body that may be dropped.
@@ -44,7 +44,7 @@ struct DroppableBody {
 
 /// The bodies of a network above its fair share.
 #[derive(Debug, Default)]
-struct Crowd {
+struct NetworkBodies {
     held_bytes: usize,
     /// Number of bodies, including those that cannot be dropped.
     bodies: usize,
@@ -64,10 +64,10 @@ impl InFlight {
         let fair_share = fair_share(demand.total_bytes, networks);
         let (first, last): (Vec<_>, Vec<_>) = slow.into_iter().partition(|body| {
             let is_heavy = self.of_clients.get(&body.client).is_some_and(|held| *held > fair_share);
-            body.bytes > SMALL || (is_heavy && !demand.is_of_share)
+            body.bytes > SMALL || (is_heavy && !demand.is_client_share_exhausted)
         });
         self.drop_some(first, &mut coming, demand.needed_bytes);
-        if coming < demand.needed_bytes && !demand.is_of_share {
+        if coming < demand.needed_bytes && !demand.is_client_share_exhausted {
             self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
         // If these hold little, dropping them would not free enough memory.
@@ -100,7 +100,8 @@ impl InFlight {
 
     /// Returns the other bodies that are too slow for the memory they hold.
     fn slow(&self, demand: Demand, now: Instant) -> Vec<DroppableBody> {
-        let of_client = |body: &DroppableBody| !demand.is_of_share || body.client == demand.client;
+        let of_client =
+            |body: &DroppableBody| !demand.is_client_share_exhausted || body.client == demand.client;
         let measured = self.bodies.iter().filter(|(id, _)| **id != demand.id).filter_map(|(id, body)| {
             let progress = body.pace.progress(body.bytes, now)?;
             body.droppable(*id, progress)
@@ -135,9 +136,13 @@ impl InFlight {
         }
     }
 
-    fn crowds<'a>(&self, heavy: impl Iterator<Item = (&'a Network, &'a usize)>, now: Instant) -> Vec<Crowd> {
-        let crowd = |held_bytes: usize| Crowd { held_bytes, ..Crowd::default() };
-        let mut crowds: HashMap<Network, Crowd> =
+    fn crowds<'a>(
+        &self,
+        heavy: impl Iterator<Item = (&'a Network, &'a usize)>,
+        now: Instant,
+    ) -> Vec<NetworkBodies> {
+        let crowd = |held_bytes: usize| NetworkBodies { held_bytes, ..NetworkBodies::default() };
+        let mut crowds: HashMap<Network, NetworkBodies> =
             heavy.map(|(network, held)| (*network, crowd(*held))).collect();
         for (id, body) in &self.bodies {
             let Some(crowd) = crowds.get_mut(&body.client) else { continue };
@@ -149,7 +154,7 @@ impl InFlight {
             let progress = body.pace.progress_since_start(body.bytes, now);
             crowd.droppable.extend(progress.and_then(|progress| body.droppable(*id, progress)));
         }
-        let mut crowds: Vec<Crowd> = crowds.into_values().collect();
+        let mut crowds: Vec<NetworkBodies> = crowds.into_values().collect();
         for crowd in &mut crowds {
             crowd
                 .droppable

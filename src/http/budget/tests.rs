@@ -251,7 +251,7 @@ fn small_body_displaces_slow_small_body() {
 }
 
 #[test]
-fn copy_of_the_largest_body_is_part_of_the_budget() {
+fn budget_includes_copy_of_largest_body() {
     let budget = Budget::new(64 * MEBIBYTE);
     let first = holding(&budget, 1, 16 * MEBIBYTE);
     let mut second = budget.reservation(other(2));

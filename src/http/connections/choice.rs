@@ -54,7 +54,7 @@ pub struct Choice {
 
 /// Value of a connection. The lowest is closed first.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Worth {
+struct CloseRank {
     is_fresh: bool,
     class: Class,
     /// Bytes per second for connections that send a request. For all others, including fresh ones,
@@ -62,7 +62,7 @@ struct Worth {
     pace: f64,
 }
 
-impl Worth {
+impl CloseRank {
     fn of(candidate: &ClosingCandidate, class: Class) -> Self {
         let seconds = candidate.waited.as_secs_f64().max(f64::MIN_POSITIVE);
         let has_rate = class == Class::Slow && !candidate.is_fresh;
@@ -71,15 +71,15 @@ impl Worth {
     }
 }
 
-impl Eq for Worth {}
+impl Eq for CloseRank {}
 
-impl PartialOrd for Worth {
+impl PartialOrd for CloseRank {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Worth {
+impl Ord for CloseRank {
     fn cmp(&self, other: &Self) -> Ordering {
         // A fresh connection has no meaningful class yet: a new connection is idle until its first
         // bytes are read.
@@ -89,8 +89,8 @@ impl Ord for Worth {
 }
 
 /// Rank of a group for losing its next connection: its number of connections, whether it is not a
-/// proxy, the worth of the connection, and the index of the group. The highest rank is next.
-type NextClosing = (usize, bool, Reverse<Worth>, usize);
+/// proxy, the rank of the connection, and the index of the group. The highest rank is next.
+type NextClosing = (usize, bool, Reverse<CloseRank>, usize);
 
 /// The connections of one client network.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ struct ConnectionGroup {
     open: usize,
     is_proxy: bool,
     /// Sorted so that the last one is closed first.
-    closable: Vec<(Worth, usize)>,
+    closable: Vec<(CloseRank, usize)>,
 }
 
 /// Chooses at most `surplus` connections. Networks with up to `fair` connections are treated alike.
@@ -118,7 +118,7 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
         }
         groups[place].open += 1;
         if let Some(class) = candidate.class {
-            groups[place].closable.push((Worth::of(candidate, class), index));
+            groups[place].closable.push((CloseRank::of(candidate, class), index));
         }
     }
     for group in &mut groups {
@@ -130,11 +130,11 @@ pub fn choose(candidates: Vec<ClosingCandidate>, surplus: usize, fair: usize) ->
         groups.iter().enumerate().filter_map(|(place, group)| group.next(place, fair)).collect();
     let mut connections = Vec::with_capacity(surplus.min(candidates.len()));
     while connections.len() < surplus
-        && let Some((_, _, Reverse(worth), place)) = order.pop()
+        && let Some((_, _, Reverse(rank), place)) = order.pop()
     {
         let group = &mut groups[place];
         if let Some((_, index)) = group.closable.pop() {
-            connections.push((index, worth.class));
+            connections.push((index, rank.class));
             group.open -= 1;
         }
         order.extend(group.next(place, fair));
@@ -148,8 +148,8 @@ impl ConnectionGroup {
     fn next(&self, place: usize, fair: usize) -> Option<NextClosing> {
         // Fresh connections are spared only in networks with at most `fair` connections: otherwise
         // a network with only fresh connections would cause those of others to be closed.
-        let is_closable = |worth: &Worth| !worth.is_fresh || self.open > fair;
-        let next = self.closable.last().filter(|(worth, _)| is_closable(worth));
-        next.map(|(worth, _)| (self.open.max(fair), !self.is_proxy, Reverse(*worth), place))
+        let is_closable = |rank: &CloseRank| !rank.is_fresh || self.open > fair;
+        let next = self.closable.last().filter(|(rank, _)| is_closable(rank));
+        next.map(|(rank, _)| (self.open.max(fair), !self.is_proxy, Reverse(*rank), place))
     }
 }

@@ -65,7 +65,7 @@ fn newcomers_and_answered_requests_are_spared() {
     let connections = registry(16, &[]);
     let fresh: Vec<_> = (1..=16).flat_map(|network| open(&connections, network, 1)).collect();
     connections.make_room(Instant::now());
-    assert_eq!(closed(&fresh), 0, "within the grace");
+    assert_eq!(closed(&fresh), 0, "within the grace period");
     fresh.iter().for_each(|one| one.link.received(10, Stage::Between, true));
     connections.make_room(later());
     assert_eq!(closed(&fresh), 0, "waiting for a reply");

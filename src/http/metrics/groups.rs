@@ -123,8 +123,11 @@ impl TargetMetrics {
                 "Delivery attempts since the start, by outcome.",
                 &["outcome"],
             ),
-            dead: make.counter("creel_deliveries_dead_total", "Deliveries that became dead since the start."),
-            dead_letters: make.gauge("creel_dead_letters", "Dead deliveries that were not replayed."),
+            dead: make.counter(
+                "creel_deliveries_dead_total",
+                "Deliveries that became dead letters since the start.",
+            ),
+            dead_letters: make.gauge("creel_dead_letters", "Dead letters that were not replayed."),
             by_state: make.gauges("creel_targets", "Targets by state, without listeners.", &["state"]),
             disabled: make.gauges(
                 "creel_target_disabled",

@@ -7,7 +7,7 @@ fn find(path: &str, document: &str) -> PathValue {
 }
 
 #[test]
-fn a_path_leads_through_objects_and_first_items() {
+fn path_traverses_objects_and_first_items() {
     let document = r#"{"a":{"b":[{"c":"x"},{"c":"y"}]},"n":1.50,"a2":"z","a2":"last"}"#;
     assert_eq!(find("a.b[].c", document), PathValue::Text("x".into()));
     assert_eq!(find("n", document), PathValue::Number("1.50".into()));
@@ -40,7 +40,7 @@ fn a_path_leads_through_objects_and_first_items() {
 }
 
 #[test]
-fn a_pointer_leads_through_objects_and_arrays() {
+fn pointer_traverses_objects_and_arrays() {
     let document = r#"{"a":{"b":[{"c":"x"},{"c":7}]},"":{"":"empty"},"m/n":"slash","o~p":"tilde","0":"key"}"#;
     assert_eq!(find("/a/b/1/c", document), PathValue::Number("7".into()));
     assert_eq!(find("/a/b/0/c", document), PathValue::Text("x".into()));
@@ -74,7 +74,7 @@ fn every_item_must_have_the_value() {
 }
 
 #[test]
-fn the_first_key_that_is_not_excepted_is_a_name() {
+fn first_key_without_exception_is_the_name() {
     let except = ["update_id".to_owned()];
     assert_eq!(first_key_except(r#"{"message":{}} x"#, &except), None);
     assert_eq!(

@@ -51,7 +51,7 @@ impl Operator {
         if !request.has_body() {
             return Err(Problem::BodyNotKept);
         }
-        match request.verify(Proof::Given).await? {
+        match request.verify(Proof::Authenticated).await? {
             Verification::Message(message) => self.release_as(id, unverified(*message)).await,
             Verification::Handshake | Verification::Rejected(_) => Err(Problem::NoMessage),
         }

@@ -81,7 +81,7 @@ impl RestoredRequest {
     /// possible now.
     pub async fn verify(&self, proof: Proof) -> Result<Verification, Problem> {
         let source = &self.source;
-        if !source.makes_message_of(&self.method) {
+        if !source.is_message_method(&self.method) {
             let (source_name, method) = (source.name.to_string(), self.method.clone());
             return Err(Problem::MethodWithoutMessage { source_name, method });
         }

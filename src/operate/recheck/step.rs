@@ -200,7 +200,7 @@ impl Operator {
         if !request.has_body() {
             return Ok(Finding::Skipped("body_not_kept"));
         }
-        let proof = if action == BulkAction::Recheck { Proof::NeedsBody } else { Proof::Given };
+        let proof = if action == BulkAction::Recheck { Proof::NeedsBody } else { Proof::Authenticated };
         Ok(match request.verify(proof).await {
             Ok(Verification::Message(message)) if action == BulkAction::Release => {
                 Finding::Message(Box::new(unverified(*message)))

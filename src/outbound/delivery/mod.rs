@@ -20,7 +20,7 @@ pub const EXCERPT_BYTES: usize = 1024;
 /// the excerpt, and so that the connection can be reused.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-const IDLE_FOR: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_IDLE_PER_HOST: usize = 32;
 
 /// Headers that define where a message ends or how the connection is used; only the client sets
@@ -126,7 +126,7 @@ impl DeliveryClient {
             // copy each request.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tcp_nodelay(true)
-            .pool_idle_timeout(IDLE_FOR)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
     }
 }

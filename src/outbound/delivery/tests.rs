@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::outbound::loopback::{LoopbackListener, PATIENCE, read_bytes, run};
+use crate::outbound::loopback::{LoopbackListener, TIMEOUT, read_bytes, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(10);
@@ -40,13 +40,13 @@ fn answering(reply: &str) -> (LoopbackListener, Receiver<Vec<u8>>) {
 }
 
 /// Starts a server that reads one request, sends the beginning of a reply, and passes the
-/// connection to `go_on`.
-fn beginning(reply: &'static str, go_on: impl Fn(TcpStream) + Send + Sync + 'static) -> LoopbackListener {
+/// connection to `respond`.
+fn beginning(reply: &'static str, respond: impl Fn(TcpStream) + Send + Sync + 'static) -> LoopbackListener {
     LoopbackListener::start(move |mut stream| {
         read_bytes(&mut BufReader::new(stream.try_clone().unwrap()));
         // The client may have closed.
         let _ = stream.write_all(reply.as_bytes());
-        go_on(stream);
+        respond(stream);
     })
 }
 
@@ -67,7 +67,7 @@ fn exact_bytes_and_headers_arrive() {
     let sent = run(client().post(&format!("{}?a=%2F&b", server.url()), &headers, body.clone().into(), LONG));
 
     assert_eq!(sent, Ok(DeliveryResponse { status: 204, retry_after: None, excerpt: Vec::new() }));
-    let request = requests.recv_timeout(PATIENCE).unwrap();
+    let request = requests.recv_timeout(TIMEOUT).unwrap();
     let head_length = request.len() - body.len();
     assert_eq!(&request[head_length..], body);
     let host = format!("host: {}\r\n", server.address);
@@ -172,7 +172,7 @@ fn endless_body_is_abandoned_after_64_kib() {
             let response = client.post(&server.url(), &[], Bytes::new(), LONG).await.unwrap();
             assert_eq!((response.status, response.excerpt), (200, b"x".repeat(EXCERPT_BYTES)));
             // The client stays alive, so its drop does not close the connection.
-            tokio::task::spawn_blocking(move || written.recv_timeout(PATIENCE).unwrap()).await.unwrap()
+            tokio::task::spawn_blocking(move || written.recv_timeout(TIMEOUT).unwrap()).await.unwrap()
         });
         assert!(
             megabytes < 64,
@@ -319,7 +319,7 @@ fn invalid_request_is_rejected_before_sending() {
 }
 
 #[test]
-fn dead_name_server_is_a_timeout_and_delays_no_other_target() {
+fn unresponsive_name_server_times_out_and_delays_no_other_target() {
     let (never, hold) = channel::<()>();
     let hold = Mutex::new(hold);
     let resolver = Resolver::new(move |name| {
@@ -357,7 +357,7 @@ fn empty_body_has_content_length_if_content_is_expected() {
     ];
     for (method, count) in rows {
         run(client().send(method, &server.url(), &[], Bytes::new(), LONG)).unwrap();
-        let request = String::from_utf8(requests.recv_timeout(PATIENCE).unwrap()).unwrap();
+        let request = String::from_utf8(requests.recv_timeout(TIMEOUT).unwrap()).unwrap();
         assert_eq!(request.matches("content-length: 0\r\n").count(), count, "{request}");
         assert_eq!(request.matches("content-length").count(), count, "{request}");
         assert!(!request.contains("transfer-encoding"), "{request}");

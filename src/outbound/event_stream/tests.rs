@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use proptest::prelude::*;
 
 use super::*;
-use crate::outbound::loopback::{LoopbackListener, PATIENCE, read_bytes, reply, run};
+use crate::outbound::loopback::{LoopbackListener, TIMEOUT, read_bytes, reply, run};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 
@@ -112,7 +112,7 @@ fn end_of_stream_is_not_an_event() {
         let _ = stream.write_all(format!("{HEAD}data: one\n\ndata: cut").as_bytes());
     });
     run(async {
-        let StreamAnswer::Open(mut stream) = open(&server.url(), PATIENCE).await.unwrap() else {
+        let StreamAnswer::Open(mut stream) = open(&server.url(), TIMEOUT).await.unwrap() else {
             panic!("the stream opens")
         };
         assert_eq!(stream.next().await, Ok(Some(event("message", None, "one"))));
@@ -127,7 +127,7 @@ fn other_status_is_returned_with_its_body() {
         read_bytes(&mut BufReader::new(&stream));
         let _ = stream.write_all(&rejection);
     });
-    let StreamAnswer::Rejected(response) = run(open(&server.url(), PATIENCE)).unwrap() else {
+    let StreamAnswer::Rejected(response) = run(open(&server.url(), TIMEOUT)).unwrap() else {
         panic!("it is rejected")
     };
     assert_eq!((response.status, response.body.as_slice()), (401, &b"{\"detail\":\"no\"}"[..]));

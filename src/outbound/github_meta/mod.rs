@@ -32,7 +32,7 @@ const MIN_PREFIX_V4: u8 = 8;
 const MIN_PREFIX_V6: u8 = 16;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const REFRESH_EVERY: Duration = Duration::from_secs(60 * 60);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60 * 60);
 const FIRST_RETRY: Duration = Duration::from_secs(30);
 /// Limit on the pause between retries. With doubling, requests stay far below the API's limit of 60
 /// per hour without a token.
@@ -216,7 +216,7 @@ impl GithubAddresses {
 /// Returns the pause after a number of consecutive failures.
 fn wait_after(failures: u32) -> Duration {
     match failures {
-        0 => REFRESH_EVERY,
+        0 => REFRESH_INTERVAL,
         _ => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(failures - 1)).min(MAX_RETRY_PAUSE),
     }
 }

@@ -80,11 +80,11 @@ impl Resolver {
     /// Resolves a name without a cache, because a cached answer could be outdated. Concurrent
     /// lookups of the same name share one answer.
     pub(super) async fn addresses(&self, name: &str) -> LookupAnswer {
-        let answer = self.ask(name).await;
+        let answer = self.enqueue(name).await;
         answer.unwrap_or_else(|_| Err(LookupError::new("the lookup was abandoned")))
     }
 
-    fn ask(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {
+    fn enqueue(&self, name: &str) -> oneshot::Receiver<LookupAnswer> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.shared.state.lock();
         if let Some(waiting) = state.waiting.get_mut(name) {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::outbound::loopback::{PATIENCE, run};
+use crate::outbound::loopback::{TIMEOUT, run};
 
 #[test]
 fn system_resolves_localhost_and_rejects_invalid_names() {
@@ -27,7 +27,7 @@ fn name_without_an_address_is_an_error() {
 
 /// Returns a resolver that sends each requested name to the first channel, and answers one lookup
 /// for each item in the second, or all of them when its sender is dropped.
-fn told() -> (Resolver, Receiver<String>, Sender<()>) {
+fn scripted() -> (Resolver, Receiver<String>, Sender<()>) {
     let (queries, names) = channel();
     let (go, gone) = channel::<()>();
     let (queries, gone) = (Mutex::new(queries), Mutex::new(gone));
@@ -41,14 +41,14 @@ fn told() -> (Resolver, Receiver<String>, Sender<()>) {
 }
 
 fn next(names: &Receiver<String>) -> String {
-    names.recv_timeout(PATIENCE).unwrap()
+    names.recv_timeout(TIMEOUT).unwrap()
 }
 
 #[test]
 fn concurrent_lookups_of_a_name_are_shared_and_not_cached() {
-    let (resolver, names, go) = told();
+    let (resolver, names, go) = scripted();
     for _ in 0..2 {
-        let waiting: Vec<_> = (0..10).map(|_| resolver.ask("name")).collect();
+        let waiting: Vec<_> = (0..10).map(|_| resolver.enqueue("name")).collect();
         assert_eq!(next(&names), "name");
         go.send(()).unwrap();
         for answer in waiting {
@@ -59,7 +59,7 @@ fn concurrent_lookups_of_a_name_are_shared_and_not_cached() {
 }
 
 #[test]
-fn dead_name_takes_one_thread_and_does_not_block_others() {
+fn unresolvable_name_uses_one_thread_and_blocks_no_other() {
     let (dead, alive) = (channel::<()>(), channel::<()>());
     let (never, hold) = (dead.0, Mutex::new(dead.1));
     let (started, is_dead) = (Mutex::new(alive.0), alive.1);
@@ -70,8 +70,8 @@ fn dead_name_takes_one_thread_and_does_not_block_others() {
         }
         Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()])
     });
-    let waiting: Vec<_> = (0..1_000).map(|_| resolver.ask("dead")).collect();
-    is_dead.recv_timeout(PATIENCE).unwrap();
+    let waiting: Vec<_> = (0..1_000).map(|_| resolver.enqueue("dead")).collect();
+    is_dead.recv_timeout(TIMEOUT).unwrap();
     for _ in 0..100 {
         assert!(run(resolver.addresses("alive")).is_ok());
     }
@@ -82,13 +82,13 @@ fn dead_name_takes_one_thread_and_does_not_block_others() {
 
 #[test]
 fn threads_are_limited_and_cancelled_lookups_skipped() {
-    let (resolver, names, go) = told();
-    let waiting: Vec<_> = (0..MAX_THREADS).map(|number| resolver.ask(&format!("dead{number}"))).collect();
+    let (resolver, names, go) = scripted();
+    let waiting: Vec<_> = (0..MAX_THREADS).map(|number| resolver.enqueue(&format!("dead{number}"))).collect();
     for _ in 0..MAX_THREADS {
         next(&names);
     }
-    drop(resolver.ask("impatient"));
-    let patient = resolver.ask("patient");
+    drop(resolver.enqueue("impatient"));
+    let patient = resolver.enqueue("patient");
     assert_eq!(resolver.shared.state.lock().threads, MAX_THREADS);
     assert!(names.try_recv().is_err(), "no thread is left");
 

@@ -148,7 +148,7 @@ fn inside_v6(network: Ipv6Net, bits: u128) -> Ipv6Addr {
 }
 
 /// Returns all IPv6 notations of this address.
-fn clothed(address: Ipv4Addr) -> [Ipv6Addr; 4] {
+fn ipv6_notations(address: Ipv4Addr) -> [Ipv6Addr; 4] {
     let bits = u128::from(address.to_bits());
     let public = u128::from(Ipv4Addr::new(8, 8, 8, 8).to_bits());
     [
@@ -180,7 +180,7 @@ proptest! {
         ],
     ) {
         let plain = vet(address.into(), &[]).map_err(|forbidden| forbidden.reason);
-        for form in clothed(address) {
+        for form in ipv6_notations(address) {
             prop_assert_eq!(vet(form.into(), &[]).map_err(|forbidden| forbidden.reason), plain, "{}", form);
         }
     }

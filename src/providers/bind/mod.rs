@@ -14,7 +14,7 @@ use crate::scheme::signature::SignatureKeys;
 use crate::scheme::token::{Basic, SharedToken};
 
 use super::code::BoundScheme;
-use super::confirm::Asker;
+use super::confirm::ConfirmApi;
 use super::recipe::{JwtRule, KeySource, NamedPlace, Proofs, Recipe, TokenRule};
 use super::reply::{AcceptedReply, Reply};
 use super::settings::{SettingError, SettingKind, Settings};
@@ -97,13 +97,16 @@ fn secrets_of_handshakes(recipe: &Recipe) -> impl Iterator<Item = &Place> {
 
 fn unknown_and_missing(recipe: &Recipe, settings: &Settings) -> Vec<SettingError> {
     let known: BTreeSet<&str> = recipe.keys.iter().map(|key| key.name.as_str()).collect();
-    let takes = if known.is_empty() {
+    let known_names = if known.is_empty() {
         "none".to_owned()
     } else {
         known.iter().copied().collect::<Vec<_>>().join(", ")
     };
     let unknown = settings.values.keys().filter(|key| !known.contains(key.as_str())).map(|key| {
-        SettingError::new(key, format!("is not a setting of provider `{}`, which has {takes}", recipe.name))
+        SettingError::new(
+            key,
+            format!("is not a setting of provider `{}`, which has {known_names}", recipe.name),
+        )
     });
     let missing = recipe.keys.iter().filter(|key| key.required && settings.all(&key.name).is_empty());
     unknown
@@ -119,7 +122,7 @@ fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -
         let default = key.default.as_ref().filter(|_| given.is_empty()).map(Secret::new_text);
         let values: Vec<Secret> = given.iter().cloned().chain(default).collect();
         if key.kind != SettingKind::Secret && values.len() > 1 {
-            errors.push(SettingError::new(&key.name, "takes one value"));
+            errors.push(SettingError::new(&key.name, "accepts only one value"));
         }
         if key.kind != SettingKind::Secret && given.iter().any(|value| value.expose().trim_ascii().is_empty())
         {
@@ -145,8 +148,8 @@ fn bind_proofs(
     let rules: &'static Proofs = &recipe.proofs;
     let mut proofs = BoundProofs::default();
     if let Some(rule) = rules.confirm.as_ref().filter(|_| errors.is_empty()) {
-        let asker = once(Asker::bind(rule, texts, recipe.form_payload.as_deref()), errors);
-        proofs.asker = asker.map(Arc::new);
+        let confirm_api = once(ConfirmApi::bind(rule, texts, recipe.form_payload.as_deref()), errors);
+        proofs.confirm_api = confirm_api.map(Arc::new);
     }
     let mut missing: Vec<&str> = Vec::new();
     for rule in &rules.tokens {
@@ -179,10 +182,10 @@ fn bind_proofs(
         proofs.signatures.clear();
     }
     proofs.signing_settings = signing_settings(rules, &proofs);
-    let is_unproven = !rules.are_none() && proofs.are_none();
+    let is_unverified = !rules.are_none() && proofs.are_none();
     let by_address = recipe.requires.iter().any(|name| ["path", "allow_ips"].contains(&name.as_str()));
     let is_optional = recipe.learns() || by_address || rules.tokens.iter().any(|rule| rule.optional);
-    if errors.is_empty() && is_unproven && !is_optional {
+    if errors.is_empty() && is_unverified && !is_optional {
         let first = missing.first().copied().unwrap_or("secret");
         let names: BTreeSet<String> = missing.iter().map(|name| format!("`{name}`")).collect();
         let names: Vec<String> = names.into_iter().collect();

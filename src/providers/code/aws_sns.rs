@@ -59,9 +59,9 @@ impl Scheme for AwsSns {
         if !key.verify(algorithm, text.as_bytes(), &signature) {
             return Err(Cause::SignatureMismatch.into());
         }
-        let is_ours =
+        let is_own_topic =
             terms.texts.all("topic_arn").iter().any(|configured| configured.expose() == topic.as_bytes());
-        if is_ours { Ok(()) } else { Err(Cause::WrongAccount.into()) }
+        if is_own_topic { Ok(()) } else { Err(Cause::WrongAccount.into()) }
     }
 
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {

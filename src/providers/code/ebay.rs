@@ -36,9 +36,9 @@ impl Scheme for Ebay {
     fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         let (id, bytes) = read(view)?;
         let keys = terms.key_store.keys(Some(&id))?;
-        let is_right =
+        let is_match =
             keys.iter().any(|key| key.verify(PublicAlgorithm::EcdsaP256Sha1, view.request.body, &bytes));
-        if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+        if is_match { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
     }
 
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {

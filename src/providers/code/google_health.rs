@@ -56,8 +56,8 @@ impl Scheme for GoogleHealth {
 /// Compares the whole header value, including the authentication scheme, with the secrets.
 fn check_authorization(view: &View<'_>, secrets: &[Secret]) -> Result<(), Cause> {
     let presented = header(view, "authorization")?;
-    let is_right = |secret: &Secret| bool::from(secret.expose().ct_eq(presented));
-    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::TokenMismatch) }
+    let is_match = |secret: &Secret| bool::from(secret.expose().ct_eq(presented));
+    if secrets.iter().any(is_match) { Ok(()) } else { Err(Cause::TokenMismatch) }
 }
 
 /// Reads the signatures, each with the id of its key; at least one.

@@ -54,7 +54,7 @@ impl Scheme for Mailchannels {
             let BareItem::ByteSequence(signature) = &item.bare_item else { continue };
             match check_one(view, terms, input, signature) {
                 Ok(()) => return Ok(()),
-                Err(unproven) => rejection = unproven,
+                Err(error) => rejection = error,
             }
         }
         Err(rejection)

@@ -33,11 +33,11 @@ pub fn any_hmac(
     if decoded.is_empty() {
         return Err(Cause::MalformedSignature);
     }
-    let is_right = |secret: &Secret| {
+    let is_match = |secret: &Secret| {
         let tag = hmac::sign(&hmac::Key::new(algorithm, secret.expose()), text);
         decoded.iter().any(|signature| tag.as_ref().ct_eq(&signature[..length]).into())
     };
-    if secrets.iter().any(is_right) { Ok(()) } else { Err(Cause::SignatureMismatch) }
+    if secrets.iter().any(is_match) { Ok(()) } else { Err(Cause::SignatureMismatch) }
 }
 
 /// Whether a text has the encoding and length of a signature made with the algorithm.

@@ -54,12 +54,12 @@ impl Scheme for Payfast {
         }
         // Payfast trims values before it signs them, and may send them untrimmed. Signatures over
         // untrimmed values are accepted too.
-        let is_right = |secret: &Secret| {
+        let is_match = |secret: &Secret| {
             [php_trim as fn(&str) -> &str, |value| value]
                 .into_iter()
                 .any(|form| bool::from(digest(fields, form, secret).ct_eq(&signature[..16])))
         };
-        if !secrets.iter().any(is_right) {
+        if !secrets.iter().any(is_match) {
             return Err(Cause::SignatureMismatch.into());
         }
         if is_notification(view)? { Ok(()) } else { Err(Cause::ClaimMismatch.into()) }

@@ -62,9 +62,9 @@ impl Scheme for Truelayer {
         let payload = payload(view, &parsed.tl_headers)?;
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));
         let keys = terms.key_store.keys(Some(&parsed.kid))?;
-        let is_right =
+        let is_match =
             keys.iter().any(|key| key.verify(PublicAlgorithm::Es512, signed.as_bytes(), &signature));
-        if is_right { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
+        if is_match { Ok(()) } else { Err(Cause::SignatureMismatch.into()) }
     }
 
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {

@@ -128,7 +128,7 @@ impl RecipeFile {
         let facts = self.facts(&proofs);
         facts.check()?;
         if samples.is_empty() {
-            samples.push(sample::invented(&facts.event_type, &facts.delivery_id));
+            samples.push(sample::generated(&facts.event_type, &facts.delivery_id));
         }
         Ok(Recipe {
             name: name.to_owned(),
@@ -196,10 +196,10 @@ impl RecipeFile {
             proofs.signatures.iter().all(|signature| is_in(&signature.scheme.template))
                 && proofs.jwts.iter().all(is_claimed)
         };
-        let is_proven = !proofs.signatures.is_empty() || !self.jwt.is_empty() || proofs.code.is_some();
+        let has_proof = !proofs.signatures.is_empty() || !self.jwt.is_empty() || proofs.code.is_some();
         match self.body_coverage {
             Some(coverage) => coverage,
-            None if !is_proven => Coverage::None,
+            None if !has_proof => Coverage::None,
             None if is_in_all(&Template::has_body) => Coverage::Full,
             None if is_in_all(&|text| text.has_body() || text.has_content_of_body()) => Coverage::Partial,
             None => Coverage::None,
@@ -265,7 +265,7 @@ impl SampleTable {
         let signed_at = self.signed_at.as_deref().map(Place::parse).transpose();
         Ok(SampleBody {
             event: self.event.clone(),
-            is_invented: false,
+            is_generated: false,
             id: self.id.clone(),
             body: self.body.clone(),
             content_type: self.content_type.clone(),

@@ -141,8 +141,8 @@ fn stamp(
     };
     let is_signed = match &at {
         TimestampPlace::Request(place) if place.is_in_body() => {
-            let has_it_all = template.has_body() || template.has_content_of_body();
-            template.has_timestamp() || has_it_all || template.places().any(|signed| signed == place)
+            let covers_body = template.has_body() || template.has_content_of_body();
+            template.has_timestamp() || covers_body || template.places().any(|signed| signed == place)
         }
         _ => template.has_timestamp(),
     };

@@ -59,7 +59,7 @@ impl Recipe {
     /// Returns the event or action that a pattern for any source, such as `*.pushh`, misspells.
     /// `ending` is the part after `*.`.
     pub fn misspelt_ending(&self, ending: &str) -> Option<&str> {
-        let samples = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
+        let samples = self.samples.iter().filter(|sample| !sample.is_generated).map(|sample| &sample.event);
         let known = self.events.iter().chain(samples).chain(self.actions.values().flatten());
         nearest_spelling(ending, known)
     }
@@ -87,7 +87,7 @@ impl Recipe {
                 .map(|sample| &sample.event)
                 .chain(&self.events)
                 .any(|event| event == NO_TYPE);
-        let sample = self.samples.iter().find(|sample| !sample.is_invented)?;
+        let sample = self.samples.iter().find(|sample| !sample.is_generated)?;
         (is_none && !may_be_real).then_some(sample.event.as_str())
     }
 
@@ -103,7 +103,7 @@ impl Recipe {
         if pattern.contains('*') || pattern.chars().count() < MIN_COMPARED_CHARACTERS {
             return Ok(());
         }
-        let known = self.samples.iter().filter(|sample| !sample.is_invented).map(|sample| &sample.event);
+        let known = self.samples.iter().filter(|sample| !sample.is_generated).map(|sample| &sample.event);
         match nearest_spelling(pattern, known) {
             Some(event) => Err(UnknownEvent { nearest: Some(event.to_owned()) }),
             None => Ok(()),

@@ -167,7 +167,7 @@ impl Recipe {
     }
 
     /// Whether messages must be confirmed by the provider's API.
-    pub const fn asks_provider(&self) -> bool {
+    pub const fn needs_confirmation(&self) -> bool {
         self.proofs.confirm.is_some()
     }
 

@@ -149,7 +149,7 @@ pub struct SampleBody {
     pub event: String,
     /// Whether the body is generated because the recipe has no sample. Its event is not the
     /// provider's.
-    pub is_invented: bool,
+    pub is_generated: bool,
     pub id: String,
     pub body: String,
     pub content_type: String,

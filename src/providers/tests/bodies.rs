@@ -42,7 +42,7 @@ fn signed_form_of_any_size_is_accepted() {
         assert_eq!(sent.verdict(&verifier), Err(Cause::SignatureMismatch), "{size}");
     }
     let braintree = bind("braintree", &[("public_key", "public"), ("secret", "private key")]);
-    let mut large = braintree.sample(&wish(None, "nonce")).unwrap();
+    let mut large = braintree.sample(&sample_options(None, "nonce")).unwrap();
     let payload = format!("{}\n", Encoding::Base64.encode(&vec![b'x'; 2 << 20]));
     let key = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, b"private key");
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key.as_ref());

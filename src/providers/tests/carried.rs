@@ -12,13 +12,13 @@ fn is_carried(sent: &SentRequest, verifier: &Verifier) -> bool {
     sent.put(|request| verifier.is_proof_carried(request))
 }
 
-fn proven() -> impl Iterator<Item = &'static OwnRequest> {
-    OWN.iter().filter(|request| request.verifier.proves_sender())
+fn verifying_requests() -> impl Iterator<Item = &'static OwnRequest> {
+    OWN.iter().filter(|request| request.verifier.verifies_sender())
 }
 
 #[test]
 fn every_accepted_request_carries_proof() {
-    for request in proven() {
+    for request in verifying_requests() {
         assert!(is_carried(&request.sent, &request.verifier), "{}", request.provider);
     }
 }
@@ -28,7 +28,7 @@ fn scanner_carries_proof_for_no_provider() {
     let scanner =
         SentRequest::new(&[("user-agent", "curl/8"), ("content-type", "application/json")], "{\"a\":1}");
     let empty = SentRequest::new(&[], "");
-    for request in proven() {
+    for request in verifying_requests() {
         for sent in [&scanner, &empty] {
             let sent = SentRequest { now: request.sent.now, url: request.sent.url.clone(), ..sent.clone() };
             assert!(!is_carried(&sent, &request.verifier), "{}", request.provider);
@@ -39,7 +39,7 @@ fn scanner_carries_proof_for_no_provider() {
 #[test]
 fn another_secret_leaves_the_proof_carried() {
     let mut mismatches = 0;
-    for request in proven().filter(|request| request.settings.values.contains_key("secret")) {
+    for request in verifying_requests().filter(|request| request.settings.values.contains_key("secret")) {
         let mut settings = request.settings.clone();
         let secrets = settings.values.get_mut("secret").unwrap();
         for secret in secrets.iter_mut() {
@@ -61,7 +61,7 @@ fn another_secret_leaves_the_proof_carried() {
 #[test]
 fn stale_request_carries_no_proof() {
     let mut stale = 0;
-    for request in proven() {
+    for request in verifying_requests() {
         let late = SentRequest { now: request.sent.now + time::Duration::days(2), ..request.sent.clone() };
         if late.verdict_in(&request.verifier, &request.world) == Err(Cause::StaleTimestamp) {
             assert!(!is_carried(&late, &request.verifier), "{}", request.provider);
@@ -74,7 +74,7 @@ fn stale_request_carries_no_proof() {
 #[test]
 fn body_is_requested_if_authentication_needs_it() {
     let mut in_body = Vec::new();
-    for request in proven().filter(|request| is_carried(&request.sent, &request.verifier)) {
+    for request in verifying_requests().filter(|request| is_carried(&request.sent, &request.verifier)) {
         let head = SentRequest { body: String::new().into(), ..request.sent.clone() };
         let needs_body = !is_carried(&head, &request.verifier);
         assert!(!needs_body || request.verifier.has_proof_in_body(), "{}", request.provider);

@@ -1,48 +1,50 @@
-//! Confirmation at a provider's API: questions, requests, and the interpretation of answers.
+//! Confirmation at a provider's API: queries, requests, and the interpretation of answers.
 
 use super::*;
 
 const URL_WITH_ALL: &str =
     "https://api.example.com/{query:id}/{json:/data/0/id}?token={header:X-Token}&form={form:id}";
 
-fn own(url: &str, token: Option<&str>) -> Asker {
-    let question = ConfirmSettings { url, token: token.map(Secret::new) };
-    Asker::own(&question, recipe("none").unwrap()).unwrap()
+fn own(url: &str, token: Option<&str>) -> ConfirmApi {
+    let settings = ConfirmSettings { url, token: token.map(Secret::new) };
+    ConfirmApi::own(&settings, recipe("none").unwrap()).unwrap()
 }
 
 fn sent(query: &str, headers: &[(&str, &str)], body: &str) -> SentRequest {
     SentRequest { query: query.to_owned(), ..SentRequest::new(headers, body) }
 }
 
-fn api_call(asker: &Asker, sent: &SentRequest) -> Result<FetchRequest, String> {
-    let question = sent.put(|request| asker.question(request, None)).map_err(|unaskable| unaskable.reason)?;
-    let Some(Question::Values(values)) = Question::from_text(&question.to_text()) else {
-        panic!("{question:?}")
+fn api_call(confirm_api: &ConfirmApi, sent: &SentRequest) -> Result<FetchRequest, String> {
+    let confirm_query = sent
+        .put(|request| confirm_api.confirm_query(request, None))
+        .map_err(|unconfirmable| unconfirmable.reason)?;
+    let Some(ConfirmQuery::Values(values)) = ConfirmQuery::from_text(&confirm_query.to_text()) else {
+        panic!("{confirm_query:?}")
     };
-    asker.call(&values, &sent.body, None).map_err(|error| error.to_string())
+    confirm_api.call(&values, &sent.body, None).map_err(|error| error.to_string())
 }
 
 #[test]
 fn values_come_from_query_header_json_and_form() {
     let form = [("Content-Type", "application/x-www-form-urlencoded"), ("X-Token", "t/1")];
-    let asker =
+    let confirm_api =
         own("https://api.example.com/{query:id}?token={header:X-Token}&form={form:id}", Some("secret"));
-    let call = api_call(&asker, &sent("id=a%2Fb&x=1", &form, "id=f+1&y=2")).unwrap();
+    let call = api_call(&confirm_api, &sent("id=a%2Fb&x=1", &form, "id=f+1&y=2")).unwrap();
     assert_eq!(call.url, "https://api.example.com/a%2Fb?token=t%2F1&form=f%201");
     assert_eq!((call.method.as_str(), call.body.len()), ("GET", 0));
     let headers = [("Accept", "application/json"), ("Authorization", "Bearer secret")];
     let given: Vec<(&str, &str)> =
         call.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(given, headers);
-    let asker = own("https://api.example.com/{json:/data/0/id}", None);
-    let call = api_call(&asker, &sent("", &[], r#"{"data":[{"id":17}]}"#)).unwrap();
+    let confirm_api = own("https://api.example.com/{json:/data/0/id}", None);
+    let call = api_call(&confirm_api, &sent("", &[], r#"{"data":[{"id":17}]}"#)).unwrap();
     assert_eq!(call.url, "https://api.example.com/17");
     assert_eq!(call.headers.len(), 1, "no token, no Authorization");
 }
 
 #[test]
 fn json_in_other_charset_can_be_confirmed() {
-    let asker = own("https://api.example.com/{json:/id}", None);
+    let confirm_api = own("https://api.example.com/{json:/id}", None);
     let utf_16: Vec<u8> =
         "\u{feff}{\"id\":\"tr_\u{e9}\"}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let with = |content_type: &str, body: &[u8]| SentRequest {
@@ -50,12 +52,15 @@ fn json_in_other_charset_can_be_confirmed() {
         ..sent("", &[("Content-Type", content_type)], "")
     };
     let url = "https://api.example.com/tr_%C3%A9";
-    assert_eq!(api_call(&asker, &with("application/json", &utf_16)).unwrap().url, url);
+    assert_eq!(api_call(&confirm_api, &with("application/json", &utf_16)).unwrap().url, url);
     let latin = b"{\"id\":\"tr_\xe9\"}";
-    assert_eq!(api_call(&asker, &with("application/json; charset=iso-8859-1", latin)).unwrap().url, url);
+    assert_eq!(
+        api_call(&confirm_api, &with("application/json; charset=iso-8859-1", latin)).unwrap().url,
+        url
+    );
     // Some HTTP clients declare every body as a form.
-    assert_eq!(api_call(&asker, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
-    assert!(api_call(&asker, &with("application/x-www-form-urlencoded", latin)).is_err());
+    assert_eq!(api_call(&confirm_api, &with("application/x-www-form-urlencoded", &utf_16)).unwrap().url, url);
+    assert!(api_call(&confirm_api, &with("application/x-www-form-urlencoded", latin)).is_err());
 }
 
 #[test]
@@ -91,22 +96,24 @@ fn missing_or_ambiguous_value_is_rejected_with_reason() {
 }
 
 #[test]
-fn question_without_message_value_is_rejected() {
+fn confirm_url_without_message_value_is_rejected() {
     let wrong = |url: &str| {
-        let question = ConfirmSettings { url, token: None };
-        Asker::own(&question, recipe("none").unwrap()).unwrap_err().to_string()
+        let settings = ConfirmSettings { url, token: None };
+        ConfirmApi::own(&settings, recipe("none").unwrap()).unwrap_err().to_string()
     };
     assert!(wrong("https://api.example.com/status").contains("the same answer"));
     assert!(wrong("https://{query:host}/").contains("never in scheme, host or port"));
     assert!(wrong("https://api.example.com/{id").contains("double each literal brace"));
     assert!(wrong("https://api.example.com/{setting:key}/{query:id}").contains("needs the setting"));
-    assert!(Asker::own(&ConfirmSettings { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok());
+    assert!(
+        ConfirmApi::own(&ConfirmSettings { url: URL_WITH_ALL, token: None }, recipe("none").unwrap()).is_ok()
+    );
 }
 
 #[test]
 fn answer_is_confirmed_unknown_or_not_yet() {
-    let asker = own("https://api.example.com/{query:id}", None);
-    let paid = asker.expecting(Asker::expectation("200 /status=paid").unwrap());
+    let confirm_api = own("https://api.example.com/{query:id}", None);
+    let paid = confirm_api.expecting(ConfirmApi::expectation("200 /status=paid").unwrap());
     let evaluate = |status, body: &str| paid.evaluate(status, body.as_bytes());
     assert_eq!(evaluate(200, r#"{"status":"paid"}"#), ConfirmResult::Confirmed);
     for status in [404, 410] {
@@ -118,9 +125,9 @@ fn answer_is_confirmed_unknown_or_not_yet() {
             ConfirmResult::NotYet(format!("answered {status}"))
         );
     }
-    assert_eq!(asker.evaluate(204, b""), ConfirmResult::Confirmed, "any 2xx without an expectation");
+    assert_eq!(confirm_api.evaluate(204, b""), ConfirmResult::Confirmed, "any 2xx without an expectation");
     for text in ["404", "302", "paid"] {
-        assert!(Asker::expectation(text).is_err(), "{text}");
+        assert!(ConfirmApi::expectation(text).is_err(), "{text}");
     }
 }
 
@@ -128,21 +135,21 @@ fn answer_is_confirmed_unknown_or_not_yet() {
 fn catalogue_api_requests_match_documentation() {
     let mollie = bind("mollie-classic", &[("api_key", "live_x")]);
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let call = api_call(mollie.asker().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
+    let call = api_call(mollie.confirm_api().unwrap(), &SentRequest::new(&form, "id=tr_1")).unwrap();
     assert_eq!(call.url, "https://api.mollie.com/v2/payments/tr_1");
     assert_eq!(call.headers, [("Authorization".to_owned(), "Bearer live_x".to_owned())]);
 
     let snipcart = bind("snipcart", &[("api_key", "ST_x")]);
     let token = [("X-Snipcart-RequestToken", "0f2b")];
-    let call = api_call(snipcart.asker().unwrap(), &SentRequest::new(&token, "{}")).unwrap();
+    let call = api_call(snipcart.confirm_api().unwrap(), &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.url, "https://app.snipcart.com/api/requestvalidation/0f2b");
     let headers = [("Accept", "application/json"), ("Authorization", "Basic U1RfeDo=")];
     assert_eq!(call.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
     let without = bind("snipcart", &[]);
-    let asker = without.asker().unwrap();
-    assert_eq!(asker.missing_credentials(), ["api_key"]);
-    let call = api_call(asker, &SentRequest::new(&token, "{}")).unwrap();
+    let confirm_api = without.confirm_api().unwrap();
+    assert_eq!(confirm_api.missing_credentials(), ["api_key"]);
+    let call = api_call(confirm_api, &SentRequest::new(&token, "{}")).unwrap();
     assert_eq!(call.headers, [("Accept".to_owned(), "application/json".to_owned())]);
 }
 
@@ -150,16 +157,16 @@ fn catalogue_api_requests_match_documentation() {
 fn login_is_renewed_before_expiry() {
     let values = [("webhook_id", "WH"), ("client_id", "id"), ("client_secret", "whisper")];
     let paypal = bind("paypal-postback", &values);
-    let asker = paypal.asker().unwrap();
-    let holds = |answer: &str| asker.logged_in(answer.as_bytes()).map(|login| login.holds.as_secs());
+    let confirm_api = paypal.confirm_api().unwrap();
+    let holds = |answer: &str| confirm_api.logged_in(answer.as_bytes()).map(|login| login.holds.as_secs());
     assert_eq!(holds(r#"{"access_token":"t","expires_in":31668}"#), Some(31_608));
     assert_eq!(holds(r#"{"access_token":"t","expires_in":"60"}"#), Some(30));
     assert_eq!(holds(r#"{"access_token":"t","expires_in":0}"#), Some(0));
     assert_eq!(holds(r#"{"access_token":"t"}"#), Some(240));
     assert_eq!(holds(r#"{"error":"invalid_client"}"#), None);
     assert_eq!(holds("<html>"), None);
-    assert_eq!(asker.credentials(), ["client_id", "client_secret"]);
-    let shown = format!("{paypal:?} {:?}", asker.logged_in(br#"{"access_token":"hush"}"#));
+    assert_eq!(confirm_api.credentials(), ["client_id", "client_secret"]);
+    let shown = format!("{paypal:?} {:?}", confirm_api.logged_in(br#"{"access_token":"hush"}"#));
     assert!(!shown.contains("whisper") && !shown.contains("hush"), "{shown}");
 }
 

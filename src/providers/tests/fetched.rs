@@ -154,13 +154,13 @@ fn signature_with_unnamed_new_key_needs_new_set() {
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(new.sign(signed.as_bytes())));
         SentRequest::new(&[("x-fusionauth-signature-jwt", &token)], body)
     };
-    let wanting = Err(VerifyError::Missing(KeyRequest::Key { id: None }));
+    let missing = Err(VerifyError::Missing(KeyRequest::Key { id: None }));
     let rejected = Err(VerifyError::Rejected(Cause::SignatureMismatch));
     for (verifier, sent) in [(&fal, fal_sent), (&auth, token(r#"{"alg":"EdDSA"}"#))] {
-        let say = |key_store: &FixedKeys| sent.put(|request| verifier.authenticate(request, key_store));
-        assert_eq!(say(&known(&new, true)), Ok(()));
-        assert_eq!(say(&known(&old, true)), wanting);
-        assert_eq!(say(&known(&old, false)), rejected);
+        let verdict = |key_store: &FixedKeys| sent.put(|request| verifier.authenticate(request, key_store));
+        assert_eq!(verdict(&known(&new, true)), Ok(()));
+        assert_eq!(verdict(&known(&old, true)), missing);
+        assert_eq!(verdict(&known(&old, false)), rejected);
     }
     // A known key with an id is not fetched again.
     let named = token(r#"{"alg":"EdDSA","kid":"a"}"#);
@@ -195,7 +195,7 @@ fn malformed_key_id_is_never_fetched() {
     ] {
         assert_eq!(sent.verdict(verifier), Err(Cause::UnknownKey), "{sent:?}");
     }
-    let wanting = |wanted: KeyRequest| Err(VerifyError::Missing(wanted));
-    assert_eq!(token(r#","kid":"a""#).put(|r| plaid.authenticate(r, &EmptyKeyStore)), wanting(id("a")));
-    assert_eq!(named("a.b").put(|r| ebay.authenticate(r, &EmptyKeyStore)), wanting(id("a.b")));
+    let missing = |wanted: KeyRequest| Err(VerifyError::Missing(wanted));
+    assert_eq!(token(r#","kid":"a""#).put(|r| plaid.authenticate(r, &EmptyKeyStore)), missing(id("a")));
+    assert_eq!(named("a.b").put(|r| ebay.authenticate(r, &EmptyKeyStore)), missing(id("a.b")));
 }

@@ -53,7 +53,7 @@ fn usable(provider: &str) -> Vec<(&'static str, &'static str)> {
     }
 }
 
-fn wish<'a>(event: Option<&'a str>, nonce: &'a str) -> SampleOptions<'a> {
+fn sample_options<'a>(event: Option<&'a str>, nonce: &'a str) -> SampleOptions<'a> {
     SampleOptions { event, now: now(), nonce, url: URL }
 }
 
@@ -83,7 +83,7 @@ impl SentRequest {
     }
 
     fn sample(verifier: &Verifier, event: Option<&str>) -> Self {
-        Self::of(verifier.sample(&wish(event, "nonce")).unwrap())
+        Self::of(verifier.sample(&sample_options(event, "nonce")).unwrap())
     }
 
     fn of(sample: Sample) -> Self {
@@ -119,7 +119,7 @@ impl SentRequest {
     }
 
     fn verdict_in(&self, verifier: &Verifier, key_store: &dyn KeyStore) -> Result<(), Cause> {
-        self.put(|request| verifier.authenticate(request, key_store)).map_err(|unproven| match unproven {
+        self.put(|request| verifier.authenticate(request, key_store)).map_err(|error| match error {
             VerifyError::Rejected(cause) => cause,
             VerifyError::Missing(wanted) => panic!("{wanted:?} must be fetched"),
         })

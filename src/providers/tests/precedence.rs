@@ -152,7 +152,7 @@ fn wrong_jwt_is_rejected_despite_right_token() {
     assert_eq!(verdict(&[("Authorization", &jwt("x")), ("X-Id", "7"), ("X-Signature", &signed)]), Ok(()));
     let jwt_alone = several(&[("jwt_secret", "j"), ("secret", "t")]);
     let token = SentRequest::new(&[("Authorization", "Token t")], BODY);
-    assert_eq!(token.verdict(&jwt_alone), Err(Cause::MalformedSignature), "no way around the JWT");
+    assert_eq!(token.verdict(&jwt_alone), Err(Cause::MalformedSignature), "a token cannot replace the JWT");
 }
 
 #[test]
@@ -232,7 +232,8 @@ fn header_of_another_signature_is_ignored() {
             let foreign: Vec<&str> =
                 verifier.partly_signed_headers.iter().copied().filter(|header| !is_covered(header)).collect();
             signer.proofs.signatures = vec![keyed.clone()];
-            let Some(sample) = signer.sample(&wish(None, "nonce")).filter(|_| !foreign.is_empty()) else {
+            let Some(sample) = signer.sample(&sample_options(None, "nonce")).filter(|_| !foreign.is_empty())
+            else {
                 continue;
             };
             let mut sent = SentRequest::of(sample);

@@ -19,8 +19,8 @@ use super::*;
 static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
 
 /// The requests with some authentication.
-fn proven() -> impl Iterator<Item = &'static OwnRequest> {
-    OWN.iter().filter(|request| request.verifier.proves_sender())
+fn verifying_requests() -> impl Iterator<Item = &'static OwnRequest> {
+    OWN.iter().filter(|request| request.verifier.verifies_sender())
 }
 
 /// Whether the source of `request` accepts `sent`, a changed copy of its request.
@@ -126,7 +126,7 @@ fn every_provider_accepts_its_own_vector() {
 fn every_shared_secret_scheme_can_sign() {
     let cannot: Vec<&str> = OWN
         .iter()
-        .filter(|request| request.verifier.sample(&wish(None, "nonce")).is_none())
+        .filter(|request| request.verifier.sample(&sample_options(None, "nonce")).is_none())
         .map(|request| request.provider.as_str())
         .collect();
     let public = |request: &&OwnRequest| {
@@ -160,7 +160,7 @@ proptest! {
             _ => true,
         };
         for request in OWN.iter().filter(|request| may_be_sent(&request.provider)) {
-            if let Some(sample) = request.verifier.sample(&wish(Some(&event), &nonce)) {
+            if let Some(sample) = request.verifier.sample(&sample_options(Some(&event), &nonce)) {
                 let sent = SentRequest::of(sample);
                 prop_assert_eq!(sent.verdict_in(&request.verifier, &request.world), Ok(()), "{}: {:?}", request.provider, sent);
             }
@@ -169,7 +169,7 @@ proptest! {
 
     #[test]
     fn flipped_bit_of_signed_text_is_rejected(place in any::<prop::sample::Index>(), bit in 0..8_u32) {
-        for request in proven() {
+        for request in verifying_requests() {
             let mut sent = request.sent.clone();
             if sent.body.is_empty() {
                 continue;
@@ -192,7 +192,7 @@ proptest! {
 
     #[test]
     fn flipped_bit_of_signature_is_rejected(bit in any::<usize>()) {
-        for request in proven() {
+        for request in verifying_requests() {
             let mut sent = request.sent.clone();
             let mut has_changed = false;
             for (place, layout, encoding) in signature_places(request) {
@@ -209,7 +209,7 @@ proptest! {
 
     #[test]
     fn flipped_bit_of_token_signature_is_rejected(bit in any::<usize>()) {
-        for request in proven() {
+        for request in verifying_requests() {
             let mut sent = request.sent.clone();
             let change = |value: &str| {
                 let (signed, signature) = value.rsplit_once('.')?;
@@ -230,7 +230,7 @@ proptest! {
 
     #[test]
     fn other_secret_is_rejected(bit in any::<usize>()) {
-        for request in proven() {
+        for request in verifying_requests() {
             let mut settings = request.settings.clone();
             let secrets = ["secret", "primary_secret", "secondary_secret", "access_token", "password"];
             for (_, values) in settings.values.iter_mut().filter(|(name, _)| secrets.contains(&name.as_str())) {
@@ -282,7 +282,7 @@ proptest! {
             sent.body.clone_from(&body);
             sent.query = String::from_utf8_lossy(&value).into_owned();
             let verdict = sent.verdict_in(&request.verifier, &request.world);
-            prop_assert!(verdict.is_err() || !request.verifier.proves_sender(), "{}", request.provider);
+            prop_assert!(verdict.is_err() || !request.verifier.verifies_sender(), "{}", request.provider);
             let description = sent.description(&request.verifier);
             prop_assert!(description.event_type.chars().count() <= 200 && !description.event_type.is_empty());
             let form = sent.put(|received| request.verifier.form_to_json(received));

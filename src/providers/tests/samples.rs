@@ -94,7 +94,7 @@ fn fields_of_sample(body: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn sample_with_type_or_id_has_a_place_for_it() {
+fn sample_type_and_id_have_a_place() {
     let mut unseen: Vec<_> = LOOKALIKES.iter().map(|(provider, place, _)| (*provider, *place)).collect();
     let mut unread = Vec::new();
     for recipe in recipes() {
@@ -118,10 +118,12 @@ fn sample_with_type_or_id_has_a_place_for_it() {
 }
 
 #[test]
-fn sample_is_described_as_its_recipe_names_it() {
+fn sample_description_matches_its_recipe() {
     for own in own_requests() {
-        for row in own.verifier.recipe().samples.iter().filter(|row| !row.is_invented) {
-            let Some(sample) = own.verifier.sample(&wish(Some(&row.event), "nonce")) else { continue };
+        for row in own.verifier.recipe().samples.iter().filter(|row| !row.is_generated) {
+            let Some(sample) = own.verifier.sample(&sample_options(Some(&row.event), "nonce")) else {
+                continue;
+            };
             let sent = SentRequest::of(sample);
             let form = sent.put(|request| own.verifier.form_to_json(request)).unwrap();
             let text = form.as_ref().map_or(sent.body.as_slice(), String::as_bytes);
@@ -136,7 +138,7 @@ fn sample_is_described_as_its_recipe_names_it() {
 fn box_sample_has_the_header_of_each_configured_key() {
     let names = |keys: &[(&str, &str)]| {
         let verifier = bind("box", keys);
-        let sample = verifier.sample(&wish(None, "nonce")).unwrap();
+        let sample = verifier.sample(&sample_options(None, "nonce")).unwrap();
         let names = sample.headers.into_iter().map(|(name, _)| name);
         names
             .filter(|name| ["box-signature-primary", "box-signature-secondary"].contains(&name.as_str()))

@@ -18,7 +18,7 @@ fn each_wrong_setting_is_named_with_its_problem() {
         ("none", &[("secret", "a")], "secret", "which has none"),
         ("token", &[("secret", "a")], "header", "is missing"),
         ("token", &[("secret", "a"), ("header", "a b")], "header", "is not a valid header name"),
-        ("token", &[("secret", "a"), ("header", "a"), ("header", "b")], "header", "takes one value"),
+        ("token", &[("secret", "a"), ("header", "a"), ("header", "b")], "header", "accepts only one value"),
         ("token", &[("header", "a")], "secret", "is missing"),
         ("token", &[("header", "a"), ("secret", "b"), ("secret", "")], "secret", "is empty"),
         ("token", &[("header", "a"), ("secret", "b\n")], "secret", "white space"),
@@ -89,7 +89,7 @@ fn either_key_alone_configures_the_source() {
         [("box", ["primary_secret", "secondary_secret"]), ("twilio", ["secret", "shared_key"])]
     {
         for key in either {
-            assert!(bind(provider, &[(key, "a")]).proves_sender(), "{provider} {key}");
+            assert!(bind(provider, &[(key, "a")]).verifies_sender(), "{provider} {key}");
         }
         let problems = problems(provider, &settings(&[]));
         let text = &problems[0].1;

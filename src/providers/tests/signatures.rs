@@ -155,7 +155,7 @@ fn standard_webhooks_accepts_public_key_and_symmetric_signatures() {
         Err(Cause::SignatureMismatch)
     );
     assert_eq!(send(&symmetric, &format!("v1a,{signature}")), Err(Cause::UnknownAlgorithm));
-    assert_eq!(public.sample(&wish(None, "nonce")), None);
+    assert_eq!(public.sample(&sample_options(None, "nonce")), None);
 }
 
 #[test]
@@ -177,13 +177,13 @@ fn any_configured_token_is_accepted() {
 fn without_scheme_all_requests_pass_unverified() {
     let verifier = bind("none", &[]);
     assert_eq!(SentRequest::new(&[], "anything").verdict(&verifier), Ok(()));
-    assert!(!verifier.reads_body() && !verifier.covers_body() && !verifier.proves_sender());
+    assert!(!verifier.reads_body() && !verifier.covers_body() && !verifier.verifies_sender());
     assert!(
         ["github", "stripe", "typeform", "standard-webhooks", "token"].iter().all(|name| bind(
             name,
             &usable(name)
         )
-        .proves_sender())
+        .verifies_sender())
     );
     assert!(bind("github", &usable("github")).covers_body());
 }

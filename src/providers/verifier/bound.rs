@@ -7,11 +7,11 @@ use crate::content::view::View;
 use crate::scheme::jwt::{Jwt, JwtKeys};
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::place::Place;
-use crate::scheme::signature::{self, BoundSignature, Terms, heavier};
+use crate::scheme::signature::{self, BoundSignature, Terms, more_specific};
 use crate::scheme::token::{Basic, SharedToken};
 
 use super::super::code::BoundScheme;
-use super::super::confirm::Asker;
+use super::super::confirm::ConfirmApi;
 use crate::content::request::Cause;
 use crate::content::request::Secret;
 
@@ -30,7 +30,7 @@ pub struct BoundProofs {
     pub jwts: Vec<(&'static Jwt, JwtKeys)>,
     pub code: Option<BoundScheme>,
     /// The client for the provider's API, for confirming messages.
-    pub asker: Option<Arc<Asker>>,
+    pub confirm_api: Option<Arc<ConfirmApi>>,
     /// The settings whose values are keys of the signatures, JWTs and code above.
     pub signing_settings: Vec<&'static str>,
 }
@@ -51,7 +51,7 @@ impl BoundProofs {
             && self.signatures.is_empty()
             && self.jwts.is_empty()
             && self.code.is_none()
-            && self.asker.is_none()
+            && self.confirm_api.is_none()
     }
 
     /// Whether the source has a key for a signature, a JWT or a scheme in code.
@@ -98,8 +98,8 @@ impl BoundProofs {
         }
         let (verdict, wrong_at) = self.check_jwts(view, terms);
         let Err(of_jwts) = verdict else { return Ok(()) };
-        rejection = heavier(rejection, of_jwts);
-        self.check_unsigned(view, wrong_at).map_err(|unproven| heavier(rejection, unproven))
+        rejection = more_specific(rejection, of_jwts);
+        self.check_unsigned(view, wrong_at).map_err(|error| more_specific(rejection, error))
     }
 
     /// Checks JWTs; as for signatures, the first place with a value decides. Returns that place if
@@ -114,9 +114,9 @@ impl BoundProofs {
             match jwt.check(keys, view, terms) {
                 Ok(()) => return (Ok(()), None),
                 Err(_) if jwt.at.find(view) == Ok(None) => {}
-                Err(unproven) => {
+                Err(error) => {
                     wrong_at = Some(&jwt.at);
-                    rejection = heavier(rejection, unproven);
+                    rejection = more_specific(rejection, error);
                 }
             }
         }
@@ -135,7 +135,7 @@ impl BoundProofs {
         if let Some(basic) = self.basic.as_ref().filter(|_| may_count(PASSWORD, &is_authorization)) {
             match basic.check(view) {
                 Ok(()) => return Ok(()),
-                Err(cause) => rejection = heavier(rejection, cause.into()),
+                Err(cause) => rejection = more_specific(rejection, cause.into()),
             }
         }
         for bound in
@@ -143,7 +143,7 @@ impl BoundProofs {
         {
             match bound.token.check(view) {
                 Ok(()) => return Ok(()),
-                Err(cause) => rejection = heavier(rejection, cause.into()),
+                Err(cause) => rejection = more_specific(rejection, cause.into()),
             }
         }
         Err(rejection)

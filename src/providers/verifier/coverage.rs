@@ -14,11 +14,11 @@ impl Verifier {
             || signature::is_covered(&self.proofs.signatures, &self.view(request), |text| text.has_body());
         // Some schemes sign a normal form of the body, so other bytes have the same signature.
         let is_exact = self.recipe.signed_coverage != Coverage::Partial;
-        self.covers_body() || (is_exact && self.proves_sender() && is_signed() == Some(true))
+        self.covers_body() || (is_exact && self.verifies_sender() && is_signed() == Some(true))
     }
 
     /// Whether the source accepts signatures over the body.
-    pub fn takes_signatures_over_body(&self) -> bool {
+    pub fn accepts_signatures_over_body(&self) -> bool {
         let covers = |keyed: &BoundSignature| !keyed.keys.are_absent() && keyed.scheme.template.has_body();
         self.proofs.signatures.iter().any(covers)
     }

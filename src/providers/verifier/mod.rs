@@ -22,7 +22,7 @@ use crate::scheme::place::Place;
 use crate::scheme::signature::{BoundSignature, SignatureKeys, Terms};
 use crate::scheme::token::Basic;
 
-use super::confirm::Asker;
+use super::confirm::ConfirmApi;
 use super::describe::Description;
 use super::fetch::{FetchPlan, keys_among};
 use super::recipe::{Coverage, Recipe};
@@ -78,8 +78,8 @@ impl Verifier {
             || !proofs.signatures.is_empty()
             || !proofs.jwts.is_empty()
             || proofs.code.is_some()
-            || proofs.asker.is_some()
-            // Handshakes have no credentials; these are recognised by their body.
+            || proofs.confirm_api.is_some()
+            // Handshakes have no credentials; these are recognized by their body.
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
 
@@ -89,7 +89,7 @@ impl Verifier {
         let proofs = &self.proofs;
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
         self.recipe.form_payload.is_some()
-            || proofs.asker.as_ref().is_some_and(|asker| asker.decodes_body())
+            || proofs.confirm_api.as_ref().is_some_and(|confirm_api| confirm_api.decodes_body())
             || proofs.code.as_ref().is_some_and(|code| code.scheme.rewrites_body())
             || proofs.tokens.iter().any(|bound| is_in_form(bound.token.at()))
             || proofs.signatures.iter().any(|BoundSignature { scheme, .. }| {
@@ -98,7 +98,7 @@ impl Verifier {
     }
 
     /// Whether the scheme authenticates the sender, as this source is configured.
-    pub fn proves_sender(&self) -> bool {
+    pub fn verifies_sender(&self) -> bool {
         let proofs = &self.proofs;
         !proofs.tokens.is_empty()
             || proofs.basic.is_some()
@@ -114,8 +114,8 @@ impl Verifier {
     pub fn authenticate(&self, request: &Request<'_>, key_store: &dyn KeyStore) -> Result<(), VerifyError> {
         if self.proofs.are_none() {
             // A source that has not learned its secret yet cannot verify a message.
-            let waits = self.recipe.learns();
-            return if waits { Err(Cause::MissingHeader.into()) } else { Ok(()) };
+            let learns = self.recipe.learns();
+            return if learns { Err(Cause::MissingHeader.into()) } else { Ok(()) };
         }
         let view = self.view(request);
         let key_store = OwnKeysFirst { verifier: self, key_store };
@@ -138,8 +138,8 @@ impl Verifier {
 
     fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         let proofs = &self.proofs;
-        if let Some(asker) = &proofs.asker {
-            return self.check_askable(asker, view);
+        if let Some(confirm_api) = &proofs.confirm_api {
+            return self.check_confirmable(confirm_api, view);
         }
         proofs.check(view, terms)
     }
@@ -152,8 +152,8 @@ impl Verifier {
             return false;
         }
         let view = self.view(request);
-        if let Some(asker) = &proofs.asker {
-            return self.check_askable(asker, &view).is_ok();
+        if let Some(confirm_api) = &proofs.confirm_api {
+            return self.check_confirmable(confirm_api, &view).is_ok();
         }
         let terms = Terms { texts: &self.texts, tolerance: self.tolerance, key_store: &EmptyKeyStore };
         proofs.signatures.iter().any(|keyed| keyed.is_carried(&view, &terms))
@@ -166,7 +166,7 @@ impl Verifier {
     /// Whether `is_proof_carried` needs the body.
     pub fn has_proof_in_body(&self) -> bool {
         let proofs = &self.proofs;
-        proofs.asker.is_some()
+        proofs.confirm_api.is_some()
             || self.has_token_in_body()
             || proofs.signatures.iter().any(BoundSignature::has_proof_in_body)
             || proofs.code.as_ref().is_some_and(|code| code.scheme.has_proof_in_body())
@@ -175,19 +175,22 @@ impl Verifier {
 
     /// Checks that a confirmation of the message can be requested later. The value for the URL is
     /// untrusted and must have the shape of an id.
-    fn check_askable(&self, asker: &Asker, view: &View<'_>) -> Result<(), VerifyError> {
+    fn check_confirmable(&self, confirm_api: &ConfirmApi, view: &View<'_>) -> Result<(), VerifyError> {
         let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
         let id = confirm.shape_of.require(view)?;
         if !has_shape_of_id(&id) {
             return Err(Cause::NotConfirmed.into());
         }
-        asker.question(view.request, None).map(drop).map_err(|unaskable| unaskable.cause.into())
+        confirm_api
+            .confirm_query(view.request, None)
+            .map(drop)
+            .map_err(|unconfirmable| unconfirmable.cause.into())
     }
 
     /// Returns the provider's API for confirming messages; `None` if the source does not confirm
     /// them.
-    pub fn asker(&self) -> Option<&Arc<Asker>> {
-        self.proofs.asker.as_ref()
+    pub fn confirm_api(&self) -> Option<&Arc<ConfirmApi>> {
+        self.proofs.confirm_api.as_ref()
     }
 
     /// Returns keys from the source's settings, if it has any.
@@ -301,7 +304,7 @@ impl Verifier {
 
     /// Whether the proof covers the body.
     pub fn covers_body(&self) -> bool {
-        self.proves_sender() && self.coverage() == Coverage::Full
+        self.verifies_sender() && self.coverage() == Coverage::Full
     }
 
     /// Coverage of the weakest proof that this source accepts.
@@ -334,7 +337,7 @@ impl Verifier {
             && proofs.basic.is_none()
             && proofs.jwts.is_empty()
             && proofs.code.is_none()
-            && proofs.asker.is_none()
+            && proofs.confirm_api.is_none()
             && proofs.signatures.iter().all(is_signed)
     }
 
@@ -395,7 +398,7 @@ impl KeyStore for EmptyKeyStore {
     }
 
     fn roots(&self) -> &Roots {
-        static NOBODY: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
-        &NOBODY
+        static NO_ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::new([]));
+        &NO_ROOTS
     }
 }

@@ -145,9 +145,13 @@ fn check(text: &str) -> Result<(), SyntaxError> {
     let url = url::Url::parse(text).map_err(|_| wrong())?;
     let slashes = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
     // The parser corrects backslashes and white space, but the API would receive them as typed.
-    let is_strange = text
+    let has_forbidden_character = text
         .contains(|character: char| character.is_whitespace() || character.is_control() || character == '\\');
-    if !matches!(url.scheme(), "http" | "https") || !slashes || url.host_str().is_none() || is_strange {
+    if !matches!(url.scheme(), "http" | "https")
+        || !slashes
+        || url.host_str().is_none()
+        || has_forbidden_character
+    {
         return Err(wrong());
     }
     if !url.username().is_empty() || url.password().is_some() {

@@ -14,7 +14,7 @@ fn filled(template: &str, value: &str) -> Result<String, ConfirmUrlError> {
 }
 
 #[test]
-fn a_value_stays_one_segment_or_one_value() {
+fn value_remains_one_segment_or_one_value() {
     let rows = [
         ("abc", "abc"),
         ("a/b", "a%2Fb"),

@@ -15,9 +15,7 @@ use crate::content::view::View;
 
 mod iso_date;
 
-/// Maximum length of a date. With nanoseconds and an offset it has 35 characters; some senders
-/// write more decimals.
-pub const MAX_DATE_BYTES: usize = 64;
+pub use iso_date::MAX_DATE_BYTES;
 
 const SECONDS_DIGITS: usize = 10;
 const MILLISECONDS_DIGITS: usize = 13;
@@ -70,7 +68,7 @@ pub enum TimestampUnit {
     /// RFC 3339 time with any number of decimals; UTC if it has no offset.
     #[serde(rename = "rfc3339")]
     Rfc3339,
-    /// Seconds (ten digits), milliseconds (thirteen digits) or an RFC 3339 time, recognised by
+    /// Seconds (ten digits), milliseconds (thirteen digits) or an RFC 3339 time, recognized by
     /// shape.
     #[serde(rename = "any")]
     Any,
@@ -176,7 +174,7 @@ fn digits(text: &[u8], count: usize) -> Result<i64, Cause> {
 }
 
 fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<SignedTime, Cause> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= iso_date::MAX_DATE_BYTES);
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_DATE_BYTES);
     let time = text.and_then(parse).ok_or(Cause::MalformedSignature)?;
     Ok(SignedTime::Milliseconds(milliseconds(time)))
 }
@@ -247,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn any_unit_is_recognised_by_shape() {
+    fn any_unit_is_recognized_by_shape() {
         let read = |text: &str| TimestampUnit::Any.parse(text.as_bytes());
         assert_eq!(read("1760000000"), Ok(SignedTime::Seconds(1_760_000_000)));
         assert_eq!(read("1760000000123"), Ok(SignedTime::Milliseconds(1_760_000_000_123)));

@@ -72,7 +72,7 @@ impl Layout {
         {
             return match Self::parse(first)? {
                 Self::Pairs(pairs) => Ok(Self::Groups(pairs)),
-                _ => Err(format!("`{text}` repeats something that is not pairs").into()),
+                _ => Err(format!("`{text}` repeats a part that is not a list of pairs").into()),
             };
         }
         let elements = placeholders(text)?;

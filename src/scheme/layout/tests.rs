@@ -58,7 +58,7 @@ fn groups_and_positions_are_read() {
 }
 
 #[test]
-fn a_value_is_composed_as_the_sender_writes_it() {
+fn composed_value_matches_the_senders() {
     let part = |name: &str| if name == "ts" { "1".to_owned() } else { "master".to_owned() };
     let rows = [
         ("{signature}", "s"),

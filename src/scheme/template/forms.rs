@@ -41,7 +41,7 @@ pub enum UrlForm {
 
 impl BodyForm {
     /// Whether two bodies that differ in more than white space may have the same form.
-    pub const fn leaves_out(self) -> bool {
+    pub const fn loses_content(self) -> bool {
         matches!(self, Self::Sorted | Self::SortedInEcmaScript | Self::FirstItem | Self::Crc32)
     }
 
@@ -83,7 +83,7 @@ impl BodyForm {
             Self::SortedInEcmaScript => canonical::sorted_in_ecmascript(body).map(Cow::Owned),
             Self::FirstItem => canonical::first_item(body).map(Cow::Owned),
             Self::CrLf => Some(Cow::Owned(canonical::crlf(body))),
-            Self::Json => json::is_of_any_depth(body).then_some(Cow::Borrowed(body)),
+            Self::Json => json::is_json_of_any_depth(body).then_some(Cow::Borrowed(body)),
             Self::Structured => is_structured(body).then_some(Cow::Borrowed(body)),
         };
         // A body that cannot be read in this form was not signed in it.
@@ -93,7 +93,7 @@ impl BodyForm {
 
 pub fn is_structured(body: &[u8]) -> bool {
     let first = json::without_mark(body).trim_ascii_start().first();
-    body.is_empty() || (matches!(first, Some(b'{' | b'[')) && json::is_of_any_depth(body))
+    body.is_empty() || (matches!(first, Some(b'{' | b'[')) && json::is_json_of_any_depth(body))
 }
 
 impl UrlForm {

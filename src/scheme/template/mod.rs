@@ -38,7 +38,7 @@ impl Template {
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
             Part::Body | Part::DecodedBody | Part::Payload => true,
-            Part::BodyAs(form) => !form.leaves_out(),
+            Part::BodyAs(form) => !form.loses_content(),
             _ => false,
         };
         self.0.iter().any(covers)

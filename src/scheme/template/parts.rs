@@ -187,7 +187,7 @@ pub fn feed_sections(
     for (at, part) in parts.iter().enumerate() {
         match part {
             Part::Literal(text) => sink(text.as_bytes()),
-            Part::Section(inner) if is_there(inner, scope)? => feed_sections(inner, scope, sink)?,
+            Part::Section(inner) if are_present(inner, scope)? => feed_sections(inner, scope, sink)?,
             Part::Section(_) => {}
             variable => {
                 let value = variable.value(scope)?;
@@ -203,7 +203,7 @@ pub fn feed_sections(
     Ok(())
 }
 
-fn is_there(parts: &[Part], scope: &TemplateScope<'_>) -> Result<bool, Cause> {
+fn are_present(parts: &[Part], scope: &TemplateScope<'_>) -> Result<bool, Cause> {
     for part in parts {
         if let Part::Place(place) | Part::QueryInLowerCase(place) = part
             && place.find(scope.view)?.is_none()

@@ -5,7 +5,7 @@ use crate::content::request::{Headers, Request};
 use crate::content::view::{Texts, View};
 
 #[test]
-fn a_template_is_literals_and_placeholders() {
+fn template_consists_of_literals_and_placeholders() {
     let template = Template::parse("v0:{header:X-Id}.{ts}.{body}]").unwrap();
     let expected = [
         Part::Literal("v0:".into()),

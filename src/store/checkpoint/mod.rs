@@ -20,7 +20,7 @@ use crate::store::error::Unavailable;
 use crate::store::files::roots::RootPages;
 use crate::store::files::{CheckpointBaseline, Files};
 use crate::store::shared::SharedState;
-use crate::store::wal_size::{FRAMES_WORTH_A_CHECKPOINT, wal_length};
+use crate::store::wal_size::{MIN_FRAMES_TO_CHECKPOINT, wal_length};
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
@@ -31,12 +31,12 @@ const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
 const RESET_BYTES: u64 = 24 << 20;
 const LIMIT_BYTES: u64 = 64 << 20;
 /// Number of uncopied frames from which the thread checkpoints without a pause: 8 MiB.
-const FRAMES_IN_A_HURRY: i32 = 2048;
+const MIN_FRAMES_WITHOUT_PAUSE: i32 = 2048;
 /// Maximum number of uncopied frames for a reset, because the writer has to copy them: 4 MiB.
-const FRAMES_LEFT_FOR_RESET: i32 = 1024;
+const MAX_UNCOPIED_FRAMES_FOR_RESET: i32 = 1024;
 /// Number of remaining frames below which another checkpoint costs more than it saves.
-const FEW_FRAMES_LEFT: i32 = 256;
-/// Maximum number of passive checkpoints in a row to get down to `FEW_FRAMES_LEFT`.
+const MIN_FRAMES_TO_REPEAT: i32 = 256;
+/// Maximum number of passive checkpoints in a row to get down to `MIN_FRAMES_TO_REPEAT`.
 const CATCH_UPS: usize = 4;
 
 /// The checkpoint thread. It sleeps until the writer has written enough to copy.
@@ -66,20 +66,20 @@ impl Checkpointer {
             if self.is_closing.load(Ordering::Acquire) || self.shared.is_stopped() {
                 return;
             }
-            if self.shared.frames_to_copy() < FRAMES_IN_A_HURRY {
+            if self.shared.frames_to_copy() < MIN_FRAMES_WITHOUT_PAUSE {
                 std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
             }
             let is_requested = self.shared.take_checkpoint_request();
-            let is_worth_it = self.shared.frames_to_copy() >= FRAMES_WORTH_A_CHECKPOINT;
-            if is_requested || is_worth_it || self.watch.is_held() {
+            let has_enough_frames = self.shared.frames_to_copy() >= MIN_FRAMES_TO_CHECKPOINT;
+            if is_requested || has_enough_frames || self.watch.is_held() {
                 self.checkpoint(is_requested);
-                self.look_for_readers();
+                self.report_readers();
             }
             last = Instant::now();
         }
     }
 
-    fn look_for_readers(&mut self) {
+    fn report_readers(&mut self) {
         let (frames, copied) = self.last_progress.get();
         // The flag may be outdated, because SQLite also restarts a WAL by itself.
         let is_reset_blocked = self.shared.is_reset_blocked() && wal_length(frames) >= RESET_BYTES;
@@ -115,14 +115,14 @@ impl Checkpointer {
             return;
         }
         let copied = self.copy(self.files.database_may_change(content_bytes(&self.connection)));
-        self.files.database_stays();
+        self.files.update_min_bytes();
         drop(alone);
         let is_changed = self.files.check().is_err();
         if is_changed {
             self.wake_writer();
         }
         match copied {
-            Ok(SyncOutcome::Yes) => self.ask_for_reset(is_requested),
+            Ok(SyncOutcome::Yes) => self.request_reset_if_due(is_requested),
             Ok(SyncOutcome::No(error)) => {
                 self.shared.fail(Unavailable::Failed, format!("cannot sync the database: {error}"))
             }
@@ -144,7 +144,7 @@ impl Checkpointer {
             let progress = checkpoint(&self.connection, "PASSIVE");
             // Runs before the sync, which may take long, because the writer acknowledges messages
             // meanwhile.
-            self.files.look_for_lost_pages(Some(baseline), || RootPages::read(&self.connection));
+            self.files.detect_lost_pages(Some(baseline), || RootPages::read(&self.connection));
             let CheckpointProgress { frames, copied, .. } = progress?;
             self.shared.set_copied_frames(copied);
             // Both are -1 while another process checkpoints.
@@ -160,17 +160,17 @@ impl Checkpointer {
                 self.shared.set_commits_copied(commits);
             }
             let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
-            if is_held_back || !is_due || self.shared.frames_to_copy() <= FEW_FRAMES_LEFT {
+            if is_held_back || !is_due || self.shared.frames_to_copy() <= MIN_FRAMES_TO_REPEAT {
                 break;
             }
         }
         Ok(SyncOutcome::Yes)
     }
 
-    fn ask_for_reset(&self, is_requested: bool) {
+    fn request_reset_if_due(&self, is_requested: bool) {
         let is_long = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
         let is_due = is_long || (is_requested && self.files.is_low());
-        if is_due && self.shared.frames_to_copy() <= FRAMES_LEFT_FOR_RESET {
+        if is_due && self.shared.frames_to_copy() <= MAX_UNCOPIED_FRAMES_FOR_RESET {
             self.shared.request_reset();
             self.wake_writer();
         }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 /// Time after which a reader is reported. Shorter reads are normal, e.g. a list or the backup of a
 /// small database.
-const PINNED_AFTER: Duration = Duration::from_secs(10);
+const MIN_PIN_TIME: Duration = Duration::from_secs(10);
 /// Interval between log lines about the same pin.
-const LOGGED_EVERY: Duration = Duration::from_secs(600);
+const PIN_LOG_INTERVAL: Duration = Duration::from_secs(600);
 /// Bytes of the shared memory that readers lock: SQLite's `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)`.
 const FIRST_READ_LOCK: u64 = 123;
 const LAST_READ_LOCK: u64 = 127;
@@ -72,8 +72,8 @@ impl WalWatch {
             pin.since = now;
         }
         pin.copied = wal.copied;
-        let is_due = pin.logged.is_none_or(|at| now - at >= LOGGED_EVERY);
-        if now - pin.since < PINNED_AFTER || !is_due {
+        let is_due = pin.logged.is_none_or(|at| now - at >= PIN_LOG_INTERVAL);
+        if now - pin.since < MIN_PIN_TIME || !is_due {
             return None;
         }
         pin.logged = Some(now);
@@ -87,16 +87,16 @@ pub fn readers(database: &Path) -> String {
     shared_memory.push("-shm");
     let inode = std::fs::metadata(&shared_memory).map(|metadata| metadata.ino());
     let locks = std::fs::read_to_string("/proc/locks");
-    let (Ok(inode), Ok(locks)) = (inode, locks) else { return nobody() };
+    let (Ok(inode), Ok(locks)) = (inode, locks) else { return unknown_reader() };
     let named = readers_in(&locks, inode, std::process::id()).into_iter().map(|process| {
         let name = std::fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
         format!("{} (process {process})", name.trim_end())
     });
     let named: Vec<String> = named.take(MAX_NAMED).collect();
-    if named.is_empty() { nobody() } else { named.join(", ") }
+    if named.is_empty() { unknown_reader() } else { named.join(", ") }
 }
 
-fn nobody() -> String {
+fn unknown_reader() -> String {
     "an unknown process (/proc/locks does not show it); look for an sqlite3 shell with an open transaction, a backup, or another \
      container that has the file open"
         .to_owned()
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn pin_is_logged_once_then_rarely_then_when_over() {
+    fn pin_is_logged_at_its_start_rarely_and_at_its_end() {
         let (mut watch, start) = (WalWatch::default(), Instant::now());
         let mut notices = Vec::new();
         for second in 0..700 {
@@ -157,7 +157,11 @@ mod tests {
             let wal = held(i32::try_from(second / 5).unwrap());
             assert_eq!(watch.observe(start + SECOND * second, wal), None, "{second}");
         }
-        assert_eq!(watch.observe(start + SECOND * 100, held(1_000)), None, "an unlogged pin is never over");
+        assert_eq!(
+            watch.observe(start + SECOND * 100, held(1_000)),
+            None,
+            "the end of an unlogged pin is not reported"
+        );
     }
 
     #[test]

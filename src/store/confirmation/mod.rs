@@ -21,7 +21,7 @@ use crate::store::{damage, delivery};
 pub const SEALED_AS: &str = "confirmation";
 /// Minimum pause between a rejection and the next query about the message. Limits the queries that
 /// a client can cause by resending it.
-const PAUSE_AFTER_REFUSED: Duration = Duration::MINUTE;
+const MIN_PAUSE_AFTER_REJECTION: Duration = Duration::MINUTE;
 
 words!(
     /// State of a message that needs confirmation.
@@ -92,7 +92,7 @@ pub fn insert(
 }
 
 /// Schedules another query about a rejected message that was received again.
-pub fn ask_again(
+pub fn schedule_again(
     connection: &Connection,
     message: MessageId,
     source: &str,
@@ -105,7 +105,7 @@ pub fn ask_again(
         .optional()?
         .flatten()
         .flatten();
-    let rested_at = settled_at.map(|at| at.to_time().saturating_add(PAUSE_AFTER_REFUSED));
+    let rested_at = settled_at.map(|at| at.to_time().saturating_add(MIN_PAUSE_AFTER_REJECTION));
     let due_at = rested_at.map_or(received_at, |rested_at| rested_at.max(received_at));
     connection
         .prepare_cached(
@@ -230,7 +230,7 @@ pub fn one(connection: &Connection, message: MessageId) -> rusqlite::Result<Opti
 }
 
 /// Stops the queries about a damaged message.
-pub fn give_up_damaged(connection: &Connection, message: MessageId, now: Timestamp) -> rusqlite::Result<()> {
+pub fn reject_damaged(connection: &Connection, message: MessageId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE confirmations SET state = 'refused', settled_at = ?2, reason = 'the message is damaged', sealed_request = NULL

@@ -18,7 +18,7 @@ pub enum DatabaseFile {
     Empty,
     /// A foreign or damaged file: other checks report it in more detail.
     Unknown,
-    Ours {
+    Creel {
         header: Box<FileHeader>,
         ledger: FileContent,
     },
@@ -57,7 +57,7 @@ impl DatabaseFile {
         };
         match (application, &ledger) {
             (0, FileContent::Ledger(_) | FileContent::Unreadable) => Ok(Self::Unknown),
-            _ => Ok(Self::Ours { header, ledger }),
+            _ => Ok(Self::Creel { header, ledger }),
         }
     }
 }

@@ -92,7 +92,7 @@ impl Mark {
 }
 
 /// Extends the lock file to its full length, so that a mark needs no space on a full disk.
-pub fn lay_out(file: &File) -> std::io::Result<()> {
+pub fn reserve_space(file: &File) -> std::io::Result<()> {
     let bytes = file.metadata()?.len();
     if bytes < FILE_BYTES {
         let blank = vec![b' '; (FILE_BYTES - bytes) as usize];
@@ -128,7 +128,7 @@ mod tests {
     fn newest_mark_is_read_back() {
         let file = tempfile::tempfile().unwrap();
         assert_eq!(Mark::read(&file), None);
-        lay_out(&file).unwrap();
+        reserve_space(&file).unwrap();
         assert_eq!(Mark::read(&file), None);
         for number in [1, 2, 3, u64::MAX - 1] {
             mark(number).write(&file).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     fn lock_of_older_version_has_no_mark() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"12345", 0).unwrap();
-        lay_out(&file).unwrap();
+        reserve_space(&file).unwrap();
         assert_eq!(Mark::read(&file), None);
     }
 }

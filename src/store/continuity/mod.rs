@@ -35,7 +35,7 @@ use crate::store::schema;
 /// # Errors
 /// If the files cannot be read, or if the database is damaged after a crash and has no WAL.
 pub fn inspect(path: &Path, mark: Option<&Mark>) -> Result<Option<Loss>, OpenError> {
-    let seen = look(path, mark)?;
+    let seen = compare_files(path, mark)?;
     if seen.finding.is_none() && seen.is_without_wal && mark.is_some_and(|mark| !mark.is_clean) {
         // Another program has recovered the file, or a checkpoint was interrupted and its WAL
         // deleted.
@@ -57,7 +57,7 @@ pub fn check(path: &Path) -> Result<(), OpenError> {
 /// # Errors
 /// If the files do not match the last run.
 pub fn check_together(path: &Path) -> Result<(), OpenError> {
-    check_with(path, |path, mark| Ok(look(path, mark)?.loss(path, mark)))
+    check_with(path, |path, mark| Ok(compare_files(path, mark)?.loss(path, mark)))
 }
 
 fn check_with(
@@ -89,24 +89,24 @@ impl FileFinding {
     }
 }
 
-fn look(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
-    let seen = look_once(path, mark)?;
+fn compare_files(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
+    let seen = compare_files_once(path, mark)?;
     if seen.finding.is_none() || !seen.is_without_wal || !has_journal(path) {
         return Ok(seen);
     }
     // The file is in the middle of a transaction: only the state after SQLite's rollback can be
     // compared.
     schema::apply_journal(path)?;
-    look_once(path, mark)
+    compare_files_once(path, mark)
 }
 
-fn look_once(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
+fn compare_files_once(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError> {
     let problem = |path: &Path, error: std::io::Error| {
         OpenError(format!("cannot read {}: {error}{}", path.display(), owner_advice(&error)))
     };
     let database = DatabaseFile::read(path).map_err(|error| problem(path, error))?;
     let header = match &database {
-        DatabaseFile::Ours { header, .. } => Some(&**header),
+        DatabaseFile::Creel { header, .. } => Some(&**header),
         DatabaseFile::Missing | DatabaseFile::Empty | DatabaseFile::Unknown => None,
     };
     let wal = wal::read(&wal_of(path), header).map_err(|error| problem(&wal_of(path), error))?;
@@ -114,13 +114,18 @@ fn look_once(path: &Path, mark: Option<&Mark>) -> Result<FileFinding, OpenError>
     if finding.is_none() && matches!(database, DatabaseFile::Missing) {
         warn_of_deleted(path, mark);
     }
-    let is_ours = header.is_some();
+    let is_creel_database = header.is_some();
     // Without a mark, only the commit counter links the WAL to this file, and the counter of a copy
     // made while the WAL was in use matches too.
-    if finding.is_none() && is_ours && wal.is_some() && mark.is_none() && sound::is_damaged_by_wal(path) {
+    if finding.is_none()
+        && is_creel_database
+        && wal.is_some()
+        && mark.is_none()
+        && sound::is_damaged_by_wal(path)
+    {
         finding = Some(LossFinding::ForeignWal);
     }
-    Ok(FileFinding { finding, is_without_wal: is_ours && wal.is_none() })
+    Ok(FileFinding { finding, is_without_wal: is_creel_database && wal.is_none() })
 }
 
 fn warn_of_deleted(path: &Path, mark: Option<&Mark>) {
@@ -141,7 +146,7 @@ fn compare(database: &DatabaseFile, wal: Option<&WalContent>, mark: Option<&Mark
         }
         DatabaseFile::Missing | DatabaseFile::Empty => return Some(LossFinding::NoDatabase),
         DatabaseFile::Unknown => return None,
-        DatabaseFile::Ours { header, ledger } => (header, ledger),
+        DatabaseFile::Creel { header, ledger } => (header, ledger),
     };
     if let Some(wal) = wal
         && !(continues(alone, wal) && has_base(alone, header, wal, mark))

@@ -78,9 +78,10 @@ pub fn read(path: &Path, header: Option<&[u8; DATABASE_HEADER_BYTES]>) -> io::Re
         let (head, page) = frame.split_at(FRAME_HEADER_BYTES);
         checksum.add(&head[..8]);
         checksum.add(page);
-        let is_ours = head[8..16] == start[16..24] && checksum.state == [word(head, 16), word(head, 20)];
+        let is_current_frame =
+            head[8..16] == start[16..24] && checksum.state == [word(head, 16), word(head, 20)];
         let number = word(head, 0);
-        if !is_ours || number == 0 {
+        if !is_current_frame || number == 0 {
             break;
         }
         if number == 1 {

@@ -10,7 +10,7 @@ use crate::store::target::settings::TargetState;
 
 /// SQL expression for the state of a delivery that failed permanently: `replayed` if a newer
 /// delivery of the message to the target exists, otherwise `dead`.
-pub const STATE_AT_DEATH: &str = "CASE WHEN EXISTS (
+pub const FAILED_STATE: &str = "CASE WHEN EXISTS (
      SELECT 1 FROM deliveries AS newer
      WHERE newer.message_id = deliveries.message_id AND newer.target_id = deliveries.target_id AND newer.id > deliveries.id)
    THEN 'replayed' ELSE 'dead' END";

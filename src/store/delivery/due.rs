@@ -117,10 +117,10 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
     let mut page = DuePage::default();
     let mut bytes = 0;
     for row in due_rows(connection, query, &mut page)? {
-        let is_put_off = row.not_before.is_some_and(|at| at > query.now);
+        let is_postponed = row.not_before.is_some_and(|at| at > query.now);
         let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
         // A delivery without an attempt is due even if the clock was ahead when it was created.
-        if due_at > query.now && (row.attempts > 0 || is_put_off) {
+        if due_at > query.now && (row.attempts > 0 || is_postponed) {
             page.next_due = Some(page.next_due.map_or(due_at, |next| next.min(due_at)));
             // Due deliveries may follow: a delivery that was postponed in strict order stays before
             // others after the ordering has changed, and a delivery with an unreadable time is due

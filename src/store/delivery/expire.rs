@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rusqlite::{Connection, params};
 
-use crate::store::delivery::dead::STATE_AT_DEATH;
+use crate::store::delivery::dead::FAILED_STATE;
 use crate::store::delivery::state::DeliveryState;
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::timestamp::Timestamp;
@@ -103,7 +103,7 @@ pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite:
 
 /// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
 /// read-only connection.
-pub fn waiting(
+pub fn pending_before(
     connection: &Connection,
     target: TargetId,
     before: Timestamp,
@@ -138,7 +138,7 @@ pub fn discard(
     step(&request.deliveries, |id| {
         connection
             .prepare_cached(&format!(
-                "UPDATE deliveries SET state = {STATE_AT_DEATH}, finished_at = ?4, outcome = ?3
+                "UPDATE deliveries SET state = {FAILED_STATE}, finished_at = ?4, outcome = ?3
                  WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
                    (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))"
             ))?

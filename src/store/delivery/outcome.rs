@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::store::delivery::dead::{self, STATE_AT_DEATH};
+use crate::store::delivery::dead::{self, FAILED_STATE};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::DeliveryOrdering;
@@ -82,7 +82,7 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp
         let finished_at = (state != DeliveryState::Pending).then_some(now);
         let settled: Option<(MessageId, TargetId)> = connection
             .prepare_cached(&format!(
-                "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {STATE_AT_DEATH} ELSE ?2 END,
+                "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {FAILED_STATE} ELSE ?2 END,
                    attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7
                  WHERE id = ?1 AND state = 'pending' RETURNING message_id, target_id"
             ))?

@@ -19,9 +19,9 @@ impl DueSignal {
         let mut waiting = self.targets.lock();
         let before = waiting.len();
         waiting.extend(targets);
-        let is_news = waiting.len() > before;
+        let has_new = waiting.len() > before;
         drop(waiting);
-        if is_news {
+        if has_new {
             self.notify.notify_one();
         }
     }

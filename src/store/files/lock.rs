@@ -53,7 +53,7 @@ impl InstanceLock {
     /// valid without them.
     pub fn claim(&self) {
         let owner = format!("{:<width$}\n", std::process::id(), width = OWNER_BYTES - 1);
-        let _ = self.file.write_all_at(owner.as_bytes(), 0).and_then(|()| mark::lay_out(&self.file));
+        let _ = self.file.write_all_at(owner.as_bytes(), 0).and_then(|()| mark::reserve_space(&self.file));
     }
 
     pub fn write_mark(&self, mark: &Mark) -> std::io::Result<()> {

@@ -30,9 +30,9 @@ const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 const STAT_BLOCK_BYTES: u64 = 512;
 /// Free space below which a disk that was full still counts as full, even if the current WAL has
 /// room. It is more than the ballast, whose space is reserved for cleanup.
-const FULL_BELOW_BYTES: u64 = BALLAST_BYTES + (4 << 20);
+const MIN_FREE_AFTER_FULL_BYTES: u64 = BALLAST_BYTES + (4 << 20);
 /// Free space that SQLite needs to open the database.
-const OPENS_WITH_BYTES: u64 = 1 << 20;
+const MIN_FREE_TO_OPEN_BYTES: u64 = 1 << 20;
 /// Smallest hole that indicates a file was truncated and rewritten.
 const HOLE_BYTES: u64 = 64 * 1024;
 
@@ -43,7 +43,7 @@ pub enum FileChange {
     Moved(&'static str),
     /// A file that is shorter than the data written to it, or has lost a part of this data. For the
     /// WAL, the cause may be a checkpoint by another process.
-    Cut(&'static str),
+    Truncated(&'static str),
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct WatchedFile {
     device: u64,
     inode: u64,
     /// Minimum length of the file; 0 during an intended change.
-    least_bytes: AtomicU64,
+    min_bytes: AtomicU64,
     /// Allocated bytes at the last check: a file that was truncated and then written at its old end
     /// has the right length, but a hole.
     allocated_bytes: AtomicU64,
@@ -67,14 +67,14 @@ impl WatchedFile {
             device: metadata.dev(),
             inode: metadata.ino(),
             path,
-            least_bytes: AtomicU64::new(0),
+            min_bytes: AtomicU64::new(0),
             allocated_bytes: AtomicU64::new(0),
         })
     }
 
-    fn look(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
+    fn check(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
         // Loaded before the call to `stat`, because the file and this minimum may grow in between.
-        let least = self.least_bytes.load(Ordering::Acquire);
+        let min_bytes = self.min_bytes.load(Ordering::Acquire);
         let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
         if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
             return Err(FileChange::Moved(self.name));
@@ -82,10 +82,12 @@ impl WatchedFile {
         let allocated = metadata.blocks() * STAT_BLOCK_BYTES;
         let before = self.allocated_bytes.load(Ordering::Acquire);
         let has_hole = allocated + HOLE_BYTES < metadata.len();
-        if metadata.len() < least || (least > 0 && holes_are_visible && has_hole && allocated < before) {
-            return Err(FileChange::Cut(self.name));
+        if metadata.len() < min_bytes
+            || (min_bytes > 0 && holes_are_visible && has_hole && allocated < before)
+        {
+            return Err(FileChange::Truncated(self.name));
         }
-        if least > 0 && allocated > before {
+        if min_bytes > 0 && allocated > before {
             self.allocated_bytes.store(allocated, Ordering::Release);
         }
         Ok(metadata)
@@ -96,13 +98,13 @@ impl WatchedFile {
             // The file may be truncated on purpose now, and use less space.
             self.allocated_bytes.store(0, Ordering::Release);
         }
-        self.least_bytes.store(bytes, Ordering::Release);
+        self.min_bytes.store(bytes, Ordering::Release);
     }
 }
 
 /// State of the database file before a checkpoint.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "`look_for_lost_pages` compares with it"]
+#[must_use = "`detect_lost_pages` compares with it"]
 pub struct CheckpointBaseline {
     /// Offset of the first hole, in bytes; `u64::MAX` if holes are not visible.
     first_hole: u64,
@@ -144,11 +146,11 @@ impl Files {
 
     /// Checks that both files are unchanged, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
-        self.database.look(self.holes_are_visible)?;
+        self.database.check(self.holes_are_visible)?;
         if self.has_lost_pages() {
-            return Err(FileChange::Cut(self.database.name));
+            return Err(FileChange::Truncated(self.database.name));
         }
-        self.wal.look(self.holes_are_visible)?;
+        self.wal.check(self.holes_are_visible)?;
         Ok(())
     }
 
@@ -167,7 +169,7 @@ impl Files {
     /// (`content_bytes`; 0 if unknown). The minimum length stays in force meanwhile.
     pub fn database_may_change(&self, content_bytes: u64) -> CheckpointBaseline {
         if content_bytes > 0 {
-            self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
+            self.database.min_bytes.fetch_min(content_bytes, Ordering::AcqRel);
         }
         CheckpointBaseline { first_hole: self.first_hole() }
     }
@@ -176,14 +178,14 @@ impl Files {
     /// content.
     pub fn database_may_shrink_to(&self, content_bytes: u64) {
         self.database.allocated_bytes.store(0, Ordering::Release);
-        self.database.least_bytes.fetch_min(content_bytes, Ordering::AcqRel);
+        self.database.min_bytes.fetch_min(content_bytes, Ordering::AcqRel);
     }
 
     /// Looks for pages that were lost because the file was truncated during a checkpoint. The
     /// checkpoint restores the length of the file, but writes only the pages in the WAL. The signs
     /// are a hole before the first known one, and a missing root page; a checkpoint alone causes
     /// neither. `read_roots` reads the roots from SQLite.
-    pub fn look_for_lost_pages(
+    pub fn detect_lost_pages(
         &self,
         baseline: Option<CheckpointBaseline>,
         read_roots: impl FnOnce() -> rusqlite::Result<RootPages>,
@@ -212,10 +214,10 @@ impl Files {
 
     /// Sets the minimum length after a checkpoint. If the file is shorter than the minimum, another
     /// process has truncated it, and the minimum stays so that the next check fails.
-    pub fn database_stays(&self) {
+    pub fn update_min_bytes(&self) {
         let Ok(metadata) = self.for_sync.metadata() else { return };
-        if metadata.len() >= self.database.least_bytes.load(Ordering::Acquire) {
-            self.database.least_bytes.store(metadata.len(), Ordering::Release);
+        if metadata.len() >= self.database.min_bytes.load(Ordering::Acquire) {
+            self.database.min_bytes.store(metadata.len(), Ordering::Release);
             self.database.allocated_bytes.store(metadata.blocks() * STAT_BLOCK_BYTES, Ordering::Release);
         }
     }
@@ -265,13 +267,13 @@ impl Files {
     /// true also if `/proc` cannot be read.
     fn has_deleted_descriptor(&self) -> bool {
         let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else { return true };
-        let is_ours = |link: PathBuf| {
+        let is_deleted_database = |link: PathBuf| {
             std::fs::metadata(&link).is_ok_and(|metadata| {
                 (metadata.dev(), metadata.ino()) == (self.database.device, self.database.inode)
                     && metadata.nlink() == 0
             })
         };
-        descriptors.flatten().any(|entry| is_ours(entry.path()))
+        descriptors.flatten().any(|entry| is_deleted_database(entry.path()))
     }
 
     /// Free bytes for unprivileged users; `u64::MAX` if the file system does not report them.
@@ -321,15 +323,15 @@ impl Files {
 
     /// Whether the last write failed for lack of space and little has been freed since.
     pub fn is_full(&self) -> bool {
-        self.disk_full.load(Ordering::Acquire) && self.free_bytes() < FULL_BELOW_BYTES
+        self.disk_full.load(Ordering::Acquire) && self.free_bytes() < MIN_FREE_AFTER_FULL_BYTES
     }
 
     /// Writes the ballast if it fits above the low-water mark.
-    pub fn lay_ballast(&self) {
+    pub fn write_ballast_if_room(&self) {
         let path = self.ballast.lock();
-        let is_there = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);
+        let exists = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);
         if self.min_free_bytes == 0
-            || is_there
+            || exists
             || self.free_bytes() < self.min_free_bytes.saturating_add(2 * BALLAST_BYTES)
         {
             return;
@@ -343,7 +345,7 @@ impl Files {
 /// Releases the ballast of a full disk before the database is opened, which needs a little space.
 pub fn make_room_to_open(database: &Path) {
     let directory = database.parent().unwrap_or(Path::new("."));
-    if free_bytes(directory) < OPENS_WITH_BYTES
+    if free_bytes(directory) < MIN_FREE_TO_OPEN_BYTES
         && std::fs::remove_file(sibling_path(database, "ballast")).is_ok()
     {
         log::warn!("the disk is full: released the ballast to open the database");

@@ -12,7 +12,7 @@ fn files(directory: &Path) -> Files {
     std::fs::write(directory.join("creel.db"), vec![1; 8192]).unwrap();
     std::fs::write(directory.join("creel.db-wal"), vec![1; 400_000]).unwrap();
     let files = Files::watch(&directory.join("creel.db"), 0).unwrap();
-    files.database_stays();
+    files.update_min_bytes();
     files.expect_wal(400_000);
     files
 }
@@ -46,10 +46,10 @@ fn truncated_file_is_detected_after_regrowth() {
     assert_eq!(files.check(), Ok(()));
     let wal = OpenOptions::new().write(true).open(directory.path().join("creel.db-wal")).unwrap();
     wal.set_len(0).unwrap();
-    assert_eq!(files.check(), Err(FileChange::Cut("WAL")));
+    assert_eq!(files.check(), Err(FileChange::Truncated("WAL")));
     wal.set_len(400_000).unwrap();
     if files.holes_are_visible {
-        assert_eq!(files.check(), Err(FileChange::Cut("WAL")));
+        assert_eq!(files.check(), Err(FileChange::Truncated("WAL")));
     }
 }
 
@@ -59,13 +59,13 @@ fn truncation_below_content_is_detected_after_checkpoint() {
     let files = files(directory.path());
     let _ = files.database_may_change(4096);
     cut(directory.path(), 4096);
-    files.database_stays();
+    files.update_min_bytes();
     assert_eq!(files.check(), Ok(()));
     let _ = files.database_may_change(4096);
     cut(directory.path(), 0);
-    assert_eq!(files.check(), Err(FileChange::Cut("database")), "during the checkpoint");
-    files.database_stays();
-    assert_eq!(files.check(), Err(FileChange::Cut("database")));
+    assert_eq!(files.check(), Err(FileChange::Truncated("database")), "during the checkpoint");
+    files.update_min_bytes();
+    assert_eq!(files.check(), Err(FileChange::Truncated("database")));
 }
 
 fn cut(directory: &Path, length: u64) {
@@ -85,7 +85,7 @@ fn database(directory: &Path) -> (Connection, Files) {
         )
         .unwrap();
     let files = Files::watch(&path, 0).unwrap();
-    files.database_stays();
+    files.update_min_bytes();
     files.expect_roots(RootPages::read(&connection).unwrap());
     (connection, files)
 }
@@ -100,8 +100,8 @@ fn checkpoint_after(event: impl FnOnce(), connection: &Connection, files: &Files
     let baseline = files.database_may_change(content_bytes(connection));
     event();
     assert_eq!(copy_all(connection), Ok(true));
-    files.look_for_lost_pages(Some(baseline), || RootPages::read(connection));
-    files.database_stays();
+    files.detect_lost_pages(Some(baseline), || RootPages::read(connection));
+    files.update_min_bytes();
     files.check()
 }
 
@@ -113,7 +113,7 @@ fn truncation_before_copying_is_detected_by_roots() {
     grow(&connection);
     let length = content_bytes(&connection);
     let event = || cut(directory.path(), 0);
-    assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Cut("database")));
+    assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Truncated("database")));
     assert_eq!(files.database_bytes(), length, "only the lost pages show it");
 }
 
@@ -125,7 +125,7 @@ fn truncation_before_copying_is_detected_by_holes() {
     if files.holes_are_visible {
         grow(&connection);
         let event = || cut(directory.path(), 0);
-        assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Cut("database")));
+        assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Truncated("database")));
     }
 }
 
@@ -160,7 +160,7 @@ fn roots_moved_by_another_process_are_not_lost() {
     assert_eq!(files.roots.lock().pages_in_file(), 4, "the new roots are watched");
     grow(&connection);
     let event = || cut(directory.path(), 0);
-    assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Cut("database")));
+    assert_eq!(checkpoint_after(event, &connection, &files), Err(FileChange::Truncated("database")));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn ballast_is_released_on_full_disk() {
     let mut files = files(directory.path());
     files.min_free_bytes = 1;
     let ballast = directory.path().join("creel.db.ballast");
-    files.lay_ballast();
+    files.write_ballast_if_room();
     assert_eq!(std::fs::metadata(&ballast).unwrap().len(), BALLAST_BYTES);
     files.note_full();
     assert!(!ballast.exists());

@@ -65,18 +65,18 @@ impl Cleanup {
         &self,
         after: MessageId,
         limit: usize,
-        keeping: RetentionRule,
+        retention: RetentionRule,
     ) -> Result<OldestPage, Unavailable> {
-        self.core.read(move |connection| message::expire::oldest(connection, after, limit, &keeping)).await
+        self.core.read(move |connection| message::expire::oldest(connection, after, limit, &retention)).await
     }
 
     /// Returns the messages in `ids` that nothing retains.
-    pub async fn messages_not_kept(
+    pub async fn unretained_messages(
         &self,
         ids: Vec<MessageId>,
-        keeping: RetentionRule,
+        retention: RetentionRule,
     ) -> Result<Vec<ExpiryCandidate>, Unavailable> {
-        self.core.read(move |connection| message::expire::candidates(connection, &ids, &keeping)).await
+        self.core.read(move |connection| message::expire::candidates(connection, &ids, &retention)).await
     }
 
     /// Returns one page of messages that the provider rejected before `before`.
@@ -92,9 +92,9 @@ impl Cleanup {
     pub async fn delete_messages(
         &self,
         ids: Vec<MessageId>,
-        keeping: RetentionRule,
+        retention: RetentionRule,
     ) -> Result<StepResult, Unavailable> {
-        self.core.write(move |database| message::expire::delete(database, &ids, &keeping)).await
+        self.core.write(move |database| message::expire::delete(database, &ids, &retention)).await
     }
 
     /// Returns one page of deliveries that finished before `before`.
@@ -303,7 +303,7 @@ impl Cleanup {
     /// writes the ballast again.
     pub fn settle(&self) {
         self.core.shared.request_checkpoint();
-        self.core.files.lay_ballast();
+        self.core.files.write_ballast_if_room();
     }
 
     /// Releases the ballast when the disk is nearly full, so that cleanup can write.

@@ -172,7 +172,7 @@ impl DeliveryQueue {
             // not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
-                    .write(move |database| confirmation::give_up_damaged(database.connection, id, now))
+                    .write(move |database| confirmation::reject_damaged(database.connection, id, now))
                     .await
             }
             settled => settled.map(drop),
@@ -188,10 +188,10 @@ impl DeliveryQueue {
     ) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
         let shared = self.core.shared.clone();
-        let ask = move |database: &mut Database<'_>| {
+        let requeue = move |database: &mut Database<'_>| {
             confirmation::requeue_refused(database.connection, message, now)
         };
-        self.core.write_then(ask, move |_| shared.confirmations.notify_one()).await
+        self.core.write_then(requeue, move |_| shared.confirmations.notify_one()).await
     }
 
     /// Returns the message; `None` if it is damaged, because damaged messages are not delivered.
@@ -252,12 +252,12 @@ impl DeliveryQueue {
     }
 
     /// Returns one page of a target's pending deliveries older than `before`.
-    pub async fn waiting_deliveries(
+    pub async fn pending_before(
         &self,
         target: TargetId,
         before: Timestamp,
     ) -> Result<Vec<DeliveryId>, Unavailable> {
-        self.core.read(move |connection| delivery::expire::waiting(connection, target, before)).await
+        self.core.read(move |connection| delivery::expire::pending_before(connection, target, before)).await
     }
 
     /// Discards some deliveries in one short step.
@@ -283,7 +283,7 @@ impl DeliveryQueue {
         };
         let mut dropped = 0;
         loop {
-            let mut pending = self.waiting_deliveries(target, Timestamp::MAX).await?;
+            let mut pending = self.pending_before(target, Timestamp::MAX).await?;
             let before = dropped;
             while !pending.is_empty() {
                 let step = self.discard_some(request(pending.clone()), now).await?;

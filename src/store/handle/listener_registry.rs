@@ -54,7 +54,7 @@ impl ListenerRegistry {
         is_last: bool,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let added = self.fill_behind(target, None, now).await?;
+        let added = self.fill_after(target, None, now).await?;
         if is_last {
             self.core.write(move |database| listener::filled(database.connection, target)).await?;
         }
@@ -68,15 +68,15 @@ impl ListenerRegistry {
         message: MessageId,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
-        let added = self.fill_behind(target, Some(message), now).await?;
+        let added = self.fill_after(target, Some(message), now).await?;
         self.core.write(move |database| listener::filled(database.connection, target)).await?;
         Ok(added)
     }
 
-    async fn fill_behind(
+    async fn fill_after(
         &self,
         target: TargetId,
-        behind: Option<MessageId>,
+        after: Option<MessageId>,
         now: OffsetDateTime,
     ) -> Result<usize, Unavailable> {
         let now = Timestamp::from(now);
@@ -89,13 +89,13 @@ impl ListenerRegistry {
             .await?;
         let Some((since, listener)) = wanted else { return Ok(0) };
         let mut added = 0;
-        let mut next = Some(FillPosition::new(since, behind));
+        let mut next = Some(FillPosition::new(since, after));
         while let Some(from) = next {
             // One listener at a time, so that many listeners use no more of the writer's time than
             // one.
             let Ok(_turn) = self.core.filling.acquire().await else { return Err(Unavailable::Failed) };
             let began = Instant::now();
-            let FillPage { mut messages, next: behind } = self.missing_of(&listener, from).await?;
+            let FillPage { mut messages, next: following } = self.missing_of(&listener, from).await?;
             let written = self.messages_written();
             self.rest(began, written).await;
             while !messages.is_empty() {
@@ -109,10 +109,10 @@ impl ListenerRegistry {
                 messages.drain(..step.taken.min(messages.len()));
                 self.rest(began, written).await;
             }
-            next = behind;
+            next = following;
         }
         if added > 0 {
-            self.core.shared.followers_should_look();
+            self.core.shared.wake_followers();
         }
         Ok(added)
     }

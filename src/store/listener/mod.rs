@@ -97,16 +97,16 @@ pub struct FillPage {
 }
 
 impl FillPosition {
-    /// Returns the start of a walk over all messages since `since`; with `behind`, only over those
+    /// Returns the start of a walk over all messages since `since`; with `after`, only over those
     /// committed after that message.
-    pub fn new(since: Timestamp, behind: Option<MessageId>) -> Self {
-        match behind {
+    pub fn new(since: Timestamp, after: Option<MessageId>) -> Self {
+        match after {
             Some(message) => Self::ById { since, message },
             None => Self::ByTime { received_at: since.into(), message: MessageId::START },
         }
     }
 
-    fn behind(&self, received_at: TimeText, message: MessageId) -> Self {
+    fn advanced_to(&self, received_at: TimeText, message: MessageId) -> Self {
         match self {
             Self::ByTime { .. } => Self::ByTime { received_at, message },
             Self::ById { since, .. } => Self::ById { since: *since, message },
@@ -277,13 +277,13 @@ pub fn missing(
     let mut messages = Vec::new();
     let mut last = None;
     let mut scanned = 0;
-    for (received_at, id) in positions_behind(connection, from, limit)? {
+    for (received_at, id) in positions_after(connection, from, limit)? {
         scanned += 1;
         let event = damage::skip("messages", wanted_event(connection, target.id, id))?.flatten();
         if event.is_some_and(|event| target.settings.events.iter().any(|pattern| pattern.matches(&event))) {
             messages.push(id);
         }
-        last = Some(from.behind(received_at, id));
+        last = Some(from.advanced_to(received_at, id));
     }
     Ok(FillPage { messages, next: last.filter(|_| scanned == limit) })
 }
@@ -291,7 +291,7 @@ pub fn missing(
 /// Returns the next messages as (time of arrival, id). The order by time takes two queries: for a
 /// comparison of the pair, SQLite uses the index only for the time, so a single query would scan
 /// all messages with the same time for each page.
-fn positions_behind(
+fn positions_after(
     connection: &Connection,
     from: &FillPosition,
     limit: usize,

@@ -24,7 +24,7 @@ const MAX_COMPARED_BYTES: usize = 1 << 20;
 const ATTRIBUTE_PREFIX: &str = "ce-";
 /// Members that are not compared as attributes: the id and source are the key, the type is the
 /// event, the version and the content type describe the form, and the rest is the data.
-const NO_ATTRIBUTES: [&str; 8] =
+const NOT_COMPARED: [&str; 8] =
     ["id", "source", "type", "specversion", "datacontenttype", "datacontentencoding", "data", "data_base64"];
 
 /// Whether the stored message `of` is the same event in its other form. An event with other data is
@@ -122,7 +122,7 @@ fn is_same(binary: &Form<'_>, headers: &HeaderValues, structured: &Form<'_>) -> 
 /// Whether a structured event has exactly the attributes in the headers.
 fn has_attributes(event: &str, headers: &HeaderValues) -> bool {
     let Some(object) = Object::read(event) else { return false };
-    let is_compared = |name: &str| !NO_ATTRIBUTES.contains(&name);
+    let is_compared = |name: &str| !NOT_COMPARED.contains(&name);
     let written = |(name, value): (&str, &str)| {
         let text = json::text_of(value).unwrap_or_else(|| json::compact(value).into());
         (json::text_lossy(name).to_ascii_lowercase(), text.into_owned())

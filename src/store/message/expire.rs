@@ -60,7 +60,7 @@ pub struct ExpirySelection {
     /// Received or released before this.
     pub before: Timestamp,
     pub sources: SourceSelection,
-    pub keeping: RetentionRule,
+    pub retention: RetentionRule,
 }
 
 /// The conditions under which a message is retained.
@@ -138,12 +138,12 @@ const IS_RETAINED: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXI
 fn is_retained(
     connection: &Connection,
     id: MessageId,
-    keeping: &RetentionRule,
+    retention: &RetentionRule,
 ) -> rusqlite::Result<Option<bool>> {
-    let (level, paused_before) = keeping.yielding.parameters();
+    let (level, paused_before) = retention.yielding.parameters();
     connection
         .prepare_cached(IS_RETAINED)?
-        .query_row(params![id, keeping.by_dead_since, level, paused_before], |row| row.get(0))
+        .query_row(params![id, retention.by_dead_since, level, paused_before], |row| row.get(0))
         .optional()
 }
 
@@ -151,14 +151,14 @@ fn is_retained(
 /// connection. A page limits the rows examined, not the rows found: otherwise, a source with a long
 /// retention would cause long reads, which block the WAL.
 pub fn select(connection: &Connection, selection: &ExpirySelection) -> rusqlite::Result<ExpiryPage> {
-    let ExpirySelection { since, after, before, sources, keeping } = selection;
+    let ExpirySelection { since, after, before, sources, retention } = selection;
     // Reads only the index, so that a damaged row fails alone, when it is read below.
     let (rows, next) = since.walk().page(connection, after, *before, |row| row.get(0))?;
     let mut page = ExpiryPage { next, ..ExpiryPage::default() };
     for id in rows {
         page.scanned_through = page.scanned_through.max(id);
         let source = damage::skip("messages", source_of(connection, id, *since))?.flatten();
-        if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, keeping)? {
+        if source.is_some_and(|source| sources.contains(&source)) && is_free(connection, id, retention)? {
             page.ids.push(id);
         }
     }
@@ -178,8 +178,8 @@ fn source_of(
 }
 
 /// Whether the message exists and nothing retains it. False for a damaged message.
-fn is_free(connection: &Connection, id: MessageId, keeping: &RetentionRule) -> rusqlite::Result<bool> {
-    Ok(damage::skip("messages", is_retained(connection, id, keeping))?.flatten() == Some(false))
+fn is_free(connection: &Connection, id: MessageId, retention: &RetentionRule) -> rusqlite::Result<bool> {
+    Ok(damage::skip("messages", is_retained(connection, id, retention))?.flatten() == Some(false))
 }
 
 /// Selects the oldest messages with an id above `after` that nothing retains, regardless of age and
@@ -188,13 +188,13 @@ pub fn oldest(
     connection: &Connection,
     after: MessageId,
     limit: usize,
-    keeping: &RetentionRule,
+    retention: &RetentionRule,
 ) -> rusqlite::Result<OldestPage> {
     let ids = oldest_ids(connection, after)?;
     let mut page = OldestPage { ids: Vec::new(), scanned_through: after, is_last: false };
     for id in &ids {
         page.scanned_through = *id;
-        if is_free(connection, *id, keeping)? {
+        if is_free(connection, *id, retention)? {
             page.ids.push(*id);
         }
         if page.ids.len() == limit {
@@ -244,11 +244,11 @@ pub struct ExpiryCandidate {
 pub fn candidates(
     connection: &Connection,
     ids: &[MessageId],
-    keeping: &RetentionRule,
+    retention: &RetentionRule,
 ) -> rusqlite::Result<Vec<ExpiryCandidate>> {
     let mut found = Vec::new();
     for id in ids {
-        if !is_free(connection, *id, keeping)? {
+        if !is_free(connection, *id, retention)? {
             continue;
         }
         let read =
@@ -299,14 +299,14 @@ pub fn pending_of(connection: &Connection, ids: &[MessageId]) -> rusqlite::Resul
 pub fn delete(
     database: &mut Database<'_>,
     ids: &[MessageId],
-    keeping: &RetentionRule,
+    retention: &RetentionRule,
 ) -> rusqlite::Result<StepResult> {
     let began = Instant::now();
     let merged_through = database.keys.merged_through();
     let connection = database.connection;
     let mut done = StepResult::default();
     for id in ids {
-        if is_retained(connection, *id, keeping)? == Some(true) || *id > merged_through {
+        if is_retained(connection, *id, retention)? == Some(true) || *id > merged_through {
             done.taken += 1;
         } else {
             if !delete_deliveries(connection, *id, began)? {

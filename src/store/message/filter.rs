@@ -38,7 +38,7 @@ pub struct MessageFilter {
 
 impl MessageFilter {
     /// Whether a replay of these messages goes only to the targets where they became dead letters.
-    pub fn leads_to_where_it_died(&self, target: Option<TargetId>) -> bool {
+    pub fn replays_only_dead_letters(&self, target: Option<TargetId>) -> bool {
         self.dead && (target.is_none() || self.dead_at.is_some())
     }
 }
@@ -65,10 +65,10 @@ fn time_or<'de, D: Deserializer<'de>>(
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.
 const MAX_SCANNED_PER_PAGE: usize = 20_000;
 /// The same limit for a page that searches bodies.
-const SEARCHED_A_PAGE: usize = 2_000;
+const MAX_SEARCHED_PER_PAGE: usize = 2_000;
 
 pub(super) fn max_scanned_per_page(filter: &MessageFilter) -> usize {
-    if filter.text.is_some() { SEARCHED_A_PAGE } else { MAX_SCANNED_PER_PAGE }
+    if filter.text.is_some() { MAX_SEARCHED_PER_PAGE } else { MAX_SCANNED_PER_PAGE }
 }
 
 /// The order of a page.
@@ -88,7 +88,7 @@ pub(super) const MATCHES: &str = "(:ids IS NULL OR id IN (SELECT value FROM json
   AND (NOT :dead OR EXISTS (SELECT 1 FROM deliveries JOIN targets ON targets.id = target_id
     WHERE message_id = messages.id AND deliveries.state = 'dead' AND kind <> 'listener'
       AND (:dead_at IS NULL OR target_id = :dead_at)
-      AND (NOT :to_where_it_died OR (targets.state <> 'removed'
+      AND (NOT :only_dead_letters OR (targets.state <> 'removed'
         AND (targets.owner IS NULL OR targets.owner = messages.owner)))))";
 
 /// Binds the filter to the parameters of `MATCHES`.

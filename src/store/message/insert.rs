@@ -78,7 +78,7 @@ pub struct PreparedMessage {
     is_taken_as_new: bool,
     /// Whether the content was dropped after SQLite copied it, so that the message can no longer be
     /// written.
-    is_released: bool,
+    is_content_dropped: bool,
 }
 
 impl PreparedMessage {
@@ -111,7 +111,7 @@ impl PreparedMessage {
             sealed_request: message.confirmation_request.as_ref().map(seal),
             rejection: None,
             is_taken_as_new: false,
-            is_released: false,
+            is_content_dropped: false,
             message,
         }
     }
@@ -147,7 +147,7 @@ impl PreparedMessage {
     }
 
     /// Whether the message has dependent rows, so that more than one statement is needed.
-    pub fn has_followers(&self) -> bool {
+    pub fn has_dependent_rows(&self) -> bool {
         self.sealed_request.is_some() || self.rejection.is_some() || !self.targets.is_empty()
     }
 
@@ -166,8 +166,8 @@ impl PreparedMessage {
     }
 
     /// Whether the content was dropped during an earlier attempt to write the message.
-    pub fn is_released(&self) -> bool {
-        self.is_released
+    pub fn is_content_dropped(&self) -> bool {
+        self.is_content_dropped
     }
 
     /// Stores the message with its deliveries, or counts it as a duplicate. The caller deletes the
@@ -203,7 +203,7 @@ impl PreparedMessage {
             Some(key) if !self.is_taken_as_new => original::relatives(connection, keys, key, digest, None)?,
             Some(_) | None => Relatives::NONE,
         };
-        let conflict_of = match relatives.believed {
+        let conflict_of = match relatives.trusted {
             KeyMatch::Same(of) if repeat::is_within_window(connection, &self.message, of)? => {
                 return self.count_duplicate(connection, of);
             }
@@ -216,8 +216,8 @@ impl PreparedMessage {
             KeyMatch::Other(of) => Some(of),
             KeyMatch::Same(_) | KeyMatch::Nothing => None,
         };
-        for (standing, of) in relatives.unconfirmed {
-            match self.repeat_unconfirmed(connection, sealer, standing, of)? {
+        for (trust_level, of) in relatives.unconfirmed {
+            match self.repeat_unconfirmed(connection, sealer, trust_level, of)? {
                 Repeat::Counted => return self.count_duplicate(connection, of),
                 Repeat::TooManyAwaiting => return Ok(InsertOutcome::TooManyAwaiting),
                 Repeat::None => {}
@@ -238,11 +238,11 @@ impl PreparedMessage {
         &self,
         connection: &Connection,
         sealer: &Sealer,
-        standing: TrustLevel,
+        trust_level: TrustLevel,
         of: MessageId,
     ) -> rusqlite::Result<Repeat> {
         let Some(sealed) = &self.sealed_request else { return Ok(Repeat::None) };
-        repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, standing, of)
+        repeat::repeat_unconfirmed(connection, sealer, &self.message, sealed, trust_level, of)
     }
 
     /// Inserts the confirmation and the deliveries. A conflict has no deliveries.
@@ -297,7 +297,7 @@ impl PreparedMessage {
     }
 
     fn release(&mut self) {
-        self.is_released = true;
+        self.is_content_dropped = true;
         self.message.content = MessageContent::Json(Bytes::new());
     }
 

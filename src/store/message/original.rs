@@ -23,14 +23,14 @@ const MAX_SCANNED: usize = 256;
 pub enum TrustLevel {
     Awaiting,
     Refused,
-    Believed,
+    Trusted,
 }
 
 /// The stored messages with the key of a new one.
 #[derive(Debug)]
 pub struct Relatives {
     /// The match among trusted messages.
-    pub believed: KeyMatch,
+    pub trusted: KeyMatch,
     /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
     pub unconfirmed: Vec<(TrustLevel, MessageId)>,
     /// Whether the key of the message must be stored.
@@ -40,8 +40,8 @@ pub struct Relatives {
 impl Relatives {
     pub const NONE: Self = Self::of(KeyMatch::Nothing);
 
-    const fn of(believed: KeyMatch) -> Self {
-        Self { believed, unconfirmed: Vec::new(), is_key_kept: true }
+    const fn of(trusted: KeyMatch) -> Self {
+        Self { trusted, unconfirmed: Vec::new(), is_key_kept: true }
     }
 }
 
@@ -58,7 +58,7 @@ pub fn relatives(
     match known {
         KeyMatch::Nothing => return Ok(Relatives::NONE),
         KeyMatch::Same(id) | KeyMatch::Other(id) => {
-            if Some(id) != except && standing(connection, id)? == TrustLevel::Believed {
+            if Some(id) != except && trust_level(connection, id)? == TrustLevel::Trusted {
                 return Ok(Relatives::of(known));
             }
         }
@@ -77,27 +77,27 @@ pub fn relatives(
     let mut unconfirmed = 0;
     for (at, id) in same.into_iter().chain(other).take(MAX_SCANNED).enumerate() {
         let is_same = at < same_count;
-        match standing(connection, id)? {
-            TrustLevel::Believed => {
-                found.believed = if is_same { KeyMatch::Same(id) } else { KeyMatch::Other(id) };
+        match trust_level(connection, id)? {
+            TrustLevel::Trusted => {
+                found.trusted = if is_same { KeyMatch::Same(id) } else { KeyMatch::Other(id) };
                 break;
             }
-            standing => {
+            trust_level => {
                 unconfirmed += 1;
                 if is_same {
-                    found.unconfirmed.push((standing, id));
+                    found.unconfirmed.push((trust_level, id));
                 }
             }
         }
     }
-    found.unconfirmed.sort_by_key(|(standing, _)| *standing);
+    found.unconfirmed.sort_by_key(|(trust_level, _)| *trust_level);
     found.is_key_kept = unconfirmed < MAX_UNCONFIRMED;
     Ok(found)
 }
 
 /// Returns the trust in a message. A deleted message was trusted, because the key of a rejected one
 /// is deleted with its row.
-fn standing(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLevel> {
+fn trust_level(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLevel> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -105,7 +105,7 @@ fn standing(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLev
     Ok(match confirmation.flatten().as_deref() {
         Some("awaiting") => TrustLevel::Awaiting,
         Some("refused") => TrustLevel::Refused,
-        Some(_) | None => TrustLevel::Believed,
+        Some(_) | None => TrustLevel::Trusted,
     })
 }
 
@@ -123,7 +123,7 @@ pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: MessageId) -> 
     let Some((Some(key), digest)) = found else { return Ok(KeyMatch::Nothing) };
     // Delivering twice is better than not at all.
     let related = damage::skip("delivery_keys", relatives(connection, keys, key, digest, Some(id)))?;
-    Ok(related.map_or(KeyMatch::Nothing, |found| found.believed))
+    Ok(related.map_or(KeyMatch::Nothing, |found| found.trusted))
 }
 
 /// Deletes the key of a rejected message, before its row: a later repeat must not be treated as a

@@ -39,14 +39,14 @@ pub fn repeat_unconfirmed(
     sealer: &Sealer,
     message: &NewMessage,
     sealed_request: &str,
-    standing: TrustLevel,
+    trust_level: TrustLevel,
     of: MessageId,
 ) -> rusqlite::Result<Repeat> {
     let Some(request) = &message.confirmation_request else { return Ok(Repeat::None) };
     if !is_within_window(connection, message, of)? || !has_same_content(connection, message, of)? {
         return Ok(Repeat::None);
     }
-    if standing == TrustLevel::Awaiting {
+    if trust_level == TrustLevel::Awaiting {
         let stored = confirmation::sealed_request(connection, of)?;
         let stored = stored.and_then(|sealed| sealer.open(confirmation::SEALED_AS, &sealed).ok());
         let is_same = stored.as_deref() == Some(request.request.as_bytes());
@@ -55,7 +55,7 @@ pub fn repeat_unconfirmed(
     if has_too_many_awaiting(connection, message)? {
         return Ok(Repeat::TooManyAwaiting);
     }
-    confirmation::ask_again(connection, of, &message.source, sealed_request, message.received_at)?;
+    confirmation::schedule_again(connection, of, &message.source, sealed_request, message.received_at)?;
     // The confirmation request is now that of the new webhook, so its headers and address are
     // stored as well.
     connection

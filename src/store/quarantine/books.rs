@@ -85,7 +85,7 @@ impl Books {
 
     /// Adds networks with verified messages to the known senders.
     pub fn learn_senders(&mut self, intake: &Intake) {
-        let learned = intake.with_senders_behind(self.senders, |senders| {
+        let learned = intake.with_senders_after(self.senders, |senders| {
             senders.iter().for_each(|sender| self.candidates.trust(sender));
             senders.len()
         });
@@ -193,7 +193,7 @@ impl Books {
     pub fn evict(&mut self, connection: &Connection, intake: &Intake) -> rusqlite::Result<Option<u64>> {
         let noisiest = self.noise.values().filter(|noise| !noise.rows.is_empty()).max_by_key(|one| one.bytes);
         if let Some(id) = noisiest.and_then(|noise| noise.rows.front()).map(|row| row.id) {
-            return self.give_up(connection, intake, id);
+            return self.evict_row(connection, intake, id);
         }
         while let Some((source, network)) = self.candidates.heaviest() {
             let oldest: Option<RejectionId> = connection
@@ -204,7 +204,7 @@ impl Books {
                 .query_row([source, &network.to_string()], |row| row.get(0))
                 .optional()?;
             if let Some(id) = oldest {
-                return self.give_up(connection, intake, id);
+                return self.evict_row(connection, intake, id);
             }
             // Another process has deleted rows of this table.
             let (source, held) = (source.to_owned(), self.candidates.of(source, network));
@@ -213,7 +213,7 @@ impl Books {
         Ok(None)
     }
 
-    fn give_up(
+    fn evict_row(
         &mut self,
         connection: &Connection,
         intake: &Intake,

@@ -165,8 +165,8 @@ impl Intake {
         new.for_each(|sender| senders.learn(sender));
     }
 
-    pub fn with_senders_behind(&self, count: usize, read: impl FnOnce(&[Sender]) -> usize) -> usize {
-        read(self.senders.lock().behind(count))
+    pub fn with_senders_after(&self, count: usize, read: impl FnOnce(&[Sender]) -> usize) -> usize {
+        read(self.senders.lock().after(count))
     }
 
     pub fn limit_bytes(&self, max_bytes: u64) {

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn wider_ranges_contain_smaller_ones() {
+    fn wider_ranges_contain_narrower_ranges() {
         let wider = |address| network(address).and_wider().map(|range| range.to_string()).collect::<Vec<_>>();
         assert_eq!(wider("203.0.113.9"), ["203.0.113.0/24", "203.0.0.0/16"]);
         assert_eq!(wider("2001:db8:1:2::9"), ["2001:db8:1:2::/64", "2001:db8:1::/48", "2001:db8::/32"]);

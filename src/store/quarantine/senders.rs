@@ -24,7 +24,7 @@ impl Senders {
     }
 
     /// Returns the senders after the first `count`.
-    pub fn behind(&self, count: usize) -> &[Sender] {
+    pub fn after(&self, count: usize) -> &[Sender] {
         self.in_order.get(count..).unwrap_or_default()
     }
 }

@@ -61,10 +61,10 @@ impl Quarantine {
         sealer: &Sealer,
         max_bytes: u64,
     ) -> rusqlite::Result<()> {
-        let most = if self.writes_one_row { 1 } else { ROWS_PER_TRANSACTION };
+        let max_rows = if self.writes_one_row { 1 } else { ROWS_PER_TRANSACTION };
         let mut bytes = 0;
         let mut evictions = EVICTIONS_PER_TRANSACTION;
-        while self.rows_in_transaction.len() < most && bytes < BYTES_PER_TRANSACTION {
+        while self.rows_in_transaction.len() < max_rows && bytes < BYTES_PER_TRANSACTION {
             let Some(rejection) = intake.take() else { break };
             let place = |books: &mut Books| {
                 books.learn_senders(intake);

@@ -16,8 +16,8 @@ pub struct ReplayScope {
     /// The owner of the replay's target, if any: only its messages are replayed.
     pub target_owner: Option<String>,
     /// Whether messages go only to the targets where they became dead letters, see
-    /// [`MessageFilter::leads_to_where_it_died`].
-    pub to_where_it_died: bool,
+    /// [`MessageFilter::replays_only_dead_letters`].
+    pub only_dead_letters: bool,
     /// The newest message included.
     pub through: MessageId,
 }
@@ -42,13 +42,13 @@ pub fn count_step(
     scope: &ReplayScope,
     from: MessageId,
 ) -> rusqlite::Result<CountStep> {
-    let ReplayScope { filter, target_owner, to_where_it_died, through } = scope;
+    let ReplayScope { filter, target_owner, only_dead_letters, through } = scope;
     let selected = Search {
         and: MAY_BE_REPLAYED,
         target_owner: target_owner.as_deref(),
         ..Search::new(filter, Direction::OldestFirst, from, through.next())
     };
-    let replayed = Search { to_where_it_died: *to_where_it_died, ..selected };
+    let replayed = Search { only_dead_letters: *only_dead_letters, ..selected };
     let (found, next) = replayed.run(connection, "id", |_| Ok(()))?;
     let mut step = CountStep {
         messages: found.len() as u64,

@@ -56,7 +56,7 @@ pub struct ReplayStep {
     pub to: MessageId,
     pub messages: Vec<(MessageId, Vec<TargetId>)>,
     /// Whether a message is delivered only if it is still a dead letter at that target.
-    pub is_of_dead: bool,
+    pub only_dead_letters: bool,
     pub is_last: bool,
 }
 
@@ -141,7 +141,7 @@ pub fn step(connection: &Connection, step: &ReplayStep, now: Timestamp) -> rusql
     let mut made = 0;
     for (message, targets) in &step.messages {
         for target in targets {
-            let is_wanted = match step.is_of_dead {
+            let is_wanted = match step.only_dead_letters {
                 true => dead::is_dead(connection, *message, *target)?,
                 false => !dead::is_being_replayed(connection, *message, *target)?,
             };

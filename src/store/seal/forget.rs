@@ -161,7 +161,7 @@ mod tests {
             let targets = store.reads().targets_with_secrets().await.unwrap();
             assert_eq!(targets.len(), 1);
             assert_eq!(targets[0].0.state, TargetState::Disabled);
-            assert!(targets[0].1.is_some(), "it opens, and has none");
+            assert!(targets[0].1.is_some(), "readable, without secrets");
             assert_eq!(store.reads().rejection(1.into()).await.unwrap().unwrap().credentials, None);
             assert!(store.delivery_queue().sources_awaiting_confirmation().await.unwrap().is_empty());
         });

@@ -63,7 +63,7 @@ impl Sealer {
 }
 
 /// Removes surrounding white space and a byte order mark, which editors and `echo` add.
-fn without_surroundings(secret: &[u8]) -> &[u8] {
+fn trim_secret(secret: &[u8]) -> &[u8] {
     let text = secret.trim_ascii();
     text.strip_prefix(BYTE_ORDER_MARK).map_or(text, <[u8]>::trim_ascii_start)
 }
@@ -71,7 +71,7 @@ fn without_surroundings(secret: &[u8]) -> &[u8] {
 impl Sealer {
     /// Returns the key for a database without sealed values.
     pub fn for_new_database(secret: &[u8]) -> Self {
-        Self::new(without_surroundings(secret))
+        Self::new(trim_secret(secret))
     }
 
     /// Returns the key that opens `key_check`. The key may have included white space around the
@@ -79,7 +79,7 @@ impl Sealer {
     /// and followed by each common ending.
     pub fn for_database(secret: &[u8], key_check: &str) -> Result<Self, UnsealError> {
         let ends: [&[u8]; 7] = [b"", b"\n", b"\r\n", b"\n\n", b" ", b"\t", b"\t\n"];
-        let texts = [without_surroundings(secret), secret.trim_ascii_end()];
+        let texts = [trim_secret(secret), secret.trim_ascii_end()];
         let candidates = texts.iter().flat_map(|text| ends.iter().map(move |end| [text, *end].concat()));
         let candidates = std::iter::once(secret.to_vec()).chain(candidates);
         let mut sealers = candidates.map(|candidate| Self::new(&candidate));

@@ -95,8 +95,8 @@ pub fn update(
     if changed == 1 {
         return Ok(Ok(()));
     }
-    let is_there = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
-    Ok(Err(if is_there { TargetError::OwnerIsFixed } else { TargetError::NotFound }))
+    let exists = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
+    Ok(Err(if exists { TargetError::OwnerIsFixed } else { TargetError::NotFound }))
 }
 
 pub fn set_sealed_secrets(

@@ -58,7 +58,7 @@ pub fn inactive(connection: &Connection) -> rusqlite::Result<Vec<InactiveTarget>
 pub fn retire_replay_target(connection: &Connection, id: TargetId, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
-            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'its replays are over'
+            "UPDATE targets SET state = 'removed', state_since = ?2, state_reason = 'all its replays have finished'
              WHERE id = ?1 AND origin = 'replay' AND state <> 'removed'
                AND NOT EXISTS (SELECT 1 FROM deliveries WHERE target_id = ?1 AND state = 'pending')
                AND NOT EXISTS (SELECT 1 FROM replays WHERE target_id = ?1 AND state = 'running')",

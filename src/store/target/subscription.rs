@@ -109,12 +109,12 @@ pub struct Subscription {
 impl Subscription {
     /// A target with an owner receives only events emitted for that owner; other targets receive
     /// all events.
-    fn may_get(&self, owner: Option<&str>) -> bool {
+    fn may_receive(&self, owner: Option<&str>) -> bool {
         self.owner.is_none() || self.owner.as_deref() == owner
     }
 
-    fn wants(&self, event: &str, owner: Option<&str>) -> bool {
-        self.may_get(owner) && self.events.iter().any(|pattern| pattern.matches(event))
+    fn selects(&self, event: &str, owner: Option<&str>) -> bool {
+        self.may_receive(owner) && self.events.iter().any(|pattern| pattern.matches(event))
     }
 }
 
@@ -141,7 +141,7 @@ impl Subscriptions {
 
     /// Whether matching requires the payload.
     pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
-        self.all.iter().any(|one| one.filter.is_some() && one.wants(event, owner))
+        self.all.iter().any(|one| one.filter.is_some() && one.selects(event, owner))
     }
 
     /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no
@@ -149,7 +149,7 @@ impl Subscriptions {
     pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<TargetId> {
         let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
-        for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.wants(event, owner)) {
+        for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.selects(event, owner)) {
             let holds = one.filter.as_ref().is_none_or(|filter| {
                 let values = read.get_or_insert_with(|| self.places.read(payload?).ok());
                 let place = |slot: &Slot| values.as_ref().map(|values| values.get(*slot));
@@ -279,9 +279,9 @@ mod tests {
                 r#""o":"\ud83d""#, r#""\udc00":0"#, r#""o":1e400"#, r#""o":-1e-99999999999999999999"#,
                 r#""o":123456789012345678901234567890"#, r#""o":"\u0000""#, r#""o":1,"o":2"#, r#""o":[{"draft":1}]"#,
             ]),
-            is_there in any::<bool>(), comes_first in any::<bool>(), has_mark in any::<bool>(),
+            is_present in any::<bool>(), comes_first in any::<bool>(), has_mark in any::<bool>(),
         ) {
-            let member = if is_there { format!("\"draft\":{value}") } else { "\"other\":1".to_owned() };
+            let member = if is_present { format!("\"draft\":{value}") } else { "\"other\":1".to_owned() };
             let plain = format!("{{{member}}}");
             let mixed = if comes_first { format!("{{{odd},{member}}}") } else { format!("{{{member},{odd}}}") };
             let mixed = if has_mark { format!("\u{feff}{mixed}") } else { mixed };

@@ -82,7 +82,7 @@ fn damaged_table_page_costs_only_its_rows() {
         }
     }
     let filter = MessageFilter { source: Some("github".to_owned()), ..MessageFilter::default() };
-    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: 60.into() };
+    let scope = ReplayScope { filter, target_owner: None, only_dead_letters: false, through: 60.into() };
     let counted = setup.runtime.block_on(store.reads().count_to_replay(scope, soon())).unwrap().unwrap();
     assert_eq!(counted.messages, all.len() as u64);
     assert_eq!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { id: 61.into() }));
@@ -104,7 +104,7 @@ fn flipped_bit_in_body_is_found_by_its_digest() {
     assert_eq!(one(&setup, &store, 1), Err(Unavailable::Damaged));
     assert!(one(&setup, &store, 2).unwrap().is_some());
     assert!(store.is_damaged());
-    assert_eq!(list(&setup, &store, Direction::NewestFirst), [3, 2, 1], "its head is sound");
+    assert_eq!(list(&setup, &store, Direction::NewestFirst), [3, 2, 1], "the head of message 1 is readable");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn repeat_of_large_damaged_message_is_stored() {
 }
 
 #[test]
-fn damage_at_start_names_what_to_do() {
+fn damage_at_start_names_the_remedy() {
     let setup = filled(10);
     flip(&setup, pages(&setup, "settings", "leaf")[0], 0, 8);
     let error = Store::open(&options(&setup.path())).unwrap_err();

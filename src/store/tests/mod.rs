@@ -17,7 +17,7 @@ use crate::store::message;
 use crate::store::tests::setup::{Setup, message, options, soon, with_id};
 
 #[test]
-fn a_kept_message_is_in_the_file_with_its_exact_bytes() {
+fn stored_message_has_its_exact_bytes() {
     let setup = Setup::new();
     let store = setup.open();
     let body = "{ \"a\" :  1e400 }";
@@ -47,7 +47,7 @@ fn large_messages_are_stored_exactly_among_small_ones() {
 }
 
 #[test]
-fn memory_of_a_message_is_accounted_until_it_is_written() {
+fn message_memory_is_accounted_until_written() {
     let setup = Setup::new();
     let store = setup.open();
     let share = Arc::new(());
@@ -102,7 +102,7 @@ fn both_copies_in_one_batch_make_one_message() {
 }
 
 #[test]
-fn without_an_id_nothing_is_dropped_unless_the_source_asks_for_it() {
+fn message_without_id_is_deduplicated_only_by_content_window() {
     let setup = Setup::new();
     let store = setup.open();
     assert_eq!(setup.keep(&store, message(Identity::None, "1")), Ok(Receipt::New { id: 1.into() }));
@@ -137,7 +137,7 @@ fn oldest_key_survives_merge_restart_and_message_deletion() {
 }
 
 #[test]
-fn after_a_crash_every_key_is_known_merged_or_not() {
+fn keys_survive_crash_before_and_after_merge() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep_all(&store, (0..300).map(|number| with_id(&format!("merged {number}"), "1")).collect());
@@ -176,7 +176,7 @@ fn crash_during_merge_loses_no_key() {
 }
 
 #[test]
-fn a_poison_row_fails_alone() {
+fn failing_row_rejects_only_its_message() {
     let setup = Setup::new();
     let store = setup.open();
     for raise in ["ABORT", "FAIL", "ROLLBACK"] {
@@ -198,7 +198,7 @@ fn a_poison_row_fails_alone() {
 }
 
 #[test]
-fn a_message_waits_for_the_lock_until_its_deadline_and_no_longer() {
+fn message_waits_for_lock_until_its_deadline() {
     let setup = Setup::new();
     let store = setup.open();
     let other = Connection::open(setup.path()).unwrap();
@@ -264,7 +264,7 @@ fn second_instance_and_other_key_fail_with_remedy() {
 }
 
 #[test]
-fn an_unlinked_database_is_written_again_and_nothing_is_acknowledged_after() {
+fn unlinked_database_is_rewritten_and_store_stops() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
@@ -280,7 +280,7 @@ fn an_unlinked_database_is_written_again_and_nothing_is_acknowledged_after() {
 }
 
 #[test]
-fn an_unlinked_wal_is_copied_into_the_database() {
+fn unlinked_wal_is_copied_into_database() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
@@ -292,7 +292,7 @@ fn an_unlinked_wal_is_copied_into_the_database() {
 }
 
 #[test]
-fn a_renamed_database_keeps_everything_under_its_new_name() {
+fn renamed_database_keeps_all_messages() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep_all(&store, (0..100).map(|number| with_id(&format!("id {number}"), "1")).collect());
@@ -308,7 +308,7 @@ fn a_renamed_database_keeps_everything_under_its_new_name() {
 }
 
 #[test]
-fn a_cut_wal_stops_the_store() {
+fn truncated_wal_stops_store() {
     let setup = Setup::new();
     let store = setup.open();
     setup.keep(&store, with_id("one", "1")).unwrap();

@@ -61,9 +61,9 @@ impl Setup {
     }
 
     pub fn merge_keys(&self, store: &Store) {
-        let give_up = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while !self.runtime.block_on(store.cleanup().merge_keys(MessageId::END)).unwrap() {
-            assert!(Instant::now() < give_up, "the keys are not merged");
+            assert!(Instant::now() < deadline, "the keys are not merged");
         }
     }
 

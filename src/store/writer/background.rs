@@ -13,7 +13,7 @@ use crate::store::writer::trouble::Trouble;
 const PAUSE_FACTOR: u32 = 4;
 const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// Interval at which rejections are written even if messages arrive without a gap.
-const OVERDUE_AFTER: Duration = Duration::from_millis(500);
+const REJECTION_WRITE_INTERVAL: Duration = Duration::from_millis(500);
 const PAUSE_BETWEEN_COUNTS: Duration = Duration::from_secs(2);
 /// Share of the disk's free space that the quarantine may use: one in `SHARE_OF_FREE_SPACE`.
 const SHARE_OF_FREE_SPACE: u64 = 4;
@@ -30,7 +30,7 @@ impl Writer {
     }
 
     pub(super) fn rejections_are_overdue(&self) -> bool {
-        !self.intake.is_empty() && self.next_rejections + OVERDUE_AFTER <= Instant::now()
+        !self.intake.is_empty() && self.next_rejections + REJECTION_WRITE_INTERVAL <= Instant::now()
     }
 
     /// Runs one small transaction of due work. Returns false if it failed and must be retried

@@ -10,7 +10,7 @@ use crate::store::writer::trouble::Trouble;
 impl Writer {
     /// Writes each job in its own transaction after a damaged page caused a rollback, so that only
     /// the affected job fails.
-    pub(super) fn write_apart(&mut self, mut batch: Vec<Job>) {
+    pub(super) fn write_individually(&mut self, mut batch: Vec<Job>) {
         if batch.len() > 1 {
             batch.into_iter().for_each(|job| self.write(vec![job]));
             return;
@@ -18,7 +18,9 @@ impl Writer {
         match batch.pop() {
             // Perhaps only the records of the message's delivery id are unreadable. So it is
             // written as new: a duplicate is better than a loss.
-            Some(Job::Keep(mut keep)) if !keep.message.is_taken_as_new() && !keep.message.is_released() => {
+            Some(Job::Keep(mut keep))
+                if !keep.message.is_taken_as_new() && !keep.message.is_content_dropped() =>
+            {
                 keep.message.take_as_new();
                 self.write(vec![Job::Keep(keep)]);
             }

@@ -99,8 +99,8 @@ impl Job {
     }
 
     /// Whether the content of its message was dropped, so that it cannot be written again.
-    pub fn is_released(&self) -> bool {
-        matches!(self, Self::Keep(keep) if keep.message.is_released())
+    pub fn is_content_dropped(&self) -> bool {
+        matches!(self, Self::Keep(keep) if keep.message.is_content_dropped())
     }
 
     pub fn is_message(&self) -> bool {
@@ -160,7 +160,7 @@ pub fn drop_expired(batch: Vec<Job>, all: bool) -> Vec<Job> {
 
 /// Rejects messages whose content was dropped during the failed transaction.
 pub fn reject_released(batch: Vec<Job>) -> Vec<Job> {
-    let (released, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_released);
+    let (released, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(Job::is_content_dropped);
     released.into_iter().for_each(|job| job.reject(Unavailable::Refused));
     rest
 }

@@ -62,7 +62,7 @@ pub struct Writer {
     /// Earliest time for the next blocking checkpoint after a reader blocked the last one.
     pub next_stop: Instant,
     /// Earliest time for the next check of the used space.
-    pub next_look: Instant,
+    pub next_check: Instant,
     /// Earliest time for the next rows of the quarantine.
     pub next_rejections: Instant,
     /// Earliest time for the next counts of dropped rejections.
@@ -169,7 +169,7 @@ impl Writer {
                     batch.drain(..).for_each(|job| self.write(vec![job]));
                 }
                 Err(Trouble::Lost) => batch.drain(..).for_each(|job| job.reject(Unavailable::Refused)),
-                Err(Trouble::Damaged) => self.write_apart(std::mem::take(&mut batch)),
+                Err(Trouble::Damaged) => self.write_individually(std::mem::take(&mut batch)),
                 Err(Trouble::MergeStopped) => batch = reject_released(batch),
                 Err(Trouble::Fatal(line)) => {
                     self.shared.fail(Unavailable::Failed, line);
@@ -181,7 +181,7 @@ impl Writer {
 
     /// Notifies the tasks that process messages outside requests.
     fn notify_of_work(&self, outcomes: &[JobOutcome], batch: &[Job]) {
-        let mut is_news = false;
+        let mut has_new = false;
         let mut has_confirmations = false;
         let mut targets = BTreeSet::new();
         for (outcome, job) in outcomes.iter().zip(batch) {
@@ -191,7 +191,7 @@ impl Writer {
             // The provider is queried again about a repeat of a rejected message.
             has_confirmations |= keep.message.awaits_confirmation();
             if matches!(receipt, Receipt::New { .. } | Receipt::Conflict { .. }) {
-                is_news = true;
+                has_new = true;
                 targets.extend(keep.message.targets());
             }
         }
@@ -201,8 +201,8 @@ impl Writer {
         if !targets.is_empty() {
             self.shared.due.add(targets);
         }
-        if is_news {
-            self.shared.followers_should_look();
+        if has_new {
+            self.shared.wake_followers();
         }
     }
 
@@ -269,7 +269,7 @@ impl Writer {
     }
 
     fn keep(&mut self, message: &mut PreparedMessage, now: Timestamp) -> rusqlite::Result<InsertOutcome> {
-        if !message.has_followers() {
+        if !message.has_dependent_rows() {
             return message.keep(&self.connection, &mut self.keys, &self.sealer, now);
         }
         self.execute("SAVEPOINT job")?;
@@ -289,8 +289,8 @@ impl Writer {
     }
 
     /// Ends the savepoint. An error may already have rolled back the whole transaction.
-    fn end_savepoint(&self, is_good: bool) -> rusqlite::Result<()> {
-        if !is_good && !self.connection.is_autocommit() {
+    fn end_savepoint(&self, succeeded: bool) -> rusqlite::Result<()> {
+        if !succeeded && !self.connection.is_autocommit() {
             self.execute("ROLLBACK TO job")?;
         }
         if !self.connection.is_autocommit() {
@@ -343,9 +343,9 @@ impl Writer {
         self.shared.set_keys(keys, bytes);
         if !self.shared.is_stopped() {
             self.bound_wal();
-            self.look_at_size();
+            self.check_size();
         }
-        self.shared.wake_checkpointer_if_worth_it();
+        self.shared.wake_checkpointer_if_due();
     }
 
     fn classify(&self, error: &rusqlite::Error) -> Trouble {

@@ -26,14 +26,14 @@ impl Writer {
 
     /// Checks the used space, because cleanup only runs at intervals: messages in between must not
     /// fill the disk.
-    pub(super) fn look_at_size(&mut self) {
+    pub(super) fn check_size(&mut self) {
         let limit = self.shared.size_limit();
         let now = Instant::now();
         let has_quarantine = self.intake.stats().rows > 0;
-        if (limit == u64::MAX && !has_quarantine) || now < self.next_look {
+        if (limit == u64::MAX && !has_quarantine) || now < self.next_check {
             return;
         }
-        self.next_look = now + PAUSE_BETWEEN_CHECKS;
+        self.next_check = now + PAUSE_BETWEEN_CHECKS;
         if has_quarantine && self.files.is_low() {
             self.shared.beyond_size.notify_one();
         }

@@ -121,8 +121,8 @@ impl Writer {
         self.files.expect_wal(0);
         let baseline = self.files.database_may_change(checkpoint::content_bytes(&self.connection));
         let is_reset = checkpoint::reset(&self.connection, self.files.wal_bytes(), self.files.is_low());
-        self.files.look_for_lost_pages(Some(baseline), || RootPages::read(&self.connection));
-        self.files.database_stays();
+        self.files.detect_lost_pages(Some(baseline), || RootPages::read(&self.connection));
+        self.files.update_min_bytes();
         is_reset
     }
 
@@ -155,8 +155,8 @@ impl Writer {
         }
         let change = match self.files.check() {
             Ok(()) => return Ok(()),
-            Err(FileChange::Cut("WAL")) if self.was_reset_by_another() => return Ok(()),
-            Err(FileChange::Cut("database")) if self.was_shrunk_by_another() => return Ok(()),
+            Err(FileChange::Truncated("WAL")) if self.was_reset_by_another() => return Ok(()),
+            Err(FileChange::Truncated("database")) if self.was_shrunk_by_another() => return Ok(()),
             Err(change) => change,
         };
         // Stop acknowledging before anything else.
@@ -170,7 +170,7 @@ impl Writer {
     /// Whether another process has vacuumed: SQLite then reports smaller content, and no page is
     /// lost.
     fn was_shrunk_by_another(&self) -> bool {
-        self.files.look_for_lost_pages(None, || RootPages::read(&self.connection));
+        self.files.detect_lost_pages(None, || RootPages::read(&self.connection));
         let content_bytes = checkpoint::content_bytes(&self.connection);
         let is_whole =
             !self.files.has_lost_pages() && content_bytes > 0 && content_bytes <= self.files.database_bytes();

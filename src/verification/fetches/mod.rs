@@ -60,13 +60,13 @@ enum CallState {
 struct PendingCall {
     fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
-    what: KeyRequest,
+    request: KeyRequest,
     is_answered: watch::Sender<bool>,
 }
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
-        self.fetches.calls.lock().in_flight.remove(&self.what);
+        self.fetches.calls.lock().in_flight.remove(&self.request);
     }
 }
 
@@ -104,16 +104,16 @@ pub async fn fetch(
     verifier: &Arc<Verifier>,
     client: &Client,
     wanted: &KeyRequest,
-    asker: IpAddr,
+    client_ip: IpAddr,
     deadline: Instant,
 ) -> Result<(), ProviderUnreachable> {
-    let what = what_to_ask(verifier, wanted)?;
-    let mut answer = match ask_for(fetches, verifier, what, wanted, asker) {
+    let request = provider_request(verifier, wanted)?;
+    let mut answer = match join_or_start_call(fetches, verifier, request, wanted, client_ip) {
         CallState::Known => return Ok(()),
         CallState::NotNow => return Err(ProviderUnreachable),
         CallState::InFlight(answer) => answer,
         CallState::Begun(call, answer) => {
-            tokio::spawn(carry_out(call, client.clone()));
+            tokio::spawn(run_call(call, client.clone()));
             answer
         }
     };
@@ -126,7 +126,7 @@ pub async fn fetch(
 
 /// Returns the request to send to the provider: for the whole key set, if the provider publishes
 /// one.
-fn what_to_ask(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, ProviderUnreachable> {
+fn provider_request(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, ProviderUnreachable> {
     let plan = verifier.plan(wanted);
     // A request that cannot be sent does not count towards the limit.
     if !plan.is_possible() {
@@ -136,27 +136,27 @@ fn what_to_ask(verifier: &Verifier, wanted: &KeyRequest) -> Result<KeyRequest, P
     Ok(if is_of_set { WHOLE_SET } else { wanted.clone() })
 }
 
-fn ask_for(
+fn join_or_start_call(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
-    what: KeyRequest,
+    request: KeyRequest,
     wanted: &KeyRequest,
-    asker: IpAddr,
+    client_ip: IpAddr,
 ) -> CallState {
     let now = Instant::now();
     let mut calls = fetches.calls.lock();
-    if let Some(answer) = calls.in_flight.get(&what) {
+    if let Some(answer) = calls.in_flight.get(&request) {
         return CallState::InFlight(answer.clone());
     }
     if fetches.get(wanted) != KeyResponse::NotYet && !fetches.may_be_outdated(wanted) {
         return CallState::Known;
     }
-    let may_ask = fetches.change(|cache| cache.may_ask(&what, now));
+    let may_fetch = fetches.change(|cache| cache.may_fetch(&request, now));
     // A call for the whole set serves all senders, so it does not count towards any sender's limit.
-    if !may_ask || (what != WHOLE_SET && !calls.limit.take(asker, now)) {
+    if !may_fetch || (request != WHOLE_SET && !calls.limit.take(client_ip, now)) {
         return CallState::NotNow;
     }
-    let (call, answer) = begin(fetches, verifier, &mut calls, what);
+    let (call, answer) = begin(fetches, verifier, &mut calls, request);
     CallState::Begun(call, answer)
 }
 
@@ -164,17 +164,17 @@ fn begin(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
     calls: &mut Calls,
-    what: KeyRequest,
+    request: KeyRequest,
 ) -> (PendingCall, watch::Receiver<bool>) {
     let (is_answered, answer) = watch::channel(false);
-    calls.in_flight.insert(what.clone(), answer.clone());
+    calls.in_flight.insert(request.clone(), answer.clone());
     let call =
-        PendingCall { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), what, is_answered };
+        PendingCall { fetches: Arc::clone(fetches), verifier: Arc::clone(verifier), request, is_answered };
     (call, answer)
 }
 
 /// Records the keys that verified a message, and its sender. Refreshes old keys.
-pub fn has_proven(
+pub fn record_verified(
     fetches: &Arc<Fetches>,
     verifier: &Arc<Verifier>,
     client: &Client,
@@ -184,23 +184,23 @@ pub fn has_proven(
     if used.is_empty() {
         return;
     }
-    let due = fetches.change(|cache| cache.proved(used, Instant::now()));
+    let due = fetches.change(|cache| cache.record_verified(used, Instant::now()));
     let mut calls = fetches.calls.lock();
     calls.limit.sent(sender);
-    for what in due {
-        if !calls.in_flight.contains_key(&what) {
-            let (call, _) = begin(fetches, verifier, &mut calls, what);
-            tokio::spawn(carry_out(call, client.clone()));
+    for request in due {
+        if !calls.in_flight.contains_key(&request) {
+            let (call, _) = begin(fetches, verifier, &mut calls, request);
+            tokio::spawn(run_call(call, client.clone()));
         }
     }
 }
 
-async fn carry_out(call: PendingCall, client: Client) {
+async fn run_call(call: PendingCall, client: Client) {
     let began = Instant::now();
-    let PendingCall { fetches, verifier, what, is_answered } = &call;
-    let answer = timeout(CALL_TIMEOUT, ask(verifier, &client, what)).await;
+    let PendingCall { fetches, verifier, request, is_answered } = &call;
+    let answer = timeout(CALL_TIMEOUT, query_provider(verifier, &client, request)).await;
     let Ok(answer) = answer.unwrap_or(Err(ProviderUnreachable)) else {
-        fetches.change(|cache| cache.failed(what, Instant::now()));
+        fetches.change(|cache| cache.failed(request, Instant::now()));
         log::warn!("source {}: cannot fetch keys or certificates of its provider", fetches.name);
         return;
     };
@@ -211,11 +211,11 @@ async fn carry_out(call: PendingCall, client: Client) {
             began.elapsed().as_millis()
         );
     }
-    fetches.change(|cache| cache.put(what.clone(), answer, Instant::now()));
+    fetches.change(|cache| cache.put(request.clone(), answer, Instant::now()));
     is_answered.send_replace(true);
 }
 
-async fn ask(
+async fn query_provider(
     verifier: &Verifier,
     client: &Client,
     wanted: &KeyRequest,
@@ -235,10 +235,7 @@ async fn ask(
     let call = plan.call(login.as_deref()).ok_or(ProviderUnreachable)?;
     let response = send(client, call, CALL_TIMEOUT).await?;
     plan.read(response.status, &response.body).ok_or_else(|| {
-        log::warn!(
-            "cannot read the keys or certificates of a provider: it answered with status {}",
-            response.status
-        );
+        log::warn!("cannot parse a provider's keys or certificates (status {})", response.status);
         ProviderUnreachable
     })
 }
@@ -266,7 +263,7 @@ pub async fn visit(client: &Client, url: String, deadline: Instant) -> Result<()
     if (200..=299).contains(&response.status) {
         return Ok(());
     }
-    log::warn!("the URL that a handshake names was answered with status {}", response.status);
+    log::warn!("the URL in a handshake returned status {}", response.status);
     Err(ProviderUnreachable)
 }
 

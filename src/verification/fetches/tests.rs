@@ -76,10 +76,10 @@ async fn fetch(
     source: &FetchSource,
     client: &Client,
     wanted: &KeyRequest,
-    asker: IpAddr,
+    client_ip: IpAddr,
     deadline: Instant,
 ) -> Result<(), ProviderUnreachable> {
-    super::fetch(&source.fetches, &source.verifier, client, wanted, asker, deadline).await
+    super::fetch(&source.fetches, &source.verifier, client, wanted, client_ip, deadline).await
 }
 
 fn key(id: &str) -> KeyRequest {
@@ -142,7 +142,7 @@ async fn provider_failure_pauses_calls_and_keeps_keys() {
         assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Err(ProviderUnreachable));
         assert_eq!(source.fetches.get(&key("a")), KeyResponse::Keys(vec![jwk("a")]));
         assert_eq!(source.fetches.get(&key("b")), KeyResponse::NotYet);
-        has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
+        record_verified(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     }
     assert_eq!(provider.queries.load(Ordering::SeqCst), 1);
 }
@@ -153,7 +153,7 @@ async fn key_that_verified_message_is_refreshed_in_background() {
     let (source, client) = (provider.source(), Client::new());
     let then = Instant::now().checked_sub(Duration::from_secs(2 * 60 * 60)).unwrap();
     source.fetches.change(|cache| cache.put(WHOLE_SET, KeyResponse::Keys(vec![jwk("a")]), then));
-    has_proven(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
+    record_verified(&source.fetches, &source.verifier, &client, &[key("a")], SENDER);
     // The call is in flight: a request for the new key waits for it.
     assert_eq!(fetch(&source, &client, &key("b"), SENDER, soon()).await, Ok(()));
     assert_eq!(source.fetches.get(&key("b")), KeyResponse::Keys(vec![jwk("b")]));
@@ -188,7 +188,7 @@ async fn invented_ids_leave_genuine_sender_its_calls() {
     for number in 0..100 {
         let _ = fetch(&plaid, &client, &key(&number.to_string()), unknown_ip, soon()).await;
     }
-    let state = ask_for(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
+    let state = join_or_start_call(&plaid.fetches, &plaid.verifier, key("genuine"), &key("genuine"), SENDER);
     assert!(matches!(state, CallState::Begun(..)));
 }
 

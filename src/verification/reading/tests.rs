@@ -65,7 +65,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn json_is_recognised_with_any_headers() {
+fn json_is_recognized_with_any_headers() {
     let body = r#" {"a":1}"#;
     for headers in [
         [("content-type", "application/json")],

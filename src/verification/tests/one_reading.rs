@@ -11,8 +11,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::providers::{
-    Asker, Cause, ConfirmSettings, EmptyKeyStore, Headers, Question, Request, Secret, Settings, Verifier,
-    recipe,
+    Cause, ConfirmApi, ConfirmQuery, ConfirmSettings, EmptyKeyStore, Headers, Request, Secret, Settings,
+    Verifier, recipe,
 };
 use crate::store::{MessageContent, UnreadableReason};
 use crate::verification::examine::{Proof, Rules, VerificationOutcome, examine};
@@ -25,8 +25,8 @@ const MULTIPART: &str = "multipart/form-data; boundary=b";
 fn confirming(url: &str) -> Rules {
     let recipe = recipe("none").unwrap();
     let verifier = Verifier::bind(recipe, &Settings::default()).unwrap();
-    let asker = Asker::own(&ConfirmSettings { url, token: None }, recipe).unwrap();
-    Rules { verifier: Arc::new(verifier), asker: Some(Arc::new(asker)) }
+    let confirm_api = ConfirmApi::own(&ConfirmSettings { url, token: None }, recipe).unwrap();
+    Rules { verifier: Arc::new(verifier), confirm_api: Some(Arc::new(confirm_api)) }
 }
 
 static BY_FORM: LazyLock<Rules> = LazyLock::new(|| confirming("https://api.example.com/{form:id}"));
@@ -36,7 +36,10 @@ static BY_JSON: LazyLock<Rules> = LazyLock::new(|| confirming("https://api.examp
 fn verifying(provider: &str, settings: &[(&str, &str)]) -> Rules {
     let values = settings.iter().map(|(name, value)| ((*name).to_owned(), vec![Secret::new_text(value)]));
     let settings = Settings { values: values.collect(), ..Settings::default() };
-    Rules { verifier: Arc::new(Verifier::bind(recipe(provider).unwrap(), &settings).unwrap()), asker: None }
+    Rules {
+        verifier: Arc::new(Verifier::bind(recipe(provider).unwrap(), &settings).unwrap()),
+        confirm_api: None,
+    }
 }
 
 struct Observation {
@@ -62,9 +65,9 @@ fn post(rules: &Rules, headers: &[(&str, &str)], body: &[u8]) -> Result<Observat
     let room = DecodingRoom { max_bytes: 8 << 20, reservation: None };
     match examine(rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
         Ok(VerificationOutcome::Message(examined)) => {
-            let queried = match examined.question {
-                Some(Question::Values(values)) => values.into_values().next(),
-                Some(Question::Unaskable(_)) | None => None,
+            let queried = match examined.confirm_query {
+                Some(ConfirmQuery::Values(values)) => values.into_values().next(),
+                Some(ConfirmQuery::Unconfirmable(_)) | None => None,
             };
             Ok(Observation { queried, content: examined.content })
         }
@@ -232,8 +235,8 @@ fn undecodable_body_is_not_confirmed() {
 
 #[test]
 fn field_next_to_payload_is_not_confirmed() {
-    let question = ConfirmSettings { url: "https://api.example.com/{form:id}", token: None };
-    let asker = Asker::own(&question, recipe("slack").unwrap()).unwrap();
+    let settings = ConfirmSettings { url: "https://api.example.com/{form:id}", token: None };
+    let confirm_api = ConfirmApi::own(&settings, recipe("slack").unwrap()).unwrap();
     let queried = |body: &str| {
         let fields = [("content-type", FORM.as_bytes())];
         let request = Request {
@@ -245,7 +248,7 @@ fn field_next_to_payload_is_not_confirmed() {
             body: body.as_bytes(),
             now: OffsetDateTime::UNIX_EPOCH,
         };
-        asker.question(&request, None).is_ok()
+        confirm_api.confirm_query(&request, None).is_ok()
     };
     assert!(queried("id=A"));
     assert!(!queried("id=A&payload={\"id\":\"B\"}"));

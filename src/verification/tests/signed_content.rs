@@ -58,7 +58,7 @@ impl SignedRequest<'_> {
             body: &body,
             now: OffsetDateTime::UNIX_EPOCH,
         };
-        let rules = Rules { verifier: Arc::new(verifier), asker: None };
+        let rules = Rules { verifier: Arc::new(verifier), confirm_api: None };
         let room = DecodingRoom { max_bytes: 1 << 20, reservation: None };
         match examine(&rules, &request, &body, Proof::NeedsBody, &EmptyKeyStore, room) {
             Ok(VerificationOutcome::Message(examined)) => Ok(examined.content),

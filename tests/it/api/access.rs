@@ -10,7 +10,7 @@ use super::{LISTENER_TOKEN, READ_TOKEN, get, json, push, reject_some, service, w
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, sign};
 
 /// GET paths that require the admin token.
-const FOR_THE_ADMIN_ALONE: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
+const ADMIN_ONLY: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
 
 fn document(app: &TestApp) -> Value {
     json(&app.get("/api/v1/openapi.json"))
@@ -93,14 +93,15 @@ fn read_token_opens_only_readable_routes() {
     for (method, path) in answered_operations(&document(&app)) {
         let reply = app.send(&with_token(request(&method, &path), READ_TOKEN));
         let is_listening = path.starts_with("/listeners");
-        let may = method == "GET" && !is_listening && !FOR_THE_ADMIN_ALONE.contains(&path.as_str());
+        let may = method == "GET" && !is_listening && !ADMIN_ONLY.contains(&path.as_str());
         if may {
             assert!(matches!(reply.status, 200 | 404), "{method} {path}: {reply:?}");
         } else {
             assert_eq!(reply.status, 403, "{method} {path}: {reply:?}");
             assert_eq!(json(&reply)["code"], "forbidden", "{method} {path}");
-            let names_the_other = json(&reply)["detail"].as_str().unwrap().contains("CREEL_LISTENER_TOKEN");
-            assert_eq!(names_the_other, is_listening, "{method} {path}");
+            let names_listener_token =
+                json(&reply)["detail"].as_str().unwrap().contains("CREEL_LISTENER_TOKEN");
+            assert_eq!(names_listener_token, is_listening, "{method} {path}");
         }
     }
 }
@@ -236,34 +237,35 @@ fn wrong_tokens_are_slowed_down_correct_ones_are_not() {
     let app = service();
     let list = request("GET", "/messages");
     let unknown_client = Ipv4Addr::new(127, 0, 6, 200);
-    let ask = |client, token: &str| {
+    let timed_status = |client, token: &str| {
         let begun = Instant::now();
         let reply = Connection::open_from(client, app.address).exchange(&with_token(list.clone(), token));
         (reply.status, begun.elapsed())
     };
     let taken: Vec<Duration> = (0..4)
         .map(|_| {
-            let (status, took) = ask(unknown_client, "wrong");
+            let (status, took) = timed_status(unknown_client, "wrong");
             assert_eq!(status, 401);
             took
         })
         .collect();
     // An operator can share the address, as behind an untrusted proxy.
-    assert_eq!(ask(unknown_client, ADMIN_TOKEN).0, 200);
+    assert_eq!(timed_status(unknown_client, ADMIN_TOKEN).0, 200);
     assert!(taken[0] >= Duration::from_millis(100) && taken[3] >= Duration::from_millis(800), "{taken:?}");
     std::thread::scope(|scope| {
-        let guesses: Vec<_> = (0..12).map(|_| scope.spawn(|| ask(unknown_client, "wrong"))).collect();
-        let (status, took) = ask(Ipv4Addr::new(127, 0, 6, 201), ADMIN_TOKEN);
+        let guesses: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| timed_status(unknown_client, "wrong"))).collect();
+        let (status, took) = timed_status(Ipv4Addr::new(127, 0, 6, 201), ADMIN_TOKEN);
         assert_eq!(status, 200);
         assert!(took < allow(Duration::from_millis(200)), "{took:?}");
         // The first guesses that end are those over the limit on pending wrong tokens.
         while !guesses.iter().any(|guess| guess.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(ask(unknown_client, ADMIN_TOKEN).0, 200, "while wrong ones wait");
+        assert_eq!(timed_status(unknown_client, ADMIN_TOKEN).0, 200, "while wrong ones wait");
         let statuses: Vec<u16> = guesses.into_iter().map(|guess| guess.join().unwrap().0).collect();
         assert!(statuses.contains(&429) && statuses.contains(&401), "{statuses:?}");
     });
-    let (status, _) = ask(unknown_client, ADMIN_TOKEN);
+    let (status, _) = timed_status(unknown_client, ADMIN_TOKEN);
     assert_eq!(status, 200, "once no wrong ones wait");
 }

@@ -95,8 +95,8 @@ fn same_key_stores_event_once() {
     // Keys belong to an owner, so the same key of another owner is a different one.
     let other = json!({"event": "pay_info.paid", "owner": "bob", "payload": {"n": 1}});
     assert_ne!(answered(&app, &keyed("order-17", &other), 202), first);
-    let nobodys = json!({"event": "pay_info.paid", "payload": {"n": 1}});
-    assert_ne!(answered(&app, &keyed("order-17", &nobodys), 202), first);
+    let ownerless = json!({"event": "pay_info.paid", "payload": {"n": 1}});
+    assert_ne!(answered(&app, &keyed("order-17", &ownerless), 202), first);
     assert_ne!(answered(&app, &emit(&body), 202), first);
     assert_eq!(app.database().count("messages"), 4);
     let app = app.restart();

@@ -123,9 +123,9 @@ fn webhook_address_does_not_serve_the_api() {
     reply.assert_is(404, "text/plain", "Not found.");
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(5)).unwrap();
     let admin = crate::harness::app::address_in(&line, "admin on http://");
-    let ask = |request: &Request| crate::harness::Connection::open(admin).exchange(request).status;
-    assert_eq!(ask(&get("/messages")), 200);
-    assert_eq!(ask(&get("/messages").without("Authorization")), 401);
-    assert_eq!(ask(&Request::get("/metrics").replace("Host", admin.to_string())), 200);
-    assert_eq!(ask(&Request::get("/metrics").replace("Host", "rebound.example.com")), 421);
+    let status_of = |request: &Request| crate::harness::Connection::open(admin).exchange(request).status;
+    assert_eq!(status_of(&get("/messages")), 200);
+    assert_eq!(status_of(&get("/messages").without("Authorization")), 401);
+    assert_eq!(status_of(&Request::get("/metrics").replace("Host", admin.to_string())), 200);
+    assert_eq!(status_of(&Request::get("/metrics").replace("Host", "rebound.example.com")), 421);
 }

@@ -261,7 +261,7 @@ fn bulk_replay_to_a_named_target_applies_its_filter() {
     assert_eq!(made.status, 201, "{}", made.text());
     let body = json!({"filter": {}, "target": "ready", "confirm": 3});
     answered(&app, &post("/replays", &body), 201);
-    eventually("the replay is done", Duration::from_secs(30), || {
+    eventually("the replay has finished", Duration::from_secs(30), || {
         app.database().value::<String>("SELECT state FROM replays") == "done"
     });
     assert_eq!(deliveries(&app, ""), [(ids[1], "ready".to_owned())]);

@@ -28,8 +28,8 @@ fn patch(id: i64, change: &Value) -> Request {
     with_body("PATCH", &format!("/targets/{id}"), change)
 }
 
-fn act(id: i64, what: &str) -> Request {
-    post(&format!("/targets/{id}/{what}"), &Value::Null).body("")
+fn act(id: i64, action: &str) -> Request {
+    post(&format!("/targets/{id}/{action}"), &Value::Null).body("")
 }
 
 /// The names of the targets that have deliveries of a message.
@@ -138,7 +138,7 @@ fn invalid_target_names_the_field() {
             row(
                 post("/targets", &condition(json!({"pointer": "/x"}))),
                 422,
-                &["filter", "asks nothing"],
+                &["filter", "has no condition for"],
                 &[],
             ),
             row(post("/targets", &condition(json!({"pointer": "/x", "equal": 1}))), 400, &["`equal`"], &[]),
@@ -340,7 +340,7 @@ fn read_token_sees_target_host_without_path() {
 #[test]
 fn owner_receives_only_its_own_events() {
     let app = service();
-    made(&app, &new("everybodys", &["*"]));
+    made(&app, &new("ownerless", &["*"]));
     made(&app, &with(new("anns", &["*"]), "owner", json!("ann")));
     made(&app, &with(new("bobs", &["*"]), "owner", json!("bob")));
     let emit = |owner: Option<&str>| {
@@ -350,10 +350,10 @@ fn owner_receives_only_its_own_events() {
         }
         answered(&app, &post("/events", &event), 202)["id"].as_i64().unwrap()
     };
-    assert_eq!(got(&app, emit(Some("ann"))), ["anns", "everybodys"]);
-    assert_eq!(got(&app, emit(Some("Ann"))), ["everybodys"]);
-    assert_eq!(got(&app, emit(None)), ["everybodys"]);
-    assert_eq!(got(&app, push(&app, "received", "{}")), ["everybodys"]);
+    assert_eq!(got(&app, emit(Some("ann"))), ["anns", "ownerless"]);
+    assert_eq!(got(&app, emit(Some("Ann"))), ["ownerless"]);
+    assert_eq!(got(&app, emit(None)), ["ownerless"]);
+    assert_eq!(got(&app, push(&app, "received", "{}")), ["ownerless"]);
 }
 
 #[test]
@@ -412,8 +412,8 @@ fn target_with_forgotten_secret_is_not_resumed() {
     assert!(report.contains(&advice) && !report.contains("start will fail"), "{report}");
     let rejected = || row(act(id, "resume"), 409, &["not_changeable", &advice], &[]);
     assert_rows(&app, &[rejected()]);
-    let said = here.run(&["targets", "resume", "app"]).failed();
-    assert!(said.contains(&advice), "{said}");
+    let output = here.run(&["targets", "resume", "app"]).failed();
+    assert!(output.contains(&advice), "{output}");
     answered(&app, &act(id, "pause"), 200);
     answered(&app, &patch(id, &json!({"headers": {"X-A": "b"}})), 200);
     assert_rows(&app, &[rejected()]);

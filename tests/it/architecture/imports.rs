@@ -365,7 +365,7 @@ fn file_of_child(
     attributes: &[Attribute],
 ) -> String {
     let directory = file.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let beneath = |directory: &str, name: &str| {
+    let inside = |directory: &str, name: &str| {
         if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
     };
     let given = attributes.iter().find_map(|attribute| match &attribute.meta {
@@ -376,15 +376,15 @@ fn file_of_child(
         _ => None,
     });
     if let Some(given) = given {
-        return beneath(directory, &given);
+        return inside(directory, &given);
     }
     let base = match file {
         "lib.rs" => String::new(),
         _ if file.ends_with("/mod.rs") => directory.to_owned(),
         _ => file.trim_end_matches(".rs").to_owned(),
     };
-    let flat = beneath(&base, &format!("{name}.rs"));
-    if files.contains_key(&flat) { flat } else { beneath(&base, &format!("{name}/mod.rs")) }
+    let flat = inside(&base, &format!("{name}.rs"));
+    if files.contains_key(&flat) { flat } else { inside(&base, &format!("{name}/mod.rs")) }
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Stored, assert_rows, push, row, service};
+use super::{Storage, assert_rows, push, row, service};
 use crate::harness::sign::{self, stripe};
 use crate::harness::{Request, allow};
 
@@ -16,7 +16,7 @@ const GZIP: &[u8] = &[
 fn compressed_body_is_stored_as_received() {
     let app = service();
     let request = push(GZIP).header("Content-Encoding", "gzip");
-    assert_rows(&app, &[row("gzip", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("gzip", request, 200, Storage::AsJson)]);
 }
 
 #[test]
@@ -27,15 +27,15 @@ fn any_or_no_content_type_is_accepted() {
     assert_rows(
         &app,
         &[
-            row("none", push("{}").without("Content-Type"), 200, Stored::AsJson),
-            row("empty", with("", "{}"), 200, Stored::AsJson),
-            row("nonsense", with("\"/;=,", "{}"), 200, Stored::AsJson),
-            row("of 10 kB", with(&format!("text/{}", "x".repeat(10 * 1024)), "{}"), 200, Stored::AsJson),
-            row("form", with("application/x-www-form-urlencoded", "a=1&b=%C3%A9&a=2"), 200, Stored::Once),
-            row("broken form", with("application/x-www-form-urlencoded", "%zz=%&&=&a"), 200, Stored::Once),
-            row("multipart", with("multipart/form-data; boundary=b", multipart), 200, Stored::Flagged),
-            row("empty body", push(""), 200, Stored::Once),
-            row("two", with("text/plain", "{}").header("Content-Type", "text/html"), 200, Stored::AsJson),
+            row("none", push("{}").without("Content-Type"), 200, Storage::AsJson),
+            row("empty", with("", "{}"), 200, Storage::AsJson),
+            row("nonsense", with("\"/;=,", "{}"), 200, Storage::AsJson),
+            row("of 10 kB", with(&format!("text/{}", "x".repeat(10 * 1024)), "{}"), 200, Storage::AsJson),
+            row("form", with("application/x-www-form-urlencoded", "a=1&b=%C3%A9&a=2"), 200, Storage::Once),
+            row("broken form", with("application/x-www-form-urlencoded", "%zz=%&&=&a"), 200, Storage::Once),
+            row("multipart", with("multipart/form-data; boundary=b", multipart), 200, Storage::Flagged),
+            row("empty body", push(""), 200, Storage::Once),
+            row("two", with("text/plain", "{}").header("Content-Type", "text/html"), 200, Storage::AsJson),
         ],
     );
 }
@@ -54,7 +54,7 @@ fn form_is_stored_decoded_and_as_bytes() {
 fn invalid_json_is_stored_as_bytes_and_flagged() {
     let app = service();
     let utf16: Vec<u8> = "{\"a\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let flagged = |name: &str, body: &[u8]| row(name, push(body), 200, Stored::Flagged);
+    let flagged = |name: &str, body: &[u8]| row(name, push(body), 200, Storage::Flagged);
     assert_rows(
         &app,
         &[
@@ -76,7 +76,7 @@ fn invalid_json_is_stored_as_bytes_and_flagged() {
 #[test]
 fn every_kind_of_json_is_stored_byte_for_byte() {
     let app = service();
-    let json = |name: &str, body: &str| row(name, push(body), 200, Stored::AsJson);
+    let json = |name: &str, body: &str| row(name, push(body), 200, Storage::AsJson);
     assert_rows(
         &app,
         &[
@@ -100,18 +100,18 @@ fn deep_nesting_does_not_overflow_the_stack() {
     assert_rows(
         &app,
         &[
-            row("127", push(nested(127)), 200, Stored::AsJson),
-            row("128", push(nested(128)), 200, Stored::Flagged),
-            row("100,000", push(nested(100_000)), 200, Stored::Flagged),
-            row("1 MiB of [", push("[".repeat(1 << 20)), 200, Stored::Flagged),
-            row("127 objects", push(objects(127)), 200, Stored::AsJson),
-            row("100,000 objects", push(objects(100_000)), 200, Stored::Flagged),
+            row("127", push(nested(127)), 200, Storage::AsJson),
+            row("128", push(nested(128)), 200, Storage::Flagged),
+            row("100,000", push(nested(100_000)), 200, Storage::Flagged),
+            row("1 MiB of [", push("[".repeat(1 << 20)), 200, Storage::Flagged),
+            row("127 objects", push(objects(127)), 200, Storage::AsJson),
+            row("100,000 objects", push(objects(100_000)), 200, Storage::Flagged),
         ],
     );
     // Also for a scheme that searches the body for id and type.
     let now = sign::now().to_string();
     for body in [nested(100_000), "[".repeat(1 << 20), objects(100_000)] {
-        assert_rows(&app, &[row("stripe", stripe(&now, body), 200, Stored::Flagged)]);
+        assert_rows(&app, &[row("stripe", stripe(&now, body), 200, Storage::Flagged)]);
     }
 }
 
@@ -130,7 +130,7 @@ fn extreme_json_is_answered_in_fifty_milliseconds() {
         ("a type of 1 MB", format!(r#"{{"id":"f","type":"{}"}}"#, "t".repeat(1_000_000))),
     ];
     for (name, body) in bodies {
-        assert_rows(&app, &[row(name, stripe(&now, body.clone()), 200, Stored::Once)]);
+        assert_rows(&app, &[row(name, stripe(&now, body.clone()), 200, Storage::Once)]);
         let quickest = (0..3).map(|_| time_of(&app, &stripe(&now, body.clone()))).min().unwrap();
         assert!(quickest <= allow(Duration::from_millis(50)), "{name}: {quickest:?}");
     }

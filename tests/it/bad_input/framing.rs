@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MAX_BODY_BYTES, Stored, assert_rows, push, row, service};
+use super::{MAX_BODY_BYTES, Storage, assert_rows, push, row, service};
 use crate::harness::{Request, TestApp, sign};
 
 /// A signed push with these header lines about its length, and `body` after the head.
@@ -117,8 +117,8 @@ fn body_at_limit_is_accepted_one_byte_more_rejected() {
     assert_rows(
         &app,
         &[
-            row("the limit", push(text(MAX_BODY_BYTES)), 200, Stored::AsJson),
-            row("one more", push(text(MAX_BODY_BYTES + 1)), 413, Stored::Nothing),
+            row("the limit", push(text(MAX_BODY_BYTES)), 200, Storage::AsJson),
+            row("one more", push(text(MAX_BODY_BYTES + 1)), 413, Storage::Nothing),
         ],
     );
 }
@@ -128,7 +128,7 @@ fn chunked_body_over_limit_is_rejected_not_truncated() {
     let app = service();
     let body = vec![b'7'; MAX_BODY_BYTES + 1];
     let over = push(body).chunked(64 * 1024);
-    assert_rows(&app, &[row("chunked over the limit", over, 413, Stored::Nothing)]);
+    assert_rows(&app, &[row("chunked over the limit", over, 413, Storage::Nothing)]);
     let exact = push(vec![b'7'; MAX_BODY_BYTES]).chunked(64 * 1024);
     assert_eq!(app.send(&exact).status, 200);
     assert_eq!(app.database().newest_message().body.len(), MAX_BODY_BYTES);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Stored, assert_rows, push, row, service};
+use super::{Storage, assert_rows, push, row, service};
 use crate::harness::sign::{self, stripe};
 use crate::harness::{TestApp, eventually};
 
@@ -37,7 +37,7 @@ fn control_characters_are_escaped_in_one_log_line() {
     let body = r#"{"id":"a\r\nFAKE 200\u001b[31m\u202e","type":"x\r\nERROR forged line\u001b[2J\u202egpj"}"#;
     let request =
         stripe(&sign::now().to_string(), body).header("User-Agent", "sender \u{202e}gpj.exe\u{2066}");
-    assert_rows(&app, &[row("control characters", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("control characters", request, 200, Storage::AsJson)]);
     assert_eq!(app.database().only_message().headers["user-agent"], "sender \u{202e}gpj.exe\u{2066}");
     assert_eq!(request_lines(&app, "stripe", 1).len(), 1);
     assert_log_is_harmless(&app);
@@ -108,7 +108,7 @@ fn quotes_and_sql_statements_are_only_text() {
     let request = stripe(&sign::now().to_string(), body)
         .header("X-Note", text)
         .target("/webhooks/stripe?q=';DROP%20TABLE%20messages;--");
-    assert_rows(&app, &[row("quotes", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("quotes", request, 200, Storage::AsJson)]);
     let kept = app.database().only_message();
     assert_eq!((kept.delivery_id.as_deref(), kept.event), (Some(text), format!("stripe.{text}")));
     assert_eq!(kept.headers["x-note"], text);
@@ -124,7 +124,7 @@ fn credentials_in_headers_are_redacted() {
         .header("Cookie", "session=hunter2-cookie")
         .header("X-Many", "one")
         .header("X-Many", "two");
-    assert_rows(&app, &[row("credentials", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("credentials", request, 200, Storage::AsJson)]);
     let headers = app.database().only_message().headers;
     for name in ["authorization", "proxy-authorization", "cookie"] {
         assert_eq!(headers[name], "[redacted]", "{name}");

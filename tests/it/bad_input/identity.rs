@@ -1,6 +1,6 @@
 //! Duplicates, conflicts, and delivery ids of every shape.
 
-use super::{SHOP_TOKEN, Stored, assert_rows, push, row, service};
+use super::{SHOP_TOKEN, Storage, assert_rows, push, row, service};
 use crate::harness::{Request, sign};
 
 fn shop(body: &str) -> Request {
@@ -24,8 +24,8 @@ fn exact_replay_is_counted_and_stored_once() {
 fn same_body_without_ids_is_two_messages() {
     let app = service();
     let rows = [
-        row("first", shop(r#"{"same":1}"#), 200, Stored::AsJson),
-        row("second", shop(r#"{"same":1}"#), 200, Stored::AsJson),
+        row("first", shop(r#"{"same":1}"#), 200, Storage::AsJson),
+        row("second", shop(r#"{"same":1}"#), 200, Storage::AsJson),
     ];
     assert_rows(&app, &rows);
     assert_eq!(app.database().count("messages"), 2);
@@ -54,7 +54,7 @@ fn same_id_at_two_sources_is_two_messages() {
 }
 
 #[test]
-fn ten_kilobyte_delivery_id_is_hashed_and_still_recognised() {
+fn ten_kilobyte_delivery_id_is_hashed_and_still_recognized() {
     let app = service();
     let id = "i".repeat(10 * 1024);
     for _ in 0..2 {

@@ -41,7 +41,7 @@ const SHOP_TOKEN: &str = "token-of-the-shop";
 
 /// The stored result of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stored {
+enum Storage {
     Nothing,
     /// One message with exactly the sent bytes; another test checks whether it is flagged.
     Once,
@@ -53,10 +53,10 @@ struct Row {
     name: String,
     request: Request,
     status: u16,
-    stored: Stored,
+    stored: Storage,
 }
 
-fn row(name: impl Into<String>, request: Request, status: u16, stored: Stored) -> Row {
+fn row(name: impl Into<String>, request: Request, status: u16, stored: Storage) -> Row {
     Row { name: name.into(), request, status, stored }
 }
 
@@ -93,13 +93,13 @@ fn problem_of(app: &TestApp, row: &Row) -> Option<String> {
     }
     let kept = app.database().messages_where(&format!("id > {before}"));
     match (row.stored, kept.as_slice()) {
-        (Stored::Nothing, []) => None,
-        (Stored::Nothing, more) => Some(format!("{}: stored {}", row.name, more.len())),
+        (Storage::Nothing, []) => None,
+        (Storage::Nothing, more) => Some(format!("{}: stored {}", row.name, more.len())),
         (stored, [message]) => {
             let sent = row.request.content();
             let flag = match stored {
-                Stored::AsJson => message.not_json,
-                Stored::Flagged => !message.not_json,
+                Storage::AsJson => message.not_json,
+                Storage::Flagged => !message.not_json,
                 _ => false,
             };
             if message.body != sent || message.body_sha256 != sign::sha256(sent) {

@@ -1,6 +1,6 @@
 //! Unknown methods and paths.
 
-use super::{Stored, assert_rows, push, row, service};
+use super::{Storage, assert_rows, push, row, service};
 use crate::harness::{Request, TestApp};
 
 const PATH: &str = "kq9S7yTr0bWpF3aVz1cXn5mLd8gHj2Ke";
@@ -40,7 +40,7 @@ fn similar_paths_are_not_found() {
         long.as_str(),
     ];
     let rows: Vec<_> =
-        targets.iter().map(|target| row(*target, push("{}").target(target), 404, Stored::Nothing)).collect();
+        targets.iter().map(|target| row(*target, push("{}").target(target), 404, Storage::Nothing)).collect();
     assert_rows(&app, &rows);
 }
 

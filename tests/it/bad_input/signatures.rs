@@ -1,6 +1,6 @@
 //! Missing, malformed, forged and stale signatures and timestamps.
 
-use super::{STANDARD_SECRET, Stored, assert_rows, push, row, service};
+use super::{STANDARD_SECRET, Storage, assert_rows, push, row, service};
 use crate::harness::sign::{
     self, OTHER_SECRET, SECRET, base64, github_signature, hmac_sha256, stripe, stripe_signature,
 };
@@ -14,7 +14,7 @@ fn invalid_signatures_are_rejected() {
     let app = service();
     let right = github_signature(SECRET, BODY.as_bytes());
     let with = |value: &[u8]| push(BODY).replace(HEADER, value);
-    let rejected = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    let rejected = |name: &str, request: Request| row(name, request, 403, Storage::Nothing);
     assert_rows(
         &app,
         &[
@@ -33,7 +33,7 @@ fn invalid_signatures_are_rejected() {
             rejected("a changed bit", push(BODY).body(BODY.replace("100", "101"))),
             rejected("a bit more", push(BODY).body(format!("{BODY} "))),
             rejected("an empty body", push(BODY).body("")),
-            row("right", push(BODY), 200, Stored::AsJson),
+            row("right", push(BODY), 200, Storage::AsJson),
         ],
     );
 }
@@ -53,7 +53,7 @@ fn every_flipped_bit_of_the_body_is_detected() {
 fn upper_case_hex_is_accepted() {
     let app = service();
     let upper = format!("sha256={}", github_signature(SECRET, BODY.as_bytes())[7..].to_uppercase());
-    assert_rows(&app, &[row("upper case", push(BODY).replace(HEADER, upper), 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("upper case", push(BODY).replace(HEADER, upper), 200, Storage::AsJson)]);
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn second_signature_header_rejects_the_request() {
     assert_rows(
         &app,
         &[
-            row("right first", both(&right, &wrong), 403, Stored::Nothing),
-            row("right last", both(&wrong, &right), 403, Stored::Nothing),
+            row("right first", both(&right, &wrong), 403, Storage::Nothing),
+            row("right last", both(&wrong, &right), 403, Storage::Nothing),
         ],
     );
 }
@@ -78,8 +78,8 @@ fn signature_of_one_source_is_invalid_at_another() {
     assert_rows(
         &app,
         &[
-            row("for github at other", request.clone().target("/webhooks/other"), 403, Stored::Nothing),
-            row("for github at github", request, 200, Stored::AsJson),
+            row("for github at other", request.clone().target("/webhooks/other"), 403, Storage::Nothing),
+            row("for github at github", request, 200, Storage::AsJson),
         ],
     );
 }
@@ -92,22 +92,22 @@ fn candidate_signatures_are_checked_up_to_a_limit() {
     let (_, right_hex) = right.split_once(",v1=").unwrap();
     let wrong = format!(",v1={}", "0".repeat(64)).repeat(999);
     let request = stripe(&now, BODY).replace("Stripe-Signature", format!("t={now}{wrong},v1={right_hex}"));
-    assert_rows(&app, &[row("1,000 candidates, the last one correct", request, 403, Stored::Nothing)]);
+    assert_rows(&app, &[row("1,000 candidates, the last one correct", request, 403, Storage::Nothing)]);
     let few = format!("t={now},v1={},v0=abc,v1={right_hex}", "0".repeat(64));
     let request = stripe(&now, BODY).replace("Stripe-Signature", few);
-    assert_rows(&app, &[row("the second of two correct", request, 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("the second of two correct", request, 200, Storage::AsJson)]);
 }
 
 #[test]
 fn timestamp_is_fresh_for_five_minutes_in_both_directions() {
     let app = service();
     let at = |offset: i64| stripe(&(sign::now() + offset).to_string(), BODY);
-    assert_rows(&app, &[row("299 s old", at(-299), 200, Stored::AsJson)]);
-    assert_rows(&app, &[row("301 s old", at(-301), 403, Stored::Nothing)]);
+    assert_rows(&app, &[row("299 s old", at(-299), 200, Storage::AsJson)]);
+    assert_rows(&app, &[row("301 s old", at(-301), 403, Storage::Nothing)]);
     // A second may pass in transit, and the timestamp must still be more than 300 s ahead when it
     // is verified.
-    assert_rows(&app, &[row("302 s ahead", at(302), 403, Stored::Nothing)]);
-    assert_rows(&app, &[row("299 s ahead", at(299), 200, Stored::AsJson)]);
+    assert_rows(&app, &[row("302 s ahead", at(302), 403, Storage::Nothing)]);
+    assert_rows(&app, &[row("299 s ahead", at(299), 200, Storage::AsJson)]);
     let stale = r#"creel_rejected_total{cause="stale_timestamp",source="stripe"}"#;
     eventually("both are counted", std::time::Duration::from_secs(5), || app.metric(stale) == 2.0);
 }
@@ -129,8 +129,10 @@ fn correctly_signed_invalid_timestamp_is_rejected() {
         format!("0x{now:x}"),
         "inf".into(),
     ];
-    let rows: Vec<_> =
-        texts.iter().map(|text| row(format!("{text:?}"), stripe(text, BODY), 403, Stored::Nothing)).collect();
+    let rows: Vec<_> = texts
+        .iter()
+        .map(|text| row(format!("{text:?}"), stripe(text, BODY), 403, Storage::Nothing))
+        .collect();
     assert_rows(&app, &rows);
 }
 
@@ -154,7 +156,7 @@ fn standard_webhooks_signature_covers_id_time_and_body() {
     let status = app.send(&good).status;
     assert!((200..300).contains(&status), "{status}");
     assert_eq!(app.database().only_message().delivery_id.as_deref(), Some("msg_1"));
-    let rejected = |name: &str, request: Request| row(name, request, 403, Stored::Nothing);
+    let rejected = |name: &str, request: Request| row(name, request, 403, Storage::Nothing);
     assert_rows(
         &app,
         &[

@@ -31,7 +31,7 @@ fn locked_database_is_answered_in_time() {
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(1) && took <= Duration::from_millis(2_800), "{took:?}");
     lock.execute_batch("COMMIT").unwrap();
-    eventually("a message is taken again", Duration::from_secs(10), || {
+    eventually("a message is accepted again", Duration::from_secs(10), || {
         app.send(&sign::github("2", "{}")).status == 200
     });
 }
@@ -87,7 +87,7 @@ fn client_uses_at_most_quarter_of_body_budget() {
     assert_unavailable(&rejected.unwrap());
     assert_eq!(post_from(&app, Ipv4Addr::new(127, 0, 2, 2)).status, 200);
     greedy.connection = None;
-    eventually("the share is given back", Duration::from_secs(5), || {
+    eventually("the share is released", Duration::from_secs(5), || {
         post_from(&app, greedy.client).status == 200
     });
 }
@@ -106,5 +106,5 @@ fn exhausted_body_budget_is_503_and_recovers() {
     assert_unavailable(&rejected.unwrap());
     assert_eq!(app.get("/healthz").status, 200);
     drop(holders);
-    eventually("the budget is given back", Duration::from_secs(5), || post_from(&app, late).status == 200);
+    eventually("the budget is released", Duration::from_secs(5), || post_from(&app, late).status == 200);
 }

@@ -34,10 +34,10 @@ fn search_lists_matching_providers() {
 
 #[test]
 fn unknown_name_suggests_the_nearest() {
-    let said = Builder::bare().run(&["providers", "strpe"]).failed();
-    assert!(said.contains("strpe") && said.contains("stripe"), "{said}");
-    let said = Builder::bare().run(&["send", "githbu", "--url", "http://127.0.0.1:1/"]).failed();
-    assert!(said.contains("github"), "{said}");
+    let output = Builder::bare().run(&["providers", "strpe"]).failed();
+    assert!(output.contains("strpe") && output.contains("stripe"), "{output}");
+    let output = Builder::bare().run(&["send", "githbu", "--url", "http://127.0.0.1:1/"]).failed();
+    assert!(output.contains("github"), "{output}");
     let source = Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", "shopfy").run(&["check"]).failed();
     assert!(source.contains("CREEL_SOURCE_SHOP_PROVIDER") && source.contains("shopify"), "{source}");
 }
@@ -46,11 +46,14 @@ fn unknown_name_suggests_the_nearest() {
 fn unrelated_name_gets_hint_instead_of_suggestion() {
     for name in ["zzz", "kubernetes"] {
         let commands: [&[&str]; 2] = [&["providers", name], &["send", name, "--url", "http://127.0.0.1:1/"]];
-        let mut said = commands.map(|command| Builder::bare().run(command).failed()).to_vec();
-        said.push(Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", name).run(&["check"]).failed());
-        for said in said {
-            assert!(said.contains("no provider has a similar name") && said.contains("`token`"), "{said}");
-            assert!(!said.contains("box") && !said.contains("did you mean"), "{said}");
+        let mut output = commands.map(|command| Builder::bare().run(command).failed()).to_vec();
+        output.push(Builder::bare().set("CREEL_SOURCE_SHOP_PROVIDER", name).run(&["check"]).failed());
+        for output in output {
+            assert!(
+                output.contains("no provider has a similar name") && output.contains("`token`"),
+                "{output}"
+            );
+            assert!(!output.contains("box") && !output.contains("did you mean"), "{output}");
         }
     }
 }
@@ -80,12 +83,12 @@ fn provider_page_needs_no_valid_configuration() {
 
 #[test]
 fn check_reports_sources_with_unsigned_body() {
-    let said = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).run(&["check"]).succeeded();
-    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let output = TestApp::github().set("CREEL_SOURCE_MAILGUN_SECRET", SECRET).run(&["check"]).succeeded();
+    let warnings: Vec<&str> = output.lines().filter(|line| line.starts_with("warning: ")).collect();
     let of_mailgun = warnings.iter().find(|line| line.contains("source mailgun"));
-    assert!(of_mailgun.is_some_and(|line| line.contains("body is not covered")), "{said}");
-    assert!(!warnings.iter().any(|line| line.contains("source github")), "{said}");
-    assert!(!said.contains(SECRET), "{said}");
+    assert!(of_mailgun.is_some_and(|line| line.contains("body is not covered")), "{output}");
+    assert!(!warnings.iter().any(|line| line.contains("source github")), "{output}");
+    assert!(!output.contains(SECRET), "{output}");
 }
 
 /// One source of each shape: digests of the body, with a timestamp, over the URL and within the
@@ -120,8 +123,8 @@ fn send_is_accepted_for_every_shape() {
         ("typeform", Some("typeform.form_response")),
     ];
     for (count, (provider, event)) in (1..).zip(expected) {
-        let said = sender.run(&["send", provider]).succeeded();
-        assert!(said.starts_with('2'), "{provider}: {said}");
+        let output = sender.run(&["send", provider]).succeeded();
+        assert!(output.starts_with('2'), "{provider}: {output}");
         assert_eq!(app.database().count("messages"), count, "{provider}");
         let kept = app.database().newest_message();
         assert_eq!(kept.source, provider);
@@ -139,8 +142,8 @@ fn sample_with_other_signature_is_rejected() {
         sender = sender.set(&format!("CREEL_SOURCE_{}_SECRET", provider.to_uppercase()), "another");
     }
     for provider in providers {
-        let said = sender.run(&["send", provider]).failed();
-        assert!(said.contains("answered 4"), "{provider}: {said}");
+        let output = sender.run(&["send", provider]).failed();
+        assert!(output.contains("answered 4"), "{provider}: {output}");
     }
     assert_eq!(app.database().count("messages"), 0);
 }
@@ -150,6 +153,6 @@ fn sample_without_known_secret_is_an_error() {
     let app = TestApp::builder().set("CREEL_SOURCE_TASKS_PROVIDER", "asana");
     let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
     let app = builder.start();
-    let said = builder.set("CREEL_LISTEN", app.address.to_string()).run(&["send", "tasks"]).failed();
-    assert!(said.contains("no sample") && said.contains("no secret yet"), "{said}");
+    let output = builder.set("CREEL_LISTEN", app.address.to_string()).run(&["send", "tasks"]).failed();
+    assert!(output.contains("no sample") && output.contains("no secret yet"), "{output}");
 }

@@ -97,9 +97,9 @@ fn invalid_field_is_named_by_its_variable() {
         ("SIGNATUR_AT", "header Shop-Signature"),
     ] {
         let name = format!("CREEL_SOURCE_SHOP_{variable}");
-        let said = shop().set(&name, value).run(&["serve"]).failed();
-        assert!(said.contains(&format!("{name}:")), "{name}: {said}");
-        assert!(!said.contains(SECRET), "{said}");
+        let output = shop().set(&name, value).run(&["serve"]).failed();
+        assert!(output.contains(&format!("{name}:")), "{name}: {output}");
+        assert!(!output.contains(SECRET), "{output}");
     }
 }
 
@@ -144,8 +144,8 @@ fn field_without_effect_is_an_error_that_names_variables() {
 
 #[test]
 fn custom_sender_needs_a_proof_and_a_secret() {
-    let unproven = shop().unset("CREEL_SOURCE_SHOP_SIGNATURE_AT").run(&["serve"]).failed();
-    assert!(unproven.contains("CREEL_SOURCE_SHOP_SIGNATURE_AT:"), "{unproven}");
+    let output = shop().unset("CREEL_SOURCE_SHOP_SIGNATURE_AT").run(&["serve"]).failed();
+    assert!(output.contains("CREEL_SOURCE_SHOP_SIGNATURE_AT:"), "{output}");
     let secretless = shop().unset("CREEL_SOURCE_SHOP_SECRET").run(&["serve"]).failed();
     assert!(secretless.contains("CREEL_SOURCE_SHOP_SECRET:"), "{secretless}");
 }

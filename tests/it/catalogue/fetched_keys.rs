@@ -15,7 +15,7 @@ use crate::harness::wire::Connection;
 use crate::harness::{Builder, Request, TestApp, eventually};
 
 /// Returns the response of a provider to a path.
-type Says = dyn Fn(&str) -> (u16, String) + Send + Sync;
+type Responder = dyn Fn(&str) -> (u16, String) + Send + Sync;
 
 /// A provider's key server, which counts its requests.
 struct KeyServer {
@@ -26,22 +26,22 @@ struct KeyServer {
 impl KeyServer {
     /// Serves a key set.
     fn start(set: String) -> Self {
-        Self::saying(move |path| {
+        Self::responding(move |path| {
             assert_eq!(path, "/.well-known/jwks.json");
             (200, set.clone())
         })
     }
 
-    fn saying(says: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    fn responding(respond: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let queries = Arc::new(AtomicUsize::new(0));
-        let (counter, says): (_, Arc<Says>) = (Arc::clone(&queries), Arc::new(says));
+        let (counter, respond): (_, Arc<Responder>) = (Arc::clone(&queries), Arc::new(respond));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, says) = (stream.unwrap(), Arc::clone(&says));
+                let (stream, respond) = (stream.unwrap(), Arc::clone(&respond));
                 counter.fetch_add(1, Ordering::SeqCst);
-                std::thread::spawn(move || answer(stream, &*says));
+                std::thread::spawn(move || answer(stream, &*respond));
             }
         });
         Self { address, queries }
@@ -52,12 +52,12 @@ impl KeyServer {
     }
 }
 
-fn answer(mut stream: TcpStream, says: &Says) {
+fn answer(mut stream: TcpStream, respond: &Responder) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let path = first.strip_prefix("GET ").and_then(|rest| rest.strip_suffix(" HTTP/1.1")).unwrap().to_owned();
     while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-    let (status, body) = says(&path);
+    let (status, body) = respond(&path);
     let length = body.len();
     let _ = write!(
         stream,
@@ -115,8 +115,8 @@ fn unpublished_key_is_rejected_and_cached() {
 
 #[test]
 fn unreachable_provider_is_503_not_a_rejection() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let app = source(nobody).start();
+    let unused_address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let app = source(unused_address).start();
     let reply = app.send(&request(&vector()));
     assert_eq!(reply.status, 503);
     assert!(reply.retry_after_seconds().is_some());
@@ -125,15 +125,15 @@ fn unreachable_provider_is_503_not_a_rejection() {
 
 #[test]
 fn unreachable_provider_does_not_delay_other_rejections() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let app = source(nobody)
+    let unused_address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let app = source(unused_address)
         .set("CREEL_SOURCE_AUTH_ALLOW_IPS", "192.0.2.1")
         .set("CREEL_SOURCE_GITHUB_SECRET", OTHER_SECRET)
         .start();
     for request in [sign::github("before", "{}"), request(&vector()), sign::github("behind", "{}")] {
         let before = app.database().count("rejections");
         assert_eq!(app.send(&request).status, 403);
-        eventually("it is kept", Duration::from_secs(10), || app.database().count("rejections") > before);
+        eventually("it is stored", Duration::from_secs(10), || app.database().count("rejections") > before);
     }
     let app = app
         .stop()
@@ -162,7 +162,7 @@ fn provider_errors_are_503_not_rejections() {
         (403, &*set),
     ] {
         let body = body.to_owned();
-        let server = KeyServer::saying(move |_| (status, body.clone()));
+        let server = KeyServer::responding(move |_| (status, body.clone()));
         let app = source(server.address).start();
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
         assert_eq!(app.send(&request(&vector)).status, 503, "{status}");
@@ -177,7 +177,7 @@ fn provider_slower_than_one_second_is_still_reached() {
     let (let_go, holds) = mpsc::channel::<()>();
     let holds = Mutex::new(holds);
     let set = vector["config"]["jwks"].to_string();
-    let server = KeyServer::saying(move |_| {
+    let server = KeyServer::responding(move |_| {
         let _ = holds.lock().unwrap().recv();
         (200, set.clone())
     });
@@ -186,7 +186,9 @@ fn provider_slower_than_one_second_is_still_reached() {
     assert_eq!(app.send(&request(&vector)).status, 503);
     assert!(began.elapsed() < Duration::from_millis(2_500));
     let_go.send(()).unwrap();
-    eventually("the next one is taken", Duration::from_secs(5), || app.send(&request(&vector)).status == 200);
+    eventually("the next one is accepted", Duration::from_secs(5), || {
+        app.send(&request(&vector)).status == 200
+    });
     assert_eq!(server.query_count(), 1);
 }
 
@@ -214,7 +216,7 @@ url = "{setting:base_url}/keys/{id}"
 fn invented_key_ids_do_not_block_genuine_messages() {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
     let public = base64(pair.public_key().as_ref());
-    let server = KeyServer::saying(move |path| match path {
+    let server = KeyServer::responding(move |path| match path {
         "/keys/genuine" => (200, public.clone()),
         _ => (404, String::new()),
     });

@@ -48,7 +48,7 @@ fn zoom(body: &str) -> Request {
 }
 
 #[track_caller]
-fn assert_nothing_kept(app: &TestApp) {
+fn assert_nothing_stored(app: &TestApp) {
     assert_eq!(app.database().count("messages"), 0);
 }
 
@@ -56,24 +56,24 @@ fn assert_nothing_kept(app: &TestApp) {
 #[track_caller]
 fn rejected(app: &TestApp, column: &str, count: usize) -> Vec<String> {
     let read = || app.database().column(&format!("SELECT {column} FROM rejections ORDER BY id"));
-    eventually("the rejections are kept", Duration::from_secs(10), || read().len() == count);
+    eventually("the rejections are stored", Duration::from_secs(10), || read().len() == count);
     read()
 }
 
 #[test]
 fn meta_challenge_needs_correct_verify_token() {
     let app = meta().start();
-    let ask = |token: &str| {
+    let handshake_reply = |token: &str| {
         let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
         app.get(&format!("/webhooks/meta?{query}"))
     };
-    ask(VERIFY_TOKEN).assert_is(200, "text/plain", "1158201444");
+    handshake_reply(VERIFY_TOKEN).assert_is(200, "text/plain", "1158201444");
     for wrong in ["meatyhamhocks", "", "meatyhamhock&hub.verify_token=meatyhamhock"] {
-        let reply = ask(wrong);
+        let reply = handshake_reply(wrong);
         assert_eq!(reply.status, 403, "{wrong}");
         assert!(!reply.text().contains("1158201444"), "{reply:?}");
     }
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
     let queries = rejected(&app, "query", 3);
     assert!(queries.iter().all(|query| query.contains("hub.verify_token=[redacted]")), "{queries:?}");
     assert_eq!(files_with(app.path(), VERIFY_TOKEN), Vec::<String>::new());
@@ -84,7 +84,7 @@ fn x_challenge_is_signed() {
     let app = source("x").start();
     let answer = format!(r#"{{"response_token":"{}"}}"#, x_signature("uzwcfYtzr9"));
     app.get("/webhooks/x?crc_token=uzwcfYtzr9").assert_is(200, "application/json", &answer);
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
@@ -93,14 +93,14 @@ fn dropbox_challenge_is_returned_as_plain_text() {
     let reply = app.get("/webhooks/dropbox?challenge=%3Cscript%3E+1");
     reply.assert_is(200, "text/plain", "<script> 1");
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
 fn trello_can_probe_url_with_head() {
     let app = source("trello").start();
     assert_eq!(app.send(&Request::new("HEAD", "/webhooks/trello")).status, 200);
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
     let body = r#"{"action":{"id":"51a7","type":"updateCard"}}"#;
     let text = format!("{body}https://hooks.example.com/webhooks/trello");
     let signature = base64(&hmac_sha1(SECRET.as_bytes(), text.as_bytes()));
@@ -113,18 +113,18 @@ fn trello_can_probe_url_with_head() {
 fn cloudevents_grants_only_listed_origins() {
     let origins = "first.example.com second.example.com";
     let app = source("cloudevents").set("CREEL_SOURCE_CLOUDEVENTS_ALLOWED_ORIGINS", origins).start();
-    let ask = |origin: &str| {
+    let handshake_reply = |origin: &str| {
         let request = Request::new("OPTIONS", "/webhooks/cloudevents");
         app.send(&request.header("WebHook-Request-Origin", origin))
     };
-    let granted = ask("second.example.com");
+    let granted = handshake_reply("second.example.com");
     assert_eq!(granted.status, 200, "{granted:?}");
     assert_eq!(granted.header("webhook-allowed-origin"), Some("second.example.com"));
     for other in ["evil.example.com", "second.example.com.evil.example.com", origins] {
-        let rejected = ask(other);
+        let rejected = handshake_reply(other);
         assert_eq!((rejected.status, rejected.header("webhook-allowed-origin")), (403, None), "{other}");
     }
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn non_handshake_by_other_method_is_not_allowed() {
     ] {
         assert_eq!(app.send(&Request::new(method, target)).status, 405, "{method} {target}");
     }
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
@@ -166,23 +166,23 @@ fn slack_challenge_needs_correct_signature() {
     }
     let reply = app.send(&slack(SECRET, now, body));
     reply.assert_is(200, "text/plain", "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7");
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
 fn zoom_signs_only_unambiguous_tokens() {
     let app = source("zoom").start();
-    let ask = |token: &str| {
+    let handshake_reply = |token: &str| {
         let event = r#""event":"endpoint.url_validation""#;
         app.send(&zoom(&format!(r#"{{"payload":{{"plainToken":"{token}"}},{event}}}"#)))
     };
     let signature = hex(&hmac_sha256(SECRET.as_bytes(), b"qgg8vlvZRS6UYooatFL8Aw"));
     let answer = format!(r#"{{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"{signature}"}}"#);
-    ask("qgg8vlvZRS6UYooatFL8Aw").assert_is(200, "application/json", &answer);
+    handshake_reply("qgg8vlvZRS6UYooatFL8Aw").assert_is(200, "application/json", &answer);
     for message in ["v0:1760000000:{}", r#"{\"event\":\"user.deleted\"}"#, "a b", &"a".repeat(101)] {
-        assert_eq!(ask(message).status, 403, "{message}");
+        assert_eq!(handshake_reply(message).status, 403, "{message}");
     }
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn signed_challenge_does_not_verify_a_message() {
         let reply = app.send(&x_event(challenge, &signature));
         assert_eq!(reply.status, 403, "{challenge}");
     }
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
     // The signatures are correct, so another check rejected the requests.
     assert_eq!(rejected(&app, "cause", 4), ["claim_mismatch"; 4]);
     assert_eq!(app.send(&x_event(EVENT, &x_signature(EVENT))).status, 200);
@@ -220,5 +220,5 @@ fn signed_smartcar_challenge_does_not_verify_a_message() {
     let reply = app.send(&post(r#"{"eventName":"verify","payload":{"challenge":"12345"}}"#));
     reply.assert_is(200, "application/json", &format!(r#"{{"challenge":"{tag}"}}"#));
     assert_eq!(app.send(&post("12345").header("SC-Signature", tag)).status, 403);
-    assert_nothing_kept(&app);
+    assert_nothing_stored(&app);
 }

@@ -29,7 +29,7 @@ fn event(secret: &str) -> Request {
 }
 
 #[track_caller]
-fn assert_taught(reply: &Reply, secret: &str) {
+fn assert_learned(reply: &Reply, secret: &str) {
     assert_eq!((reply.status, reply.header("x-hook-secret")), (200, Some(secret)), "{reply:?}");
 }
 
@@ -39,14 +39,14 @@ fn assert_rejected(reply: &Reply) {
 }
 
 #[track_caller]
-fn assert_nowhere(app: &TestApp, secret: &str) {
+fn assert_absent(app: &TestApp, secret: &str) {
     assert_eq!(files_with(app.path(), secret), Vec::<String>::new(), "the secret is in a file");
     assert!(!app.log().contains(secret) && !app.process.stdout.text().contains(secret), "{}", app.log());
 }
 
 fn taught(builder: &Builder) -> TestApp {
     let app = builder.start();
-    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    assert_learned(&app.send(&handshake(FIRST)), FIRST);
     app
 }
 
@@ -67,7 +67,7 @@ fn message_without_learned_secret_is_rejected() {
     for forgery in forgeries.iter().chain([&event(FIRST)]) {
         assert_rejected(&app.send(forgery));
     }
-    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    assert_learned(&app.send(&handshake(FIRST)), FIRST);
     for forgery in &forgeries {
         assert_rejected(&app.send(forgery));
     }
@@ -106,7 +106,7 @@ fn handshake_needs_the_correct_path() {
     for target in ["/webhooks/asana", "/webhooks/asana/guessed"] {
         assert_eq!(app.send(&handshake(SECOND).target(target)).status, 404, "{target}");
     }
-    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    assert_learned(&app.send(&handshake(FIRST)), FIRST);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn invalid_secret_is_not_learned() {
         assert_rejected(&app.send(&handshake(secret)));
     }
     assert_rejected(&app.send(&handshake(FIRST).header("X-Hook-Secret", SECOND)));
-    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    assert_learned(&app.send(&handshake(FIRST)), FIRST);
 }
 
 #[test]
@@ -134,21 +134,23 @@ fn learned_secret_is_in_no_file_and_no_log() {
     let app = taught(&asana().set("CREEL_LOG", "debug"));
     assert_rejected(&app.send(&handshake(FIRST)));
     assert_eq!(app.send(&event(FIRST)).status, 200);
-    eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
-    assert_nowhere(&app, FIRST);
+    eventually("the rejection is stored", Duration::from_secs(10), || {
+        app.database().count("rejections") == 1
+    });
+    assert_absent(&app, FIRST);
     // Also checks the output of the stop and of the next run.
     let app = app.restart();
     assert_eq!(app.send(&event(FIRST)).status, 200);
-    assert_nowhere(&app, FIRST);
+    assert_absent(&app, FIRST);
 }
 
 #[test]
 fn learn_opens_window_for_one_handshake() {
     let builder = asana();
     let app = taught(&builder);
-    let said = builder.run(&["learn", "asana"]).succeeded();
-    assert!(said.contains(&format!("/webhooks/asana/{PATH}")), "{said}");
-    assert_taught(&app.send(&handshake(SECOND)), SECOND);
+    let output = builder.run(&["learn", "asana"]).succeeded();
+    assert!(output.contains(&format!("/webhooks/asana/{PATH}")), "{output}");
+    assert_learned(&app.send(&handshake(SECOND)), SECOND);
     assert_rejected(&app.send(&handshake(THIRD)));
     assert_rejected(&app.send(&event(FIRST)));
     assert_eq!(app.send(&event(SECOND)).status, 200);
@@ -169,9 +171,9 @@ fn old_secret_is_valid_until_the_new_handshake() {
 fn learn_show_prints_secret_without_opening_window() {
     let builder = asana();
     let app = builder.start();
-    let said = builder.run(&["learn", "asana", "--show"]).failed();
-    assert!(said.contains("has not learned"), "{said}");
-    assert_taught(&app.send(&handshake(FIRST)), FIRST);
+    let output = builder.run(&["learn", "asana", "--show"]).failed();
+    assert!(output.contains("has not learned"), "{output}");
+    assert_learned(&app.send(&handshake(FIRST)), FIRST);
     assert_eq!(builder.run(&["learn", "asana", "--show"]).succeeded().trim(), FIRST);
     assert_rejected(&app.send(&handshake(SECOND)));
 }
@@ -188,9 +190,9 @@ fn learn_reports_source_that_does_not_learn() {
         ("github", ["github", "does not learn"]),
         ("asanna", ["asanna", "tasks"]),
     ] {
-        let said = builder.run(&["learn", source]).failed();
-        assert!(parts.iter().all(|part| said.contains(part)), "{source}: {said}");
-        assert!(!said.contains(FIRST), "{said}");
+        let output = builder.run(&["learn", source]).failed();
+        assert!(parts.iter().all(|part| output.contains(part)), "{source}: {output}");
+        assert!(!output.contains(FIRST), "{output}");
     }
     // A handshake does not override the configuration.
     assert_rejected(&app.send(&handshake(SECOND).target("/webhooks/asana")));
@@ -201,9 +203,9 @@ fn learn_reports_source_that_does_not_learn() {
 fn learning_source_without_path_does_not_start() {
     let named = TestApp::builder().set("CREEL_SOURCE_ASANA_PROVIDER", "asana");
     for builder in [named.clone(), named.set("CREEL_SOURCE_ASANA_ALLOW_IPS", "127.0.0.0/8")] {
-        let said = builder.run(&["serve"]).failed();
+        let output = builder.run(&["serve"]).failed();
         let parts = ["CREEL_SOURCE_ASANA_PATH", "creel secret", "handshake"];
-        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        assert!(parts.iter().all(|part| output.contains(part)), "{output}");
     }
 }
 
@@ -222,12 +224,12 @@ fn notion_teaches_token_in_body() {
     let reply = app.send(&token(FIRST));
     assert_eq!((reply.status, reply.text().as_str()), (200, ""));
     assert_eq!(builder.run(&["learn", "notion", "--show"]).succeeded().trim(), FIRST);
-    assert_nowhere(&app, FIRST);
+    assert_absent(&app, FIRST);
     assert_eq!(app.send(&token(SECOND)).status, 403);
     // The repeated handshake of the genuine sender is rejected as well, and its body contains the
     // secret.
     assert_eq!(app.send(&token(FIRST)).status, 403);
-    assert_nowhere(&app, FIRST);
+    assert_absent(&app, FIRST);
     for forgery in [post(page), signed(SECOND)] {
         assert_eq!(app.send(&forgery).status, 403);
     }

@@ -85,7 +85,7 @@ fn scheme_before_a_token_needs_no_blank() {
             assert_eq!(send(&wrong), 403, "{scheme:?} {wrong}");
         }
     }
-    let said = TestApp::builder()
+    let output = TestApp::builder()
         .set("CREEL_SOURCE_MINE_PROVIDER", "custom")
         .set("CREEL_SOURCE_MINE_TOKEN_AT", "header Authorization")
         .set("CREEL_SOURCE_MINE_TOKEN_SCHEME", "Bearer")
@@ -93,8 +93,8 @@ fn scheme_before_a_token_needs_no_blank() {
         .run(&["check"])
         .succeeded();
     assert!(
-        said.contains("a token in header authorization after `Bearer` (any case, followed by spaces)"),
-        "{said}"
+        output.contains("a token in header authorization after `Bearer` (any case, followed by spaces)"),
+        "{output}"
     );
 }
 
@@ -123,8 +123,8 @@ at = "header X-Both-Token"
     let builder = TestApp::builder();
     std::fs::write(builder.path().join("both.toml"), recipes).unwrap();
     let builder = builder.set("CREEL_RECIPES", "both.toml").set("CREEL_SOURCE_BOTH_SECRET", SECRET);
-    let said = builder.run(&["check"]).succeeded();
-    assert!(said.contains("set CREEL_SOURCE_BOTH_SIGNING_SECRET to check the signatures"), "{said}");
+    let output = builder.run(&["check"]).succeeded();
+    assert!(output.contains("set CREEL_SOURCE_BOTH_SIGNING_SECRET to check the signatures"), "{output}");
     let app = builder.start();
     let message = |signature: &str| {
         let request = Request::post("/webhooks/both").header("X-Both-Token", SECRET).body(BODY);

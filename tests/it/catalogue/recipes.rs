@@ -116,17 +116,17 @@ fn invalid_recipe_names_recipe_and_field() {
         (of_tables("encoding = \"hex\"", "encoding = \"hexagon\""), ["encoding", "hexagon"]),
         (of_tables("required = true", "requird = true"), ["key", "requird"]),
     ] {
-        let said = with_file(file, &text).run(&["serve"]).failed();
-        let named = ["CREEL_RECIPES", "parcels"].iter().chain(&parts).all(|part| said.contains(part));
-        assert!(named, "{parts:?}: {said}");
-        assert!(!said.contains("letters"), "{said}");
+        let output = with_file(file, &text).run(&["serve"]).failed();
+        let named = ["CREEL_RECIPES", "parcels"].iter().chain(&parts).all(|part| output.contains(part));
+        assert!(named, "{parts:?}: {output}");
+        assert!(!output.contains("letters"), "{output}");
     }
 }
 
 #[test]
 fn broken_recipe_file_is_the_only_problem() {
     let text = format!("{}\n{}", below("letters"), below("parcels").replace("\"{body}\"", "\"{bdy}\""));
-    let said = with_file("own.toml", &text)
+    let output = with_file("own.toml", &text)
         .set("CREEL_SOURCE_PARCELS_SECRET", SECRET)
         .set("CREEL_SOURCE_POST_PROVIDER", "letters")
         .set("CREEL_SOURCE_POST_SECRET", SECRET)
@@ -135,7 +135,7 @@ fn broken_recipe_file_is_the_only_problem() {
         .set("CREEL_TARGET_APP_EVENTS", "parcels.* post.parcel.sent")
         .run(&["check"])
         .failed();
-    assert!(said.contains("1 problem ") && said.contains("signature.text"), "{said}");
+    assert!(output.contains("1 problem ") && output.contains("signature.text"), "{output}");
     let other = with_file("own.toml", &text)
         .set("CREEL_SOURCE_GITHUB_SECRET", SECRET)
         .set("CREEL_SOURCE_GITHUB_PATH", "short")
@@ -162,8 +162,8 @@ fn own_recipe_replaces_a_builtin_one() {
     let app = builder.start();
     assert_eq!(app.send(&parcel("github")).status, 200);
     assert_eq!(app.database().only_message().event, "github.parcel.sent");
-    let said = builder.run(&["check"]).succeeded();
-    assert!(said.contains("CREEL_RECIPES: the recipe github replaces the built-in one"), "{said}");
+    let output = builder.run(&["check"]).succeeded();
+    assert!(output.contains("CREEL_RECIPES: the recipe github replaces the built-in one"), "{output}");
     let list = builder.run(&["providers", "--search", "github"]).succeeded();
     assert_eq!(list.lines().filter(|line| line.starts_with("github ")).count(), 1, "{list}");
 }
@@ -179,12 +179,12 @@ fn own_recipe_hides_an_alias_of_its_name() {
 
 #[test]
 fn unusable_recipe_file_prevents_start() {
-    let said = with_file("empty.toml", "# nothing\n").run(&["check"]).failed();
-    assert!(said.contains("CREEL_RECIPES") && said.contains("contains no recipe"), "{said}");
-    let said = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
-    assert!(said.contains("CREEL_RECIPES") && said.contains("absent.toml"), "{said}");
-    let said = with_file("custom.toml", &alone()).run(&["serve"]).failed();
-    assert!(said.contains("custom") && said.contains("reserved"), "{said}");
+    let output = with_file("empty.toml", "# nothing\n").run(&["check"]).failed();
+    assert!(output.contains("CREEL_RECIPES") && output.contains("contains no recipe"), "{output}");
+    let output = TestApp::builder().set("CREEL_RECIPES", "absent.toml").run(&["serve"]).failed();
+    assert!(output.contains("CREEL_RECIPES") && output.contains("absent.toml"), "{output}");
+    let output = with_file("custom.toml", &alone()).run(&["serve"]).failed();
+    assert!(output.contains("custom") && output.contains("reserved"), "{output}");
 }
 
 #[test]
@@ -194,11 +194,14 @@ fn check_warns_of_signed_text_shared_by_two_requests() {
         let builder = with_file("parcels.toml", &recipe).set("CREEL_SOURCE_PARCELS_SECRET", SECRET);
         builder.run(&["check"]).succeeded()
     };
-    let said = check("{header:Parcel-Id}{body}");
-    assert!(said.contains("source parcels: ") && said.contains("divided in more than one way"), "{said}");
+    let output = check("{header:Parcel-Id}{body}");
+    assert!(
+        output.contains("source parcels: ") && output.contains("divided in more than one way"),
+        "{output}"
+    );
     for text in ["{header:Parcel-Id}.{body}", "{header:Parcel-Id}{body:structured}"] {
-        let said = check(text);
-        assert!(!said.contains("divided"), "{text}: {said}");
+        let output = check(text);
+        assert!(!output.contains("divided"), "{text}: {output}");
     }
 }
 

@@ -26,7 +26,7 @@ fn delivery_rejected_by_lock_is_stored_once_when_resent() {
     assert_eq!(app.send(&sign::github(ID, BODY)).status, 503);
     lock.execute_batch("COMMIT").unwrap();
     let mut rejected = 0;
-    eventually("the delivery is taken", Duration::from_secs(10), || {
+    eventually("the delivery is accepted", Duration::from_secs(10), || {
         let reply = app.send(&sign::github(ID, BODY));
         rejected += i64::from(reply.status != 200);
         reply.status == 200

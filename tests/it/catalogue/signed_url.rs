@@ -51,7 +51,7 @@ fn rejection_names_the_checked_url() {
     let line = app.process.log.wait_for("cause=signature_mismatch", Duration::from_secs(10)).unwrap();
     let shown = "https://hooks.example.com/webhooks/square/[redacted]";
     assert!(line.contains(&format!(" signed_url=\"{shown}?shop=7&access_token=[redacted]\" ")), "{line}");
-    eventually("both are kept", Duration::from_secs(10), || app.database().count("rejections") == 2);
+    eventually("both are stored", Duration::from_secs(10), || app.database().count("rejections") == 2);
     let listing = Builder::default().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     let lines = listing.run(&["rejections"]).succeeded();
     let of = |source: &str| lines.lines().find(|line| line.contains(source)).unwrap().to_owned();
@@ -93,9 +93,9 @@ fn twilio_signature_covers_registered_url_query_and_form() {
 fn source_with_signed_url_requires_its_url() {
     for name in ["SQUARE", "TWILIO"] {
         let secret = format!("CREEL_SOURCE_{name}_SECRET");
-        let said = TestApp::builder().set(&secret, SECRET).run(&["serve"]).failed();
+        let output = TestApp::builder().set(&secret, SECRET).run(&["serve"]).failed();
         for part in [&format!("CREEL_SOURCE_{name}_URL"), "CREEL_PUBLIC_URL", "signs the URL"] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(output.contains(part), "{part}: {output}");
         }
     }
 }
@@ -132,7 +132,9 @@ fn token_in_query_is_not_stored_or_logged() {
     let kept = app.database().only_message();
     assert_eq!((kept.event.as_str(), kept.body_unsigned), ("docker-hub.latest", true));
     assert_eq!(kept.query.as_deref(), Some("a=1&token=[redacted]&b=2"));
-    eventually("the rejection is kept", Duration::from_secs(10), || app.database().count("rejections") == 1);
+    eventually("the rejection is stored", Duration::from_secs(10), || {
+        app.database().count("rejections") == 1
+    });
     let rejected: String = app.database().value("SELECT query FROM rejections");
     assert_eq!(rejected, "a=1&token=[redacted]&b=2");
     assert!(!app.log().contains(TOKEN) && !app.log().contains("token-mistyped"), "{}", app.log());

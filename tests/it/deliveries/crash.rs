@@ -68,7 +68,7 @@ fn retry_due_during_downtime_runs_at_start() {
     target.answers(500);
     push(&app, "first", "{}");
     let database = app.database();
-    eventually("the failure is written down", SOON, || {
+    eventually("the failure is recorded", SOON, || {
         database.value::<i64>("SELECT count(*) FROM attempts") == 1
     });
     let builder = app.stop();

@@ -39,7 +39,7 @@ fn push_updates_a_real_repository_and_reports_it() {
         std::fs::read_to_string(site.join("page")).unwrap() == "new"
     });
     let database = app.database();
-    eventually("it is written down", SOON, || {
+    eventually("it is recorded", SOON, || {
         database.column::<String>("SELECT state FROM deliveries") == ["delivered"]
     });
     let event: String = database.value(

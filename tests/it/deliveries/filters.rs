@@ -105,7 +105,7 @@ fn unusual_readable_bodies_reach_the_matching_targets() {
 }
 
 #[test]
-fn unreadable_bodies_match_no_filter_and_log_why() {
+fn unreadable_bodies_match_no_filter_and_log_the_reason() {
     let target = Target::start();
     let app = service(&target);
     let deep = format!("{{\"draft\":true,\"a\":{}{}}}", "[".repeat(127), "]".repeat(127));

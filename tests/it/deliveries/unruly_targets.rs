@@ -83,7 +83,7 @@ fn environment_target_settings_never_reach_file_or_log() {
     assert!(received.header("webhook-signature").is_some_and(|value| value.starts_with("v1,")));
     assert!(received.target().ends_with("?key=a-token-in-the-url"));
     let database = app.database();
-    eventually("the failure is written down", SOON, || {
+    eventually("the failure is recorded", SOON, || {
         database.value::<i64>("SELECT count(*) FROM attempts") == 1
     });
     for secret in ["a-token-in-the-url", "C2FVsBQIhrscChlQIMV", "a-token-in-a-header"] {

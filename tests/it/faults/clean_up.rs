@@ -36,7 +36,7 @@ fn cleanup_of_many_rows_does_not_block_ingest() {
     let begun = Instant::now();
     let left = || app.database().value::<i64>("SELECT count(*) FROM messages WHERE delivery_id LIKE 'old-%'");
     eventually(
-        "the old messages are gone",
+        "the old messages are deleted",
         form(Duration::from_secs(90), Duration::from_secs(3_600)),
         || left() == 0,
     );
@@ -48,7 +48,7 @@ fn cleanup_of_many_rows_does_not_block_ingest() {
     times.sort_unstable();
     let p99 = times[times.len() * 99 / 100];
     assert!(p99 <= allow(Duration::from_millis(100)), "{p99:?}");
-    eventually("the space is given back", form(Duration::from_secs(30), Duration::from_secs(600)), || {
+    eventually("the space is released", form(Duration::from_secs(30), Duration::from_secs(600)), || {
         size() * 10 <= before + 10 * sent.len() as u64 * 4096
     });
     assert_nothing_lost(&app.database(), &sent);

@@ -32,7 +32,7 @@ fn body(number: i64) -> String {
     format!("\"{number} {}\"", "x".repeat(1_000))
 }
 
-fn ask(app: &TestApp, path: &str) -> Reply {
+fn fetch(app: &TestApp, path: &str) -> Reply {
     app.send(&Request::get(path).header("Authorization", format!("Bearer {ADMIN_TOKEN}")))
 }
 
@@ -56,7 +56,7 @@ fn lost(database: &Database) -> Vec<i64> {
     database.column("SELECT message_id FROM deliveries WHERE state = 'dead' ORDER BY message_id")
 }
 
-fn goes_on_without_damaged_rows(order: &str) {
+fn assert_damaged_rows_are_skipped(order: &str) {
     let target = Target::start();
     let builder = with_pending(&target, order);
     let database = builder.database();
@@ -79,9 +79,9 @@ fn goes_on_without_damaged_rows(order: &str) {
     assert_eq!((ready.status, ready.text().as_str()), (200, "ready, but damaged"));
     assert_eq!(app.metric("creel_database_damaged"), 1.0);
 
-    let problem = ask(&app, &format!("/api/v1/messages/{}", lost[0]));
+    let problem = fetch(&app, &format!("/api/v1/messages/{}", lost[0]));
     assert_eq!((problem.status, json(&problem)["code"].clone()), (500, json!("damaged")));
-    let listed = json(&ask(&app, "/api/v1/messages?limit=200"));
+    let listed = json(&fetch(&app, "/api/v1/messages?limit=200"));
     assert_eq!(listed["items"].as_array().unwrap().len() as i64, MESSAGES - lost.len() as i64);
     // A redelivery of the provider is stored again.
     assert_eq!(app.send(&sign::github(&lost[0].to_string(), body(lost[0]))).status, 200);
@@ -93,12 +93,12 @@ fn goes_on_without_damaged_rows(order: &str) {
 
 #[test]
 fn damaged_messages_become_dead_and_others_are_delivered() {
-    goes_on_without_damaged_rows("any");
+    assert_damaged_rows_are_skipped("any");
 }
 
 #[test]
 fn damaged_message_does_not_block_strict_target() {
-    goes_on_without_damaged_rows("strict");
+    assert_damaged_rows_are_skipped("strict");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::harness::load::{Load, Sent, assert_nothing_lost};
 use crate::harness::{TestApp, eventually};
 
 /// Requests that begin this long after the event must not be acknowledged.
-const NOTICED: Duration = Duration::from_millis(100);
+const DETECTION_TIME: Duration = Duration::from_millis(100);
 
 struct Outcome {
     builder: crate::harness::Builder,
@@ -30,7 +30,7 @@ fn harmed(harm: impl FnOnce(&Path)) -> Outcome {
     });
     let sent = load.finish();
     let late: Vec<&Sent> =
-        sent.iter().filter(|sent| sent.begun > event + NOTICED && sent.is_acknowledged()).collect();
+        sent.iter().filter(|sent| sent.begun > event + DETECTION_TIME && sent.is_acknowledged()).collect();
     assert!(late.is_empty(), "{} acknowledged after the event: {:?}", late.len(), late.first());
     let others =
         sent.iter().filter(|sent| sent.status.is_some_and(|status| !matches!(status, 200 | 503))).count();

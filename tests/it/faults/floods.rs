@@ -11,7 +11,7 @@ use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, eventuall
 const FEW_DESCRIPTORS: [&str; 3] = ["sh", "-c", "ulimit -n 256; exec \"$0\" \"$@\""];
 const FLOOD: usize = 400;
 /// The promised limit: a second or two.
-const SERVED_WITHIN: Duration = Duration::from_secs(2);
+const MAX_REPLY_TIME: Duration = Duration::from_secs(2);
 const MEBIBYTE: usize = 1 << 20;
 
 /// The data that the connections of a flood send before they stall.
@@ -61,7 +61,7 @@ fn send_from(client: Ipv4Addr, app: &TestApp, request: &Request, limit: Duration
 fn is_served(app: &TestApp, name: &str) {
     let begun = Instant::now();
     let request = sign::github(name, "{}");
-    let status = send_from(Ipv4Addr::new(127, 0, 8, 1), app, &request, allow(SERVED_WITHIN));
+    let status = send_from(Ipv4Addr::new(127, 0, 8, 1), app, &request, allow(MAX_REPLY_TIME));
     assert_eq!(status, Some(200), "{name} after {:?}", begun.elapsed());
 }
 
@@ -122,7 +122,7 @@ fn health_is_served_while_both_addresses_are_flooded() {
         for path in ["/healthz", "/readyz", "/metrics"] {
             let mut connection = Connection::open_from(Ipv4Addr::LOCALHOST, admin);
             connection.write(&Request::get(path).replace("Host", "127.0.0.1").bytes()).unwrap();
-            let reply = connection.read_within(allow(SERVED_WITHIN)).unwrap();
+            let reply = connection.read_within(allow(MAX_REPLY_TIME)).unwrap();
             assert_eq!(reply.status, 200, "{kind:?} {path}");
         }
         drop(flooded);
@@ -160,7 +160,7 @@ fn stalled_bodies_do_not_hold_the_budget() {
             [&large, &sign::github(&format!("small-{round}"), "{}")].into_iter().enumerate()
         {
             let client = Ipv4Addr::new(127, 0, 8, u8::try_from(number + 1).unwrap());
-            eventually("a body is taken", Duration::from_secs(8), || {
+            eventually("a body is accepted", Duration::from_secs(8), || {
                 send_from(client, &app, request, Duration::from_secs(5)) == Some(200)
             });
         }

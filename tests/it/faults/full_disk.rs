@@ -13,7 +13,7 @@ fn on(disk: &SmallDisk, min_free: &str) -> Builder {
     TestApp::github().within(disk.path()).set("CREEL_MIN_FREE", min_free)
 }
 
-fn takes_messages(app: &TestApp, id: &str) -> bool {
+fn accepts_messages(app: &TestApp, id: &str) -> bool {
     app.send(&sign::github(id, "{}")).status == 200
 }
 
@@ -43,7 +43,7 @@ fn fills_up_twice(min_free: &str, left: u64) {
         assert_eq!((reply.status, reply.retry_after_seconds().is_some()), (503, true), "{reply:?}");
         disk.release();
         let released = Instant::now();
-        eventually("messages are accepted", RECOVERY, || takes_messages(&app, &format!("again-{cycle}")));
+        eventually("messages are accepted", RECOVERY, || accepts_messages(&app, &format!("again-{cycle}")));
         println!("taken again after {:?}", released.elapsed());
     }
     let sent = load.finish();
@@ -77,9 +77,9 @@ fn assert_cleans_up_and_recovers(app: &TestApp, disk: &SmallDisk) {
     eventually("old messages are cleaned up", Duration::from_secs(60), || {
         app.database().count("messages") == 0
     });
-    eventually("their space is given back", Duration::from_secs(60), || disk.free_bytes() >= 10 << 20);
+    eventually("their space is released", Duration::from_secs(60), || disk.free_bytes() >= 10 << 20);
     disk.release();
-    eventually("messages are accepted", RECOVERY, || takes_messages(app, "again"));
+    eventually("messages are accepted", RECOVERY, || accepts_messages(app, "again"));
 }
 
 /// Expires after the disk is full, and before the test ends.

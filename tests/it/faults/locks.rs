@@ -37,7 +37,7 @@ fn long_write_lock_returns_503_and_service_recovers() {
     lock.execute_batch("COMMIT").unwrap();
     let released = Instant::now();
     let mut number = 0;
-    eventually("messages are taken again", Duration::from_secs(1), || {
+    eventually("messages are accepted again", Duration::from_secs(1), || {
         number += 1;
         app.send(&sign::github(&format!("again-{number}"), "{}")).status == 200
     });

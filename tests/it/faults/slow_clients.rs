@@ -7,7 +7,7 @@ use crate::harness::{Connection, Request, TestApp, allow, sign};
 
 /// The direction in which a client is slow.
 #[derive(Clone, Copy)]
-enum Slow {
+enum SlowKind {
     Head,
     Body,
     Reading,
@@ -20,16 +20,16 @@ struct SlowClient {
 }
 
 impl SlowClient {
-    fn open(app: &TestApp, slow: Slow, number: usize) -> Self {
+    fn open(app: &TestApp, slow: SlowKind, number: usize) -> Self {
         let request = sign::github(&format!("slow-{number}"), format!("\"{}\"", "x".repeat(2_000)));
         let mut connection = app.connect();
         let rest = match slow {
-            Slow::Head => request.bytes(),
-            Slow::Body => {
+            SlowKind::Head => request.bytes(),
+            SlowKind::Body => {
                 let _ = connection.write(&request.head());
                 request.content().to_vec()
             }
-            Slow::Reading => {
+            SlowKind::Reading => {
                 let _ = connection.write(&Request::get("/healthz").bytes().repeat(100));
                 Vec::new()
             }
@@ -68,7 +68,7 @@ fn normal_traffic(app: &TestApp, done: &std::sync::atomic::AtomicBool) -> Vec<Du
 #[test]
 fn slow_clients_are_closed_and_delay_no_other_client() {
     let app = TestApp::github().start();
-    let kinds = [Slow::Head, Slow::Body, Slow::Reading];
+    let kinds = [SlowKind::Head, SlowKind::Body, SlowKind::Reading];
     let mut clients: Vec<SlowClient> = (0..form(90, 2_000))
         .map(|number| SlowClient::open(&app, kinds[number % kinds.len()], number))
         .collect();

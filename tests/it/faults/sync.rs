@@ -92,12 +92,12 @@ fn three_second_sync_makes_no_late_acknowledgement() {
     let builder = TestApp::github();
     let app = injected(builder, &inject).start();
     let load = Load::start(app.address, 4);
-    eventually("a slow sync is over", Duration::from_secs(60), || {
+    eventually("a slow sync has ended", Duration::from_secs(60), || {
         app.metric("creel_ack_seconds_count") > 0.0
     });
     std::thread::sleep(form(Duration::from_secs(8), Duration::from_secs(45)));
     let again = load.acknowledged();
-    eventually("messages are taken again", Duration::from_secs(20), || load.acknowledged() > again + 10);
+    eventually("messages are accepted again", Duration::from_secs(20), || load.acknowledged() > again + 10);
     let sent = load.finish();
     let rejected = sent.iter().filter(|sent| sent.status == Some(503)).count();
     assert!(rejected > 0, "no sync was slow: nothing was tested");

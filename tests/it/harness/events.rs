@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::wire::Request;
 
 /// Timeout for an expected event.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -35,7 +35,7 @@ impl EventStream {
     #[track_caller]
     pub fn open(address: SocketAddr, request: &Request) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.write_all(&request.bytes()).unwrap();
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
@@ -60,7 +60,7 @@ impl EventStream {
 
     #[track_caller]
     pub fn next(&mut self) -> Event {
-        self.next_within(PATIENCE).expect("an event arrives").expect("the stream continues")
+        self.next_within(TIMEOUT).expect("an event arrives").expect("the stream continues")
     }
 
     /// Returns the next event, `Ok(None)` at the end of the stream, and `Err` after `limit`.
@@ -102,7 +102,7 @@ impl EventStream {
             return Ok(None);
         }
         let mut chunk = vec![0; size + 2];
-        self.reader.get_ref().set_read_timeout(Some(PATIENCE)).map_err(|error| error.kind())?;
+        self.reader.get_ref().set_read_timeout(Some(TIMEOUT)).map_err(|error| error.kind())?;
         self.reader.read_exact(&mut chunk).map_err(|error| error.kind())?;
         chunk.truncate(size);
         Ok(Some(String::from_utf8(chunk).unwrap()))

@@ -106,8 +106,8 @@ impl Client {
             if sent.last().is_some_and(Sent::is_acknowledged) {
                 acknowledged.fetch_add(1, Ordering::Relaxed);
             }
-            let stays = reply.is_ok_and(|reply| reply.header("connection") != Some("close"));
-            connection = stays.then_some((open, index + 1));
+            let is_kept_open = reply.is_ok_and(|reply| reply.header("connection") != Some("close"));
+            connection = is_kept_open.then_some((open, index + 1));
         }
         sent
     }

@@ -45,11 +45,11 @@ pub fn needs(what: &str) -> bool {
     if named.split([' ', ',']).any(|word| word == what) {
         return false;
     }
-    let is_there = match what {
+    let is_available = match what {
         "root" => rustix::process::geteuid().is_root(),
         tool => std::process::Command::new(tool).arg("-V").output().is_ok(),
     };
-    assert!(is_there, "this test needs {what}; name it in CREEL_TEST_WITHOUT to go without");
+    assert!(is_available, "this test needs {what}; name it in CREEL_TEST_WITHOUT to go without");
     true
 }
 

@@ -63,7 +63,7 @@ impl Relay {
     }
 
     /// Keeps connections open but forwards nothing, as after a laptop's sleep or a router's reset.
-    pub fn fall_silent(&self) {
+    pub fn stop_responding(&self) {
         self.state.silent_through.store(usize::MAX, Ordering::Relaxed);
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let limit = Duration::from_secs(10);
         let mut first = Connection::open(relay.address);
         assert_eq!(first.exchange(&Request::get("/")).status, 200);
-        relay.fall_silent();
+        relay.stop_responding();
         first.write(&Request::get("/").bytes()).unwrap();
         assert!(first.read_within(Duration::from_millis(100)).is_err());
         relay.recover();

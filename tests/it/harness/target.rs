@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 /// Timeout for an expected request.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 static CHUNK: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// The reaction to a request.
@@ -220,7 +220,7 @@ impl Target {
     /// Waits for at least `count` requests, and returns all of them.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut state = self.shared.lock();
         while state.received.len() < count {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -410,7 +410,7 @@ mod tests {
     fn exchange(target: &Target, body: &str) -> io::Result<u16> {
         let mut connection = Connection::try_open(target.address())?;
         connection.write(&Request::post("/hooks?a=1").header("X-Case", "kept").body(body).bytes())?;
-        connection.read_within(PATIENCE).map(|reply| reply.status)
+        connection.read_within(TIMEOUT).map(|reply| reply.status)
     }
 
     #[test]
@@ -432,7 +432,7 @@ mod tests {
         let first = &target.wait_for(5)[0];
         assert_eq!((first.method(), first.target(), first.connection), ("POST", "/hooks?a=1", 1));
         assert_eq!(first.header("x-case"), Some("kept"));
-        assert!(first.head.contains("\r\nX-Case: kept\r\n") && first.at.elapsed() < PATIENCE);
+        assert!(first.head.contains("\r\nX-Case: kept\r\n") && first.at.elapsed() < TIMEOUT);
         assert_eq!(target.url("/hooks"), format!("http://{}/hooks", target.address()));
     }
 

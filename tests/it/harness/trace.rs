@@ -58,7 +58,7 @@ pub struct Trace {
 }
 
 /// A call that has begun, and its meaning once it has ended.
-enum Begun {
+enum StartedCall {
     Frames(Vec<String>),
     Sync(usize),
     Other,
@@ -73,7 +73,7 @@ impl Trace {
             last.lines().any(|line| line.starts_with(&mark) && line.contains(" +++ "))
         });
         let mut trace = Self::default();
-        let mut begun: HashMap<String, Begun> = HashMap::new();
+        let mut begun: HashMap<String, StartedCall> = HashMap::new();
         let lines = BufReader::new(std::fs::File::open(file).unwrap()).lines();
         for (position, line) in lines.map(Result::unwrap).enumerate() {
             trace.add(position, &line, &mut begun);
@@ -81,12 +81,12 @@ impl Trace {
         trace
     }
 
-    fn add(&mut self, position: usize, line: &str, begun: &mut HashMap<String, Begun>) {
+    fn add(&mut self, position: usize, line: &str, begun: &mut HashMap<String, StartedCall>) {
         let mut words = line.splitn(2, ' ');
         let thread = words.next().unwrap_or_default().to_owned();
         let Some((_, call)) = words.next().and_then(|rest| rest.trim_start().split_once(' ')) else { return };
         if call.starts_with("<... ") {
-            let call_begun = begun.remove(&thread).unwrap_or(Begun::Other);
+            let call_begun = begun.remove(&thread).unwrap_or(StartedCall::Other);
             self.end(position, call_begun, call);
             return;
         }
@@ -98,33 +98,33 @@ impl Trace {
         }
     }
 
-    fn begin(&mut self, position: usize, call: &str) -> Begun {
-        let Some((name, arguments)) = call.split_once('(') else { return Begun::Other };
+    fn begin(&mut self, position: usize, call: &str) -> StartedCall {
+        let Some((name, arguments)) = call.split_once('(') else { return StartedCall::Other };
         let descriptor = arguments.split_once('>').map_or("", |(descriptor, _)| descriptor);
         let is_wal = descriptor.ends_with("-wal");
         match name {
-            "pwrite64" | "pwritev" if is_wal => Begun::Frames(markers(arguments)),
-            "fdatasync" | "fsync" if is_wal => Begun::Sync(position),
+            "pwrite64" | "pwritev" if is_wal => StartedCall::Frames(markers(arguments)),
+            "fdatasync" | "fsync" if is_wal => StartedCall::Sync(position),
             "write" | "writev" | "sendto" | "sendmsg" => {
                 if let Some(port) = peer_port(arguments) {
                     let count = arguments.matches("HTTP/1.1 ").count();
                     self.replies.entry(port).or_default().extend(std::iter::repeat_n(position, count));
                 }
-                Begun::Other
+                StartedCall::Other
             }
-            _ => Begun::Other,
+            _ => StartedCall::Other,
         }
     }
 
-    fn end(&mut self, position: usize, call: Begun, line: &str) {
+    fn end(&mut self, position: usize, call: StartedCall, line: &str) {
         let result = line.rsplit_once(") = ").map_or("", |(_, result)| result.trim_start());
         match call {
-            Begun::Frames(markers) if !result.starts_with('-') => {
+            StartedCall::Frames(markers) if !result.starts_with('-') => {
                 for marker in markers {
                     self.written.entry(marker).or_insert(position);
                 }
             }
-            Begun::Sync(began) => {
+            StartedCall::Sync(began) => {
                 self.syncs.push(Sync { began, ended: position, succeeded: result.starts_with('0') });
             }
             _ => {}

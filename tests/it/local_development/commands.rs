@@ -44,7 +44,7 @@ fn tail_continues_after_a_lost_connection() {
     let relay = Relay::to(app.address);
     let tail = Laptop::at(&relay.url()).spawn(&["tail", "--dead-after", "2"]);
     tail.log.wait_for("watching", SOON).unwrap();
-    relay.fall_silent();
+    relay.stop_responding();
     push(&app, "missed");
     tail.log.wait_for("CONNECTION LOST", SOON).unwrap();
     relay.recover();
@@ -159,8 +159,8 @@ fn message_is_replayed_to_a_local_program() {
     assert_eq!(app.send(&sent).status, 200);
     let laptop = admin(&app);
     target.script([Behaviour::status(201).body("made")]);
-    let told = laptop.run(&["replay", "1", "--to", &target.url("/hooks")]).succeeded();
-    assert!(told.starts_with("201 after ") && told.ends_with(" ms\nmade\n"), "{told}");
+    let output = laptop.run(&["replay", "1", "--to", &target.url("/hooks")]).succeeded();
+    assert!(output.starts_with("201 after ") && output.ends_with(" ms\nmade\n"), "{output}");
     let received = &target.received()[0];
     assert_eq!((received.method(), received.target()), ("POST", "/hooks?id=7"));
     assert_eq!(received.body, b"\xff\x00");
@@ -171,7 +171,7 @@ fn message_is_replayed_to_a_local_program() {
     assert!(laptop.run(&["replay", "1", "--to", &target.url("/")]).failed().contains("did not answer"));
     let reader = Laptop::of(app.address).run(&["replay", "1", "--to", &target.url("/")]).failed();
     assert!(reader.contains("admin token"), "{reader}");
-    assert_eq!(app.database().count("deliveries"), 0, "the service has no part in it");
+    assert_eq!(app.database().count("deliveries"), 0, "the service is not involved");
 }
 
 #[test]
@@ -185,8 +185,8 @@ fn message_is_replayed_by_the_service() {
     push(&app, "{}");
     let laptop = admin(&app);
     assert!(laptop.run(&["replay", "1"]).failed().contains("no target accepts message 1"));
-    let told = laptop.run(&["replay", "1", "--target", "billing"]).succeeded();
-    assert!(told.contains("#1") && told.contains("creel show 1"), "{told}");
+    let output = laptop.run(&["replay", "1", "--target", "billing"]).succeeded();
+    assert!(output.contains("#1") && output.contains("creel show 1"), "{output}");
     assert_eq!(target.wait_for(1)[0].target(), "/billing");
     assert!(laptop.run(&["replay", "1", "--target", "nobody"]).failed().contains("nobody"));
     assert!(laptop.run(&["replay", "9"]).failed().contains("Message 9 not found"));
@@ -218,17 +218,18 @@ fn commands_on_the_server_read_its_address_from_configuration() {
     let admin = crate::harness::app::address_in(&line, "admin on http://").to_string();
     push(&app, "{}");
     let here = builder().next_to(&app);
-    let told = here.clone().set("CREEL_ADMIN_LISTEN", admin).run(&["messages"]).succeeded();
-    assert!(told.starts_with("#1  "), "{told}");
-    let told = here.run(&["messages"]).failed();
-    assert!(told.contains("port 0"), "{told}");
+    let output = here.clone().set("CREEL_ADMIN_LISTEN", admin).run(&["messages"]).succeeded();
+    assert!(output.starts_with("#1  "), "{output}");
+    let output = here.run(&["messages"]).failed();
+    assert!(output.contains("port 0"), "{output}");
     let file = app.path().join("token");
     std::fs::write(&file, format!("{}\n", super::READ_TOKEN)).unwrap();
     let laptop = Laptop::of(crate::harness::app::address_in(&line, "admin on http://"));
     let bare = laptop.builder().clone().unset("CREEL_READ_TOKEN").unset("CREEL_LISTENER_TOKEN");
     let url = laptop.url().to_owned();
-    let told = bare.run(&["messages", "--server", &url, "--token-file", file.to_str().unwrap()]).succeeded();
-    assert!(told.starts_with("#1  "), "{told}");
+    let output =
+        bare.run(&["messages", "--server", &url, "--token-file", file.to_str().unwrap()]).succeeded();
+    assert!(output.starts_with("#1  "), "{output}");
     let elsewhere = bare.run(&["messages", "--server", &url, "--token-file", "/nowhere"]).failed();
     assert!(elsewhere.contains("/nowhere"), "{elsewhere}");
 }

@@ -186,7 +186,7 @@ fn connection_without_heartbeat_is_closed() {
     let target = Target::start();
     let relay = Relay::to(app.address);
     let listener = Laptop::at(&relay.url()).listen(&target.url("/"), &["--dead-after", "2"]);
-    relay.fall_silent();
+    relay.stop_responding();
     push(&app, "while it was silent");
     let line = listener.log.wait_for("CONNECTION LOST", SOON).unwrap();
     assert!(line.contains("no sign of life for 2s"), "{line}");
@@ -356,9 +356,9 @@ fn invalid_options_fail_immediately() {
         (laptop.builder(), &["listen", &server, "--forward", target, "--since", "soon"], "since"),
         (laptop.builder(), &["listen", &server, "--forward", target, "--events", "githbu.push"], "githbu"),
     ];
-    for (builder, arguments, said) in rows {
+    for (builder, arguments, output) in rows {
         let complaint = builder.run(arguments).failed();
-        assert!(complaint.contains(said), "{arguments:?}: {complaint}");
+        assert!(complaint.contains(output), "{arguments:?}: {complaint}");
     }
     let wrong = no_token.set("CREEL_LISTENER_TOKEN", "another-token-0123456789");
     let complaint = wrong.run(&["listen", &server, "--forward", target]).failed();

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{
-    A_WHILE, SOON, acknowledge, answered, as_admin, bodies, body, builder, get, listen, open, push, request,
-    wait_until_connected,
+    QUIET_TIME, SOON, acknowledge, answered, as_admin, bodies, body, builder, get, listen, open, push,
+    request, wait_until_connected,
 };
 use crate::harness::events::EventStream;
 use crate::harness::{Request, TestApp, allow, sign};
@@ -55,7 +55,7 @@ fn unacknowledged_deliveries_are_resent_in_order() {
     assert_eq!(acknowledge(&app, "laptop", &deliveries), json!({"acknowledged": 0}));
     let app = app.kill().start();
     let mut stream = listen(&app, "laptop");
-    assert!(stream.next_within(A_WHILE).is_err(), "nothing is left");
+    assert!(stream.next_within(QUIET_TIME).is_err(), "nothing is left");
 }
 
 #[test]
@@ -67,11 +67,11 @@ fn unacknowledged_deliveries_are_limited() {
     }
     let (found, deliveries) = bodies(&mut stream, 64);
     let busy = app.busy_time();
-    assert!(stream.next_within(A_WHILE).is_err(), "64 are in flight");
-    assert!(app.busy_time() - busy < A_WHILE / 3, "it waits");
+    assert!(stream.next_within(QUIET_TIME).is_err(), "64 are in flight");
+    assert!(app.busy_time() - busy < QUIET_TIME / 3, "it waits");
     acknowledge(&app, "laptop", &deliveries[10..13]);
     let (more, _) = bodies(&mut stream, 3);
-    assert!(stream.next_within(A_WHILE).is_err(), "64 are in flight again");
+    assert!(stream.next_within(QUIET_TIME).is_err(), "64 are in flight again");
     let all: Vec<String> = found.into_iter().chain(more).collect();
     assert_eq!(all, (0..67).map(|number| number.to_string()).collect::<Vec<_>>());
 }
@@ -119,7 +119,7 @@ fn only_requested_events_are_sent() {
     assert!(app.send(&sign::github("star2", issue).replace("X-GitHub-Event", "star")).status < 300);
     push(&app, "[]");
     assert_eq!(stream.until("message").data["message"]["event"], "github.star.opened");
-    assert!(stream.next_within(A_WHILE).is_err(), "the new patterns apply");
+    assert!(stream.next_within(QUIET_TIME).is_err(), "the new patterns apply");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn streams_are_limited_and_other_requests_continue() {
     let mut connection = crate::harness::Connection::open(admin);
     assert_eq!(connection.exchange(&get("/listeners")).status, 200);
     streams.clear();
-    crate::harness::eventually("places are given back", SOON, || open().status == 200);
+    crate::harness::eventually("slots are released", SOON, || open().status == 200);
 }
 
 #[test]

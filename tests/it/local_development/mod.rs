@@ -19,7 +19,7 @@ const READ_TOKEN: &str = "read-token-of-the-tests-0123456789";
 const LISTENER_TOKEN: &str = "listener-token-of-the-tests-0123456789";
 const SOON: Duration = Duration::from_secs(20);
 /// Time to wait before a test concludes that nothing arrives.
-const A_WHILE: Duration = Duration::from_millis(300);
+const QUIET_TIME: Duration = Duration::from_millis(300);
 
 fn builder() -> Builder {
     TestApp::github()

@@ -1,6 +1,6 @@
 //! The stream of all messages.
 
-use super::{A_WHILE, builder, get, open, push};
+use super::{QUIET_TIME, builder, get, open, push};
 use crate::harness::events::EventStream;
 use crate::harness::sign;
 
@@ -22,7 +22,7 @@ fn watcher_receives_each_message_live() {
     push(&app, "2");
     assert!(app.send(&issue).status < 300);
     assert_eq!(only_issues.next().data["event"], "github.issues.opened");
-    assert!(only_issues.next_within(A_WHILE).is_err());
+    assert!(only_issues.next_within(QUIET_TIME).is_err());
 }
 
 #[test]

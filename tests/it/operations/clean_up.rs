@@ -35,8 +35,8 @@ fn cleanup_command_keeps_pending_deliveries() {
     database.change(ALL_OLD);
     assert_eq!(database.count("deliveries"), 2);
     deliver(&database, "message_id = 2");
-    let said = builder.run(&["cleanup"]).succeeded();
-    assert!(said.contains("Deleted 1 messages"), "{said}");
+    let output = builder.run(&["cleanup"]).succeeded();
+    assert!(output.contains("Deleted 1 messages"), "{output}");
     assert_eq!(database.column::<i64>("SELECT id FROM messages"), [1]);
     assert_eq!(database.column::<i64>("SELECT message_id FROM deliveries"), [1]);
     deliver(&database, "message_id = 1");

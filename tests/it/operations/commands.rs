@@ -9,7 +9,7 @@ fn listening_at(app: &TestApp, builder: Builder) -> Builder {
 
 #[test]
 fn check_prints_each_source_with_its_url() {
-    let said = TestApp::github()
+    let output = TestApp::github()
         .set("CREEL_PUBLIC_URL", "https://hooks.example.com")
         .set("CREEL_SOURCE_SHOP_PROVIDER", "token")
         .set("CREEL_SOURCE_SHOP_SECRET", "hunter2-shop")
@@ -17,10 +17,13 @@ fn check_prints_each_source_with_its_url() {
         .set("CREEL_SOURCE_SHOP_HEADER", "Shop-Token")
         .run(&["check"])
         .succeeded();
-    assert!(said.contains("https://hooks.example.com/webhooks/github"), "{said}");
-    assert!(said.contains("https://hooks.example.com/webhooks/shop/random-path-part-of-the-shop"), "{said}");
+    assert!(output.contains("https://hooks.example.com/webhooks/github"), "{output}");
+    assert!(
+        output.contains("https://hooks.example.com/webhooks/shop/random-path-part-of-the-shop"),
+        "{output}"
+    );
     for secret in [SECRET, "hunter2-shop", ADMIN_TOKEN] {
-        assert!(!said.contains(secret), "{said}");
+        assert!(!output.contains(secret), "{output}");
     }
 }
 
@@ -28,7 +31,7 @@ fn check_prints_each_source_with_its_url() {
 fn check_warns_of_likely_mistakes_without_secrets() {
     let builder = TestApp::github();
     std::fs::write(builder.path().join("slack"), "\u{feff}hidden-signing-secret-of-slack\n").unwrap();
-    let said = builder
+    let output = builder
         .set("CREEL_SOURCE_STRIPE_SECRET", "sk_live_hidden0123456789abcdef")
         .set("CREEL_SOURCE_SLACK_SECRET_FILE", "slack")
         .set("CREEL_SOURCE_TYPEFORM_SECRET", "hidden")
@@ -51,10 +54,10 @@ fn check_warns_of_likely_mistakes_without_secrets() {
         ("CREEL_MIN_FREE", "answered with 503"),
     ] {
         let is_warning = |line: &&str| line.starts_with("warning: ") && line.contains(variable);
-        let warnings: Vec<&str> = said.lines().filter(is_warning).collect();
-        assert!(warnings.len() == 1 && warnings[0].contains(part), "{variable}: {said}");
+        let warnings: Vec<&str> = output.lines().filter(is_warning).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(part), "{variable}: {output}");
     }
-    assert!(!said.contains("hidden"), "{said}");
+    assert!(!output.contains("hidden"), "{output}");
 }
 
 #[test]
@@ -62,8 +65,8 @@ fn target_secret_is_printed_only_on_request() {
     let builder = TestApp::github()
         .set("CREEL_TARGET_APP_URL", "https://app.example.com/")
         .set("CREEL_TARGET_APP_SECRET", "hidden secret of the app");
-    let said = builder.run(&["check"]).succeeded();
-    assert!(said.contains("creel secret --target app") && !said.contains("hidden"), "{said}");
+    let output = builder.run(&["check"]).succeeded();
+    assert!(output.contains("creel secret --target app") && !output.contains("hidden"), "{output}");
     let printed = builder.run(&["secret", "--target", "app"]).succeeded();
     assert_eq!(printed, "whsec_aGlkZGVuIHNlY3JldCBvZiB0aGUgYXBw\n");
     let made = builder.run(&["secret", "--whsec"]).succeeded();
@@ -79,14 +82,14 @@ fn check_changes_nothing() {
 
 #[test]
 fn check_reports_all_problems_together() {
-    let said = TestApp::github()
+    let output = TestApp::github()
         .set("CREEL_SOURCE_GITHUB_RATE", "lots")
         .set("CREEL_MAX_BODY", "1 elephant")
         .set("CREEL_LISTNE", "127.0.0.1:0")
         .run(&["check"])
         .failed();
     for part in ["CREEL_SOURCE_GITHUB_RATE", "CREEL_MAX_BODY", "CREEL_LISTNE", "CREEL_LISTEN"] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(output.contains(part), "{part}: {output}");
     }
 }
 
@@ -146,8 +149,8 @@ fn healthcheck_reports_whether_messages_are_accepted() {
     let checking = listening_at(&app, Builder::bare());
     checking.run(&["healthcheck"]).succeeded();
     app.stop();
-    let said = checking.run(&["healthcheck"]).failed();
-    assert!(said.starts_with("creel: "), "{said}");
+    let output = checking.run(&["healthcheck"]).failed();
+    assert!(output.starts_with("creel: "), "{output}");
 }
 
 #[test]
@@ -171,8 +174,8 @@ fn with_bodies() -> Builder {
 #[test]
 fn verify_accepts_stored_messages() {
     let builder = with_bodies();
-    let said = builder.run(&["verify"]).succeeded();
-    assert!(said.contains('4'), "{said}");
+    let output = builder.run(&["verify"]).succeeded();
+    assert!(output.contains('4'), "{output}");
     let app = builder.start();
     listening_at(&app, builder).run(&["verify"]).succeeded();
 }
@@ -187,8 +190,8 @@ fn verify_detects_a_flipped_bit_anywhere() {
     ] {
         let builder = with_bodies();
         assert_eq!(builder.database().change(flip), 1);
-        let said = builder.run(&["verify"]).failed();
-        assert!(said.contains(&format!("message {id}")), "{said}");
+        let output = builder.run(&["verify"]).failed();
+        assert!(output.contains(&format!("message {id}")), "{output}");
     }
 }
 
@@ -229,8 +232,8 @@ fn cleanup_frees_disk_space() {
 fn commands_need_an_existing_database() {
     for command in ["verify", "token"] {
         let builder = Builder::bare();
-        let said = builder.run(&[command]).failed();
-        assert!(said.contains("creel.db"), "{command}: {said}");
+        let output = builder.run(&[command]).failed();
+        assert!(output.contains("creel.db"), "{command}: {output}");
         assert!(!builder.path().join("creel.db").exists(), "{command} made an empty database");
     }
 }
@@ -239,6 +242,6 @@ fn commands_need_an_existing_database() {
 fn verify_does_not_advise_to_run_itself() {
     let builder = TestApp::builder();
     std::fs::write(builder.path().join("creel.db"), "no database, but long enough. ".repeat(200)).unwrap();
-    let said = builder.run(&["verify"]).failed();
-    assert!(said.contains("file is not a database") && !said.contains("creel verify"), "{said}");
+    let output = builder.run(&["verify"]).failed();
+    assert!(output.contains("file is not a database") && !output.contains("creel verify"), "{output}");
 }

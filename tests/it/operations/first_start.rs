@@ -98,8 +98,8 @@ fn new_token_replaces_the_old_one() {
     curl_line(&app);
     let old = printed_token(&app).expect("an admin token was printed");
     let builder = app.stop();
-    let said = builder.run(&["token"]).succeeded();
-    let new = said.split_whitespace().max_by_key(|word| word.len()).unwrap().to_owned();
+    let output = builder.run(&["token"]).succeeded();
+    let new = output.split_whitespace().max_by_key(|word| word.len()).unwrap().to_owned();
     let app = builder.start();
     assert!(opens_metrics(&app, &new));
     assert!(!opens_metrics(&app, &old));

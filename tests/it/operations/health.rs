@@ -48,8 +48,8 @@ fn metrics_count_requests_and_messages() {
         "creel_free_disk_bytes",
         "creel_queue_depth",
     ] {
-        let is_there = metrics.lines().any(|line| line.starts_with(name));
-        assert!(is_there, "{name} is missing:\n{metrics}");
+        let is_present = metrics.lines().any(|line| line.starts_with(name));
+        assert!(is_present, "{name} is missing:\n{metrics}");
     }
     assert!(app.metric(r#"creel_messages_received_total{source="github"}"#) >= 1.0);
     assert_eq!(app.metric(r#"creel_duplicates_total{source="github"}"#), 1.0);
@@ -75,19 +75,19 @@ fn admin_address_removes_metrics_from_the_public_address() {
     let line = app.process.log.wait_for("admin on http://", std::time::Duration::from_secs(10)).unwrap();
     let admin = address_in(&line, "admin on http://");
     assert_ne!(admin, app.address);
-    let ask = |address, request: &Request| Connection::open(address).exchange(request).status;
+    let status_of = |address, request: &Request| Connection::open(address).exchange(request).status;
     let metrics = |host: &str| Request::get("/metrics").header("Host", host);
     for host in ["127.0.0.1", &admin.to_string(), "localhost:9090", "creel:9090"] {
-        assert_eq!(ask(admin, &metrics(host)), 200, "{host}");
+        assert_eq!(status_of(admin, &metrics(host)), 200, "{host}");
     }
-    assert_eq!(ask(admin, &metrics("rebound.example.com")), 421);
-    assert_eq!(ask(admin, &metrics_with(ADMIN_TOKEN).header("Host", "rebound.example.com")), 200);
-    assert_eq!(ask(app.address, &metrics_with(ADMIN_TOKEN)), 404);
-    assert_eq!(ask(admin, &sign::github("1", "{}")), 404);
-    assert_eq!(ask(app.address, &sign::github("1", "{}")), 200);
+    assert_eq!(status_of(admin, &metrics("rebound.example.com")), 421);
+    assert_eq!(status_of(admin, &metrics_with(ADMIN_TOKEN).header("Host", "rebound.example.com")), 200);
+    assert_eq!(status_of(app.address, &metrics_with(ADMIN_TOKEN)), 404);
+    assert_eq!(status_of(admin, &sign::github("1", "{}")), 404);
+    assert_eq!(status_of(app.address, &sign::github("1", "{}")), 200);
     for address in [admin, app.address] {
-        assert_eq!(ask(address, &Request::get("/healthz")), 200);
-        assert_eq!(ask(address, &Request::get("/readyz")), 200);
+        assert_eq!(status_of(address, &Request::get("/healthz")), 200);
+        assert_eq!(status_of(address, &Request::get("/readyz")), 200);
     }
 }
 

@@ -45,7 +45,7 @@ fn unit_keeps_admin_address_on_loopback() {
 }
 
 #[test]
-fn socket_unit_listens_where_commands_look() {
+fn socket_unit_listens_on_address_of_commands() {
     let socket = lines("deploy/creel.socket");
     for line in ["ListenStream=127.0.0.1:8080", "FileDescriptorName=webhooks"] {
         assert!(socket.contains(&line.to_owned()), "{line}: {socket:#?}");

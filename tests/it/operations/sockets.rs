@@ -113,11 +113,11 @@ fn unusable_passed_socket_is_an_error() {
         (connected(), "LISTEN_PID=$$ LISTEN_FDS=1", "is not listening; use Accept=no"),
     ];
     let builder = TestApp::github();
-    for (descriptor, variables, said) in rows {
+    for (descriptor, variables, output) in rows {
         let mut process = start(&builder, descriptor, variables);
         assert_eq!(process.wait(LIMIT).code(), Some(1), "{variables}");
         let log = process.log.whole(LIMIT);
-        assert!(log.contains(said), "{variables}: {log}");
+        assert!(log.contains(output), "{variables}: {log}");
     }
 }
 

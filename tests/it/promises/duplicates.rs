@@ -100,17 +100,17 @@ fn send_again_after(interrupt: fn(TestApp) -> Builder) {
 }
 
 #[test]
-fn copy_is_recognised_after_a_restart() {
+fn copy_is_recognized_after_a_restart() {
     send_again_after(TestApp::stop);
 }
 
 #[test]
-fn copy_is_recognised_after_kill_9() {
+fn copy_is_recognized_after_kill_9() {
     send_again_after(TestApp::kill);
 }
 
 #[test]
-fn copy_is_recognised_after_message_cleanup() {
+fn copy_is_recognized_after_message_cleanup() {
     let app = TestApp::github().start();
     assert_accepted(&app, &sign::github("old", "{}"));
     assert_accepted(&app, &sign::github("young", "{}"));
@@ -142,7 +142,7 @@ fn window_without_id_drops_repeated_method_query_and_body() {
     assert_eq!(seen(&app.database().messages()), [(1, None, 1), (2, None, 1), (3, None, 1), (4, None, 0)]);
     let app = app.restart();
     // The window depends on the clock: a message that arrives after it is new.
-    crate::harness::eventually("the window is over", std::time::Duration::from_secs(20), || {
+    crate::harness::eventually("the window has ended", std::time::Duration::from_secs(20), || {
         std::thread::sleep(std::time::Duration::from_millis(2_100));
         assert_accepted(&app, &post("/webhooks/shop", "{}"));
         app.database().count("messages") == 5

@@ -1,4 +1,4 @@
-//! The promises of the store: duplicates are recognised, secrets stay secret, the quarantine is
+//! The promises of the store: duplicates are recognized, secrets stay secret, the quarantine is
 //! bounded, and files are protected.
 
 mod duplicates;

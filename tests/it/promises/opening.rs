@@ -10,7 +10,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// The error output of a service that does not start.
 #[track_caller]
-fn complaint(builder: &Builder) -> String {
+fn start_error(builder: &Builder) -> String {
     let mut process = builder.spawn();
     let status = process.wait(START_LIMIT);
     let log = process.log.whole(START_LIMIT);
@@ -24,9 +24,9 @@ fn complaint(builder: &Builder) -> String {
 fn second_instance_on_the_same_file_does_not_start() {
     let app = TestApp::github().start();
     let second = TestApp::github().next_to(&app);
-    let said = complaint(&second);
-    assert!(said.contains("creel.db"), "{said}");
-    assert!(said.contains(&app.process.id().to_string()) || said.contains("another"), "{said}");
+    let output = start_error(&second);
+    assert!(output.contains("creel.db"), "{output}");
+    assert!(output.contains(&app.process.id().to_string()) || output.contains("another"), "{output}");
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
     app.kill();
     let app = second.start();
@@ -48,7 +48,7 @@ fn second_instance_on_another_file_name_does_not_start() {
     let app = TestApp::github().start();
     let elsewhere = TestApp::github();
     std::os::unix::fs::symlink(app.database().path(), elsewhere.path().join("creel.db")).unwrap();
-    complaint(&elsewhere);
+    start_error(&elsewhere);
     assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
 }
 
@@ -62,9 +62,9 @@ fn with_file(content: impl FnOnce(&std::path::Path)) -> Builder {
 fn assert_rejected_and_untouched(builder: &Builder) -> String {
     let file = builder.path().join("creel.db");
     let before = std::fs::read(&file).unwrap();
-    let said = complaint(builder);
+    let output = start_error(builder);
     assert!(std::fs::read(&file).unwrap() == before, "the file was changed");
-    said
+    output
 }
 
 #[test]
@@ -102,23 +102,23 @@ fn file_that_is_not_a_database_is_rejected_unchanged() {
 fn database_of_a_newer_version_is_rejected() {
     let builder = TestApp::github().start().stop();
     builder.database().writer().execute_batch("PRAGMA user_version = 9999").unwrap();
-    let said = complaint(&builder);
-    assert!(said.contains("newer") && said.contains("9999"), "{said}");
+    let output = start_error(&builder);
+    assert!(output.contains("newer") && output.contains("9999"), "{output}");
 }
 
 #[test]
 fn uncreatable_directory_is_reported() {
     let builder = TestApp::github();
     std::fs::write(builder.path().join("file"), "").unwrap();
-    let said = complaint(&builder.set("CREEL_DATABASE", "file/creel.db"));
-    assert!(said.contains("file/creel.db") || said.contains("file"), "{said}");
+    let output = start_error(&builder.set("CREEL_DATABASE", "file/creel.db"));
+    assert!(output.contains("file/creel.db") || output.contains("file"), "{output}");
 }
 
 #[test]
 fn address_in_use_is_reported() {
     let app = TestApp::github().start();
-    let said = complaint(&TestApp::github().set("CREEL_LISTEN", app.address.to_string()));
-    assert!(said.contains(&app.address.to_string()), "{said}");
+    let output = start_error(&TestApp::github().set("CREEL_LISTEN", app.address.to_string()));
+    assert!(output.contains(&app.address.to_string()), "{output}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn rejection_is_stored_with_cause_and_body() {
     let app = TestApp::github().start();
     assert_eq!(app.send(&forged(1)).status, 403);
     assert_eq!(app.send(&forged(2).without("X-Hub-Signature-256")).status, 403);
-    eventually("both are kept", SOON, || app.database().count("rejections") == 2);
+    eventually("both are stored", SOON, || app.database().count("rejections") == 2);
     let causes: Vec<String> = app.database().column("SELECT cause FROM rejections ORDER BY id");
     assert_eq!(causes, ["signature_mismatch", "missing_header"]);
     let body: Vec<u8> = app.database().value("SELECT body FROM rejections ORDER BY id LIMIT 1");
@@ -73,7 +73,7 @@ fn noise_expires_after_a_day_and_candidates_after_a_week() {
         assert_eq!(app.send(&forged(number)).status, 403);
         assert_eq!(app.send(&noise(number)).status, 403);
     }
-    eventually("all are kept", SOON, || app.database().count("rejections") == 6);
+    eventually("all are stored", SOON, || app.database().count("rejections") == 6);
     let builder = app.stop();
     let age = |rows: &str, age: &str| {
         let sql = format!(

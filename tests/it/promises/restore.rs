@@ -44,12 +44,12 @@ fn files(builder: &Builder) -> BTreeMap<PathBuf, Vec<u8>> {
 #[track_caller]
 fn rejected(builder: &Builder) -> String {
     let before = files(builder);
-    let said = builder.run(&["serve"]).failed();
-    assert!(files(builder) == before, "the rejected start has changed the files: {said}");
-    assert_eq!(said.lines().count(), 4, "{said}");
-    let last = said.lines().last().unwrap();
-    assert!(last.contains("creel serve --accept-loss"), "{said}");
-    said
+    let output = builder.run(&["serve"]).failed();
+    assert!(files(builder) == before, "the rejected start has changed the files: {output}");
+    assert_eq!(output.lines().count(), 4, "{output}");
+    let last = output.lines().last().unwrap();
+    assert!(last.contains("creel serve --accept-loss"), "{output}");
+    output
 }
 
 #[track_caller]
@@ -106,11 +106,11 @@ fn copy_over_crashed_database_with_wal_is_rejected() {
                 false => cp(&copy, builder.database().path()),
                 true => std::fs::rename(&copy, builder.database().path()).unwrap(),
             }
-            let said = rejected(&builder);
-            assert!(said.contains("creel.db-wal does not belong to"), "{said}");
+            let output = rejected(&builder);
+            assert!(output.contains("creel.db-wal does not belong to"), "{output}");
             for arguments in [&["cleanup"][..], &["cleanup", "--confirm"]] {
-                let said = builder.run(arguments).failed();
-                assert!(said.contains("does not belong to"), "no command opens it either: {said}");
+                let output = builder.run(arguments).failed();
+                assert!(output.contains("does not belong to"), "no command opens it either: {output}");
             }
             let process = start_with(&builder, "--accept-loss");
             process.log.wait_for("creel.db-wal.aside-1", LIMIT).unwrap();
@@ -129,10 +129,10 @@ fn copy_with_the_wal_removed_is_rejected_as_older() {
     let (builder, copy) = crashed_with_copy(backup);
     cp(&copy, builder.database().path());
     std::fs::remove_file(wal(&builder)).unwrap();
-    let said = rejected(&builder);
+    let output = rejected(&builder);
     assert!(
-        said.contains("is older than") && said.contains("message 5") && said.contains("message 10"),
-        "{said}"
+        output.contains("is older than") && output.contains("message 5") && output.contains("message 10"),
+        "{output}"
     );
     stop(start_with(&builder, "--accept-loss"));
     assert_starts_with(&builder, 5);
@@ -180,8 +180,8 @@ fn deleted_or_emptied_wal_after_a_crash_is_rejected() {
             true => std::fs::remove_file(wal(&builder)).unwrap(),
             false => std::fs::write(wal(&builder), "").unwrap(),
         }
-        let said = rejected(&builder);
-        assert!(said.contains("is older than") && said.contains("message 3"), "{said}");
+        let output = rejected(&builder);
+        assert!(output.contains("is older than") && output.contains("message 3"), "{output}");
     }
 }
 
@@ -282,8 +282,8 @@ fn read_only_commands_reject_a_foreign_wal() {
     let (builder, copy) = crashed_with_copy(vacuum);
     cp(&copy, builder.database().path());
     let before = files(&builder);
-    let said = builder.run(&["verify"]).failed();
-    assert!(said.lines().count() == 4 && said.contains("does not belong to"), "{said}");
+    let output = builder.run(&["verify"]).failed();
+    assert!(output.lines().count() == 4 && output.contains("does not belong to"), "{output}");
     assert!(builder.run(&["check"]).succeeded().contains("does not belong to"));
     assert!(files(&builder) == before, "nothing has changed");
 }
@@ -323,8 +323,8 @@ fn database_encrypted_with_a_missing_key_is_rejected() {
     let secret = std::fs::read_to_string(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
     for arguments in [&["serve"][..], &["cleanup"]] {
-        let said = builder.run(arguments).failed();
-        assert!(said.contains("creel.db.key is missing") && said.contains("--forget-sealed"), "{said}");
+        let output = builder.run(arguments).failed();
+        assert!(output.contains("creel.db.key is missing") && output.contains("--forget-sealed"), "{output}");
         assert!(!key.exists(), "no new key file");
     }
     for end in ["\n", "\r\n", " \n"] {
@@ -333,8 +333,8 @@ fn database_encrypted_with_a_missing_key_is_rejected() {
     }
     let builder = builder.set("CREEL_KEY", format!("{secret}\n"));
     builder.start().stop();
-    let said = builder.set("CREEL_KEY", "another key, and long enough for it").run(&["serve"]).failed();
-    assert!(said.contains("under a key other than"), "{said}");
+    let output = builder.set("CREEL_KEY", "another key, and long enough for it").run(&["serve"]).failed();
+    assert!(output.contains("under a key other than"), "{output}");
 }
 
 #[test]
@@ -342,8 +342,8 @@ fn truncated_key_file_reports_the_remedy() {
     let builder = TestApp::github().start().stop();
     let key = builder.path().join("creel.db.key");
     std::fs::write(&key, "").unwrap();
-    let said = builder.run(&["serve", "--forget-sealed"]).failed();
-    assert!(said.contains("is truncated") && said.contains("remove this file"), "{said}");
+    let output = builder.run(&["serve", "--forget-sealed"]).failed();
+    assert!(output.contains("is truncated") && output.contains("remove this file"), "{output}");
     std::fs::remove_file(&key).unwrap();
     stop(start_with(&builder, "--forget-sealed"));
 }

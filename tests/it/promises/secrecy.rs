@@ -9,7 +9,7 @@ const READ_TOKEN: &str = "hunter2-read-token-0123456789";
 const KEY: &str = "hunter2-key-with-thirty-two-characters";
 
 #[track_caller]
-fn assert_nowhere(app: &TestApp, needles: &[&str]) {
+fn assert_absent(app: &TestApp, needles: &[&str]) {
     let (log, metrics, output) = (app.log(), app.metrics(), app.process.stdout.text());
     for needle in needles {
         assert_eq!(files_with(app.path(), needle), Vec::<String>::new(), "{needle:?} is in a file");
@@ -41,7 +41,7 @@ fn secrets_never_reach_file_log_or_metric() {
     assert_eq!(app.send(&sign::github("2", "{}")).status, 200);
     let reader = Request::get("/metrics").header("Authorization", format!("Bearer {READ_TOKEN}"));
     assert_eq!(app.send(&reader).status, 200);
-    eventually("both rejections are kept", std::time::Duration::from_secs(10), || {
+    eventually("both rejections are stored", std::time::Duration::from_secs(10), || {
         app.database().count("rejections") == 2
     });
     let needles = [
@@ -56,7 +56,7 @@ fn secrets_never_reach_file_log_or_metric() {
         "hunter2-cookie",
         "hunter2-basic",
     ];
-    assert_nowhere(&app, &needles);
+    assert_absent(&app, &needles);
     let headers: Vec<String> = app.database().column("SELECT headers FROM rejections ORDER BY id");
     assert!(headers.iter().all(|headers| headers.contains("[redacted]")), "{headers:?}");
     let sealed: Vec<Option<Vec<u8>>> =
@@ -64,12 +64,12 @@ fn secrets_never_reach_file_log_or_metric() {
     assert!(sealed[0].as_ref().is_some_and(|sealed| sealed.len() > 28), "redacted values are sealed");
     // Also checks the files that a stop writes.
     let app = app.restart();
-    assert_nowhere(&app, &needles);
+    assert_absent(&app, &needles);
 }
 
 #[test]
 fn configuration_problems_name_variables_without_secrets() {
-    let said = TestApp::github()
+    let output = TestApp::github()
         .set("CREEL_SOURCE_SHOP_PROVIDER", "tokn")
         .set("CREEL_SOURCE_SHOP_SECRET", SHOP_TOKEN)
         .set("CREEL_ADMIN_TOKEN", "hunter2 short")
@@ -85,8 +85,8 @@ fn configuration_problems_name_variables_without_secrets() {
         "CREEL_RETENTON",
         "CREEL_CLEANUP_INTERVAL",
     ] {
-        assert!(said.contains(name), "{name} is not named: {said}");
+        assert!(output.contains(name), "{name} is not named: {output}");
     }
-    assert!(said.contains("CREEL_RETENTION"), "the nearest known name is suggested: {said}");
-    assert!(!said.contains("hunter2") && !said.contains(sign::SECRET), "{said}");
+    assert!(output.contains("CREEL_RETENTION"), "the nearest known name is suggested: {output}");
+    assert!(!output.contains("hunter2") && !output.contains(sign::SECRET), "{output}");
 }

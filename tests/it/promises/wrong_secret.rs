@@ -62,7 +62,7 @@ fn messages_are_recovered_in_order_after_secret_correction() {
         }
         app = if half == 0 { app.restart() } else { app };
     }
-    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 300);
+    eventually("all are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == 300);
     assert!(rows_of(&app, "198.51.100.0/24") <= 20);
 
     let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
@@ -96,7 +96,7 @@ fn large_bodies_are_quarantined_and_recovered() {
             scope.spawn(move || rejected_from(&mut app.connect(), &push(number, 7 << 20), &client));
         }
     });
-    eventually("all are kept", SOON, || app.database().count("rejections") == 3);
+    eventually("all are stored", SOON, || app.database().count("rejections") == 3);
     let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
     let done = creel(&app, &["recheck", "--yes"]);
     assert!(done.contains("released: 3\n"), "{done}");
@@ -115,7 +115,7 @@ fn quarantine_yields_to_messages_at_the_size_limit() {
     for number in 0..120 {
         rejected_from(&mut connection, &push(number, 20_000), SENDER);
     }
-    eventually("they are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 120);
+    eventually("they are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == 120);
     for number in 0..130 {
         let reply = connection.exchange(&push(number, 20_000).target("/webhooks/other"));
         assert_eq!(reply.status, 200);
@@ -149,7 +149,7 @@ fn quarantine_yields_to_a_low_disk() {
     for number in 0..3 {
         rejected_from(&mut app.connect(), &push(number, 0), SENDER);
     }
-    eventually("they are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
+    eventually("they are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == 3);
     let app = app.stop().set("CREEL_MIN_FREE", "1024TiB").start();
     eventually("they are dropped", SOON, || rows_of(&app, SENDERS_NETWORK) == 0);
     assert!(!app.is_ready());
@@ -175,11 +175,11 @@ fn request_with_wrong_token_is_quarantined_with_its_body() {
             "SELECT candidate || ' ' || coalesce(length(body), 'none') FROM rejections ORDER BY id",
         )
     };
-    eventually("both are kept", SOON, || kinds() == ["1 22", "0 none"]);
+    eventually("both are stored", SOON, || kinds() == ["1 22", "0 none"]);
     // A missing address in the allowlist is as likely a mistake as a wrong secret.
     let app = app.stop().set("CREEL_SOURCE_GITLAB_ALLOW_IPS", "192.0.2.1").start();
     assert!(app.send(&request("the token that GitLab has")).status >= 400);
-    eventually("it is kept", SOON, || {
+    eventually("it is stored", SOON, || {
         let body =
             "SELECT count(*) FROM rejections WHERE cause = 'address_not_allowed' AND length(body) = 22";
         app.database().value::<i64>(body) == 1
@@ -213,7 +213,7 @@ fn proof_in_the_body_survives_a_wrong_allowlist() {
             "SELECT candidate || ' ' || (body IS NOT NULL) FROM rejections WHERE cause = 'address_not_allowed' ORDER BY 1",
         )
     };
-    eventually("all are kept", SOON, || kinds() == ["0 0", "1 1", "1 1"]);
+    eventually("all are stored", SOON, || kinds() == ["0 0", "1 1", "1 1"]);
     drop(app.stop());
     let app = builder.start();
     let done = creel(&app, &["recheck", "--yes"]);
@@ -236,7 +236,7 @@ fn source_that_begins_to_fail_is_reported_once() {
     }
     eventually("it is reported", SOON, || app.log().contains("source github used to verify and now fails"));
     assert_eq!(app.log().matches("now fails").count(), 1, "{}", app.log());
-    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 6);
+    eventually("all are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == 6);
     let app = app.stop().set("CREEL_SOURCE_GITHUB_SECRET", SECRET).start();
     assert_eq!(app.send(&push(7, 0)).status, 200);
     eventually("the end is reported", SOON, || {
@@ -266,7 +266,7 @@ fn bulk_release_takes_candidates_in_steps_and_in_order() {
         rejected_from(&mut connection, &push(number, 0), SENDER);
     }
     rejected_from(&mut connection, &push(0, 0).without("X-Hub-Signature-256"), SENDER);
-    eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == 151);
+    eventually("all are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == 151);
     let filter = json!({"source": "github", "since": "1h"});
     let count = answered(&app, "/rejections/release", &json!({ "filter": filter }), 200);
     assert_eq!((&count["count"], &count["by_cause"]), (&json!(150), &json!({"signature_mismatch": 150})));
@@ -316,6 +316,6 @@ fn burst_with_wrong_secret_is_quarantined_completely() {
         for connection in &mut connections {
             assert_eq!(connection.read().status, 403);
         }
-        eventually("all are kept", SOON, || rows_of(&app, SENDERS_NETWORK) == i64::from(count));
+        eventually("all are stored", SOON, || rows_of(&app, SENDERS_NETWORK) == i64::from(count));
     }
 }

@@ -132,7 +132,7 @@ fn cleanup_deletes_only_messages_older_than_seven_days() {
 fn interval_task_cleans_up_without_a_request() {
     let builder = with_old_messages().set("CREEL_CLEANUP_INTERVAL", "1s");
     let app = builder.start();
-    eventually("the old message is gone", Duration::from_secs(20), || kept_ids(&builder) == [2, 3]);
+    eventually("the old message is deleted", Duration::from_secs(20), || kept_ids(&builder) == [2, 3]);
     // Ids are never reused, because the cursors of readers rely on them.
     assert_eq!(app.send(&message("{}")).status, 200);
     assert_eq!(kept_ids(&builder), [2, 3, 4]);

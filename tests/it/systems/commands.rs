@@ -59,7 +59,7 @@ fn command_is_killed_at_stop_and_repeated_later() {
     eventually("the command runs", LIMIT, || first.exists());
     let process = process_in(&first);
     let builder = app.stop();
-    eventually("the command is gone", LIMIT, || !is_alive(process));
+    eventually("the command has exited", LIMIT, || !is_alive(process));
     let pending = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
     assert_eq!(builder.database().value::<i64>(pending), 1);
     std::fs::remove_file(&first).unwrap();

@@ -25,7 +25,7 @@ fn push_through_proxy(app: &TestApp, forwarded_for: &str) -> Reply {
 
 #[track_caller]
 fn wait_until_taken(app: &TestApp, client: Ipv4Addr) {
-    eventually("the listed address is taken", SOON, || push_from(app, client).status == 200);
+    eventually("the listed address is accepted", SOON, || push_from(app, client).status == 200);
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn signed_request_from_unlisted_address_keeps_its_body() {
     assert_eq!(Connection::open_from(NOT_LISTED, app.address).exchange(&unsigned).status, 403);
     let sql =
         "SELECT count(*) FROM rejections WHERE cause = 'address_not_allowed' AND remote_ip = '127.8.0.1'";
-    eventually("both are kept", SOON, || app.database().value::<i64>(sql) == 2);
+    eventually("both are stored", SOON, || app.database().value::<i64>(sql) == 2);
     let bodies: Vec<Option<Vec<u8>>> =
         app.database().column("SELECT body FROM rejections ORDER BY candidate DESC");
     assert_eq!(bodies, [Some(b"{}".to_vec()), None]);

@@ -92,7 +92,7 @@ fn deliveries_and_attempts_can_be_read_and_replayed() {
     target.wait_for(1);
     let path = format!("/deliveries?message={id}");
     let mut delivery = Value::Null;
-    eventually("the attempt is written down", SOON, || {
+    eventually("the attempt is recorded", SOON, || {
         delivery = api(&app, "GET", &path, &Value::Null, 200)["items"][0].clone();
         delivery["attempts"] == 1
     });
@@ -126,7 +126,7 @@ fn bulk_replay_is_counted_first() {
     confirmed["confirm"] = counted["count"].clone();
     let replay = api(&app, "POST", "/replays", &confirmed, 201);
     let received = target.wait_for(61);
-    eventually("the replay is done", SOON, || {
+    eventually("the replay has finished", SOON, || {
         let now = api(&app, "GET", &format!("/replays/{}", replay["id"]), &Value::Null, 200);
         now["state"] == "done" && now["messages"] == 30
     });

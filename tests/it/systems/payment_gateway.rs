@@ -34,7 +34,7 @@ impl Shop {
             .set("CREEL_SOURCE_PAY_CONFIRM_TOKEN", TOKEN)
     }
 
-    fn says(&self, status: &str) {
+    fn set_status(&self, status: &str) {
         self.gateway.behave(Behaviour::status(200).body(format!(r#"{{"id":"abc","status":"{status}"}}"#)));
     }
 
@@ -100,7 +100,7 @@ fn message_is_processed_only_after_confirmation() {
         assert_eq!(confirmation(&inbox), "awaiting");
         shop.assert_nothing_was_processed(&inbox);
 
-        shop.says("paid");
+        shop.set_status("paid");
         shop.app.wait_for(1);
         assert_eq!(confirmation(&inbox), "confirmed");
         assert_eq!(inbox.database().count("deliveries"), 1);
@@ -111,7 +111,7 @@ fn message_is_processed_only_after_confirmation() {
 #[test]
 fn unpaid_message_is_not_processed_and_follows_retry_schedule() {
     let shop = Shop::open();
-    shop.says("open");
+    shop.set_status("open");
     let inbox = shop.inbox().start();
     sent(&inbox, "?id=abc");
     wait_until_tried(&inbox, 1);
@@ -122,7 +122,7 @@ fn unpaid_message_is_not_processed_and_follows_retry_schedule() {
     );
     assert!((0.0..6.0).contains(&pause), "{pause}");
     shop.assert_nothing_was_processed(&inbox);
-    shop.says("paid");
+    shop.set_status("paid");
     // The schedule's first pause is five seconds.
     shop.app.wait_for(1);
     assert_eq!((confirmation(&inbox).as_str(), tries(&inbox)), ("confirmed", 2));
@@ -147,8 +147,8 @@ fn unknown_id_is_rejected_with_reason() {
     let is_settled: bool = inbox.database().value("SELECT settled_at IS NOT NULL FROM confirmations");
     assert!(is_settled);
     // The log is written asynchronously.
-    let told = || inbox.log().contains("not confirmed, rejected: answered 404, 3 times");
-    eventually("the log reports the rejection", SOON, told);
+    let is_reported = || inbox.log().contains("not confirmed, rejected: answered 404, 3 times");
+    eventually("the log reports the rejection", SOON, is_reported);
     shop.assert_nothing_was_processed(&inbox);
 }
 
@@ -172,7 +172,7 @@ fn unreachable_gateway_is_retried_until_rejection() {
 
 #[test]
 fn unusable_id_is_rejected_without_query() {
-    for (query, told) in [
+    for (query, expected) in [
         ("", "query field id is missing"),
         ("?id=", "query field id is missing"),
         ("?id=a&id=b", "query field id occurs more than once"),
@@ -180,11 +180,11 @@ fn unusable_id_is_rejected_without_query() {
         ("?id=%2E%2E", "query field id would change the path"),
     ] {
         let shop = Shop::open();
-        shop.says("paid");
+        shop.set_status("paid");
         let inbox = shop.inbox().start();
         sent(&inbox, query);
         eventually("it is rejected", SOON, || confirmation(&inbox) == "refused");
-        assert_eq!((reason(&inbox).as_str(), tries(&inbox)), (told, 0), "{query}");
+        assert_eq!((reason(&inbox).as_str(), tries(&inbox)), (expected, 0), "{query}");
         assert!(shop.gateway.received().is_empty(), "{query}");
         shop.assert_nothing_was_processed(&inbox);
     }
@@ -193,7 +193,7 @@ fn unusable_id_is_rejected_without_query() {
 #[test]
 fn only_the_stored_id_is_queried() {
     let shop = Shop::open();
-    shop.says("paid");
+    shop.set_status("paid");
     let inbox =
         shop.inbox().set("CREEL_SOURCE_PAY_CONFIRM_URL", shop.gateway.url("/v1/payments/{form:id}")).start();
     let form = notice("POST", "").header("Content-Type", "application/x-www-form-urlencoded");
@@ -213,7 +213,7 @@ fn only_the_stored_id_is_queried() {
 #[test]
 fn id_stays_one_path_segment_for_any_content() {
     let shop = Shop::open();
-    shop.says("paid");
+    shop.set_status("paid");
     let inbox = shop.inbox().start();
     sent(&inbox, "?id=a%2Fb%3Fstatus%3Dpaid%23%26");
     shop.app.wait_for(1);
@@ -228,7 +228,7 @@ fn confirmation_interrupted_by_kill_9_is_repeated() {
     sent(&inbox, "?id=abc");
     shop.gateway.wait_for(1);
     let builder = inbox.kill();
-    shop.says("paid");
+    shop.set_status("paid");
     let inbox = builder.start();
     shop.app.wait_for(1);
     assert_eq!(confirmation(&inbox), "confirmed");
@@ -306,9 +306,9 @@ fn confirmed_messages_are_cleaned_up_before_newer_ones() {
         number += 1;
         inbox.send(&notice("POST", &format!("?id={number}")).body("x".repeat(100_000))).status
     };
-    eventually("there is no room", SOON, || send() == 503);
+    eventually("the size limit is reached", SOON, || send() == 503);
     assert_eq!(inbox.database().value::<i64>("SELECT min(id) FROM messages"), 1);
-    shop.says("paid");
+    shop.set_status("paid");
     eventually("there is room again", SOON, || send() == 200);
     for _ in 0..10 {
         assert_eq!(send(), 200);

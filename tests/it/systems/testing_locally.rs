@@ -93,7 +93,7 @@ fn event_can_be_inspected_with_reply_and_replayed() {
     assert_eq!(app.send(&sign::github("delivery-1", r#"{"ref":"refs/heads/main"}"#)).status, 200);
     let line = listener.stdout.wait_for("github.push", SOON).unwrap();
     assert!(line.contains("#1  500"), "{line}");
-    eventually("the reply is kept", SOON, || app.database().count("attempts") == 1);
+    eventually("the reply is stored", SOON, || app.database().count("attempts") == 1);
     let shown = developer.run(&["show", "1", "--server", &server(&app)]).succeeded();
     for part in
         ["x-github-delivery: delivery-1", "\"ref\": \"refs/heads/main\"", "500", "| TypeError: undefined"]

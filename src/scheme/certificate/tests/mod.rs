@@ -65,7 +65,7 @@ fn missing_issuer_has_the_url_from_the_certificate() {
 }
 
 #[test]
-fn a_chain_to_another_root_is_not_trusted() {
+fn chain_to_another_root_is_not_trusted() {
     assert_eq!(problem(&[EC_LEAF, EC_INTERMEDIATE, EC_ROOT], &[], &[OTHER_ROOT]), Some(Untrusted));
     assert_eq!(problem(&[EC_LEAF, EC_INTERMEDIATE], &[], &[IMPOSTOR_ROOT]), Some(Untrusted));
     assert_eq!(problem(&[EC_LEAF, EC_INTERMEDIATE, IMPOSTOR_ROOT], &[], &[OTHER_ROOT]), Some(Untrusted));
@@ -85,7 +85,7 @@ fn certificate_is_trusted_only_for_its_usage() {
 }
 
 #[test]
-fn a_certificate_that_is_itself_a_root_needs_no_chain() {
+fn root_certificate_needs_no_chain() {
     let trusted = |now| verify_chain(&[SELF_SIGNED], &[], &[EC_ROOT, SELF_SIGNED], now);
     assert!(trusted(NOW).unwrap().fits(PublicAlgorithm::RsaSha1));
     assert!(matches!(trusted(datetime!(2045-01-02 0:00 UTC)), Err(NotValidNow)));

@@ -58,7 +58,7 @@ fn every_algorithm_accepts_its_signature_and_no_other() {
 }
 
 #[test]
-fn a_key_checks_only_the_algorithms_of_its_kind() {
+fn key_checks_only_algorithms_of_its_kind() {
     for (algorithm, own, signature) in SIGNED {
         for key in [ED25519, P256, P384, P521, RSA_2048] {
             let parsed = PublicKey::parse(key).unwrap();
@@ -195,7 +195,7 @@ fn json_web_key_verifies_signatures_of_its_key() {
 }
 
 #[test]
-fn a_coordinate_may_lack_its_leading_zeros() {
+fn coordinate_may_lack_leading_zeros() {
     let sent = SENT.iter().find(|sent| sent.algorithm == PublicAlgorithm::Es512).unwrap();
     let mut key: Value = serde_json::from_str(sent.key).unwrap();
     for name in ["x", "y"] {

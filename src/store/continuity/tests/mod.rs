@@ -80,19 +80,19 @@ fn contents(setup: &Setup) -> Vec<(std::ffi::OsString, Vec<u8>)> {
 #[track_caller]
 pub fn assert_rejected(setup: &Setup, words: &str) {
     let before = contents(setup);
-    let OpenError(said) = open(setup).unwrap_err();
-    assert_eq!(said.lines().count(), 4, "{said}");
-    assert!(said.contains(words) && said.contains("creel serve --accept-loss"), "{said}");
+    let OpenError(error) = open(setup).unwrap_err();
+    assert_eq!(error.lines().count(), 4, "{error}");
+    assert!(error.contains(words) && error.contains("creel serve --accept-loss"), "{error}");
     assert!(contents(setup) == before, "the rejected start changed the files");
     // A process started by another test may hold the lock for a moment.
-    let give_up = Instant::now() + Duration::from_secs(5);
-    let said = loop {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let error = loop {
         match check(&setup.path()) {
-            Err(OpenError(said)) => break said,
-            Ok(()) => assert!(Instant::now() < give_up, "check accepts the files"),
+            Err(OpenError(error)) => break error,
+            Ok(()) => assert!(Instant::now() < deadline, "check accepts the files"),
         }
     };
-    assert!(said.contains(words), "{said}");
+    assert!(error.contains(words), "{error}");
 }
 
 #[track_caller]
@@ -146,8 +146,8 @@ fn older_copy_with_crash_wal_is_rejected() {
     copy(&old.path().join(NAME), &image.path());
     assert_rejected(&image, "does not belong to");
     std::fs::remove_file(lock_file(&image)).unwrap();
-    let OpenError(said) = open(&image).unwrap_err();
-    assert!(said.contains("does not belong to"), "also without a mark: {said}");
+    let OpenError(error) = open(&image).unwrap_err();
+    assert!(error.contains("does not belong to"), "also without a mark: {error}");
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn missing_database_with_wal_is_rejected() {
     std::fs::write(image.path(), "").unwrap();
     assert_rejected(&image, "is missing or empty");
     std::fs::remove_file(image.path()).unwrap();
-    let OpenError(said) = open(&image).unwrap_err();
-    assert!(said.contains("is missing or empty"), "{said}");
+    let OpenError(error) = open(&image).unwrap_err();
+    assert!(error.contains("is missing or empty"), "{error}");
     std::fs::remove_file(wal(&image)).unwrap();
     assert_starts(&image, 0);
 }

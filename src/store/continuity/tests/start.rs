@@ -172,8 +172,8 @@ fn vacuumed_copy_without_mark_is_rejected() {
         if lock.is_some() {
             assert_rejected(&image, "does not belong to");
         }
-        let OpenError(said) = open(&image).unwrap_err();
-        assert!(said.contains("does not belong to"), "{said}");
+        let OpenError(error) = open(&image).unwrap_err();
+        assert!(error.contains("does not belong to"), "{error}");
         let store = accept(&image);
         image.close(store);
         assert_starts(&image, 26);
@@ -191,8 +191,8 @@ fn mixture_made_by_another_program_is_damaged() {
     let _ = shell.execute_batch("SELECT count(*) FROM messages");
     drop(shell);
     assert!(!wal(&image).exists());
-    let OpenError(said) = open(&image).unwrap_err();
-    assert!(said.contains("is damaged"), "{said}");
+    let OpenError(error) = open(&image).unwrap_err();
+    assert!(error.contains("is damaged"), "{error}");
     let found = verify(&image.path());
     let is_reported =
         found.map_or_else(|OpenError(why)| why.contains("damaged"), |report| !report.is_sound());
@@ -211,8 +211,8 @@ fn wal_stays_in_place_if_copy_is_damaged() {
     let pages = std::fs::metadata(image.path()).unwrap().len() / 4_096;
     flip_page(&image.path(), pages - 1);
     let consent = Consent { loss: true, forget_sealed: false };
-    let OpenError(said) = Store::open_with(&options(&image.path()), consent).unwrap_err();
-    assert!(said.contains("is damaged"), "{said}");
+    let OpenError(error) = Store::open_with(&options(&image.path()), consent).unwrap_err();
+    assert!(error.contains("is damaged"), "{error}");
     assert!(wal(&image).exists() && !image.directory.path().join("creel.db-wal.aside-1").exists());
 }
 
@@ -221,8 +221,8 @@ fn wal_moved_aside_is_reported() {
     let CrashImage { image, .. } = crashed();
     let aside = image.directory.path().join("creel.db-wal.aside-1");
     std::fs::rename(wal(&image), &aside).unwrap();
-    let OpenError(said) = open(&image).unwrap_err();
-    assert!(said.lines().nth(2).unwrap().contains("creel.db-wal.aside-1"), "{said}");
+    let OpenError(error) = open(&image).unwrap_err();
+    assert!(error.lines().nth(2).unwrap().contains("creel.db-wal.aside-1"), "{error}");
     std::fs::rename(&aside, wal(&image)).unwrap();
     assert_starts(&image, 10);
 }

@@ -30,7 +30,7 @@ pub struct Search<'a> {
     pub target_owner: Option<&'a str>,
     /// With `filter.dead`, restricts the search to messages that a replay may deliver to the
     /// targets where they became dead letters.
-    pub to_where_it_died: bool,
+    pub only_dead_letters: bool,
 }
 
 /// The rows that a search examines, as inclusive ranges of ids in its direction.
@@ -42,7 +42,7 @@ struct RowRanges {
 }
 
 /// Sorts after every other text.
-const END_OF_TIME: &str = "\u{10ffff}";
+const AFTER_ALL_TEXT: &str = "\u{10ffff}";
 
 /// The handling of an unreadable row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl<'a> Search<'a> {
             limit: usize::MAX,
             and: "",
             target_owner: None,
-            to_where_it_died: false,
+            only_dead_letters: false,
         }
     }
 
@@ -117,7 +117,7 @@ impl<'a> Search<'a> {
     fn bounds_of_time(&self) -> (&str, &str) {
         (
             self.filter.since.as_ref().map_or("", Timestamp::as_str),
-            self.filter.until.as_ref().map_or(END_OF_TIME, Timestamp::as_str),
+            self.filter.until.as_ref().map_or(AFTER_ALL_TEXT, Timestamp::as_str),
         )
     }
 
@@ -218,7 +218,7 @@ impl<'a> Search<'a> {
         let mut statement = connection.prepare_cached(&sql)?;
         message::filter::bind(&mut statement, self.filter)?;
         bind_if_used(&mut statement, ":target_owner", self.target_owner)?;
-        bind_if_used(&mut statement, ":to_where_it_died", self.to_where_it_died)?;
+        bind_if_used(&mut statement, ":only_dead_letters", self.only_dead_letters)?;
         let mut items = Vec::new();
         let mut last_found = None;
         for (first, last) in &scope.ranges {

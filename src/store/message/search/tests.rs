@@ -87,7 +87,7 @@ fn time_filter_searches_index_on_time() {
 }
 
 #[test]
-fn time_filter_is_complete_where_times_do_not_follow_ids() {
+fn time_filter_is_complete_for_times_in_other_order_than_ids() {
     // The clock is set back, and released rejections arrive late.
     let orders: [Box<dyn Fn(i64) -> i64>; 4] = [
         Box::new(|number| number),
@@ -125,7 +125,7 @@ fn counted(
     from: i64,
     through: i64,
 ) -> (u64, Option<MessageId>) {
-    let scope = ReplayScope { filter, target_owner: None, to_where_it_died: false, through: through.into() };
+    let scope = ReplayScope { filter, target_owner: None, only_dead_letters: false, through: through.into() };
     let step = count_step(connection, &scope, from.into()).unwrap();
     (step.messages, step.next)
 }

@@ -111,7 +111,7 @@ fn replay_of_dead_letters_adds_nothing_twice() {
                 from: 0.into(),
                 to: 1.into(),
                 messages,
-                is_of_dead: true,
+                only_dead_letters: true,
                 is_last: true,
             };
             assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());

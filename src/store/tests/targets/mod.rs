@@ -84,8 +84,8 @@ impl World {
     }
 
     fn keep(&self, message: NewMessage) -> Result<Receipt, Unavailable> {
-        let keeping = self.store.ingest();
-        self.wait(keeping.keep(message, Instant::now() + Duration::from_secs(20)))
+        let ingest = self.store.ingest();
+        self.wait(ingest.keep(message, Instant::now() + Duration::from_secs(20)))
             .map_err(IngestError::unavailable)
     }
 
@@ -243,7 +243,7 @@ fn targets_survive_a_restart_with_their_subscriptions() {
 }
 
 #[test]
-fn changes_at_the_same_time_are_all_known_to_the_matching() {
+fn concurrent_target_changes_all_reach_matching() {
     let world = World::new();
     let store = &world.store;
     let registry = store.target_registry();
@@ -288,7 +288,7 @@ fn change_reaches_matching_after_client_disconnects() {
 }
 
 #[test]
-fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
+fn secrets_and_headers_are_stored_only_sealed() {
     let world = World::new();
     let id = world.create(settings("app", None, "*")).unwrap();
     let secret = |text: &str| StoredSecret { secret: text.to_owned(), until: None };
@@ -313,7 +313,7 @@ fn secrets_and_headers_are_sealed_and_the_files_hold_neither() {
 }
 
 #[test]
-fn a_message_and_its_deliveries_are_one_transaction() {
+fn message_and_deliveries_are_one_transaction() {
     let world = World::new();
     let ids = world.declare(&[settings("a", None, "*"), settings("b", None, "*")]).unwrap();
     assert_eq!(world.targets_of(message("github.push", None, "1")), ids);
@@ -329,7 +329,7 @@ fn a_message_and_its_deliveries_are_one_transaction() {
 }
 
 #[test]
-fn a_duplicate_and_a_conflict_bring_no_deliveries() {
+fn duplicate_and_conflict_create_no_deliveries() {
     let world = World::new();
     let ids = world.declare(&[settings("app", None, "*")]).unwrap();
     assert_eq!(world.targets_of(with_id("one", "1")), ids);

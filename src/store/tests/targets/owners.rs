@@ -10,9 +10,9 @@ use crate::store::{
 const EMITTED: &str = "pay_info.paid";
 
 /// Declares targets for all events: one without an owner, one of ann, and one of bob.
-fn everybodys(world: &World) -> [TargetId; 3] {
+fn declare_for_owners(world: &World) -> [TargetId; 3] {
     let ids = world.declare(&[
-        settings("nobody", None, "*"),
+        settings("ownerless", None, "*"),
         settings("ann", Some("ann"), "*"),
         settings("bob", Some("bob"), "*"),
     ]);
@@ -22,40 +22,40 @@ fn everybodys(world: &World) -> [TargetId; 3] {
 #[test]
 fn received_message_never_reaches_target_with_owner() {
     let world = World::new();
-    let [nobody, ..] = everybodys(&world);
+    let [ownerless, ..] = declare_for_owners(&world);
     for body in ["{}", r#"{"owner": "ann"}"#, "\"ann\""] {
-        assert_eq!(world.targets_of(message("github.push", None, body)), [nobody], "{body}");
+        assert_eq!(world.targets_of(message("github.push", None, body)), [ownerless], "{body}");
     }
     // Received events that are named like an event of the app, or like an owner.
     for event in [EMITTED, "ann", "ann.paid"] {
-        assert_eq!(world.targets_of(message(event, None, "{}")), [nobody], "{event}");
+        assert_eq!(world.targets_of(message(event, None, "{}")), [ownerless], "{event}");
     }
 }
 
 #[test]
 fn owner_event_reaches_owner_and_ownerless_targets() {
     let world = World::new();
-    let [nobody, ann, bob] = everybodys(&world);
-    assert_eq!(world.targets_of(message(EMITTED, Some("ann"), "{}")), [nobody, ann]);
-    assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [nobody, bob]);
+    let [ownerless, ann, bob] = declare_for_owners(&world);
+    assert_eq!(world.targets_of(message(EMITTED, Some("ann"), "{}")), [ownerless, ann]);
+    assert_eq!(world.targets_of(message(EMITTED, Some("bob"), "{}")), [ownerless, bob]);
 }
 
 #[test]
-fn an_owner_is_compared_letter_by_letter() {
+fn owner_comparison_is_exact() {
     let world = World::new();
-    let [nobody, ..] = everybodys(&world);
+    let [ownerless, ..] = declare_for_owners(&world);
     for owner in ["", "Ann", "ann ", "an", "anne", "*", "ann\0", "ａnn", "%"] {
-        assert_eq!(world.targets_of(message(EMITTED, Some(owner), "{}")), [nobody], "{owner:?}");
+        assert_eq!(world.targets_of(message(EMITTED, Some(owner), "{}")), [ownerless], "{owner:?}");
     }
 }
 
 #[test]
-fn an_event_without_an_owner_goes_to_no_target_with_one() {
+fn ownerless_event_reaches_no_target_with_owner() {
     let world = World::new();
-    let [nobody, ..] = everybodys(&world);
+    let [ownerless, ..] = declare_for_owners(&world);
     let empty = world.create(settings("empty", Some(""), "*")).unwrap();
-    assert_eq!(world.targets_of(message(EMITTED, None, "{}")), [nobody]);
-    assert_eq!(world.targets_of(message(EMITTED, Some(""), "{}")), [nobody, empty]);
+    assert_eq!(world.targets_of(message(EMITTED, None, "{}")), [ownerless]);
+    assert_eq!(world.targets_of(message(EMITTED, Some(""), "{}")), [ownerless, empty]);
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn pending_deliveries_never_reach_next_owner_of_target_name() {
     assert_ne!(for_ann, for_bob);
     assert_eq!((world.due(for_ann[0]), world.due(for_bob[0])), (vec![1.into()], vec![]));
     assert_eq!(world.target(for_ann[0]).state, TargetState::Removed);
-    let for_nobody = world.declare(&[settings("hook", None, "*")]).unwrap();
+    let without_owner = world.declare(&[settings("hook", None, "*")]).unwrap();
     world.keep(message("github.push", None, "{}")).unwrap();
-    assert_eq!(world.due(for_nobody[0]), [2]);
+    assert_eq!(world.due(without_owner[0]), [2]);
     // Adding an owner to a target of the environment must not give it the messages without an
     // owner.
     let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
@@ -89,7 +89,7 @@ fn pending_deliveries_never_reach_next_owner_of_target_name() {
 }
 
 #[test]
-fn the_owner_of_a_target_cannot_be_changed_but_its_name_can() {
+fn target_name_can_change_but_owner_cannot() {
     let world = World::new();
     let id = world.create(settings("hook", Some("ann"), "*")).unwrap();
     let open = world.create(settings("open", None, "*")).unwrap();
@@ -121,24 +121,24 @@ fn new_target_with_removed_name_gets_no_pending_delivery() {
 #[test]
 fn manual_redelivery_does_not_bypass_owner() {
     let world = World::new();
-    let [nobody, ann, bob] = everybodys(&world);
+    let [ownerless, ann, bob] = declare_for_owners(&world);
     world.keep(message("github.push", None, "{}")).unwrap();
     world.keep(message(EMITTED, Some("ann"), "{}")).unwrap();
     let again = |message| {
-        let all = vec![nobody, ann, bob];
+        let all = vec![ownerless, ann, bob];
         let made =
             world.wait(world.store.delivery_queue().deliver_again(message, all, now())).unwrap().unwrap();
         let target = |id: &DeliveryId| world.wait(world.store.reads().delivery(*id)).unwrap().unwrap().target;
         made.iter().map(target).collect::<Vec<TargetId>>()
     };
-    assert_eq!(again(1.into()), [nobody]);
-    assert_eq!(again(2.into()), [nobody, ann]);
+    assert_eq!(again(1.into()), [ownerless]);
+    assert_eq!(again(2.into()), [ownerless, ann]);
     assert_eq!(
-        world.wait(world.store.delivery_queue().deliver_again(3.into(), vec![nobody], now())).unwrap(),
+        world.wait(world.store.delivery_queue().deliver_again(3.into(), vec![ownerless], now())).unwrap(),
         None
     );
-    world.set_state(nobody, TargetState::Paused).unwrap();
-    assert_eq!(again(1.into()), [nobody]);
+    world.set_state(ownerless, TargetState::Paused).unwrap();
+    assert_eq!(again(1.into()), [ownerless]);
     world.declare(&[]).unwrap();
     assert_eq!(again(1.into()), NONE);
 }
@@ -146,22 +146,28 @@ fn manual_redelivery_does_not_bypass_owner() {
 #[test]
 fn replay_does_not_bypass_owner_and_counts_its_deliveries() {
     let world = World::new();
-    let [nobody, ann, bob] = everybodys(&world);
+    let [ownerless, ann, bob] = declare_for_owners(&world);
     world.keep(message("github.push", None, "{}")).unwrap();
     world.keep(message(EMITTED, Some("bob"), "{}")).unwrap();
     let replay = world.wait(async {
         let new = NewReplay { filter: MessageFilter::default(), target: Some(ann), rate: 100, through: None };
         let replay = world.store.delivery_queue().create_replay(new, now()).await.unwrap();
-        let messages = vec![(1.into(), vec![ann, bob]), (2.into(), vec![ann, bob, nobody])];
-        let step =
-            ReplayStep { replay, from: 0.into(), to: 2.into(), messages, is_of_dead: false, is_last: true };
+        let messages = vec![(1.into(), vec![ann, bob]), (2.into(), vec![ann, bob, ownerless])];
+        let step = ReplayStep {
+            replay,
+            from: 0.into(),
+            to: 2.into(),
+            messages,
+            only_dead_letters: false,
+            is_last: true,
+        };
         assert!(world.store.delivery_queue().step_replay(step, now()).await.unwrap());
         world.store.reads().replay(replay).await.unwrap().unwrap()
     });
     assert_eq!((replay.messages, replay.deliveries), (2, 2));
     assert!(world.due(ann).is_empty());
     assert_eq!(world.due(bob), [2, 2]);
-    assert_eq!(world.due(nobody), [1, 2, 2]);
+    assert_eq!(world.due(ownerless), [1, 2, 2]);
 }
 
 #[test]
@@ -171,17 +177,17 @@ fn confirmed_message_does_not_bypass_owner() {
     let awaiting =
         NewMessage { confirmation_request: Some(confirmation_request), ..message("shop.paid", None, "{}") };
     assert_eq!(world.keep(awaiting), Ok(Receipt::New { id: 1.into() }));
-    let [nobody, ..] = everybodys(&world);
+    let [ownerless, ..] = declare_for_owners(&world);
     assert_eq!(world.deliveries_of(1.into()), NONE);
     let outcome = ConfirmationOutcome {
         message: 1.into(),
         tries: 1,
         unknowns: 0,
-        reason: "it is so".to_owned(),
+        reason: "confirmed by the provider".to_owned(),
         settlement: Settlement::Confirmed,
     };
     world.wait(world.store.delivery_queue().settle_confirmation(outcome, now())).unwrap();
-    assert_eq!(world.deliveries_of(1.into()), [nobody]);
+    assert_eq!(world.deliveries_of(1.into()), [ownerless]);
 }
 
 #[test]

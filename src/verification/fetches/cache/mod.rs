@@ -45,13 +45,13 @@ struct CachedAnswer {
     /// Earliest time of the next refresh.
     next_try: Instant,
     /// Whether the entry has verified a message.
-    has_proven: bool,
+    has_verified: bool,
 }
 
 impl CachedAnswer {
-    fn is_believed(&self, now: Instant) -> bool {
-        let believed_for = if self.answer == KeyResponse::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
-        self.age(now) < believed_for
+    fn is_valid(&self, now: Instant) -> bool {
+        let max_age = if self.answer == KeyResponse::Unknown { MAX_UNKNOWN_AGE } else { MAX_AGE };
+        self.age(now) < max_age
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -64,15 +64,15 @@ impl CachedAnswer {
 
     /// Eviction order, lowest first: entries that verified no message, among those the "not found"
     /// answers, among those the oldest.
-    fn worth(&self) -> (bool, bool, Instant) {
-        (self.has_proven, self.answer != KeyResponse::Unknown, self.since)
+    fn eviction_rank(&self) -> (bool, bool, Instant) {
+        (self.has_verified, self.answer != KeyResponse::Unknown, self.since)
     }
 }
 
 impl Cache {
     /// Returns the cached answer.
     pub fn get(&self, wanted: &KeyRequest, now: Instant) -> KeyResponse {
-        let set = self.believed_set(now);
+        let set = self.valid_set(now);
         if let Some(CachedAnswer { answer: KeyResponse::Keys(keys), .. }) = set
             && let KeyRequest::Key { id } = wanted
         {
@@ -83,7 +83,7 @@ impl Cache {
                 return keys;
             }
         }
-        if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_believed(now)) {
+        if let Some(entry) = self.entries.get(wanted).filter(|entry| entry.is_valid(now)) {
             return entry.answer.clone();
         }
         let is_all =
@@ -96,31 +96,31 @@ impl Cache {
     pub fn may_be_outdated(&self, wanted: &KeyRequest, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
-            && self.believed_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
+            && self.valid_set(now).is_some_and(|set| set.age(now) >= MIN_AGE)
     }
 
     /// Whether the request may be sent now: the set is not requested during `FAILURE_PAUSE` after a
     /// failed call.
-    pub fn may_ask(&self, request: &KeyRequest, now: Instant) -> bool {
+    pub fn may_fetch(&self, request: &KeyRequest, now: Instant) -> bool {
         *request != WHOLE_SET || self.next_set.is_none_or(|next| now >= next)
     }
 
     /// Stores the provider's answer.
     pub fn put(&mut self, request: KeyRequest, answer: KeyResponse, now: Instant) {
-        let mut entry = CachedAnswer { answer, since: now, next_try: now, has_proven: false };
+        let mut entry = CachedAnswer { answer, since: now, next_try: now, has_verified: false };
         if request == WHOLE_SET {
             self.set = Some(entry);
             self.next_set = None;
             return;
         }
-        if let Some(known) = self.entries.get_mut(&request).filter(|known| known.is_believed(now)) {
+        if let Some(known) = self.entries.get_mut(&request).filter(|known| known.is_valid(now)) {
             // A cached key stays until it expires, even if the provider returns "not found": a
             // provider's error must not reject messages that it signed.
             if entry.answer == KeyResponse::Unknown && known.answer != KeyResponse::Unknown {
                 known.next_try = now + FAILURE_PAUSE;
                 return;
             }
-            entry.has_proven = known.has_proven;
+            entry.has_verified = known.has_verified;
         }
         self.remove(&request);
         self.make_room(size(&request, &entry.answer), now);
@@ -138,7 +138,7 @@ impl Cache {
     }
 
     /// Records which entries verified a message, and returns those that need a refresh.
-    pub fn proved(&mut self, used: &[KeyRequest], now: Instant) -> Vec<KeyRequest> {
+    pub fn record_verified(&mut self, used: &[KeyRequest], now: Instant) -> Vec<KeyRequest> {
         let next_set = self.next_set;
         let mut due: Vec<KeyRequest> = Vec::new();
         for wanted in used {
@@ -149,9 +149,9 @@ impl Cache {
                     _ => continue,
                 },
             };
-            entry.has_proven = true;
-            let may_ask = request != WHOLE_SET || next_set.is_none_or(|next| now >= next);
-            if entry.is_due(now) && may_ask && !self.is_complete && !due.contains(&request) {
+            entry.has_verified = true;
+            let may_fetch = request != WHOLE_SET || next_set.is_none_or(|next| now >= next);
+            if entry.is_due(now) && may_fetch && !self.is_complete && !due.contains(&request) {
                 due.push(request);
             }
         }
@@ -166,8 +166,8 @@ impl Cache {
         self.is_complete = true;
     }
 
-    fn believed_set(&self, now: Instant) -> Option<&CachedAnswer> {
-        self.set.as_ref().filter(|set| set.is_believed(now))
+    fn valid_set(&self, now: Instant) -> Option<&CachedAnswer> {
+        self.set.as_ref().filter(|set| set.is_valid(now))
     }
 
     fn make_room(&mut self, bytes: usize, now: Instant) {
@@ -175,12 +175,13 @@ impl Cache {
             return;
         }
         let old: Vec<KeyRequest> =
-            self.entries.iter().filter(|(_, entry)| !entry.is_believed(now)).map(key).collect();
+            self.entries.iter().filter(|(_, entry)| !entry.is_valid(now)).map(key).collect();
         for wanted in old {
             self.remove(&wanted);
         }
         while !self.has_room(bytes) {
-            let Some(least) = self.entries.iter().min_by_key(|(_, entry)| entry.worth()).map(key) else {
+            let Some(least) = self.entries.iter().min_by_key(|(_, entry)| entry.eviction_rank()).map(key)
+            else {
                 return;
             };
             self.remove(&least);
@@ -203,16 +204,16 @@ fn key((wanted, _): (&KeyRequest, &CachedAnswer)) -> KeyRequest {
 }
 
 fn size(wanted: &KeyRequest, answer: &KeyResponse) -> usize {
-    let named = match wanted {
+    let request_bytes = match wanted {
         KeyRequest::Key { id } => id.as_ref().map_or(0, String::len),
         KeyRequest::Document(url) | KeyRequest::Issuer(url) => url.len(),
     };
-    let said = match answer {
+    let answer_bytes = match answer {
         KeyResponse::Keys(keys) => keys.iter().map(String::len).sum(),
         KeyResponse::Document(text) => text.len(),
         KeyResponse::Unknown | KeyResponse::NotYet => 0,
     };
-    named + said
+    request_bytes + answer_bytes
 }
 
 #[cfg(test)]

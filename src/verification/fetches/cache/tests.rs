@@ -65,12 +65,15 @@ fn unauthenticated_requests_cannot_evict_whole_key_set() {
 fn entry_that_verified_message_is_evicted_last() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
-    assert_eq!(cache.proved(&[document(0)], now), []);
+    assert_eq!(cache.record_verified(&[document(0)], now), []);
     cache.put(document(1), KeyResponse::Document(vec![0; 10]), now);
     for number in 2..2 * MAX_ENTRIES {
         cache.put(document(number), KeyResponse::Unknown, now + MINUTE / 2);
     }
-    assert!(matches!(cache.get(&document(1), now), KeyResponse::Document(_)), "unknown answers go first");
+    assert!(
+        matches!(cache.get(&document(1), now), KeyResponse::Document(_)),
+        "\"not found\" answers are evicted first"
+    );
     for number in 0..64 {
         cache.put(key(&number.to_string()), KeyResponse::Document(vec![0; MAX_BYTES / 20]), now + MINUTE / 2);
         assert!(cache.bytes <= MAX_BYTES);
@@ -85,7 +88,7 @@ fn entry_that_verified_message_is_evicted_last() {
 fn expired_entry_is_evicted_before_valid_ones() {
     let (mut cache, now) = (Cache::default(), Instant::now());
     cache.put(document(0), KeyResponse::Document(vec![0; 10]), now);
-    let _ = cache.proved(&[document(0)], now);
+    let _ = cache.record_verified(&[document(0)], now);
     let later = now + MAX_AGE;
     for number in 1..=MAX_ENTRIES {
         cache.put(document(number), KeyResponse::Document(vec![0; 10]), later);
@@ -110,8 +113,8 @@ fn only_verifying_entries_are_refreshed_hourly() {
     cache.put(document(1), KeyResponse::Document(vec![0]), now);
     cache.put(document(2), KeyResponse::Document(vec![0]), now);
     cache.put(document(3), KeyResponse::Unknown, now);
-    assert_eq!(cache.proved(&[key("a"), document(1)], now + HOUR - MINUTE), []);
-    let due = cache.proved(&[key("a"), key("a"), document(1)], now + HOUR);
+    assert_eq!(cache.record_verified(&[key("a"), document(1)], now + HOUR - MINUTE), []);
+    let due = cache.record_verified(&[key("a"), key("a"), document(1)], now + HOUR);
     assert_eq!(due, [WHOLE_SET, document(1)]);
 }
 
@@ -124,11 +127,11 @@ fn failed_refresh_is_retried_until_key_expires() {
     now += HOUR;
     while now < end {
         let used = [key("a"), document(1)];
-        assert_eq!(cache.proved(&used, now), [WHOLE_SET, document(1)]);
+        assert_eq!(cache.record_verified(&used, now), [WHOLE_SET, document(1)]);
         cache.failed(&WHOLE_SET, now);
         cache.failed(&document(1), now);
-        assert_eq!(cache.proved(&used, now + FAILURE_PAUSE / 2), [], "not for every message");
-        assert!(!cache.may_ask(&WHOLE_SET, now + FAILURE_PAUSE / 2));
+        assert_eq!(cache.record_verified(&used, now + FAILURE_PAUSE / 2), [], "not for every message");
+        assert!(!cache.may_fetch(&WHOLE_SET, now + FAILURE_PAUSE / 2));
         assert_ne!(cache.get(&key("a"), now), KeyResponse::NotYet);
         now += MINUTE;
     }

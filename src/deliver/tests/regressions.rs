@@ -58,7 +58,6 @@ fn retries_run_despite_concurrent_messages() {
         let left = all(&store).await.into_iter().filter(|one| one.state == DeliveryState::Pending);
         let left: Vec<(DeliveryId, u32, Timestamp)> =
             left.map(|one| (one.id, one.attempts, one.due_at.to_timestamp().unwrap())).collect();
-        println!("r1: {} of 40 retries forgotten", left.len());
         assert!(left.is_empty(), "12 s later, due after 5 s: {left:?}");
     });
 }
@@ -69,21 +68,27 @@ fn orphan_at_head_does_not_block_strict_queue() {
         let server = Server::start(|_| ScriptedReply::Status(200));
         let strict = TargetSettings { ordering: DeliveryOrdering::Strict, ..settings("app", &server.url) };
         let target = create(&store, strict).await;
-        let gone = keep(&store, message("github.push", "1")).await;
-        let there = keep(&store, message("github.push", "2")).await;
+        let deleted = keep(&store, message("github.push", "1")).await;
+        let remaining = keep(&store, message("github.push", "2")).await;
         until(&store, "delivered", are_all(DeliveryState::Delivered, 2)).await;
         let new =
             NewReplay { filter: MessageFilter::default(), target: Some(target), rate: 1, through: None };
         let replay = store.delivery_queue().create_replay(new, clock()).await.unwrap();
         // The cleanup runs between the read and the write of the replay's step.
-        while !store.cleanup().merge_keys(gone).await.unwrap() {}
+        while !store.cleanup().merge_keys(deleted).await.unwrap() {}
         assert_eq!(
-            store.cleanup().delete_messages(vec![gone], RetentionRule::default()).await.unwrap().changed,
+            store.cleanup().delete_messages(vec![deleted], RetentionRule::default()).await.unwrap().changed,
             1
         );
-        let messages = vec![(gone, vec![target]), (there, vec![target])];
-        let step =
-            ReplayStep { replay, from: 0.into(), to: there, messages, is_of_dead: false, is_last: true };
+        let messages = vec![(deleted, vec![target]), (remaining, vec![target])];
+        let step = ReplayStep {
+            replay,
+            from: 0.into(),
+            to: remaining,
+            messages,
+            only_dead_letters: false,
+            is_last: true,
+        };
         assert!(store.delivery_queue().step_replay(step, clock()).await.unwrap());
         tokio::time::sleep(SECOND * 5).await;
         assert_eq!(server.requests().len(), 3, "{:#?}", all(&store).await);
@@ -152,7 +157,7 @@ fn target_without_readable_secrets_gets_no_messages() {
 
 #[test]
 fn shutdown_completes_with_locked_database() {
-    AHEAD.set(Duration::ZERO);
+    CLOCK_OFFSET.set(Duration::ZERO);
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -189,15 +194,15 @@ fn bodies_in_all_lanes_are_bounded() {
         }
         let before = resident();
         keep(&store, message("github.push", &format!("\"{}\"", "x".repeat(8 << 20)))).await;
-        let mut most = 0;
+        let mut peak = 0;
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            most = most.max(resident());
+            peak = peak.max(resident());
         }
         // The test server stores a copy of every request.
         let kept: usize = server.requests().iter().map(|request| request.body.len()).sum();
-        let held = most.saturating_sub(before).saturating_sub(kept) >> 20;
-        println!("r6: {held} MiB held (without {} MiB of the test server)", kept >> 20);
+        let held = peak.saturating_sub(before).saturating_sub(kept) >> 20;
+        println!("{held} MiB held (without {} MiB of the test server)", kept >> 20);
         assert!(held < 128, "{held} MiB for one message of 8 MiB and 40 targets");
     });
 }
@@ -245,20 +250,19 @@ fn replay_does_not_delay_messages() {
         let is_done = std::rc::Rc::new(AtomicBool::new(false));
         let (flag, own) = (is_done.clone(), store.clone());
         let acks = tokio::task::spawn_local(async move {
-            let mut most = Duration::ZERO;
+            let mut longest = Duration::ZERO;
             while !flag.load(Ordering::SeqCst) {
                 let began = Instant::now();
                 keep(&own, message("github.push", "0")).await;
-                most = most.max(began.elapsed());
+                longest = longest.max(began.elapsed());
             }
-            most
+            longest
         });
         tokio::time::sleep(SECOND / 2).await;
         let _ = replays::step(&store.delivery_queue(), clock, &replay).await;
         is_done.store(true, Ordering::SeqCst);
-        let most = acks.await.unwrap();
-        println!("r10: a message was acknowledged after {most:?}");
-        assert!(most < Duration::from_millis(150), "{most:?}");
+        let longest = acks.await.unwrap();
+        assert!(longest < Duration::from_millis(150), "{longest:?}");
     });
 }
 
@@ -316,7 +320,7 @@ fn new_credential_is_never_sent_to_old_url() {
             };
             server.requests().iter().filter(|request| is_wrong(credential, request)).count()
         };
-        println!("r14: {} went to a with b's, {} to b with a's", got(&a, "of b"), got(&b, "of a"));
+        println!("{} went to a with b's, {} to b with a's", got(&a, "of b"), got(&b, "of a"));
         assert_eq!((got(&a, "of b"), got(&b, "of a")), (0, 0));
     });
 }
