@@ -151,5 +151,5 @@ fn sample_without_known_secret_is_an_error() {
     let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
     let app = builder.start();
     let said = builder.set("CREEL_LISTEN", app.address.to_string()).run(&["send", "tasks"]).failed();
-    assert!(said.contains("no sample") && said.contains("no secret yet"), "{said}");
+    assert!(said.contains("cannot create a sample") && said.contains("creel learn tasks --show"), "{said}");
 }
