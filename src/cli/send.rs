@@ -46,6 +46,7 @@ fn secret_argument(text: &str) -> Result<Secret, Infallible> {
 pub fn run(arguments: &SendArguments) -> Result<String, Failure> {
     let config = Config::from_env()?;
     let source = choose(&config, &arguments.provider)?;
+    require_signing_key(source, &arguments.provider)?;
     let url = url(&config, source, arguments)?;
     let nonce = random_text(NONCE_BYTES)?;
     let registered = registered_url(&config, source, &url);
@@ -115,20 +116,52 @@ fn sample(
     arguments: &SendArguments,
     options: &SampleOptions<'_>,
 ) -> Result<Sample, Failure> {
-    let made = match (source, &arguments.secret) {
-        (Some(source), None) => source.verifier.sample(options),
+    let bound;
+    let verifier = match (source, &arguments.secret) {
+        (Some(source), None) => &source.verifier,
         (Some(source), secret @ Some(_)) => {
-            let bound = source.verifier.with_learned(secret.as_ref());
-            bound.map_err(|errors| rejected(source.verifier.recipe().name(), &errors))?.sample(options)
+            bound = source
+                .verifier
+                .with_learned(secret.as_ref())
+                .map_err(|errors| rejected(source.verifier.recipe().name(), &errors))?;
+            &bound
         }
-        (None, secret) => bind(&arguments.provider, secret.as_ref())?.sample(options),
+        (None, secret) => {
+            bound = bind(&arguments.provider, secret.as_ref())?;
+            &bound
+        }
     };
-    made.ok_or_else(|| {
-        Failure(format!(
-            "no sample can be made for {:?}: only the provider has the key that signs its messages, or the source has no secret yet",
-            arguments.provider
-        ))
-    })
+    let name = source.map_or(&arguments.provider, |source| &source.name);
+    verifier.sample(options).ok_or_else(|| missing_secret(name, verifier))
+}
+
+/// Rejects providers whose messages only the provider can sign.
+fn require_signing_key(source: Option<&SourceConfig>, name: &str) -> Result<(), Failure> {
+    let recipe = source.map(|source| source.verifier.recipe()).or_else(|| providers::recipe(name));
+    match recipe {
+        Some(recipe) if !recipe.can_authenticate_samples() => Err(no_sample(
+            name,
+            "only the provider has the key that signs its messages; use the provider's own test function, or a recorded request",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn missing_secret(name: &str, verifier: &Verifier) -> Failure {
+    if verifier.waits_for_secret() {
+        let problem = format!(
+            "the source has no secret in its configuration; once it has learned one, add --secret \"$(creel learn {name} --show)\""
+        );
+        return no_sample(name, &problem);
+    }
+    no_sample(
+        name,
+        "the source has no secret that signs it, or the recipe's sample does not fit its scheme; add --secret, or use a recorded request",
+    )
+}
+
+fn no_sample(name: &str, problem: &str) -> Failure {
+    Failure(format!("cannot create a sample for {name:?}: {problem}"))
 }
 
 /// Creates a verifier of that provider from a secret alone.
@@ -172,7 +205,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SampleOptions, Secret, SendArguments, choose, sample, url};
+    use super::{SampleOptions, Secret, SendArguments, choose, require_signing_key, sample, url};
     use crate::config::Config;
 
     fn config(pairs: &[(&str, &str)]) -> Config {
@@ -217,6 +250,42 @@ mod tests {
         assert!(failure.to_string().contains("--url"), "{failure}");
         let failure = url(&config, None, &arguments("githb", None)).expect_err("unknown provider");
         assert!(failure.to_string().contains("did you mean github"), "{failure}");
+    }
+
+    #[test]
+    fn impossible_sample_error_names_cause_and_remedy() {
+        let wish = SampleOptions {
+            event: None,
+            now: time::OffsetDateTime::UNIX_EPOCH,
+            nonce: "nonce",
+            url: "http://127.0.0.1/",
+        };
+        let failure = require_signing_key(None, "fal").expect_err("the key is fal's").to_string();
+        assert!(failure.contains("only the provider has the key"), "{failure}");
+        assert!(failure.contains("test function"), "{failure}");
+        let rows = [
+            (
+                ("CREEL_SOURCE_ASANA_PATH", "random-path-part-of-tasks"),
+                "no secret in its configuration",
+                "creel learn asana --show",
+            ),
+            (
+                (
+                    "CREEL_SOURCE_STANDARD_WEBHOOKS_PUBLIC_KEY",
+                    "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                ),
+                "no secret that signs it",
+                "--secret",
+            ),
+        ];
+        for (setting, cause, remedy) in rows {
+            let config = config(&[setting]);
+            let source = config.sources.first().expect("one source");
+            let sample = sample(Some(source), &arguments(&source.name, None), &wish);
+            let failure = sample.expect_err("there is no sample").to_string();
+            assert!(failure.starts_with("cannot create a sample for "), "{failure}");
+            assert!(failure.contains(cause) && failure.contains(remedy), "{failure}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::noun::Noun;
 use super::table::{self, AbsentValue, Variable};
-use crate::providers;
+use crate::providers::{self, SettingKind};
 
 const EXAMPLE_SOURCE: &str = "MY_SHOP";
 const EXAMPLE_TARGET: &str = "APP";
@@ -146,6 +146,11 @@ fn is_secret(key: &str) -> bool {
     keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
 }
 
+fn is_switch(key: &str) -> bool {
+    let mut keys = providers::recipes().flat_map(|recipe| recipe.keys());
+    keys.any(|known| known.kind == SettingKind::Switch && known.name.eq_ignore_ascii_case(key))
+}
+
 fn rotates(key: &str) -> bool {
     let mut keys = providers::recipes().flat_map(|recipe| recipe.keys());
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
@@ -182,7 +187,13 @@ fn recipe_rows() -> Vec<RecipeRow> {
             more => format!(" and {more} more"),
         };
         doc.push_str(&format!(" ({}{more})", names[..names.len().min(NAMED_PROVIDERS)].join(", ")));
-        let unit = if is_secret(&key) { "text; secret" } else { "text" };
+        let unit = if is_secret(&key) {
+            "text; secret"
+        } else if is_switch(&key) {
+            "`yes` or `no`"
+        } else {
+            "text"
+        };
         RecipeRow { name: format!("{}{key}", Noun::Source.pattern()), unit, doc }
     };
     let custom = providers::CUSTOM_FIELDS.iter().map(|field| RecipeRow {

@@ -31,6 +31,16 @@ pub(super) struct FetchRule {
     pub login: Option<Box<FetchRule>>,
 }
 
+impl FetchRule {
+    /// Returns the settings that the request and its login use.
+    pub fn settings(&self) -> Vec<&str> {
+        let headers = self.headers.iter().map(|(_, template)| template);
+        let templates = std::iter::once(&self.url).chain(&self.body).chain(headers);
+        let login = self.login.as_deref().map(Self::settings).unwrap_or_default();
+        templates.flat_map(Template::settings).chain(login).collect()
+    }
+}
+
 /// A request to the provider's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {

@@ -13,7 +13,7 @@ use crate::scheme::template::TemplateScope;
 use crate::scheme::token::basic_authorization;
 
 use super::draft::{SampleDraft, set};
-use super::recipe::{Detail, SampleBody};
+use super::recipe::{Detail, Recipe, SampleBody};
 use super::verifier::Verifier;
 use crate::content::request::Secret;
 
@@ -48,10 +48,27 @@ struct SampleContent<'a> {
     now: OffsetDateTime,
 }
 
+impl Recipe {
+    /// Whether the settings of a source can authenticate a sample; not if only the provider has the
+    /// key.
+    pub fn can_authenticate_samples(&self) -> bool {
+        let proofs = &self.proofs;
+        proofs.are_none()
+            || proofs.confirm.is_some()
+            || proofs.basic
+            || !proofs.tokens.is_empty()
+            || proofs.code.is_some_and(|code| code.signer().is_some())
+            || !proofs.shared_key_settings().is_empty()
+    }
+}
+
 impl Verifier {
     /// Returns a correctly signed request with a plausible payload. `None` if only the provider has
     /// the key, or if the recipe has no sample.
     pub fn sample(&self, options: &SampleOptions<'_>) -> Option<Sample> {
+        if !self.recipe.can_authenticate_samples() {
+            return None;
+        }
         let mut draft = self.unsigned_sample(options)?;
         let signed_at = self.sample_body(options.event)?.signed_at.as_ref();
         self.add_proofs(&mut draft, signed_at)?;

@@ -271,8 +271,7 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
     if values.is_empty() {
         return Ok(None);
     }
-    let is_shared = rule.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none());
-    if is_shared {
+    if rule.has_shared_key() {
         // Treats an empty secret as missing: the source then accepts nothing, and still reports why
         // a token is rejected.
         let derive = |value: &Secret| match value.expose() {

@@ -36,7 +36,7 @@ pub fn bind_signatures(
             KeySource::Certificate { url, hosts } => {
                 Ok(SignatureKeys::Certificate { url: url.clone(), hosts })
             }
-            KeySource::Setting { setting, derivation } if signature.scheme.algorithm.public().is_none() => {
+            KeySource::Setting { setting, derivation } if signature.has_shared_key() => {
                 let mut keys = Vec::new();
                 for (place, value) in settings.all(setting).iter().enumerate() {
                     match SecretKey::new(signature.scheme.algorithm, derivation, value.expose()) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::draft::SampleDraft;
 use super::parts::{any_hmac, hmac_text, is_hmac};
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::json::lookup::{JsonPath, items, member};
@@ -85,22 +85,27 @@ impl Scheme for Adyen {
         items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
     }
 
-    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        let secret = keys.secrets().first()?;
-        let mut body: Value = serde_json::from_str(&draft.body).ok()?;
-        for item in body.get_mut("notificationItems")?.as_array_mut()? {
-            let item = item.get_mut("NotificationRequestItem")?;
-            let signed = text(&item.to_string()).ok()?;
-            let signature = hmac_text(HMAC_SHA256, secret, signed.as_bytes(), Encoding::Base64);
-            item.as_object_mut()?
-                .entry("additionalData")
-                .or_insert_with(|| Value::Object(serde_json::Map::new()))
-                .as_object_mut()?
-                .insert("hmacSignature".to_owned(), signature.into());
-        }
-        draft.body = body.to_string();
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    let secret = keys.secrets().first()?;
+    let mut body: Value = serde_json::from_str(&draft.body).ok()?;
+    for item in body.get_mut("notificationItems")?.as_array_mut()? {
+        let item = item.get_mut("NotificationRequestItem")?;
+        let signed = text(&item.to_string()).ok()?;
+        let signature = hmac_text(HMAC_SHA256, secret, signed.as_bytes(), Encoding::Base64);
+        item.as_object_mut()?
+            .entry("additionalData")
+            .or_insert_with(|| Value::Object(serde_json::Map::new()))
+            .as_object_mut()?
+            .insert("hmacSignature".to_owned(), signature.into());
+    }
+    draft.body = body.to_string();
+    Some(())
 }
 
 /// Returns the items, at least one.

@@ -38,7 +38,7 @@ impl Scheme for AwsSns {
     }
 
     fn in_words(&self) -> &'static str {
-        "RSA with SHA-1 or SHA-256 (SignatureVersion 1 or 2) over named fields of the body, in its field Signature; creel fetches the certificate from sns.<region>.amazonaws.com"
+        "RSA with SHA-1 or SHA-256 (SignatureVersion 1 or 2) over named fields of the body, in its field Signature; creel fetches the certificate from `sns.<region>.amazonaws.com`"
     }
 
     fn secret_settings(&self) -> &'static [&'static str] {

@@ -6,7 +6,7 @@ use ring::hmac;
 
 use super::super::draft::SampleDraft;
 use super::parts::{any_hmac, hmac_text, is_hmac};
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
@@ -84,15 +84,20 @@ impl Scheme for Braintree {
         has_payload && field("bt_signature").is_some_and(|text| text.split('&').take(16).any(is_signed))
     }
 
-    fn sign(&self, draft: &mut SampleDraft, texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        let secret = keys.secrets().first()?;
-        let payload = format!("{}\n", Encoding::Base64.encode(draft.body.as_bytes()));
-        let signature = hmac_text(ALGORITHM, secret, payload.as_bytes(), Encoding::Hex);
-        let public_key = String::from_utf8_lossy(texts.first("public_key")?).into_owned();
-        draft.body = form_urlencoded::Serializer::new(String::new())
-            .append_pair("bt_signature", &format!("{public_key}|{signature}"))
-            .append_pair("bt_payload", &payload)
-            .finish();
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    let secret = keys.secrets().first()?;
+    let payload = format!("{}\n", Encoding::Base64.encode(draft.body.as_bytes()));
+    let signature = hmac_text(ALGORITHM, secret, payload.as_bytes(), Encoding::Hex);
+    let public_key = String::from_utf8_lossy(texts.first("public_key")?).into_owned();
+    draft.body = form_urlencoded::Serializer::new(String::new())
+        .append_pair("bt_signature", &format!("{public_key}|{signature}"))
+        .append_pair("bt_payload", &payload)
+        .finish();
+    Some(())
 }

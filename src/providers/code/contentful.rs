@@ -5,7 +5,7 @@ use ring::hmac::HMAC_SHA256;
 
 use super::super::draft::SampleDraft;
 use super::parts::{any_hmac, header, header_text, hmac_text, is_hmac};
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
@@ -58,18 +58,23 @@ impl Scheme for Contentful {
                 .is_ok_and(|(_, moment)| moment.check(view.request.now, terms.tolerance).is_ok())
     }
 
-    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        let secret = keys.secrets().first()?;
-        let timestamp = TimestampUnit::Milliseconds.write(draft.now);
-        let listed = format!("{SIGNED_HEADERS},{TIMESTAMP}");
-        let lines = [format!("{SIGNED_HEADERS}:{listed}"), format!("{TIMESTAMP}:{timestamp}")];
-        let text = text("POST", path_of(&draft.url), &lines, draft.body.as_bytes());
-        let signature = hmac_text(HMAC_SHA256, secret, &text, Encoding::Hex);
-        draft.push_header(SIGNED_HEADERS, listed);
-        draft.push_header(TIMESTAMP, timestamp);
-        draft.push_header(SIGNATURE, signature);
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    let secret = keys.secrets().first()?;
+    let timestamp = TimestampUnit::Milliseconds.write(draft.now);
+    let listed = format!("{SIGNED_HEADERS},{TIMESTAMP}");
+    let lines = [format!("{SIGNED_HEADERS}:{listed}"), format!("{TIMESTAMP}:{timestamp}")];
+    let text = text("POST", path_of(&draft.url), &lines, draft.body.as_bytes());
+    let signature = hmac_text(HMAC_SHA256, secret, &text, Encoding::Hex);
+    draft.push_header(SIGNED_HEADERS, listed);
+    draft.push_header(TIMESTAMP, timestamp);
+    draft.push_header(SIGNATURE, signature);
+    Some(())
 }
 
 /// Returns the names of the signed headers, and the time in one of them.

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::super::draft::SampleDraft;
 use super::parts::non_empty;
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
@@ -71,12 +71,17 @@ impl Scheme for Payfast {
             && is_notification(view) == Ok(true)
     }
 
-    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        let secret = keys.secrets().first()?;
-        let signature = Encoding::Hex.encode(&digest(&draft.form(), php_trim, secret));
-        draft.body.push_str(&format!("&{FIELD}={signature}"));
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    let secret = keys.secrets().first()?;
+    let signature = Encoding::Hex.encode(&digest(&draft.form(), php_trim, secret));
+    draft.body.push_str(&format!("&{FIELD}={signature}"));
+    Some(())
 }
 
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {

@@ -5,7 +5,7 @@ use ring::hmac::HMAC_SHA256;
 
 use super::super::draft::SampleDraft;
 use super::parts::{any_hmac, header, header_list, hmac_text, is_hmac};
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::form;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
@@ -68,14 +68,19 @@ impl Scheme for PlivoV3 {
         has_form(view) && candidates(&signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
     }
 
-    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        let secret = keys.secrets().first()?;
-        let nonce = draft.nonce.clone();
-        let text = text("POST", &draft.url, draft.form(), nonce.as_bytes());
-        draft.push_header(NONCE, nonce);
-        draft.push_header(SIGNATURE, hmac_text(HMAC_SHA256, secret, &text, Encoding::Base64));
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    let secret = keys.secrets().first()?;
+    let nonce = draft.nonce.clone();
+    let text = text("POST", &draft.url, draft.form(), nonce.as_bytes());
+    draft.push_header(NONCE, nonce);
+    draft.push_header(SIGNATURE, hmac_text(HMAC_SHA256, secret, &text, Encoding::Base64));
+    Some(())
 }
 
 /// The nonce ends the signed text after a dot. If it contained a dot, the end of the last field

@@ -70,11 +70,14 @@ pub trait Scheme: Debug + Sync {
     /// Whether the request has a well-formed and fresh signature, made with any key.
     fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool;
 
-    /// Signs a sample; `None` if only the provider has the key.
-    fn sign(&self, _draft: &mut SampleDraft, _texts: &Texts, _keys: &SchemeKeys) -> Option<()> {
+    /// Returns the function that signs a sample; `None` if only the provider has the key.
+    fn signer(&self) -> Option<SampleSigner> {
         None
     }
 }
+
+/// Signs a sample; `None` if the source has no key for it.
+pub type SampleSigner = fn(&mut SampleDraft, &Texts, &SchemeKeys) -> Option<()>;
 
 /// The keys of one source, by setting.
 #[derive(Debug)]
@@ -133,6 +136,6 @@ impl BoundScheme {
 
     /// Signs a sample; `None` if only the provider has the key.
     pub fn sign(&self, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
-        self.scheme.sign(draft, texts, &self.keys)
+        self.scheme.signer()?(draft, texts, &self.keys)
     }
 }

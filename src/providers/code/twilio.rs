@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq;
 
 use super::super::draft::SampleDraft;
 use super::parts::{any_hmac, header, hmac_text, is_hmac};
-use super::scheme::{Scheme, SchemeKeys};
+use super::scheme::{SampleSigner, Scheme, SchemeKeys};
 use crate::content::form;
 use crate::content::request::Cause;
 use crate::content::view::{Texts, View};
@@ -99,25 +99,30 @@ impl Scheme for Twilio {
         header(view, HEADER).is_ok_and(|signature| is_hmac(algorithm, Encoding::Base64, signature))
     }
 
-    fn sign(&self, draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
-        // With the auth token if there is one, otherwise with a shared key.
-        let (algorithm, secret) = match (keys.secrets().first(), keys.of(SHARED_KEY).first()) {
-            (Some(token), _) => (SHA1, token),
-            (None, shared) => {
-                draft.push_header(SETTINGS, "key=sample,algorithm=HMAC_SHA256".to_owned());
-                (HMAC_SHA256, shared?)
-            }
-        };
-        let text = if draft.is_form() {
-            format!("{}{}", draft.url, in_order(&draft.form()))
-        } else {
-            let body_digest = Encoding::Hex.encode(digest(&SHA256, draft.body.as_bytes()).as_ref());
-            draft.add_query(&format!("bodySHA256={body_digest}"));
-            draft.url.clone()
-        };
-        draft.push_header(HEADER, hmac_text(algorithm, secret, text.as_bytes(), Encoding::Base64));
-        Some(())
+    fn signer(&self) -> Option<SampleSigner> {
+        Some(sign)
     }
+}
+
+/// Signs a sample; `None` if the source has no key for it.
+fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
+    // With the auth token if there is one, otherwise with a shared key.
+    let (algorithm, secret) = match (keys.secrets().first(), keys.of(SHARED_KEY).first()) {
+        (Some(token), _) => (SHA1, token),
+        (None, shared) => {
+            draft.push_header(SETTINGS, "key=sample,algorithm=HMAC_SHA256".to_owned());
+            (HMAC_SHA256, shared?)
+        }
+    };
+    let text = if draft.is_form() {
+        format!("{}{}", draft.url, in_order(&draft.form()))
+    } else {
+        let body_digest = Encoding::Hex.encode(digest(&SHA256, draft.body.as_bytes()).as_ref());
+        draft.add_query(&format!("bodySHA256={body_digest}"));
+        draft.url.clone()
+    };
+    draft.push_header(HEADER, hmac_text(algorithm, secret, text.as_bytes(), Encoding::Base64));
+    Some(())
 }
 
 /// The algorithm of a signature made with a shared key; SHA-1 by default. `None` if the header is

@@ -101,9 +101,16 @@ pub struct Facts {
     pub event_action: Vec<String>,
     pub delivery_id: Vec<String>,
     /// Descriptions of the signed texts and shared secrets.
-    pub schemes: Vec<String>,
+    pub schemes: Vec<SchemeFact>,
     /// Descriptions of the requests that are answered and not stored.
     pub handshakes: Vec<String>,
+}
+
+/// The description of a signed text or shared secret.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SchemeFact {
+    pub text: String,
+    pub is_unconfirmed: bool,
 }
 
 impl Facts {

@@ -54,6 +54,13 @@ pub struct Signature {
     pub enabled_by: Option<String>,
 }
 
+impl Signature {
+    /// Whether a setting holds the key, and the key also signs.
+    pub fn has_shared_key(&self) -> bool {
+        self.key.setting().is_some() && self.scheme.algorithm.public().is_none()
+    }
+}
+
 #[derive(Debug)]
 pub enum KeySource {
     Setting { setting: String, derivation: Derivation },
@@ -82,6 +89,14 @@ pub struct JwtRule {
     pub key: KeySource,
 }
 
+impl JwtRule {
+    /// Whether a setting holds the key, and the key also signs.
+    pub fn has_shared_key(&self) -> bool {
+        self.key.setting().is_some()
+            && self.jwt.algorithms.iter().any(|algorithm| algorithm.public().is_none())
+    }
+}
+
 /// A request that is not a message and needs an answer.
 #[derive(Debug)]
 pub struct HandshakeRule {
@@ -103,6 +118,20 @@ pub struct HandshakeRule {
 impl HandshakeRule {
     pub fn is_known_by_body(&self) -> bool {
         self.when.iter().any(|condition| condition.place().is_in_body())
+    }
+
+    /// Returns the settings that the conditions and the reply use.
+    pub fn settings(&self) -> Vec<&str> {
+        let conditions = self.when.iter().chain(&self.check).filter_map(RequestCondition::setting);
+        let answer = self.answer.iter().flat_map(|answer| answer.text.settings());
+        let key = self.answer.iter().filter_map(|answer| Some(answer.key.as_ref()?.0.as_str()));
+        let body = match &self.reply.body {
+            HandshakeBody::Empty => None,
+            HandshakeBody::Text(template) | HandshakeBody::Json(template) => Some(template),
+        };
+        let headers = self.reply.headers.iter().map(|(_, template)| template);
+        let reply = body.into_iter().chain(headers).flat_map(Template::settings);
+        conditions.chain(answer).chain(key).chain(reply).collect()
     }
 
     /// Whether an unauthenticated request receives a signature made with a key of the source.
@@ -199,6 +228,22 @@ impl Proofs {
         settings.sort_unstable();
         settings.dedup();
         settings
+    }
+
+    /// Returns the settings with keys that also sign.
+    pub fn shared_key_settings(&self) -> Vec<&str> {
+        let signatures = self.signatures.iter().filter(|rule| rule.has_shared_key()).map(|rule| &rule.key);
+        let jwts = self.jwts.iter().filter(|rule| rule.has_shared_key()).map(|rule| &rule.key);
+        let mut settings: Vec<&str> = signatures.chain(jwts).filter_map(KeySource::setting).collect();
+        settings.sort_unstable();
+        settings.dedup();
+        settings
+    }
+
+    /// Whether the key of some signature or JWT only verifies.
+    pub fn has_public_key(&self) -> bool {
+        self.signatures.iter().any(|rule| !rule.has_shared_key())
+            || self.jwts.iter().any(|rule| !rule.has_shared_key())
     }
 
     pub fn are_none(&self) -> bool {

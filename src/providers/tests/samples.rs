@@ -135,6 +135,19 @@ fn sample_description_matches_its_recipe() {
 }
 
 #[test]
+fn page_recommends_sample_only_if_it_verifies() {
+    for own in own_requests() {
+        let recipe = own.verifier.recipe();
+        let is_recommended = page(recipe).contains(&format!("`creel send {}", recipe.name()));
+        let sample = own.verifier.sample(&sample_options(None, "nonce"));
+        let verifies = sample
+            .is_some_and(|sample| SentRequest::of(sample).verdict_in(&own.verifier, &own.world) == Ok(()));
+        assert_eq!(is_recommended, verifies, "{}", recipe.name());
+        assert_eq!(recipe.can_authenticate_samples(), verifies, "{}", recipe.name());
+    }
+}
+
+#[test]
 fn box_sample_has_the_header_of_each_configured_key() {
     let names = |keys: &[(&str, &str)]| {
         let verifier = bind("box", keys);

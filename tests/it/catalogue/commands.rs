@@ -154,5 +154,8 @@ fn sample_without_known_secret_is_an_error() {
     let builder = app.set("CREEL_SOURCE_TASKS_PATH", "random-path-part-of-the-tasks");
     let app = builder.start();
     let output = builder.set("CREEL_LISTEN", app.address.to_string()).run(&["send", "tasks"]).failed();
-    assert!(output.contains("no sample") && output.contains("no secret yet"), "{output}");
+    assert!(
+        output.contains("cannot create a sample") && output.contains("creel learn tasks --show"),
+        "{output}"
+    );
 }

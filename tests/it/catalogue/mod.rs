@@ -14,4 +14,5 @@ mod probes;
 mod proofs;
 mod recipes;
 mod redelivery;
+mod samples;
 mod signed_url;

@@ -1,18 +1,24 @@
 //! The page of a provider: setup, authentication and pitfalls. The recipe generates the same text
 //! for `creel providers <name>` and for `docs/providers/`, so that page and service cannot differ.
 
+mod places;
+mod setup;
+mod text;
+
 use std::fmt::Write;
 
 #[cfg(test)]
 use super::aliases::aliases;
 use super::aliases::{Alias, aliases_of};
 use super::custom::{CUSTOM_FIELDS, custom_variable};
-use super::recipe::{Coverage, ProviderGroup, Recipe};
+use super::recipe::{Coverage, ProviderGroup, Recipe, SchemeFact};
+use super::reply::RejectedReply;
 use super::settings::{SettingKind, SettingSpec};
 use crate::scheme::template::Template;
-
-/// Marks facts without a source.
-const UNCONFIRMED: &str = " (unconfirmed)";
+use places::{alternatives, parts};
+#[cfg(test)]
+use text::sentence;
+use text::{UNCONFIRMED, mark, source_variable, with_variables};
 
 /// Returns the page of a recipe, as Markdown that is also readable in a terminal.
 pub fn page(recipe: &Recipe) -> String {
@@ -44,24 +50,17 @@ fn page_under(recipe: &Recipe, name: &str) -> String {
             let _ = write!(text, "\n## {title}\n\n{}\n", lines.join("\n"));
         }
     };
-    section("Setup", setup(recipe, name));
+    section("Setup", setup::steps(recipe, name));
     section("Settings", settings(recipe, name));
-    section("Authentication", authentication(recipe));
-    section("Messages", messages(recipe));
-    section(
-        "Handshakes",
-        recipe
-            .facts
-            .handshakes
-            .iter()
-            .map(|words| format!("- {words}{}", mark(recipe, "handshake")))
-            .collect(),
-    );
-    section("Sender behaviour", sender(recipe));
-    section(
-        "Pitfalls",
-        recipe.facts.traps.iter().map(|trap| format!("- {trap}{}", mark(recipe, "traps"))).collect(),
-    );
+    section("Authentication", with_variables(authentication(recipe), name));
+    section("Messages", messages(recipe, name));
+    let handshakes = recipe.facts.handshakes.iter();
+    let handshakes = handshakes.map(|words| format!("- {words}{}", mark(recipe, "handshake"))).collect();
+    section("Handshakes", with_variables(handshakes, name));
+    section("Sender behaviour", with_variables(sender(recipe), name));
+    let traps = recipe.facts.traps.iter();
+    let traps = traps.map(|trap| format!("- {trap}{}", mark(recipe, "traps"))).collect();
+    section("Pitfalls", with_variables(traps, name));
     section("References", sources(recipe));
     text
 }
@@ -117,69 +116,6 @@ pub fn custom_page() -> String {
     text
 }
 
-fn setup(recipe: &Recipe, name: &str) -> Vec<String> {
-    let variable = source_variable(name, "");
-    let mut steps = Vec::new();
-    let needed: Vec<String> = recipe
-        .keys
-        .iter()
-        .filter(|key| key.required)
-        .map(|key| format!("`{variable}{}`", key.name.to_ascii_uppercase()))
-        .collect();
-    if !needed.is_empty() {
-        steps.push(format!(
-            "Set {}. To read a value from a file, add `_FILE` to the variable's name and set it to the path.",
-            needed.join(" and ")
-        ));
-    } else if !recipe.requires.is_empty() {
-        let one: Vec<String> =
-            recipe.requires.iter().map(|name| format!("`{variable}{}`", name.to_ascii_uppercase())).collect();
-        steps.push(format!("Set {}.", one.join(" or ")));
-    }
-    if recipe.learns() {
-        steps.push(format!(
-            "Set `{variable}PATH` to the output of `creel secret`. creel learns the secret from the sender's first handshake; `creel learn {}` allows another handshake for ten minutes.",
-            name
-        ));
-    } else if recipe.needs_confirmation() {
-        steps.push("Neither a path nor an allowlist is needed: creel confirms each message with the sender's API before it delivers the message.".to_owned());
-        steps.extend(api_keys(recipe).map(|key| {
-            format!(
-                "Set `{variable}{}`: creel uses it for requests to the API.",
-                key.name.to_ascii_uppercase()
-            )
-        }));
-    } else if recipe.proofs.are_none() {
-        steps.push(format!("Set `{variable}PATH` to the output of `creel secret`, or set `{variable}ALLOW_IPS`: nothing else authenticates the sender."));
-    }
-    if recipe.signs_url() {
-        steps.push(format!(
-            "Set `CREEL_PUBLIC_URL`, or set `{variable}URL` to the URL exactly as registered: the signature covers it."
-        ));
-    }
-    let place = recipe.facts.registered_at.as_ref();
-    let place = place.map(|place| format!(" ({place}){}", mark(recipe, "where"))).unwrap_or_default();
-    steps.push(format!("Run `creel check` to print the URL, and register it with the sender{place}."));
-    if recipe.needs_confirmation() {
-        steps.push(format!(
-            "Run `creel send {}` to send a sample. creel eventually rejects it, because the sender's API has no such message.",
-            name
-        ));
-    } else if !recipe.samples.is_empty() {
-        let sample = match recipe.proofs.are_none() {
-            true => "This sends a sample.",
-            false => "This sends a sample that is signed or authenticated with the source's secret.",
-        };
-        steps.push(format!("Run `creel send {name}` to test without the sender. {sample}"));
-    }
-    steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect()
-}
-
-/// Returns the optional secrets for the API.
-fn api_keys(recipe: &Recipe) -> impl Iterator<Item = &SettingSpec> {
-    recipe.keys.iter().filter(|key| key.secret && !key.required)
-}
-
 fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
     let line = |key: &SettingSpec| {
         let mut notes = Vec::new();
@@ -213,20 +149,19 @@ fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
 }
 
 fn authentication(recipe: &Recipe) -> Vec<String> {
-    let mark = format!("{}{}", mark(recipe, "signature"), mark(recipe, "token"));
-    let mut lines: Vec<String> =
-        recipe.facts.schemes.iter().map(|words| format!("- {words}{mark}")).collect();
+    let line = |scheme: &SchemeFact| {
+        format!("- {}{}", scheme.text, if scheme.is_unconfirmed { UNCONFIRMED } else { "" })
+    };
+    let mut lines: Vec<String> = recipe.facts.schemes.iter().map(line).collect();
     if lines.is_empty() {
         lines.push("- None: use a random path or an allowlist.".to_owned());
     }
-    lines.push(format!(
-        "- {}",
-        match recipe.coverage {
-            _ if recipe.signs_body_sometimes() => SOMETIMES_SIGNED,
-            Coverage::Partial if signs_all_content(recipe) => CONTENT_SIGNED,
-            coverage => coverage_in_words(coverage),
-        }
-    ));
+    let coverage: &[&str] = match recipe.coverage {
+        _ if recipe.signs_body_sometimes() => &SOMETIMES_SIGNED,
+        Coverage::Partial if signs_all_content(recipe) => &[CONTENT_SIGNED],
+        coverage => &[coverage_in_words(coverage)],
+    };
+    lines.extend(coverage.iter().map(|words| format!("- {words}")));
     lines
 }
 
@@ -240,10 +175,12 @@ fn signs_all_content(recipe: &Recipe) -> bool {
 /// Text for a recipe whose signatures cover the body in another form.
 const CONTENT_SIGNED: &str = "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
 
-/// Text for a recipe that accepts signatures over the body as well as other proofs.
-const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other credentials do not**: anyone with a token or a captured request can send any body. \
-    creel flags messages without a signature `body_unsigned`. Without the key for signatures, creel cannot verify signatures and ignores even wrong ones; \
-    `creel check` names the missing setting.";
+/// Texts for a recipe that accepts signatures over the body as well as other proofs.
+const SOMETIMES_SIGNED: [&str; 2] = [
+    "A signature covers the body. **The other credentials do not**: anyone with a token or a captured request can send any body. \
+     creel flags messages without a signature `body_unsigned`.",
+    "Without the key for signatures, creel cannot verify signatures and ignores even wrong ones; `creel check` names the missing setting.",
+];
 
 /// Describes how much of the body the signature covers.
 const fn coverage_in_words(coverage: Coverage) -> &'static str {
@@ -258,11 +195,8 @@ const fn coverage_in_words(coverage: Coverage) -> &'static str {
     }
 }
 
-fn messages(recipe: &Recipe) -> Vec<String> {
+fn messages(recipe: &Recipe, name: &str) -> Vec<String> {
     let facts = &recipe.facts;
-    let places = |places: &[String], joint: &str| {
-        places.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(joint)
-    };
     let mut lines = Vec::new();
     lines.push(match facts.event_type.is_empty() {
         true => "- Event type: `message`; creel reads no type from the request.".to_owned(),
@@ -270,25 +204,19 @@ fn messages(recipe: &Recipe) -> Vec<String> {
             let action = match facts.event_action.is_empty() {
                 true => String::new(),
                 false => {
-                    format!(
-                        ", followed by {}{}",
-                        places(&facts.event_action, " or "),
-                        mark(recipe, "event_action")
-                    )
+                    let places = alternatives(&facts.event_action);
+                    format!(", followed by {places}{}", mark(recipe, "event_action"))
                 }
             };
-            format!(
-                "- Event type: {}{}{action}",
-                places(&facts.event_type, " or "),
-                mark(recipe, "event_type")
-            )
+            format!("- Event type: {}{}{action}", alternatives(&facts.event_type), mark(recipe, "event_type"))
         }
     });
     lines.push(match facts.delivery_id.is_empty() {
-        true => "- Delivery id: none; duplicates are not dropped unless `_DEDUPE` is set.".to_owned(),
-        false => {
-            format!("- Delivery id: {}{}", places(&facts.delivery_id, " and "), mark(recipe, "delivery_id"))
-        }
+        true => format!(
+            "- Delivery id: none; duplicates are not dropped unless `{}` is set.",
+            source_variable(name, "dedupe")
+        ),
+        false => format!("- Delivery id: {}{}", parts(&facts.delivery_id), mark(recipe, "delivery_id")),
     });
     if recipe.cloud_event.is_some() {
         lines.push(
@@ -300,25 +228,39 @@ fn messages(recipe: &Recipe) -> Vec<String> {
     if recipe.methods != ["POST"] {
         lines.push(format!("- Methods: {}", recipe.methods.join(" and ")));
     }
+    lines.extend(replies(recipe));
+    lines
+}
+
+/// Describes the replies. The last row applies to all causes or events that have no other row.
+fn replies(recipe: &Recipe) -> Vec<String> {
+    let mut lines = Vec::new();
     for row in &recipe.accepted {
-        let event = row.event.as_ref().map(|event| format!(" `{event}`")).unwrap_or_default();
+        let messages = match &row.event {
+            Some(event) => format!("accepted `{event}` messages"),
+            None if lines.is_empty() => "accepted messages".to_owned(),
+            None => "other accepted messages".to_owned(),
+        };
         let body = if row.reply.body.is_empty() { String::new() } else { format!(" `{}`", row.reply.body) };
-        lines.push(format!(
-            "- Reply to accepted{event} messages: {}{body}{}",
-            row.reply.status,
-            mark(recipe, "accepted")
-        ));
+        let mark = mark(recipe, "accepted");
+        lines.push(format!("- Reply to {messages}: {}{body}{mark}", row.reply.status));
     }
-    for row in &recipe.rejected {
+    let usual = recipe.rejected.last().map(|row| row.reply.status);
+    let differs = |row: &&RejectedReply| row.causes.is_none() || Some(row.reply.status) != usual;
+    let mut other = "";
+    for row in recipe.rejected.iter().filter(differs) {
         let causes = row.causes.as_ref().map(|causes| {
-            format!(" ({})", causes.iter().map(|cause| cause.name()).collect::<Vec<_>>().join(", "))
+            let names: Vec<String> = causes.iter().map(|cause| format!("`{}`", cause.name())).collect();
+            format!(" ({})", names.join(", "))
         });
         lines.push(format!(
-            "- Reply to rejected requests{}: {}{}",
+            "- Reply to {}rejected requests{}: {}{}",
+            if causes.is_none() { other } else { "" },
             causes.unwrap_or_default(),
             row.reply.status,
             mark(recipe, "refused")
         ));
+        other = "other ";
     }
     lines
 }
@@ -344,15 +286,6 @@ fn sources(recipe: &Recipe) -> Vec<String> {
     docs.into_iter().chain(source).collect()
 }
 
-fn mark(recipe: &Recipe, field: &str) -> &'static str {
-    if recipe.facts.is_unconfirmed(field) { UNCONFIRMED } else { "" }
-}
-
-/// Returns the variable of a source that is named after its provider.
-fn source_variable(provider: &str, key: &str) -> String {
-    format!("CREEL_SOURCE_{}_{}", provider.to_ascii_uppercase().replace('-', "_"), key.to_ascii_uppercase())
-}
-
 pub const fn group_name(group: ProviderGroup) -> &'static str {
     match group {
         ProviderGroup::Generic => "generic schemes",
@@ -366,15 +299,13 @@ pub const fn group_name(group: ProviderGroup) -> &'static str {
 }
 
 #[cfg(test)]
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-#[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::recipes;
     use super::*;
+
+    const MAX_LINE_CHARACTERS: usize = 400;
 
     #[test]
     fn unconfirmed_facts_are_marked() {
@@ -385,6 +316,27 @@ mod tests {
             assert!(!has_mark || page.contains(UNCONFIRMED), "{}", recipe.name());
             let has_warning = page.contains("body_unsigned");
             assert_eq!(has_warning, recipe.coverage != Coverage::Full, "{}", recipe.name());
+        }
+    }
+
+    #[test]
+    fn pages_repeat_neither_lines_nor_settings() {
+        for recipe in recipes() {
+            let page = page(recipe);
+            let mut lines = BTreeSet::new();
+            for line in page.lines().filter(|line| !line.is_empty()) {
+                assert!(lines.insert(line), "{}: {line}", recipe.name());
+                assert!(line.chars().count() <= MAX_LINE_CHARACTERS, "{}: {line}", recipe.name());
+                let notes = line.matches("`yes` or `no`").count();
+                assert!(notes <= 1, "{}: {line}", recipe.name());
+            }
+            let (_, setup) = page.split_once("## Setup").unwrap();
+            let (setup, _) = setup.split_once("\n## ").unwrap();
+            let set = setup.split("Set `").skip(1).map(|step| step.split('`').next());
+            let mut variables = BTreeSet::new();
+            for variable in set {
+                assert!(variables.insert(variable), "{}: {variable:?}", recipe.name());
+            }
         }
     }
 }
