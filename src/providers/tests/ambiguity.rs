@@ -37,7 +37,7 @@ fn planted_ambiguity_is_found() {
     for (signatures, problem) in [
         (&[(HMAC, "{header:X-Id}{body}")][..], "between header x-id and the body"),
         (&[("sha256", "{secret}{body}")], "continued without the secret"),
-        (&[(HMAC, "{header:X-Id}.{body}"), (HMAC, "{body}")], "taken for the other"),
+        (&[(HMAC, "{header:X-Id}.{body}"), (HMAC, "{body}")], "use the same key"),
     ] {
         let found = planted(signatures);
         assert!(found.len() == 1 && found[0].contains(problem), "{signatures:?}: {found:?}");
