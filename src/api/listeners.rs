@@ -93,6 +93,7 @@ pub async fn stream(
     let opened = opened.map_err(|error| match error {
         ListenerError::TooMany => Problem::TooManyListeners(MAX_LISTENERS),
         ListenerError::Unavailable(why) => why.into(),
+        ListenerError::Target(error) => Problem::of_target(error, &name.0),
     })?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
