@@ -18,6 +18,7 @@ use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
+use crate::store::headers::{self, StoredHeaders};
 use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
 /// Maximum size of a payload in the details. Longer ones are omitted; the body download has them.
@@ -161,18 +162,16 @@ pub fn download(name: &str, headers: &str, body: impl Into<web::Bytes>) -> HttpR
     header(CONTENT_TYPE, "application/octet-stream");
     header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
     header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
-    if let Some(content_type) = content_type(headers) {
-        header(ORIGINAL_CONTENT_TYPE, &content_type);
+    let stored = StoredHeaders::parse(headers).unwrap_or_default();
+    if let Some(content_type) = content_type(&stored) {
+        header(ORIGINAL_CONTENT_TYPE, content_type);
     }
     response
 }
 
 /// Returns the sender's content type, if it is a valid header value.
-fn content_type(headers: &str) -> Option<String> {
-    let headers: serde_json::Value = serde_json::from_str(headers).ok()?;
-    let value = headers.get("content-type")?;
-    let text = value.as_str().or_else(|| value.get(0)?.as_str())?;
-    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| text.to_owned())
+fn content_type<'a>(stored: &'a StoredHeaders<'_>) -> Option<&'a str> {
+    stored.first("content-type").filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
 }
 
 impl ListMessages {
@@ -190,19 +189,11 @@ impl ReceivedContent {
             payload.filter(|_| !payload_left_out).and_then(|payload| std::str::from_utf8(payload).ok());
         // Stored JSON is valid, unless the database was edited manually.
         Ok(Self {
-            headers: raw_object(&message.head.headers)?,
+            headers: headers::raw_json(&message.head.headers).ok_or(ApiError::Internal)?,
             payload: shown.and_then(|payload| RawValue::from_string(payload.trim().to_owned()).ok()),
             payload_left_out,
         })
     }
-}
-
-/// Returns JSON text unchanged.
-///
-/// # Errors
-/// If it is not JSON, e.g. after a manual edit of the database.
-pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
-    RawValue::from_string(text.to_owned()).map_err(|_| ApiError::Internal)
 }
 
 impl MessageHead {

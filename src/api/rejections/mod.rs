@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::messages::{download, raw_object};
+use super::messages::download;
 use super::page::Paging;
 use super::types::page::Page;
 use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
@@ -23,8 +23,7 @@ use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
-use crate::store;
-use crate::store::RejectionId;
+use crate::store::{self, RejectionId, headers};
 use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
@@ -146,7 +145,7 @@ impl RejectionContent {
         };
         Ok(Self {
             query: stored.query.clone(),
-            headers: raw_object(&stored.headers)?,
+            headers: headers::raw_json(&stored.headers).ok_or(ApiError::Internal)?,
             body_base64: text.is_none().then(|| BASE64_STANDARD.encode(shown)),
             body_text: text.filter(|_| stored.body.is_some()).map(str::to_owned),
         })
