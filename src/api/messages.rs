@@ -12,12 +12,12 @@ use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
 use super::types::delivery::Delivery;
-use super::types::message::{Confirmation, Message, MessageHead, MessageSelection, ReceivedContent};
+use super::types::message::{Confirmation, Message, MessageHead, ReceivedContent};
 use super::types::page::Page;
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::operate::Operator;
+use crate::operate::{MessageCriteria, Operator};
 use crate::store::headers::{self, StoredHeaders};
 use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
@@ -64,6 +64,7 @@ pub struct ListMessages {
     responses((status = 200, description = "A page of messages.", body = Page<MessageHead>)))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     query: Query<ListMessages>,
 ) -> Result<web::Json<Page<MessageHead>>, ApiError> {
@@ -72,12 +73,9 @@ pub async fn list(
     if query.text.is_some() {
         role.must_be_admin("searching the content of messages")?;
     }
-    let filter = query.selection().filter((service.clock)())?;
-    let found = service
-        .store
-        .reads()
-        .messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit)
-        .await?;
+    let filter = operator.message_filter(query.into())?;
+    let found =
+        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit).await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
     Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
 }
@@ -174,10 +172,10 @@ fn content_type<'a>(stored: &'a StoredHeaders<'_>) -> Option<&'a str> {
     stored.first("content-type").filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
 }
 
-impl ListMessages {
-    fn selection(self) -> MessageSelection {
-        let Self { source, event, since, until, text, owner, dead, .. } = self;
-        MessageSelection { source, event, since, until, text, owner, dead }
+impl From<ListMessages> for MessageCriteria {
+    fn from(query: ListMessages) -> Self {
+        let ListMessages { cursor: _, limit: _, source, event, since, until, text, owner, dead } = query;
+        Self { source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
     }
 }
 

@@ -11,18 +11,17 @@ use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use time::OffsetDateTime;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::messages::download;
 use super::page::Paging;
 use super::types::page::Page;
-use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
+use super::types::rejection::{Rejection, RejectionContent, RejectionHead};
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
+use crate::operate::{Operator, Problem, RejectionCriteria, UNKNOWN_CAUSE, cause_of, explanation};
 use crate::store::{self, RejectionId, headers};
 use crate::verification::{Sources, cause_may_concern_url};
 
@@ -53,19 +52,10 @@ pub struct ListRejections {
     pub until: Option<String>,
 }
 
-impl RejectionSelection {
-    fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
-        for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
-            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
-        }
-        let at = |field, text: Option<String>| text.map(|text| values::time(field, &text, now)).transpose();
-        Ok(store::RejectionFilter {
-            since: at("since", self.since)?,
-            until: at("until", self.until)?,
-            source: self.source,
-            cause: self.cause,
-            kind: None,
-        })
+impl From<ListRejections> for RejectionCriteria {
+    fn from(query: ListRejections) -> Self {
+        let ListRejections { cursor: _, limit: _, source, cause, since, until } = query;
+        Self { source, cause, since, until }
     }
 }
 
@@ -74,18 +64,13 @@ impl RejectionSelection {
     responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>)))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     sources: web::Data<Sources>,
     query: Query<ListRejections>,
 ) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    let selection = RejectionSelection {
-        source: query.source,
-        cause: query.cause,
-        since: query.since,
-        until: query.until,
-    };
-    let filter = selection.filter((service.clock)())?;
+    let filter = operator.rejection_filter(query.into())?;
     let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();

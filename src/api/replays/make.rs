@@ -10,7 +10,6 @@ use super::super::types::delivery::Delivery;
 use super::super::types::replay::{
     DeadLetters, Replay, ReplayCount, ReplayOne, ReplayRequest, ReplayedMessage, TargetReference,
 };
-use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{
     DeadLetterSummary, Operator, Problem, ReplayDestination, ReplayEstimation, ReplayOrder, ReplayResult,
@@ -34,14 +33,13 @@ use crate::store::{DeliveryId, MessageId};
         (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
     ))]
 pub async fn create(
-    service: web::Data<Service>,
     operator: web::Data<Operator>,
     _: Query<NoParameters>,
     body: JsonBody<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
     let selection = match (filter, ids) {
-        (Some(selection), None) => ReplaySelection::Filter(selection.filter((service.clock)())?),
+        (Some(selection), None) => ReplaySelection::Filter(operator.message_filter(selection.into())?),
         (None, Some(ids)) => ReplaySelection::Ids(ids.into_iter().map(MessageId::from).collect()),
         _ => {
             let problem = "give either a filter or ids; `{}` is a filter for all messages";
