@@ -33,7 +33,7 @@ impl ListenerDelivery {
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
         let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
         Some(Self {
-            delivery: due.id.get(),
+            delivery: due.id,
             replay: due.replay.map(ReplayId::get),
             body_base64: is_short.then(|| STANDARD.encode(&message.body)),
             body_url: (!is_short).then(elsewhere),

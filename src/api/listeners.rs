@@ -89,10 +89,10 @@ impl From<Acknowledgement> for ListenerAcknowledgement {
     fn from(acknowledgement: Acknowledgement) -> Self {
         let answer = |one: ProgramAnswer| {
             let took = Duration::from_millis(one.took_ms);
-            (one.delivery.into(), store::ListenerAnswer { status: one.status, took, excerpt: one.excerpt })
+            (one.delivery, store::ListenerAnswer { status: one.status, took, excerpt: one.excerpt })
         };
         let answers = acknowledgement.answers.into_iter().map(answer).collect();
-        Self { deliveries: acknowledgement.deliveries.into_iter().map(Into::into).collect(), answers }
+        Self { deliveries: acknowledgement.deliveries, answers }
     }
 }
 
@@ -107,7 +107,7 @@ pub async fn acknowledge(
     _: Query<NoParameters>,
     body: JsonBody<Acknowledgement>,
 ) -> Result<web::Json<AcknowledgementResult>, ApiError> {
-    let deliveries: Vec<DeliveryId> = body.0.deliveries.iter().copied().map(Into::into).collect();
+    let deliveries = body.0.deliveries.clone();
     let (target, acknowledged) = operator.acknowledge(&name.0, body.0.into()).await?;
     service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(AcknowledgementResult { acknowledged }))

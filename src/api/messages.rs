@@ -34,8 +34,8 @@ const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-conte
 pub struct ListMessages {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
-    pub cursor: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 1)]
+    pub cursor: Option<MessageId>,
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u16>,
     #[param(schema_with = schemas::name)]
@@ -75,7 +75,7 @@ pub async fn list(
     }
     let filter = operator.message_filter(query.into())?;
     let found =
-        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit).await?;
+        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
     Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
 }

@@ -35,8 +35,8 @@ const MAX_SHOWN_BYTES: usize = 64 << 10;
 pub struct ListRejections {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[param(minimum = 1)]
-    pub cursor: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 1)]
+    pub cursor: Option<RejectionId>,
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u16>,
     #[param(schema_with = schemas::name)]
@@ -71,7 +71,7 @@ pub async fn list(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = operator.rejection_filter(query.into())?;
-    let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next.map(RejectionId::get))))

@@ -90,7 +90,7 @@ async fn step(
 ) -> Result<web::Json<BulkReply>, ApiError> {
     let BulkRequest { filter, through, confirm, cursor } = request;
     let filter = operator.rejection_filter(filter.into())?;
-    let request = StepRequest { action, filter, through: through.map(Into::into), confirm, cursor };
+    let request = StepRequest { action, filter, through, confirm, cursor };
     Ok(web::Json(match operator.step_rejections(request).await? {
         StepReport::Count(count) => BulkReply::Count(count.into()),
         StepReport::Step(step) => BulkReply::Step(step.into()),
@@ -136,7 +136,7 @@ impl From<RejectionCount> for BulkCount {
     fn from(counted: RejectionCount) -> Self {
         let count = counted.total();
         let RejectionCount { by_cause, through, filter } = counted;
-        Self { count, confirm: count, by_cause, through: through.get(), filter: filter.into() }
+        Self { count, confirm: count, by_cause, through, filter: filter.into() }
     }
 }
 
@@ -150,7 +150,7 @@ impl From<RejectionStep> for BulkStep {
             skipped: numbers.skipped.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
             gone: numbers.gone,
             next_cursor,
-            through: through.get(),
+            through,
             filter: filter.into(),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rejection::RejectionSelection;
+use crate::store::RejectionId;
 
 /// The selected rejections. Without `confirm` and `cursor` they are only counted.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -16,8 +17,8 @@ pub struct BulkRequest {
     pub filter: RejectionSelection,
     /// Id of the newest selected rejection: `through` from the count. Later rejections are
     /// excluded.
-    #[schema(minimum = 0)]
-    pub through: Option<i64>,
+    #[schema(value_type = Option<i64>, minimum = 0)]
+    pub through: Option<RejectionId>,
     /// The number from the count. The first step runs only if it is unchanged.
     #[schema(minimum = 0)]
     pub confirm: Option<u64>,
@@ -55,8 +56,8 @@ pub struct BulkCount {
     #[schema(examples(60), required = true)]
     pub confirm: u64,
     pub by_cause: BTreeMap<String, u64>,
-    #[schema(examples(4711))]
-    pub through: i64,
+    #[schema(value_type = i64, examples(4711))]
+    pub through: RejectionId,
     /// The filter, with durations resolved to times.
     pub filter: SelectedRejections,
 }
@@ -78,8 +79,8 @@ pub struct BulkStep {
     /// `cursor` of the next step; null after the last one.
     pub next_cursor: Option<String>,
     #[serde(default)]
-    #[schema(required = true)]
-    pub through: i64,
+    #[schema(value_type = i64, required = true)]
+    pub through: RejectionId,
     /// The filter, with durations resolved to times.
     #[serde(default)]
     #[schema(required = true)]

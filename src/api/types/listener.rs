@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::message::MessageHead;
+use crate::store::DeliveryId;
 
 /// A program that receives messages over a stream.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -33,8 +34,8 @@ pub struct Listener {
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// Delivery ids.
-    #[schema(min_items = 1, max_items = 1000)]
-    pub deliveries: Vec<i64>,
+    #[schema(value_type = Vec<i64>, min_items = 1, max_items = 1000)]
+    pub deliveries: Vec<DeliveryId>,
     /// The program's responses to some of them, stored for inspection.
     #[serde(default)]
     #[schema(max_items = 1000)]
@@ -47,7 +48,8 @@ pub struct Acknowledgement {
 #[schema(as = Answer)]
 pub struct ProgramAnswer {
     /// One of `deliveries`.
-    pub delivery: i64,
+    #[schema(value_type = i64)]
+    pub delivery: DeliveryId,
     /// The HTTP status.
     #[schema(minimum = 100, maximum = 999)]
     pub status: u16,
@@ -73,7 +75,8 @@ pub struct AcknowledgementResult {
 #[schema(as = Delivered)]
 pub struct ListenerDelivery {
     /// The id to acknowledge.
-    pub delivery: i64,
+    #[schema(value_type = i64)]
+    pub delivery: DeliveryId,
     /// The replay that created it.
     pub replay: Option<i64>,
     pub message: DeliveredMessage,

@@ -68,7 +68,7 @@ pub fn insert(
             settings.rate.map(DeliveryRate::to_text),
             settings.timeout.as_secs(),
         ])?;
-    Ok(rowid.into())
+    Ok(TargetId::of_rowid(rowid))
 }
 
 /// Overwrites all settings except the owner.
