@@ -11,7 +11,7 @@ use super::types::page::Page;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, DeliveryFilter, DeliveryId, DeliveryState, ReplayId, TargetId};
+use crate::store::{self, DeliveryFilter, DeliveryId, DeliveryState, MessageId, ReplayId, TargetId};
 
 /// Filters of the delivery list. A delivery must match all of them.
 #[derive(Debug, Deserialize)]
@@ -21,14 +21,14 @@ use crate::store::{self, DeliveryFilter, DeliveryId, DeliveryState, ReplayId, Ta
 pub struct ListDeliveries {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<DeliveryId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     /// A message id.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub message: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub message: Option<MessageId>,
     /// A target id or name.
     #[cfg_attr(
         test,
@@ -39,8 +39,8 @@ pub struct ListDeliveries {
     pub state: Option<DeliveryState>,
     /// A replay id.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub replay: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub replay: Option<ReplayId>,
 }
 
 /// Filters of the dead-letter list. A dead letter must match all of them.
@@ -51,8 +51,8 @@ pub struct ListDeliveries {
 pub struct ListDeadLetters {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<DeliveryId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     /// A target id or name.
@@ -77,10 +77,10 @@ pub async fn list(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = DeliveryFilter {
-        message: query.message.map(Into::into),
+        message: query.message,
         target: target_id(&operator, query.target.as_deref()).await?,
         state: query.state,
-        replay: query.replay.map(Into::into),
+        replay: query.replay,
         is_without_listeners: false,
     };
     page(&service, filter, paging).await
@@ -118,10 +118,9 @@ async fn target_id(operator: &Operator, text: Option<&str>) -> Result<Option<Tar
 async fn page(
     service: &Service,
     filter: DeliveryFilter,
-    paging: Paging,
+    paging: Paging<DeliveryId>,
 ) -> Result<web::Json<Page<Delivery>>, ApiError> {
-    let (found, next) =
-        service.store.reads().deliveries(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    let (found, next) = service.store.reads().deliveries(filter, paging.cursor, paging.limit).await?;
     Ok(web::Json(Page::new(found, next.map(DeliveryId::get))))
 }
 

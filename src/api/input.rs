@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::str::FromStr;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev, web};
@@ -47,19 +48,18 @@ impl Role {
     }
 }
 
-/// The id in the path.
+/// The id in the path, at least 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
-impl<T: From<i64>> FromRequest for Id<T> {
+impl<T: FromStr + Default + PartialOrd> FromRequest for Id<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
         let text = request.match_info().get("id").unwrap_or_default();
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let id = text.parse().ok().filter(|id: &i64| is_plain && *id >= 1);
-        ready(id.map(|id| Self(id.into())).ok_or(ApiError::NoSuchId))
+        let id = text.parse::<T>().ok().filter(|id| *id > T::default());
+        ready(id.map(Self).ok_or(ApiError::NoSuchId))
     }
 }
 
@@ -101,9 +101,17 @@ pub struct NoParameters {}
 ///
 /// # Errors
 /// If the value is not a whole number of at least 1.
-pub fn id_from_1<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    let id = Option::<i64>::deserialize(deserializer)?;
-    if id.is_some_and(|id| id < 1) { Err(D::Error::custom("must be at least 1")) } else { Ok(id) }
+pub fn id_from_1<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de> + Default + PartialOrd,
+    D: Deserializer<'de>,
+{
+    // The default is the position before all rows.
+    let id = Option::<T>::deserialize(deserializer)?;
+    match id.as_ref().is_some_and(|id| *id <= T::default()) {
+        true => Err(D::Error::custom("must be at least 1")),
+        false => Ok(id),
+    }
 }
 
 fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, String> {

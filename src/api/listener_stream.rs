@@ -7,7 +7,6 @@ use actix_web::{rt, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::stream::{KEEP_ALIVE_COMMENT, Pieces, StreamWait, WakeReason, event};
 use super::types::listener::{DeliveredMessage, FarewellEvent, GreetingEvent, ListenerDelivery};
@@ -16,7 +15,7 @@ use crate::http::streams::{ListenerConnection, StreamEnd};
 use crate::request_id::{self, RequestId};
 use crate::store::{
     DeliveryId, DeliveryOrdering, DiscardRequest, DueDelivery, DueQuery, LATE_MESSAGE_TIMEOUT,
-    ListenerSession, ReplayId, TargetId, Timestamp, Unavailable,
+    ListenerSession, ReplayId, TargetId, Timestamp, Unavailable, headers,
 };
 
 /// Maximum size of a body in an event. Longer bodies are fetched separately, so an event stays
@@ -34,12 +33,12 @@ impl ListenerDelivery {
         let is_short = message.body.len() <= MAX_SENT_BODY_BYTES;
         let elsewhere = || format!("/api/v1/listeners/{listener}/deliveries/{}/body", due.id);
         Some(Self {
-            delivery: due.id.get(),
+            delivery: due.id,
             replay: due.replay.map(ReplayId::get),
             body_base64: is_short.then(|| STANDARD.encode(&message.body)),
             body_url: (!is_short).then(elsewhere),
             message: DeliveredMessage {
-                headers: RawValue::from_string(message.head.headers.clone()).ok()?,
+                headers: headers::raw_json(&message.head.headers)?,
                 head: message.head.clone().into(),
             },
         })

@@ -1,7 +1,6 @@
 //! Listeners: programs on developers' machines that receive messages over a stream and acknowledge
 //! them. Unacknowledged deliveries stay pending and are sent again.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -17,12 +16,8 @@ use super::types::page::Page;
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
-use crate::operate::{MissingObject, Operator, Problem, values};
-use crate::store::{self, DeliveryId, DeliveryState, ListenerError, MAX_LISTENERS, TargetState};
-
-const MAX_ACKNOWLEDGED: usize = 1_000;
-const MAX_EXCERPT_CHARACTERS: usize = 1_024;
-const MAX_TOOK_MS: u64 = 24 * 60 * 60 * 1_000;
+use crate::operate::{ListenerAcknowledgement, Operator};
+use crate::store::{self, DeliveryId, TargetState};
 
 impl From<store::StoredListener> for Listener {
     fn from(stored: store::StoredListener) -> Self {
@@ -85,47 +80,19 @@ pub async fn stream(
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    let now = (service.clock)();
-    let events = operator.patterns(query.events.as_deref())?;
-    let since = query.since.as_deref().map(|since| values::time("since", since, now)).transpose()?;
     let waiting = StreamWait::new(&service, &request)?;
-    let opened = service.store.listener_registry().open_listener(name.0.clone(), events, since, now).await;
-    let opened = opened.map_err(|error| match error {
-        ListenerError::TooMany => Problem::TooManyListeners(MAX_LISTENERS),
-        ListenerError::Unavailable(why) => why.into(),
-    })?;
+    let opened = operator.open_listener(&name.0, query.events.as_deref(), query.since.as_deref()).await?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 
-impl Acknowledgement {
-    fn checked(self) -> Result<Vec<store::DeliveryAcknowledgement>, Problem> {
-        let wrong = |field, problem: String| Err(Problem::invalid(field, problem));
-        let (deliveries, answers) = (self.deliveries, self.answers);
-        if deliveries.is_empty() || deliveries.len() > MAX_ACKNOWLEDGED {
-            return wrong("deliveries", format!("must contain 1 to {MAX_ACKNOWLEDGED} ids"));
-        }
-        if answers.len() > MAX_ACKNOWLEDGED {
-            return wrong("answers", format!("must contain at most {MAX_ACKNOWLEDGED} answers"));
-        }
-        if answers.iter().any(|answer| !(100..=999).contains(&answer.status) || answer.took_ms > MAX_TOOK_MS)
-        {
-            return wrong(
-                "answers",
-                "must have a status from 100 to 999, and a duration of at most one day".to_owned(),
-            );
-        }
-        let mut of: HashMap<i64, ProgramAnswer> =
-            answers.into_iter().map(|answer| (answer.delivery, answer)).collect();
-        let stored = |answer: ProgramAnswer| store::ListenerAnswer {
-            status: answer.status,
-            took: Duration::from_millis(answer.took_ms),
-            excerpt: answer.excerpt.map(|text| text.chars().take(MAX_EXCERPT_CHARACTERS).collect()),
+impl From<Acknowledgement> for ListenerAcknowledgement {
+    fn from(acknowledgement: Acknowledgement) -> Self {
+        let answer = |one: ProgramAnswer| {
+            let took = Duration::from_millis(one.took_ms);
+            (one.delivery, store::ListenerAnswer { status: one.status, took, excerpt: one.excerpt })
         };
-        let acknowledged = |delivery: i64| store::DeliveryAcknowledgement {
-            delivery: delivery.into(),
-            answer: of.remove(&delivery).map(stored),
-        };
-        Ok(deliveries.into_iter().map(acknowledged).collect())
+        let answers = acknowledgement.answers.into_iter().map(answer).collect();
+        Self { deliveries: acknowledgement.deliveries, answers }
     }
 }
 
@@ -140,12 +107,8 @@ pub async fn acknowledge(
     _: Query<NoParameters>,
     body: JsonBody<Acknowledgement>,
 ) -> Result<web::Json<AcknowledgementResult>, ApiError> {
-    let acknowledgements = body.0.checked()?;
-    let deliveries: Vec<DeliveryId> = acknowledgements.iter().map(|one| one.delivery).collect();
-    let target = operator.listener(&name.0).await?.id;
-    let now = (service.clock)();
-    let acknowledged =
-        service.store.listener_registry().acknowledge_deliveries(target, acknowledgements, now).await?;
+    let deliveries = body.0.deliveries.clone();
+    let (target, acknowledged) = operator.acknowledge(&name.0, body.0.into()).await?;
     service.streams.acknowledged(target, &deliveries);
     Ok(web::Json(AcknowledgementResult { acknowledged }))
 }
@@ -155,19 +118,12 @@ pub async fn acknowledge(
     params(("name" = String, Path, pattern = "^[a-z0-9-]{1,64}$"), ("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The body.", body = Vec<u8>, content_type = "application/octet-stream"))))]
 pub async fn body(
-    service: web::Data<Service>,
     operator: web::Data<Operator>,
     name: ListenerName,
     id: Id<DeliveryId>,
     _: Query<NoParameters>,
 ) -> Result<HttpResponse, ApiError> {
-    let target = operator.listener(&name.0).await?.id;
-    let delivery = service.store.reads().delivery(id.0).await?;
-    let is_pending =
-        |one: &store::StoredDelivery| one.target == target && one.state == DeliveryState::Pending;
-    let none = || MissingObject::PendingDelivery { delivery: id.0, listener: name.0 };
-    let delivery = delivery.filter(is_pending).ok_or_else(none).map_err(Problem::from)?;
-    let message = operator.message(delivery.message).await?;
+    let message = operator.pending_message(&name.0, id.0).await?;
     Ok(messages::download(&format!("delivery-{}", id.0), &message.head.headers, message.body))
 }
 

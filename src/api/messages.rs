@@ -12,13 +12,14 @@ use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
 use super::types::delivery::Delivery;
-use super::types::message::{Confirmation, Message, MessageHead, MessageSelection, ReceivedContent};
+use super::types::message::{Confirmation, Message, MessageHead, ReceivedContent};
 use super::types::page::Page;
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::operate::Operator;
+use crate::operate::{MessageCriteria, Operator};
+use crate::store::headers::{self, StoredHeaders};
 use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
 /// Maximum size of a payload in the details. Longer ones are omitted; the body download has them.
@@ -35,8 +36,8 @@ const ORIGINAL_CONTENT_TYPE: HeaderName = HeaderName::from_static("x-creel-conte
 pub struct ListMessages {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<MessageId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     #[cfg_attr(test, param(schema_with = schemas::name))]
@@ -65,6 +66,7 @@ pub struct ListMessages {
     responses((status = 200, description = "A page of messages.", body = Page<MessageHead>))))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     role: Role,
     query: Query<ListMessages>,
 ) -> Result<web::Json<Page<MessageHead>>, ApiError> {
@@ -73,12 +75,9 @@ pub async fn list(
     if query.text.is_some() {
         role.must_be_admin("searching the content of messages")?;
     }
-    let filter = query.selection().filter((service.clock)())?;
-    let found = service
-        .store
-        .reads()
-        .messages(filter, Direction::NewestFirst, paging.cursor.map(Into::into), paging.limit)
-        .await?;
+    let filter = operator.message_filter(query.into())?;
+    let found =
+        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
     let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
     Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
 }
@@ -163,24 +162,22 @@ pub fn download(name: &str, headers: &str, body: impl Into<web::Bytes>) -> HttpR
     header(CONTENT_TYPE, "application/octet-stream");
     header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}\""));
     header(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'");
-    if let Some(content_type) = content_type(headers) {
-        header(ORIGINAL_CONTENT_TYPE, &content_type);
+    let stored = StoredHeaders::parse(headers).unwrap_or_default();
+    if let Some(content_type) = content_type(&stored) {
+        header(ORIGINAL_CONTENT_TYPE, content_type);
     }
     response
 }
 
 /// Returns the sender's content type, if it is a valid header value.
-fn content_type(headers: &str) -> Option<String> {
-    let headers: serde_json::Value = serde_json::from_str(headers).ok()?;
-    let value = headers.get("content-type")?;
-    let text = value.as_str().or_else(|| value.get(0)?.as_str())?;
-    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)).then(|| text.to_owned())
+fn content_type<'a>(stored: &'a StoredHeaders<'_>) -> Option<&'a str> {
+    stored.first("content-type").filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
 }
 
-impl ListMessages {
-    fn selection(self) -> MessageSelection {
-        let Self { source, event, since, until, text, owner, dead, .. } = self;
-        MessageSelection { source, event, since, until, text, owner, dead }
+impl From<ListMessages> for MessageCriteria {
+    fn from(query: ListMessages) -> Self {
+        let ListMessages { cursor: _, limit: _, source, event, since, until, text, owner, dead } = query;
+        Self { source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
     }
 }
 
@@ -192,19 +189,11 @@ impl ReceivedContent {
             payload.filter(|_| !payload_left_out).and_then(|payload| std::str::from_utf8(payload).ok());
         // Stored JSON is valid, unless the database was edited manually.
         Ok(Self {
-            headers: raw_object(&message.head.headers)?,
+            headers: headers::raw_json(&message.head.headers).ok_or(ApiError::Internal)?,
             payload: shown.and_then(|payload| RawValue::from_string(payload.trim().to_owned()).ok()),
             payload_left_out,
         })
     }
-}
-
-/// Returns JSON text unchanged.
-///
-/// # Errors
-/// If it is not JSON, e.g. after a manual edit of the database.
-pub fn raw_object(text: &str) -> Result<Box<RawValue>, ApiError> {
-    RawValue::from_string(text.to_owned()).map_err(|_| ApiError::Internal)
 }
 
 impl MessageHead {

@@ -8,18 +8,18 @@ pub const MAX_LIMIT: u16 = 200;
 
 /// The requested page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paging {
+pub struct Paging<I> {
     /// Upper bound of the ids on the page, exclusive.
-    pub cursor: Option<i64>,
+    pub cursor: Option<I>,
     pub limit: usize,
 }
 
-impl Paging {
+impl<I: Copy + Ord> Paging<I> {
     /// Validates the limit, which is 50 if it is absent.
     ///
     /// # Errors
     /// If the limit is out of bounds.
-    pub fn new(cursor: Option<i64>, limit: Option<u16>) -> Result<Self, ApiError> {
+    pub fn new(cursor: Option<I>, limit: Option<u16>) -> Result<Self, ApiError> {
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(ApiError::InvalidQuery(format!("limit: must be from 1 to {MAX_LIMIT}")));
@@ -28,7 +28,7 @@ impl Paging {
     }
 
     /// Returns a page of an in-memory list. `items`: in any order, with their ids.
-    pub fn of_all<T>(self, mut items: Vec<(i64, T)>) -> (Vec<T>, Option<i64>) {
+    pub fn of_all<T>(self, mut items: Vec<(I, T)>) -> (Vec<T>, Option<I>) {
         items.retain(|(id, _)| self.cursor.is_none_or(|cursor| *id < cursor));
         items.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
         let has_more = items.len() > self.limit;
@@ -62,7 +62,7 @@ mod tests {
             (Some(MAX_LIMIT + 1), false),
         ];
         for (limit, fits) in rows {
-            assert_eq!(Paging::new(None, limit).is_ok(), fits, "{limit:?}");
+            assert_eq!(Paging::<i64>::new(None, limit).is_ok(), fits, "{limit:?}");
         }
     }
 }

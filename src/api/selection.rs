@@ -1,33 +1,19 @@
-//! Message selection, shared by lists and replays.
+//! Selections of messages and rejections in requests, shared by lists and operations.
 
-use time::OffsetDateTime;
-
-use super::error::ApiError;
 use super::types::message::MessageSelection;
-use crate::operate::values;
-use crate::store::MessageFilter;
+use super::types::rejection::RejectionSelection;
+use crate::operate::{MessageCriteria, RejectionCriteria};
 
-impl MessageSelection {
-    /// Converts the selection to a filter of the store. Ages are relative to `now`.
-    ///
-    /// # Errors
-    /// If a value is invalid.
-    pub fn filter(self, now: OffsetDateTime) -> Result<MessageFilter, ApiError> {
-        for (field, name) in [("source", &self.source), ("event", &self.event), ("owner", &self.owner)] {
-            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
-        }
-        self.text.as_deref().map_or(Ok(()), |text| values::search_text("text", text))?;
-        let at = |field, text: Option<String>| text.map(|text| values::time(field, &text, now)).transpose();
-        Ok(MessageFilter {
-            ids: Vec::new(),
-            since: at("since", self.since)?,
-            until: at("until", self.until)?,
-            source: self.source,
-            event: self.event,
-            owner: self.owner,
-            text: self.text,
-            dead: self.dead.unwrap_or(false),
-            dead_at: None,
-        })
+impl From<MessageSelection> for MessageCriteria {
+    fn from(selection: MessageSelection) -> Self {
+        let MessageSelection { source, event, since, until, text, owner, dead } = selection;
+        Self { source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
+    }
+}
+
+impl From<RejectionSelection> for RejectionCriteria {
+    fn from(selection: RejectionSelection) -> Self {
+        let RejectionSelection { source, cause, since, until } = selection;
+        Self { source, cause, since, until }
     }
 }

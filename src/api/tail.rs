@@ -17,7 +17,7 @@ use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::Operator;
-use crate::store::{self, Direction, MessageFilter, Pattern, Unavailable};
+use crate::store::{self, Direction, MessageFilter, MessageId, Pattern, Unavailable};
 
 const PAGE_MESSAGES: usize = 100;
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -54,18 +54,17 @@ pub async fn stream(
     let Query(query) = query;
     let events = operator.patterns(query.events.as_deref())?;
     let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
-    let id = |text: &str| text.parse().ok().filter(|id: &i64| *id >= 0);
-    let from = match (last, query.from.as_deref()) {
-        (Some(last), _) => id(last).ok_or_else(|| {
-            ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned())
-        })?,
-        (None, None | Some("now")) => service.store.reads().newest_message().await?.get(),
-        (None, Some(from)) => id(from).ok_or_else(|| {
-            ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned())
-        })?,
+    let from: MessageId = match (last, query.from.as_deref()) {
+        (Some(last), _) => last
+            .parse()
+            .map_err(|_| ApiError::InvalidHeader("Last-Event-ID must be the id of a message.".to_owned()))?,
+        (None, None | Some("now")) => service.store.reads().newest_message().await?,
+        (None, Some(from)) => from
+            .parse()
+            .map_err(|_| ApiError::InvalidQuery("from: must be the id of a message, or `now`".to_owned()))?,
     };
     let waiting = StreamWait::new(&service, &request)?;
-    let page = VecDeque::from([event("watching", None, &WatchingEvent { from })]);
+    let page = VecDeque::from([event("watching", None, &WatchingEvent { from: from.get() })]);
     Ok(response(MessageStream { service, role, waiting, events, from, page, may_have_more: true }))
 }
 
@@ -74,7 +73,7 @@ struct MessageStream {
     role: Role,
     waiting: StreamWait,
     events: Vec<Pattern>,
-    from: i64,
+    from: MessageId,
     page: VecDeque<Bytes>,
     may_have_more: bool,
 }
@@ -110,11 +109,11 @@ impl MessageStream {
             .service
             .store
             .reads()
-            .messages(all, Direction::OldestFirst, Some(self.from.into()), PAGE_MESSAGES)
+            .messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES)
             .await?;
         self.may_have_more = found.next.is_some();
         let last = found.messages.last().map(|head| head.id).max(found.next);
-        self.from = last.map_or(self.from, store::MessageId::get);
+        self.from = last.unwrap_or(self.from);
         let is_watched = |head: &store::MessageRow| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
         let role = self.role;

@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::output::Failure;
 use crate::api::types::listener::DeliveredMessage;
 use crate::config;
 use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, remove_hop_fields};
-use crate::store::headers::{self as stored, visible};
+use crate::store::headers::{StoredHeaders, visible};
 use crate::store::query_without_content;
 
 /// Long enough for a program that is stopped in a debugger.
@@ -69,8 +68,7 @@ pub fn with_query(url: &str, query: &str) -> String {
 
 fn headers(message: &DeliveredMessage) -> Vec<(String, Vec<u8>)> {
     let DeliveredMessage { head, headers } = message;
-    let received: Map<String, Value> = serde_json::from_str(headers.get()).unwrap_or_default();
-    let mut headers = stored::fields(&received);
+    let mut headers = StoredHeaders::parse(headers.get()).unwrap_or_default().fields();
     remove_hop_fields(&mut headers);
     headers.push(("creel-event".to_owned(), visible(&head.event).into_bytes()));
     headers.push(("creel-source".to_owned(), visible(&head.source).into_bytes()));

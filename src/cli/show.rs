@@ -4,17 +4,16 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::messages::remarks;
 use super::output::{Failure, harmless, seconds};
 use super::remote::{Address, Remote};
 use super::send::block_on;
 use crate::api::types::delivery::{Delivery, DeliveryWithAttempts};
-use crate::api::types::message::{Message, ReceivedContent};
+use crate::api::types::message::Message;
 use crate::json;
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
-use crate::store::headers::{self as stored, readable};
+use crate::store::headers::{StoredHeaders, readable};
 
 /// Limit on a shown body; --body prints all of it.
 const MAX_SHOWN_CHARACTERS: usize = 20_000;
@@ -122,20 +121,13 @@ fn content(message: &Message, body: Option<&[u8]>) -> String {
         return "\nThe query, headers and body need the admin token.\n".to_owned();
     };
     let mut text = "\n".to_owned();
-    let headers = stored_headers(content);
-    for (name, value) in &headers {
-        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        for value in values {
-            let shown = format!("{name}: {}", value.as_str().map(readable).unwrap_or_default());
-            let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
-        }
+    let headers = StoredHeaders::parse(content.headers.get()).unwrap_or_default();
+    for (name, value) in headers.pairs() {
+        let shown = format!("{name}: {}", readable(value));
+        let _ = writeln!(text, "{}", harmless(&shown.replace('\n', "\\n")));
     }
     let _ = writeln!(text, "\n{}", shown(&headers, body));
     text
-}
-
-fn stored_headers(content: &ReceivedContent) -> Map<String, Value> {
-    serde_json::from_str(content.headers.get()).unwrap_or_default()
 }
 
 /// Explains an `unreadable` reason.
@@ -160,9 +152,9 @@ fn unread_in_words(reason: &str) -> String {
 }
 
 /// Formats a body for a terminal: decoded according to its headers, JSON pretty-printed, anything
-/// else as text, truncated to `MAX_SHOWN_CHARACTERS`. `headers`: as stored.
-fn shown(headers: &Map<String, Value>, body: &[u8]) -> String {
-    let fields = stored::fields(headers);
+/// else as text, truncated to `MAX_SHOWN_CHARACTERS`.
+fn shown(headers: &StoredHeaders<'_>, body: &[u8]) -> String {
+    let fields = headers.fields();
     let fields: Vec<(&str, &[u8])> =
         fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let headers = Headers(&fields);
@@ -244,10 +236,10 @@ mod tests {
             (b"", ""),
         ];
         for (body, text) in rows {
-            assert_eq!(shown(&Map::new(), body), text);
+            assert_eq!(shown(&StoredHeaders::default(), body), text);
         }
         let long = "x".repeat(MAX_SHOWN_CHARACTERS + 1);
-        assert!(shown(&Map::new(), long.as_bytes()).ends_with("(--body prints all of it)"));
+        assert!(shown(&StoredHeaders::default(), long.as_bytes()).ends_with("(--body prints all of it)"));
     }
 
     #[test]
@@ -260,19 +252,21 @@ mod tests {
     fn shown_json_keeps_digits_and_key_order() {
         let body = b"\xef\xbb\xbf{\"z\":123456789012345678901234567890,\"a\":1.10,\"far\":1e400,\"cut\":\"\\ud83d\"}";
         let text = "{\n  \"z\": 123456789012345678901234567890,\n  \"a\": 1.10,\n  \"far\": 1e400,\n  \"cut\": \"\\ud83d\"\n}";
-        assert_eq!(shown(&Map::new(), body), text);
+        assert_eq!(shown(&StoredHeaders::default(), body), text);
     }
 
     #[test]
     fn encoded_body_is_shown_decoded() {
-        let headers = |text: &str| serde_json::from_str::<Map<String, Value>>(text).expect("headers");
+        let deflate = StoredHeaders::parse(r#"{"content-encoding":"deflate"}"#).expect("headers");
         let coded = miniz_oxide::deflate::compress_to_vec_zlib(b"a=1&b=2", 6);
-        assert_eq!(shown(&headers(r#"{"content-encoding":"deflate"}"#), &coded), "a=1&b=2");
-        assert_eq!(shown(&headers(r#"{"content-encoding":"deflate"}"#), b"{}"), "{}");
-        assert_eq!(shown(&headers(r#"{"content-encoding":"gzip"}"#), b"no gzip"), "no gzip");
-        let latin = headers(r#"{"content-type":"text/plain; charset=iso-8859-1"}"#);
+        assert_eq!(shown(&deflate, &coded), "a=1&b=2");
+        assert_eq!(shown(&deflate, b"{}"), "{}");
+        let gzip = StoredHeaders::parse(r#"{"content-encoding":"gzip"}"#).expect("headers");
+        assert_eq!(shown(&gzip, b"no gzip"), "no gzip");
+        let latin = r#"{"content-type":"text/plain; charset=iso-8859-1"}"#;
+        let latin = StoredHeaders::parse(latin).expect("headers");
         assert_eq!(shown(&latin, b"gr\xfcn"), "grün");
-        assert_eq!(shown(&Map::new(), b"\xff\xfe[\x001\0]\0"), "[\n  1\n]");
+        assert_eq!(shown(&StoredHeaders::default(), b"\xff\xfe[\x001\0]\0"), "[\n  1\n]");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
@@ -15,7 +14,7 @@ use super::schedule;
 use super::signature::Signer;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
-use crate::store::headers::{self, REDACTED, visible};
+use crate::store::headers::{self, REDACTED, StoredHeaders, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
 /// Headers about the original sender and its capabilities, which would be wrong for creel.
@@ -124,7 +123,7 @@ impl HttpRoute {
 
     fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {
         let message = attempt.message;
-        let stored: Map<String, Value> = serde_json::from_str(&message.head.headers).unwrap_or_default();
+        let stored = StoredHeaders::parse(&message.head.headers).unwrap_or_default();
         let OutgoingBody { content_type, body, is_as_received } =
             OutgoingBody::of(message, self.content_type, &stored);
         let timestamp = now.unix_timestamp();
@@ -163,8 +162,8 @@ struct OutgoingBody {
 }
 
 impl OutgoingBody {
-    fn of(message: &StoredMessage, wanted: Option<ContentType>, stored: &Map<String, Value>) -> Self {
-        let given = stored.get("content-type").and_then(first_text);
+    fn of(message: &StoredMessage, wanted: Option<ContentType>, stored: &StoredHeaders<'_>) -> Self {
+        let given = stored.first("content-type");
         let made = |content_type: &str, body: Bytes| Self {
             content_type: Some(content_type.to_owned()),
             body,
@@ -182,7 +181,7 @@ impl OutgoingBody {
             }
             (Some(ContentType::Json), Some(payload)) => made(JSON, payload),
             (Some(ContentType::Form), Some(payload)) => {
-                match FormBody::of(&headers::fields(stored), &message.body, &payload) {
+                match FormBody::of(&stored.fields(), &message.body, &payload) {
                     FormBody::Made { content_type, body } => made(&content_type, body),
                     FormBody::AsReceived => as_received(),
                 }
@@ -193,8 +192,8 @@ impl OutgoingBody {
 }
 
 /// Returns the provider's headers that matter for processing the message.
-fn of_provider(stored: &Map<String, Value>) -> HeaderFields {
-    let mut fields = headers::fields(stored);
+fn of_provider(stored: &StoredHeaders<'_>) -> HeaderFields {
+    let mut fields = stored.fields();
     remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {
         let name = as_variable(name);
@@ -202,13 +201,6 @@ fn of_provider(stored: &Map<String, Value>) -> HeaderFields {
         !has_prefix && !SENDER_HEADERS.contains(&&*name)
     });
     fields
-}
-
-fn first_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Array(texts) => texts.first()?.as_str(),
-        value => value.as_str(),
-    }
 }
 
 fn attempt_result(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {

@@ -1,6 +1,7 @@
-//! Operations of an operator: replay messages, re-verify and release rejections, change targets,
-//! emit events. The admin API calls these functions. They use neither HTTP nor JSON, and each
-//! problem has a code and a sentence. The API reads lists and details directly from the store.
+//! Operations of an operator: select and replay messages, re-verify and release rejections, change
+//! targets, open listeners, emit events. The admin API calls these functions. They use neither HTTP
+//! nor JSON, and each problem has a code and a sentence. The API reads lists and details directly
+//! from the store.
 
 mod cause;
 mod confirmation;
@@ -12,14 +13,17 @@ mod operator;
 mod problem;
 mod recheck;
 mod replay;
+mod selection;
 mod targets;
-pub mod values;
+mod values;
 
 pub use cause::{UNKNOWN_CAUSE, cause_of, explanation};
 pub use destination::ReplayDestination;
 pub use emission::{EmissionReceipt, Event};
+pub use listeners::ListenerAcknowledgement;
 pub use operator::Operator;
-pub use problem::{MissingObject, Problem, ProblemClass};
+pub use problem::{Problem, ProblemClass};
 pub use recheck::{BulkAction, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest};
 pub use replay::{DeadLetterSummary, ReplayEstimation, ReplayOrder, ReplayResult, ReplaySelection};
+pub use selection::{MessageCriteria, RejectionCriteria};
 pub use targets::{IssuedSecret, IssuedTarget, TargetChange, TargetRequest};

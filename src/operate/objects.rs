@@ -45,8 +45,8 @@ impl Operator {
     /// # Errors
     /// If the target does not exist or cannot be read.
     pub async fn target_named(&self, text: &str) -> Result<StoredTarget, Problem> {
-        let by_id = match text.parse::<i64>() {
-            Ok(id) => self.store.reads().target(id.into()).await?,
+        let by_id = match text.parse::<TargetId>() {
+            Ok(id) => self.store.reads().target(id).await?,
             Err(_) => None,
         };
         let found = match by_id {

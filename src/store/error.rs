@@ -68,6 +68,26 @@ impl IngestError {
     }
 }
 
+/// Reason why the writer rolled back a change.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError<E> {
+    /// The change is not allowed in the state of the database.
+    #[error(transparent)]
+    Rejected(E),
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+impl<E> ChangeError<E> {
+    /// Converts the reason of a rejection.
+    pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> ChangeError<F> {
+        match self {
+            Self::Rejected(why) => ChangeError::Rejected(convert(why)),
+            Self::Database(error) => ChangeError::Database(error),
+        }
+    }
+}
+
 /// Reason why the store cannot be opened, with the remedy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -2,8 +2,11 @@
 //! array if the field is repeated.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Placeholder for a value that must not be stored.
 pub const REDACTED: &str = "[redacted]";
@@ -11,6 +14,145 @@ pub const REDACTED: &str = "[redacted]";
 /// restored: without it, `grün` would be ambiguous. An HTTP parser rejects this control character
 /// in a header value, so no UTF-8 value begins with it.
 const LATIN_1: char = '\u{1a}';
+
+/// The stored header fields of a message or rejection, sorted by name. Values without escapes are
+/// borrowed from the JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredHeaders<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> StoredHeaders<'a> {
+    /// Parses the stored JSON. Returns `None` if it is not an object; values other than text, which
+    /// a manually edited database may contain, are ignored.
+    pub fn parse(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
+    }
+
+    /// Returns the names with their stored values; a repeated field is returned once for each
+    /// value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Returns the stored values of a field. Case of the name is ignored.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs().filter(move |(stored, _)| stored.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Returns the first stored value of a field. Case of the name is ignored.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// Returns the fields that can be sent, byte for byte as received, without redacted values.
+    /// Bytes that would end a header line, which a manually edited database may contain, are
+    /// removed.
+    pub fn fields(&self) -> Vec<(String, Vec<u8>)> {
+        let mut fields = Vec::with_capacity(self.0.len());
+        let kept = self.pairs().filter(|(_, value)| *value != REDACTED);
+        fields.extend(kept.map(|(name, value)| (name.to_owned(), sendable(value))));
+        fields
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for StoredHeaders<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeadersVisitor)
+    }
+}
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = StoredHeaders<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of header fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StoredHeaders<'de>, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(FieldName(name)) = map.next_key()? {
+            map.next_value_seed(ValueReader { name, fields: &mut fields })?;
+        }
+        let by_name = |(a, _): &(Cow<'de, str>, _), (b, _): &(Cow<'de, str>, _)| a.cmp(b);
+        if !fields.is_sorted_by(|a, b| by_name(a, b).is_le()) {
+            fields.sort_by(by_name);
+        }
+        Ok(StoredHeaders(fields))
+    }
+}
+
+#[derive(Deserialize)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Adds the value of one name, or each value of an array.
+struct ValueReader<'f, 'de> {
+    name: Cow<'de, str>,
+    fields: &'f mut Vec<(Cow<'de, str>, Cow<'de, str>)>,
+}
+
+impl<'de> DeserializeSeed<'de> for ValueReader<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueReader<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or an array of values")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
+        self.fields.push((self.name, Cow::Borrowed(value)));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.fields.push((self.name, Cow::Owned(value.to_owned())));
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        let Self { name, fields } = self;
+        while values.next_element_seed(ValueReader { name: name.clone(), fields: &mut *fields })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// Returns the stored JSON unchanged, for the API; `None` if it is not JSON, e.g. after a manual
+/// edit of the database.
+pub fn raw_json(stored: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(stored.to_owned()).ok()
+}
 
 /// Encodes a value for storage: UTF-8 as text, other bytes as Latin-1 with a mark.
 pub fn text(value: &[u8]) -> Cow<'_, str> {
@@ -33,21 +175,6 @@ pub fn bytes(stored: &str) -> Vec<u8> {
 /// Returns a stored value for display.
 pub fn readable(stored: &str) -> &str {
     stored.strip_prefix(LATIN_1).unwrap_or(stored)
-}
-
-/// Returns the fields that can be sent, byte for byte as received, without redacted values. Bytes
-/// that would end a header line, which a manually edited database may contain, are removed.
-pub fn fields(stored: &Map<String, Value>) -> Vec<(String, Vec<u8>)> {
-    let mut fields = Vec::with_capacity(stored.len());
-    for (name, value) in stored {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        let kept = values.iter().filter_map(Value::as_str).filter(|text| *text != REDACTED);
-        fields.extend(kept.map(|text| (name.clone(), sendable(text))));
-    }
-    fields
 }
 
 /// Returns the bytes of a stored value that are allowed in a header value (RFC 9110, section 5.5).
@@ -95,12 +222,51 @@ mod tests {
     }
 
     #[test]
+    fn pairs_are_sorted_and_repeats_keep_their_order() {
+        let json = r#"{"x-b":["2","1"],"accept":"*/*","x-a":"\u001agr\u00fcn"}"#;
+        let headers = StoredHeaders::parse(json).unwrap();
+        let pairs: Vec<(&str, &str)> = headers.pairs().collect();
+        assert_eq!(pairs, [("accept", "*/*"), ("x-a", "\u{1a}grün"), ("x-b", "2"), ("x-b", "1")]);
+    }
+
+    #[test]
+    fn field_is_found_in_any_case() {
+        let headers = StoredHeaders::parse(r#"{"Content-Type":"a/b","x":["1","2"]}"#).unwrap();
+        assert_eq!(headers.first("content-type"), Some("a/b"));
+        assert_eq!((headers.first("X"), headers.values("X").count()), (Some("1"), 2));
+        assert_eq!(headers.first("content"), None);
+    }
+
+    #[test]
+    fn values_other_than_text_are_ignored() {
+        let json = r#"{"a":1,"b":-1,"c":1.5,"d":true,"e":null,"f":{"g":["h"]},"i":["j",2,{},null],"k":[]}"#;
+        let headers = StoredHeaders::parse(json).unwrap();
+        assert_eq!(headers.pairs().collect::<Vec<_>>(), [("i", "j")]);
+        for other in ["", "[]", "\"a\"", "{\"a\":1", "{} {}", "null"] {
+            assert_eq!(StoredHeaders::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn values_without_escapes_are_borrowed() {
+        let headers = StoredHeaders::parse(r#"{"a":["b","c"],"d":"\""}"#).unwrap();
+        let is_borrowed: Vec<bool> =
+            headers.0.iter().map(|(_, value)| matches!(value, Cow::Borrowed(_))).collect();
+        assert_eq!(is_borrowed, [true, true, false]);
+        assert!(headers.0.iter().all(|(name, _)| matches!(name, Cow::Borrowed(_))));
+    }
+
+    #[test]
+    fn raw_json_keeps_its_text() {
+        assert_eq!(raw_json("{\"a\": 1.50}").unwrap().get(), "{\"a\": 1.50}");
+        assert!(raw_json("{").is_none());
+    }
+
+    #[test]
     fn edited_value_cannot_end_its_line() {
-        let stored =
-            serde_json::json!({"a": "1\r\nb: 2\u{0}", "c": "\u{1a}\u{20ac}", "d": ["[redacted]", 5]});
-        let stored = stored.as_object().cloned().unwrap_or_default();
+        let json = r#"{"a":"1\r\nb: 2\u0000","c":"\u001a\u20ac","d":["[redacted]",5]}"#;
         let expected =
             [("a".to_owned(), b"1b: 2".to_vec()), ("c".to_owned(), "\u{20ac}".as_bytes().to_vec())];
-        assert_eq!(fields(&stored), expected);
+        assert_eq!(StoredHeaders::parse(json).unwrap().fields(), expected);
     }
 }

@@ -1,4 +1,5 @@
-//! Row ids. Each table has its own id type, so that ids of different tables cannot be confused.
+//! Row ids. Each table has its own id type, so that ids of different tables cannot be confused. An
+//! id is created only from a row, or from the text or JSON of a client.
 
 /// Declares id types, one for each table. Stored ids begin at 1; the default is `START`.
 macro_rules! ids {
@@ -26,14 +27,21 @@ macro_rules! ids {
             /// An id after every stored one.
             pub const END: Self = Self(i64::MAX);
 
+            /// Returns the id of a row that was just inserted.
+            pub(in crate::store) const fn of_rowid(rowid: i64) -> Self {
+                Self(rowid)
+            }
+
             pub const fn get(self) -> i64 {
                 self.0
             }
         }
 
-        impl From<i64> for $name {
-            fn from(id: i64) -> Self {
-                Self(id)
+        impl std::str::FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                parse_digits(text).map(Self)
             }
         }
 
@@ -52,6 +60,13 @@ macro_rules! ids {
         impl rusqlite::types::FromSql for $name {
             fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
                 i64::column_result(value).map(Self)
+            }
+        }
+
+        #[cfg(test)]
+        impl From<i64> for $name {
+            fn from(id: i64) -> Self {
+                Self(id)
             }
         }
 
@@ -77,6 +92,17 @@ ids!(
     ReplayId,
 );
 
+/// A text that is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ids are whole numbers")]
+pub struct IdError;
+
+/// Parses an id without a sign; 0 is a position before all rows.
+fn parse_digits(text: &str) -> Result<i64, IdError> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain).ok_or(IdError)
+}
+
 /// Returns the ids as a JSON array, for `json_each`.
 pub fn ids_text(ids: &[MessageId]) -> String {
     serde_json::Value::from_iter(ids.iter().map(|id| id.get())).to_string()
@@ -97,6 +123,16 @@ impl MessageId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_digits_without_sign() {
+        for (text, id) in [("0", 0), ("42", 42), ("007", 7), ("9223372036854775807", i64::MAX)] {
+            assert_eq!(text.parse(), Ok(MessageId(id)), "{text}");
+        }
+        for text in ["", "-1", "+1", " 1", "1.0", "a", "9223372036854775808"] {
+            assert_eq!(text.parse::<MessageId>(), Err(IdError), "{text}");
+        }
+    }
 
     #[test]
     fn json_is_the_number() {

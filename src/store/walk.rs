@@ -27,17 +27,17 @@ pub struct StepResult {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimePosition {
     pub at: TimeText,
-    /// Id in the table that is walked.
-    pub id: i64,
+    /// Not a typed id, because walks cover several tables.
+    rowid: i64,
 }
 
 impl TimePosition {
     /// Position before all rows.
-    pub const START: Self = Self { at: TimeText::START, id: i64::MIN };
+    pub const START: Self = Self { at: TimeText::START, rowid: i64::MIN };
 
     /// Returns the position before all rows with this time; for `Timestamp::MIN`, before all rows.
     pub fn before(at: Timestamp) -> Self {
-        if at == Timestamp::MIN { Self::START } else { Self { at: at.into(), id: i64::MIN } }
+        if at == Timestamp::MIN { Self::START } else { Self { at: at.into(), rowid: i64::MIN } }
     }
 }
 
@@ -69,14 +69,14 @@ impl Walk {
         let mut visit = |row: &Row<'_>| -> rusqlite::Result<()> {
             found.push(read(row)?);
             if found.len() == MAX_SCANNED_PER_PAGE {
-                last = Some(TimePosition { at: row.get(1)?, id: row.get(0)? });
+                last = Some(TimePosition { at: row.get(1)?, rowid: row.get(0)? });
             }
             Ok(())
         };
         let mut same = 0;
         if after.at.is_before(before) {
             let mut statement = connection.prepare_cached(&self.same_time())?;
-            let mut rows = statement.query(params![after.at, after.id, MAX_SCANNED_PER_PAGE])?;
+            let mut rows = statement.query(params![after.at, after.rowid, MAX_SCANNED_PER_PAGE])?;
             while let Some(row) = rows.next()? {
                 visit(row)?;
                 same += 1;

@@ -1,7 +1,6 @@
 //! The statuses and codes of the API's errors.
 
 use super::*;
-use crate::operate::MissingObject;
 
 fn text() -> String {
     "Text.".to_owned()
@@ -33,7 +32,7 @@ fn every_error_has_status_code_and_remedy() {
         (ApiError::TooManyStreams(1), 503, "too_many_streams"),
         (ApiError::Stopping, 503, "stopping"),
         (ApiError::Internal, 500, "internal_error"),
-        (ApiError::from(Problem::from(MissingObject::Message(1.into()))), 404, "not_found"),
+        (ApiError::from(Problem::no_message(1.into())), 404, "not_found"),
         (ApiError::from(Problem::TooBroad), 422, "too_broad"),
         (ApiError::from(Problem::StepRunning), 409, "already_running"),
         (ApiError::from(Unavailable::QueueFull), 503, "unavailable"),

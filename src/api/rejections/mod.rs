@@ -8,21 +8,19 @@ use actix_web::{HttpResponse, web};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
-use time::OffsetDateTime;
 
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
-use super::messages::{download, raw_object};
+use super::messages::download;
 use super::page::Paging;
 use super::types::page::Page;
-use super::types::rejection::{Rejection, RejectionContent, RejectionHead, RejectionSelection};
+use super::types::rejection::{Rejection, RejectionContent, RejectionHead};
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::operate::{Operator, Problem, UNKNOWN_CAUSE, cause_of, explanation, values};
-use crate::store;
-use crate::store::RejectionId;
+use crate::operate::{Operator, Problem, RejectionCriteria, UNKNOWN_CAUSE, cause_of, explanation};
+use crate::store::{self, RejectionId, headers};
 use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
@@ -36,8 +34,8 @@ const MAX_SHOWN_BYTES: usize = 64 << 10;
 pub struct ListRejections {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<RejectionId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
     #[cfg_attr(test, param(schema_with = schemas::name))]
@@ -53,19 +51,10 @@ pub struct ListRejections {
     pub until: Option<String>,
 }
 
-impl RejectionSelection {
-    fn filter(self, now: OffsetDateTime) -> Result<store::RejectionFilter, ApiError> {
-        for (field, name) in [("source", &self.source), ("cause", &self.cause)] {
-            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
-        }
-        let at = |field, text: Option<String>| text.map(|text| values::time(field, &text, now)).transpose();
-        Ok(store::RejectionFilter {
-            since: at("since", self.since)?,
-            until: at("until", self.until)?,
-            source: self.source,
-            cause: self.cause,
-            kind: None,
-        })
+impl From<ListRejections> for RejectionCriteria {
+    fn from(query: ListRejections) -> Self {
+        let ListRejections { cursor: _, limit: _, source, cause, since, until } = query;
+        Self { source, cause, since, until }
     }
 }
 
@@ -74,19 +63,14 @@ impl RejectionSelection {
     responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>))))]
 pub async fn list(
     service: web::Data<Service>,
+    operator: web::Data<Operator>,
     sources: web::Data<Sources>,
     query: Query<ListRejections>,
 ) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    let selection = RejectionSelection {
-        source: query.source,
-        cause: query.cause,
-        since: query.since,
-        until: query.until,
-    };
-    let filter = selection.filter((service.clock)())?;
-    let found = service.store.reads().rejections(filter, paging.cursor.map(Into::into), paging.limit).await?;
+    let filter = operator.rejection_filter(query.into())?;
+    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
     let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next.map(RejectionId::get))))
@@ -145,7 +129,7 @@ impl RejectionContent {
         };
         Ok(Self {
             query: stored.query.clone(),
-            headers: raw_object(&stored.headers)?,
+            headers: headers::raw_json(&stored.headers).ok_or(ApiError::Internal)?,
             body_base64: text.is_none().then(|| BASE64_STANDARD.encode(shown)),
             body_text: text.filter(|_| stored.body.is_some()).map(str::to_owned),
         })

@@ -7,7 +7,6 @@ use super::super::guard::log_message;
 use super::super::input::{Id, JsonBody, NoParameters, Query};
 use super::super::types::bulk::{BulkCount, BulkReply, BulkRequest, BulkStep, SelectedRejections};
 use super::super::types::rejection::{Recheck, ReleasedMessage, Verdict};
-use crate::http::service::Service;
 use crate::operate::{
     BulkAction, Operator, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest, explanation,
 };
@@ -62,12 +61,11 @@ pub async fn release(
         (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
     )))]
 pub async fn recheck_all(
-    service: web::Data<Service>,
     operator: web::Data<Operator>,
     _: Query<NoParameters>,
     body: JsonBody<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
-    step(&service, &operator, body.0, BulkAction::Recheck).await
+    step(&operator, body.0, BulkAction::Recheck).await
 }
 
 /// Releases rejections as messages without verifying their sender, in order of arrival and in the
@@ -78,23 +76,21 @@ pub async fn recheck_all(
         (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
     )))]
 pub async fn release_all(
-    service: web::Data<Service>,
     operator: web::Data<Operator>,
     _: Query<NoParameters>,
     body: JsonBody<BulkRequest>,
 ) -> Result<web::Json<BulkReply>, ApiError> {
-    step(&service, &operator, body.0, BulkAction::Release).await
+    step(&operator, body.0, BulkAction::Release).await
 }
 
 async fn step(
-    service: &Service,
     operator: &Operator,
     request: BulkRequest,
     action: BulkAction,
 ) -> Result<web::Json<BulkReply>, ApiError> {
     let BulkRequest { filter, through, confirm, cursor } = request;
-    let filter = filter.filter((service.clock)())?;
-    let request = StepRequest { action, filter, through: through.map(Into::into), confirm, cursor };
+    let filter = operator.rejection_filter(filter.into())?;
+    let request = StepRequest { action, filter, through, confirm, cursor };
     Ok(web::Json(match operator.step_rejections(request).await? {
         StepReport::Count(count) => BulkReply::Count(count.into()),
         StepReport::Step(step) => BulkReply::Step(step.into()),
@@ -140,7 +136,7 @@ impl From<RejectionCount> for BulkCount {
     fn from(counted: RejectionCount) -> Self {
         let count = counted.total();
         let RejectionCount { by_cause, through, filter } = counted;
-        Self { count, confirm: count, by_cause, through: through.get(), filter: filter.into() }
+        Self { count, confirm: count, by_cause, through, filter: filter.into() }
     }
 }
 
@@ -154,7 +150,7 @@ impl From<RejectionStep> for BulkStep {
             skipped: numbers.skipped.into_iter().map(|(reason, n)| (reason.into(), n)).collect(),
             gone: numbers.gone,
             next_cursor,
-            through: through.get(),
+            through,
             filter: filter.into(),
         }
     }

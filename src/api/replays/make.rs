@@ -10,7 +10,6 @@ use super::super::types::delivery::Delivery;
 use super::super::types::replay::{
     DeadLetters, Replay, ReplayCount, ReplayOne, ReplayRequest, ReplayedMessage, TargetReference,
 };
-use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{
     DeadLetterSummary, Operator, Problem, ReplayDestination, ReplayEstimation, ReplayOrder, ReplayResult,
@@ -34,22 +33,21 @@ use crate::store::{DeliveryId, MessageId};
         (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
     )))]
 pub async fn create(
-    service: web::Data<Service>,
     operator: web::Data<Operator>,
     _: Query<NoParameters>,
     body: JsonBody<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
     let selection = match (filter, ids) {
-        (Some(selection), None) => ReplaySelection::Filter(selection.filter((service.clock)())?),
-        (None, Some(ids)) => ReplaySelection::Ids(ids.into_iter().map(MessageId::from).collect()),
+        (Some(selection), None) => ReplaySelection::Filter(operator.message_filter(selection.into())?),
+        (None, Some(ids)) => ReplaySelection::Ids(ids),
         _ => {
             let problem = "give either a filter or ids; `{}` is a filter for all messages";
             return Err(Problem::invalid("filter", problem).into());
         }
     };
     let destination = destination(target, url)?;
-    let order = ReplayOrder { selection, destination, rate, through: through.map(Into::into), confirm };
+    let order = ReplayOrder { selection, destination, rate, through, confirm };
     Ok(match operator.start_replay(order).await? {
         ReplayResult::Counted(estimation) => HttpResponse::Ok().json(ReplayCount::from(estimation)),
         ReplayResult::Started(replay) => {
@@ -102,7 +100,7 @@ fn destination(target: Option<TargetReference>, url: Option<String>) -> Result<R
     match (target, url) {
         (None, None) => Ok(ReplayDestination::MatchingTargets),
         (None, Some(url)) => Ok(ReplayDestination::Url(url)),
-        (Some(TargetReference::Id(id)), None) => Ok(ReplayDestination::TargetId(id.into())),
+        (Some(TargetReference::Id(id)), None) => Ok(ReplayDestination::TargetId(id)),
         (Some(TargetReference::Name(name)), None) => Ok(ReplayDestination::TargetName(name)),
         (Some(_), Some(_)) => Err(Problem::invalid("url", "give either a target or a url")),
     }

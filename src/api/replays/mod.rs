@@ -25,8 +25,8 @@ use crate::store::{self, MessageFilter, MessageId, ReplayId, TargetId};
 pub struct ListReplays {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<ReplayId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
 }
@@ -40,7 +40,7 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.reads().replays(paging.cursor.map(Into::into), paging.limit).await?;
+    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
     let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
     Ok(web::Json(Page { items, next_cursor: next_cursor.map(ReplayId::get) }))

@@ -28,8 +28,8 @@ use crate::store::{self, DeliveryRate, Pattern, TargetId};
 pub struct ListTargets {
     /// `next_cursor` of the previous page.
     #[serde(default, deserialize_with = "input::id_from_1")]
-    #[cfg_attr(test, param(minimum = 1))]
-    pub cursor: Option<i64>,
+    #[cfg_attr(test, param(value_type = Option<i64>, minimum = 1))]
+    pub cursor: Option<TargetId>,
     #[cfg_attr(test, param(minimum = 1, maximum = 200, default = 50))]
     pub limit: Option<u16>,
 }
@@ -44,9 +44,9 @@ pub async fn list(
 ) -> Result<web::Json<Page<Target>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
     let all = service.store.reads().targets().await?;
-    let all = all.into_iter().map(|target| (target.id.get(), Target::of(target, role))).collect();
+    let all = all.into_iter().map(|target| (target.id, Target::of(target, role))).collect();
     let (items, next_cursor) = paging.of_all(all);
-    Ok(web::Json(Page { items, next_cursor }))
+    Ok(web::Json(Page { items, next_cursor: next_cursor.map(TargetId::get) }))
 }
 
 /// One target, including a removed one.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rejection::RejectionSelection;
+use crate::store::RejectionId;
 
 /// The selected rejections. Without `confirm` and `cursor` they are only counted.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,8 +17,8 @@ pub struct BulkRequest {
     pub filter: RejectionSelection,
     /// Id of the newest selected rejection: `through` from the count. Later rejections are
     /// excluded.
-    #[cfg_attr(test, schema(minimum = 0))]
-    pub through: Option<i64>,
+    #[cfg_attr(test, schema(value_type = Option<i64>, minimum = 0))]
+    pub through: Option<RejectionId>,
     /// The number from the count. The first step runs only if it is unchanged.
     #[cfg_attr(test, schema(minimum = 0))]
     pub confirm: Option<u64>,
@@ -58,8 +59,8 @@ pub struct BulkCount {
     #[cfg_attr(test, schema(examples(60), required = true))]
     pub confirm: u64,
     pub by_cause: BTreeMap<String, u64>,
-    #[cfg_attr(test, schema(examples(4711)))]
-    pub through: i64,
+    #[cfg_attr(test, schema(value_type = i64, examples(4711)))]
+    pub through: RejectionId,
     /// The filter, with durations resolved to times.
     pub filter: SelectedRejections,
 }
@@ -82,8 +83,8 @@ pub struct BulkStep {
     /// `cursor` of the next step; null after the last one.
     pub next_cursor: Option<String>,
     #[serde(default)]
-    #[cfg_attr(test, schema(required = true))]
-    pub through: i64,
+    #[cfg_attr(test, schema(value_type = i64, required = true))]
+    pub through: RejectionId,
     /// The filter, with durations resolved to times.
     #[serde(default)]
     #[cfg_attr(test, schema(required = true))]

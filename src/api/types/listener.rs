@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::message::MessageHead;
+use crate::store::DeliveryId;
 
 /// A program that receives messages over a stream.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,8 +35,8 @@ pub struct Listener {
 #[serde(deny_unknown_fields)]
 pub struct Acknowledgement {
     /// Delivery ids.
-    #[cfg_attr(test, schema(min_items = 1, max_items = 1000))]
-    pub deliveries: Vec<i64>,
+    #[cfg_attr(test, schema(value_type = Vec<i64>, min_items = 1, max_items = 1000))]
+    pub deliveries: Vec<DeliveryId>,
     /// The program's responses to some of them, stored for inspection.
     #[serde(default)]
     #[cfg_attr(test, schema(max_items = 1000))]
@@ -49,7 +50,8 @@ pub struct Acknowledgement {
 #[cfg_attr(test, schema(as = Answer))]
 pub struct ProgramAnswer {
     /// One of `deliveries`.
-    pub delivery: i64,
+    #[cfg_attr(test, schema(value_type = i64))]
+    pub delivery: DeliveryId,
     /// The HTTP status.
     #[cfg_attr(test, schema(minimum = 100, maximum = 999))]
     pub status: u16,
@@ -77,7 +79,8 @@ pub struct AcknowledgementResult {
 #[cfg_attr(test, schema(as = Delivered))]
 pub struct ListenerDelivery {
     /// The id to acknowledge.
-    pub delivery: i64,
+    #[cfg_attr(test, schema(value_type = i64))]
+    pub delivery: DeliveryId,
     /// The replay that created it.
     pub replay: Option<i64>,
     pub message: DeliveredMessage,

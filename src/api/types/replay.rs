@@ -6,7 +6,7 @@ use super::message::MessageSelection;
 #[cfg(test)]
 use super::schemas;
 use super::words::Word;
-use crate::store::{ReplayState, TargetState};
+use crate::store::{MessageId, ReplayState, TargetId, TargetState};
 
 /// A replay of many messages.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct ReplayFilter {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "must be the id or the name of a target")]
 pub enum TargetReference {
-    Id(i64),
+    Id(TargetId),
     Name(String),
 }
 
@@ -73,7 +73,7 @@ pub struct ReplayRequest {
     pub filter: Option<MessageSelection>,
     /// Ids of messages, instead of a filter.
     #[cfg_attr(test, schema(schema_with = schemas::ids_or_null, required = false))]
-    pub ids: Option<Vec<i64>>,
+    pub ids: Option<Vec<MessageId>>,
     /// The target that receives the selected messages that pass its filter; its event patterns are
     /// ignored. With the filter `dead`, only its dead letters are replayed. Without `target` and
     /// `url`, the messages go to the targets that match them today; with the filter `dead`, each
@@ -87,8 +87,8 @@ pub struct ReplayRequest {
     #[cfg_attr(test, schema(minimum = 1, maximum = 10_000, default = 50))]
     pub rate: Option<u32>,
     /// Id of the newest selected message: `through` from the count. Later messages are excluded.
-    #[cfg_attr(test, schema(minimum = 0))]
-    pub through: Option<i64>,
+    #[cfg_attr(test, schema(value_type = Option<i64>, minimum = 0))]
+    pub through: Option<MessageId>,
     /// The number from the count. The replay starts only if it is unchanged.
     #[cfg_attr(test, schema(minimum = 0))]
     pub confirm: Option<u64>,

@@ -19,6 +19,7 @@ use super::send::block_on;
 use crate::api::types::listener::{
     Acknowledgement, AcknowledgementResult, GreetingEvent, ListenerDelivery, ProgramAnswer,
 };
+use crate::store::DeliveryId;
 use queue::Queue;
 
 const PAUSE: Duration = Duration::from_secs(1);
@@ -214,7 +215,7 @@ async fn answer(forwarder: &Forwarder, delivered: &ListenerDelivery, body: Bytes
     }
 }
 
-fn answered(delivery: i64, answer: &Answer) -> ProgramAnswer {
+fn answered(delivery: DeliveryId, answer: &Answer) -> ProgramAnswer {
     let excerpt = String::from_utf8_lossy(&answer.response.excerpt).into_owned();
     ProgramAnswer {
         delivery,
@@ -250,7 +251,7 @@ async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), F
         let answered = queue.next_unacknowledged_answers().await;
         match post_acknowledgement(name, remote, &answered).await {
             Ok(()) => {
-                let deliveries: Vec<i64> = answered.iter().map(|one| one.delivery).collect();
+                let deliveries: Vec<DeliveryId> = answered.iter().map(|one| one.delivery).collect();
                 queue.acknowledged(&deliveries);
                 tries = 0;
             }
@@ -263,7 +264,7 @@ async fn acknowledge(name: &str, remote: &Remote, queue: &Queue) -> Result<(), F
 }
 
 async fn post_acknowledgement(name: &str, remote: &Remote, answers: &[ProgramAnswer]) -> Result<(), Failure> {
-    let deliveries: Vec<i64> = answers.iter().map(|one| one.delivery).collect();
+    let deliveries: Vec<DeliveryId> = answers.iter().map(|one| one.delivery).collect();
     let acknowledgement = Acknowledgement { deliveries, answers: answers.to_vec() };
     let body = serde_json::to_vec(&acknowledgement).map_err(|error| Failure(error.to_string()))?;
     let path = format!("/listeners/{name}/acknowledge");

@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::sync::Notify;
 
 use crate::api::types::listener::{ListenerDelivery, ProgramAnswer};
+use crate::store::DeliveryId;
 
 /// Above the service's limit of 64 unacknowledged deliveries, which are sent again after a lost
 /// connection.
@@ -31,9 +32,9 @@ struct State {
     /// Answered by the program, but not acknowledged yet.
     answered: VecDeque<ProgramAnswer>,
     /// Acknowledged, newest last.
-    settled: VecDeque<i64>,
+    settled: VecDeque<DeliveryId>,
     /// Ids of all deliveries above, and of the one that is being forwarded.
-    known: HashSet<i64>,
+    known: HashSet<DeliveryId>,
     /// Number of earlier services: the ids of each service start at 1.
     service: usize,
 }
@@ -107,7 +108,7 @@ impl Queue {
     }
 
     /// Removes deliveries whose acknowledgement the service has stored.
-    pub fn acknowledged(&self, deliveries: &[i64]) {
+    pub fn acknowledged(&self, deliveries: &[DeliveryId]) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.answered.retain(|answered| !deliveries.contains(&answered.delivery));
@@ -135,10 +136,10 @@ mod tests {
     }
 
     fn answered(delivery: i64) -> ProgramAnswer {
-        ProgramAnswer { delivery, status: 200, took_ms: 1, excerpt: None }
+        ProgramAnswer { delivery: delivery.into(), status: 200, took_ms: 1, excerpt: None }
     }
 
-    fn ids(answered: &[ProgramAnswer]) -> Vec<i64> {
+    fn ids(answered: &[ProgramAnswer]) -> Vec<DeliveryId> {
         answered.iter().map(|one| one.delivery).collect()
     }
 
@@ -154,7 +155,7 @@ mod tests {
             queue.answered(answered(1), 0);
             queue.add(delivered(1)).await;
             assert_eq!(ids(&queue.next_unacknowledged_answers().await), [1]);
-            queue.acknowledged(&[1]);
+            queue.acknowledged(&[1.into()]);
             queue.add(delivered(1)).await;
             queue.add(delivered(3)).await;
             assert_eq!([queue.take().await.0.delivery, queue.take().await.0.delivery], [2, 3]);
@@ -172,14 +173,14 @@ mod tests {
                 queue.add(delivered(delivery)).await;
             }
             let (first, service) = queue.take().await;
-            queue.answered(answered(first.delivery), service);
+            queue.answered(answered(first.delivery.get()), service);
             let (second, service) = queue.take().await;
             queue.connected(false);
             queue.add(delivered(1)).await;
             queue.add(delivered(2)).await;
             assert_eq!(queue.take().await.0.delivery, 3, "only the connection was lost");
             queue.connected(true);
-            queue.answered(answered(second.delivery), service);
+            queue.answered(answered(second.delivery.get()), service);
             assert!(queue.unacknowledged_answers().is_empty(), "the answers are about other messages");
             queue.add(delivered(1)).await;
             assert_eq!(queue.take().await.0.delivery, 1);

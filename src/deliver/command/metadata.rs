@@ -1,10 +1,9 @@
 //! The `HOOK_*` variables with a message's metadata. All of them are always set, so that a script
 //! can use `set -u`.
 
-use serde_json::Value;
-
 use crate::deliver::attempt::AttemptRequest;
 use crate::store::StoredMessage;
+use crate::store::headers::StoredHeaders;
 
 /// Maximum length; longer values are truncated.
 const MAX_VALUE_BYTES: usize = 4 << 10;
@@ -13,6 +12,7 @@ const MAX_VALUE_BYTES: usize = 4 << 10;
 pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
     let head = &attempt.message.head;
     let kind = head.event.strip_prefix(&head.source).and_then(|rest| rest.strip_prefix('.'));
+    let headers = StoredHeaders::parse(&head.headers).unwrap_or_default();
     let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
     let values = [
         ("HOOK_MESSAGE_ID", head.id.to_string()),
@@ -27,29 +27,19 @@ pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
         ("HOOK_PROVIDER_DELIVERY_ID", or_empty(&head.delivery_id)),
         ("HOOK_METHOD", head.method.clone()),
         ("HOOK_QUERY", attempt.message.query_without_content().unwrap_or_else(|| or_empty(&head.query))),
-        ("HOOK_CONTENT_TYPE", content_type(attempt.message)),
-        ("HOOK_CONTENT_ENCODING", header(attempt.message, "content-encoding").unwrap_or_default()),
+        ("HOOK_CONTENT_TYPE", content_type(attempt.message, &headers)),
+        ("HOOK_CONTENT_ENCODING", headers.values("content-encoding").collect::<Vec<_>>().join(", ")),
         ("HOOK_RECEIVED_AT", head.received_at.to_string()),
         ("HOOK_REMOTE_IP", head.remote_ip.clone()),
     ];
     values.into_iter().map(|(name, value)| (name, cleaned(&value))).collect()
 }
 
-fn content_type(message: &StoredMessage) -> String {
+/// Returns the first Content-Type as received.
+fn content_type(message: &StoredMessage, headers: &StoredHeaders<'_>) -> String {
     let is_json = message.is_emitted() || message.query_without_content().is_some();
-    let json = is_json.then(|| "application/json".to_owned());
-    header(message, "content-type").or(json).unwrap_or_default()
-}
-
-/// Returns a header as received. Repeated headers are joined with commas, except Content-Type,
-/// where the first one is used.
-fn header(message: &StoredMessage, name: &str) -> Option<String> {
-    let headers: Value = serde_json::from_str(&message.head.headers).unwrap_or_default();
-    match headers.get(name)? {
-        Value::Array(values) if name == "content-type" => values.first()?.as_str().map(str::to_owned),
-        Value::Array(values) => Some(values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
-        value => value.as_str().map(str::to_owned),
-    }
+    let json = is_json.then_some("application/json");
+    headers.first("content-type").or(json).unwrap_or_default().to_owned()
 }
 
 /// Removes control characters, because scripts print values and terminals interpret them. A NUL

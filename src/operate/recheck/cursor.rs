@@ -39,7 +39,7 @@ pub fn position_of(cursor: &str, walk: &str) -> Result<RejectionPosition, Proble
     let (at, id) = text.split_once(',').ok_or_else(foreign)?;
     Ok(RejectionPosition {
         received_at: BASE64_URL_SAFE_NO_PAD.decode(at).map_err(|_| foreign())?.into(),
-        id: id.parse::<i64>().map_err(|_| foreign())?.into(),
+        id: id.parse().map_err(|_| foreign())?,
     })
 }
 

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
 use time::OffsetDateTime;
 
 use super::super::problem::Problem;
 use crate::providers::Cause;
-use crate::store::{NewMessage, StoredRejection, headers};
+use crate::store::headers::{self, StoredHeaders};
+use crate::store::{NewMessage, StoredRejection};
 use crate::verification::{
     IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
 };
@@ -135,16 +135,16 @@ impl Credentials {
 
 /// Restores the header fields byte for byte as they were received, sorted by name.
 fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Option<Vec<(String, Vec<u8>)>> {
-    let stored: BTreeMap<String, Value> = serde_json::from_str(stored).ok()?;
-    let text = |value: &Value| value.as_str().map(headers::bytes);
+    let stored = StoredHeaders::parse(stored)?;
     let mut fields = Vec::new();
-    for (name, value) in stored {
-        let values: Vec<Vec<u8>> = match (credentials.remove(&name), &value) {
-            (Some(values), _) => values.iter().map(|text| headers::bytes(text)).collect(),
-            (None, Value::Array(values)) => values.iter().filter_map(text).collect(),
-            (None, value) => text(value).into_iter().collect(),
-        };
-        fields.extend(values.into_iter().map(|value| (name.clone(), value)));
+    let mut restored = None;
+    for (name, value) in stored.pairs() {
+        if let Some(values) = credentials.remove(name) {
+            fields.extend(values.iter().map(|value| (name.to_owned(), headers::bytes(value))));
+            restored = Some(name);
+        } else if restored != Some(name) {
+            fields.push((name.to_owned(), headers::bytes(value)));
+        }
     }
     Some(fields)
 }

@@ -24,7 +24,7 @@ pub fn insert(
                AND (targets.owner IS NULL OR targets.owner IS (SELECT messages.owner FROM messages WHERE messages.id = ?1))",
         )?
         .execute(params![message, target, now, replay])?;
-    Ok((made == 1).then(|| connection.last_insert_rowid().into()))
+    Ok((made == 1).then(|| DeliveryId::of_rowid(connection.last_insert_rowid())))
 }
 
 /// Inserts another delivery of a message to the same target, and settles the dead letters there.

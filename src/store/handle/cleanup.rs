@@ -157,7 +157,7 @@ impl Cleanup {
         let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_replay_target(database.connection, target, now),
+                move |connection| Ok(target::expire::retire_replay_target(connection, target, now)?),
                 |is_retired| *is_retired,
             )
             .await
@@ -172,7 +172,7 @@ impl Cleanup {
         let now = Timestamp::from(now);
         self.core
             .change_targets_where(
-                move |database| target::expire::retire_listeners(database.connection, before, now),
+                move |connection| Ok(target::expire::retire_listeners(connection, before, now)?),
                 |retired| *retired > 0,
             )
             .await

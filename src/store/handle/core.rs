@@ -8,10 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::request_id;
-use crate::store::error::Unavailable;
+use crate::store::error::{ChangeError, Unavailable};
 use crate::store::files::Files;
 use crate::store::files::lock::InstanceLock;
 use crate::store::instances::Instances;
@@ -74,22 +75,33 @@ impl Core {
         T: Send + 'static,
         F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.change(move |database| Ok(work(database)?), committed).await
+    }
+
+    /// Like `write_then`, but `work` can reject the change. Its own statements are rolled back
+    /// then, and the other jobs of the transaction are written.
+    async fn change<T, E, F>(&self, work: F, committed: impl FnOnce(&T) + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Unavailable> + Send + 'static,
+        F: FnOnce(&mut Database<'_>) -> Result<T, ChangeError<E>> + Send + 'static,
+    {
         if let Some(why) = self.shared.stopped() {
-            return Err(why);
+            return Err(why.into());
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Job::Run(Box::new(WriteCall { work: Some(work), value: None, committed, reply })))?;
+        self.send(Job::Run(Box::new(WriteCall { work: Some(work), result: None, committed, reply })))?;
         match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Unavailable::Failed),
-            Err(_) => Err(Unavailable::Deadline),
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Unavailable::Failed.into()),
+            Err(_) => Err(Unavailable::Deadline.into()),
         }
     }
 
     pub async fn read<T, F>(&self, work: F) -> Result<T, Unavailable>
     where
         T: Send + 'static,
-        F: FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let permit = tokio::time::timeout(READ_TIMEOUT, self.reading.acquire()).await;
         let Ok(Ok(_permit)) = permit else { return Err(Unavailable::Deadline) };
@@ -115,28 +127,26 @@ impl Core {
 
     /// Writes a change of the targets. Messages are matched against the new list of targets before
     /// this function returns, even if its caller has stopped waiting.
-    pub async fn change_targets<T, F>(&self, work: F) -> Result<T, Unavailable>
+    pub async fn change_targets<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+        E: From<Unavailable> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ChangeError<E>> + Send + 'static,
     {
         self.change_targets_where(work, |_| true).await
     }
 
     /// Like `change_targets`, but keeps the current list of targets if `is_change` returns false
     /// for the result of `work`.
-    pub async fn change_targets_where<T, F>(
-        &self,
-        work: F,
-        is_change: fn(&T) -> bool,
-    ) -> Result<T, Unavailable>
+    pub async fn change_targets_where<T, E, F>(&self, work: F, is_change: fn(&T) -> bool) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send + 'static,
+        E: From<Unavailable> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ChangeError<E>> + Send + 'static,
     {
         let shared = self.shared.clone();
-        let change = move |database: &mut Database<'_>| {
-            let done = work(database)?;
+        let change = move |database: &mut Database<'_>| -> Result<_, ChangeError<E>> {
+            let done = work(database.connection)?;
             let subscriptions = match is_change(&done) {
                 true => Some(Arc::new(target::read::subscriptions(database.connection)?)),
                 false => None,
@@ -148,7 +158,7 @@ impl Core {
                 shared.audience.replace(subscriptions.clone());
             }
         };
-        self.write_then(change, publish).await.map(|(done, _)| done)
+        self.change(change, publish).await.map(|(done, _)| done)
     }
 
     pub(super) fn send(&self, job: Job) -> Result<(), Unavailable> {

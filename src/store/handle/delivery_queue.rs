@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use crate::store::confirmation::{self, ConfirmationOutcome, DueConfirmation, Settlement};
@@ -245,9 +246,8 @@ impl DeliveryQueue {
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
-        let disable = move |database: &mut Database<'_>| {
-            target::change::disable(database.connection, id, &url, reason, now)
-        };
+        let disable =
+            move |connection: &Connection| Ok(target::change::disable(connection, id, &url, reason, now)?);
         self.core.change_targets_where(disable, |disabled| *disabled).await
     }
 

@@ -41,8 +41,8 @@ impl ListenerRegistry {
     ) -> Result<ListenerSession, ListenerError> {
         let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| listener::open(database.connection, &name, events, since, now))
-            .await?
+            .change_targets(move |connection| listener::open(connection, &name, events, since, now))
+            .await
     }
 
     /// Adds the requested old messages; returns their number. Can be repeated at any time. The
@@ -162,8 +162,8 @@ impl ListenerRegistry {
     ) -> Result<(), Unavailable> {
         let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| {
-                listener::set_connected(database.connection, target, is_connected, now)
+            .change_targets(move |connection| {
+                Ok(listener::set_connected(connection, target, is_connected, now)?)
             })
             .await
     }

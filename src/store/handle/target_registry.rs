@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use time::OffsetDateTime;
 
 use crate::store::error::Unavailable;
@@ -13,7 +14,6 @@ use crate::store::target::settings::{
 };
 use crate::store::target::{self, declare};
 use crate::store::timestamp::Timestamp;
-use crate::store::writer::job::Database;
 
 /// Creates and changes targets. Messages are matched against the new state after each change.
 #[derive(Clone, Debug)]
@@ -30,9 +30,7 @@ impl TargetRegistry {
         now: OffsetDateTime,
     ) -> Result<Vec<TargetId>, TargetError> {
         let now = Timestamp::from(now);
-        self.core
-            .change_targets(move |database| declare::declare(database.connection, &declared, now))
-            .await?
+        self.core.change_targets(move |connection| declare::declare(connection, &declared, now)).await
     }
 
     /// Creates a target; returns its id.
@@ -44,10 +42,10 @@ impl TargetRegistry {
         let now = Timestamp::from(now);
         let sealed = new.secrets.as_ref().map(|secrets| seal_secrets(&self.core.sealer, secrets));
         self.core
-            .change_targets(move |database| {
-                target::change::insert(database.connection, &new, sealed.as_deref(), now)
+            .change_targets(move |connection| {
+                target::change::insert(connection, &new, sealed.as_deref(), now)
             })
-            .await?
+            .await
     }
 
     #[cfg(test)]
@@ -59,8 +57,8 @@ impl TargetRegistry {
     ) -> Result<(), TargetError> {
         let now = Timestamp::from(now);
         self.core
-            .change_targets(move |database| target::change::update(database.connection, id, &settings, now))
-            .await?
+            .change_targets(move |connection| target::change::update(connection, id, &settings, now))
+            .await
     }
 
     /// Changes some settings of a target in one step, so that concurrent changes do not overwrite
@@ -74,31 +72,23 @@ impl TargetRegistry {
         let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
-            .change_targets(move |database| {
-                let connection = database.connection;
+            .change_targets(move |connection| {
                 let found = target::read::one(connection, id)?;
                 let Some(target) = found.filter(|target| target.state != TargetState::Removed) else {
-                    return Ok(Err(TargetError::NotFound));
+                    return Err(TargetError::NotFound.into());
                 };
-                let Ok(before) =
-                    open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
-                else {
-                    return Ok(Err(TargetError::Sealed));
-                };
+                let sealed = target::read::sealed_secrets(connection, id)?;
+                let before = open_secrets(&sealer, sealed.as_deref()).map_err(|_| TargetError::Sealed)?;
                 let (mut settings, mut secrets) = (target.settings, before.clone());
                 change(&mut settings, &mut secrets);
-                if let Err(rejected) = target::change::update(connection, id, &settings, now)? {
-                    return Ok(Err(rejected));
-                }
+                target::change::update(connection, id, &settings, now)?;
                 if secrets != before {
                     let sealed = seal_secrets(&sealer, &secrets);
-                    if let Err(rejected) = target::change::set_sealed_secrets(connection, id, &sealed, now)? {
-                        return Ok(Err(rejected));
-                    }
+                    target::change::set_sealed_secrets(connection, id, &sealed, now)?;
                 }
-                Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound))
+                Ok(target::read::one(connection, id)?.ok_or(TargetError::NotFound)?)
             })
-            .await?
+            .await
     }
 
     #[cfg(test)]
@@ -110,10 +100,10 @@ impl TargetRegistry {
     ) -> Result<(), TargetError> {
         let (sealed, now) = (seal_secrets(&self.core.sealer, secrets), Timestamp::from(now));
         self.core
-            .change_targets(move |database| {
-                target::change::set_sealed_secrets(database.connection, id, &sealed, now)
+            .change_targets(move |connection| {
+                target::change::set_sealed_secrets(connection, id, &sealed, now)
             })
-            .await?
+            .await
     }
 
     /// Activates a declared target that was disabled because an earlier URL answered 410. `url` is
@@ -125,8 +115,8 @@ impl TargetRegistry {
         now: OffsetDateTime,
     ) -> Result<bool, Unavailable> {
         let now = Timestamp::from(now);
-        let activate = move |database: &mut Database<'_>| {
-            target::gone_url::activate_if_moved(database.connection, id, &url, now)
+        let activate = move |connection: &Connection| {
+            Ok(target::gone_url::activate_if_moved(connection, id, &url, now)?)
         };
         self.core.change_targets_where(activate, |activated| *activated).await
     }
@@ -146,8 +136,7 @@ impl TargetRegistry {
         let now = Timestamp::from(now);
         let sealer = self.core.sealer.clone();
         self.core
-            .change_targets(move |database| {
-                let connection = database.connection;
+            .change_targets(move |connection| {
                 if state == TargetState::Active
                     && let Some(target) = target::read::one(connection, id)?
                     && matches!(target.state, TargetState::Paused | TargetState::Disabled)
@@ -155,10 +144,10 @@ impl TargetRegistry {
                         open_secrets(&sealer, target::read::sealed_secrets(connection, id)?.as_deref())
                     && target.has_lost(&secrets)
                 {
-                    return Ok(Err(TargetError::SecretsLost(id)));
+                    return Err(TargetError::SecretsLost(id).into());
                 }
                 target::change::set_state(connection, id, state, reason.as_deref(), now)
             })
-            .await?
+            .await
     }
 }

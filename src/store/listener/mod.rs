@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
 use time::OffsetDateTime;
 
 use crate::store::delivery::state::AttemptOutcome;
-use crate::store::error::Unavailable;
+use crate::store::error::{ChangeError, Unavailable};
 use crate::store::id::{DeliveryId, MessageId, TargetId};
 use crate::store::target::settings::{
-    DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetKind, TargetSettings, TargetState,
+    DeliveryOrdering, Origin, StoredTarget, TargetDraft, TargetError, TargetKind, TargetSettings, TargetState,
 };
 use crate::store::target::subscription::Pattern;
 use crate::store::time_text::TimeText;
@@ -48,12 +48,21 @@ pub struct ListenerSession {
 }
 
 /// Reason why a listener cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     #[error("the limit of {MAX_LISTENERS} listeners is reached")]
     TooMany,
+    /// Its target cannot be written.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+}
+
+impl From<ListenerError> for ChangeError<ListenerError> {
+    fn from(why: ListenerError) -> Self {
+        Self::Rejected(why)
+    }
 }
 
 /// Acknowledgement of a delivery by the program that is connected to a listener.
@@ -124,38 +133,40 @@ pub fn by_name(connection: &Connection, name: &str) -> rusqlite::Result<Option<S
 
 /// Creates the listener, or changes the subscription of an existing one. A new one also receives
 /// the messages since `since`.
+///
+/// # Errors
+/// `TooMany` if the limit on listeners is reached.
 pub fn open(
     connection: &Connection,
     name: &str,
     events: Vec<Pattern>,
     since: Option<Timestamp>,
     now: Timestamp,
-) -> rusqlite::Result<Result<ListenerSession, ListenerError>> {
+) -> Result<ListenerSession, ChangeError<ListenerError>> {
     if let Some(known) = by_name(connection, name)? {
         if known.settings.events != events {
             let settings = TargetSettings { events, ..known.settings };
-            // This cannot be rejected: the target was read in this transaction, and keeps its name.
-            let _ = target::change::update(connection, known.id, &settings, now)?;
+            target::change::update(connection, known.id, &settings, now)
+                .map_err(|error| error.map(ListenerError::Target))?;
         }
         // Set before the connection is established, so that cleanup does not remove the listener as
         // unused.
         set_connected(connection, known.id, true, now)?;
         let must_be_filled = wanted_since(connection, known.id)?.is_some();
-        return Ok(Ok(ListenerSession { target: known.id, is_new: false, must_be_filled }));
+        return Ok(ListenerSession { target: known.id, is_new: false, must_be_filled });
     }
     let listeners: usize = connection
         .prepare_cached("SELECT count(*) FROM targets WHERE kind = 'listener' AND state <> 'removed'")?
         .query_row([], |row| row.get(0))?;
     if listeners >= MAX_LISTENERS {
-        return Ok(Err(ListenerError::TooMany));
+        return Err(ListenerError::TooMany.into());
     }
-    let Ok(target) = target::change::insert(connection, &new(name, events), None, now)? else {
-        return Ok(Err(ListenerError::TooMany));
-    };
+    let target = target::change::insert(connection, &new(name, events), None, now)
+        .map_err(|error| error.map(ListenerError::Target))?;
     connection
         .prepare_cached("UPDATE targets SET wanted_since = ?2 WHERE id = ?1")?
         .execute(params![target, since])?;
-    Ok(Ok(ListenerSession { target, is_new: true, must_be_filled: since.is_some() }))
+    Ok(ListenerSession { target, is_new: true, must_be_filled: since.is_some() })
 }
 
 fn new(name: &str, events: Vec<Pattern>) -> TargetDraft {
@@ -363,7 +374,7 @@ pub fn fill(
     Ok(step)
 }
 
-/// Sets whether a program is connected to the listener.
+/// Sets whether a program is connected to the listener; does nothing if it was removed.
 pub fn set_connected(
     connection: &Connection,
     target: TargetId,
@@ -371,7 +382,10 @@ pub fn set_connected(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let state = if is_connected { TargetState::Active } else { TargetState::Paused };
-    target::change::set_state(connection, target, state, None, now).map(drop)
+    match target::change::set_state(connection, target, state, None, now) {
+        Ok(()) | Err(ChangeError::Rejected(_)) => Ok(()),
+        Err(ChangeError::Database(error)) => Err(error),
+    }
 }
 
 #[cfg(test)]

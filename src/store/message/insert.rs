@@ -281,7 +281,7 @@ impl PreparedMessage {
             self.release();
         }
         statement.raw_execute()?;
-        Ok(connection.last_insert_rowid().into())
+        Ok(MessageId::of_rowid(connection.last_insert_rowid()))
     }
 
     /// Counts the message as a duplicate of `of`. SQLite reads and rewrites the whole row of `of`,

@@ -271,5 +271,5 @@ fn insert(
             rejection.body.as_deref(),
             sealed,
         ])
-        .map(RejectionId::from)
+        .map(RejectionId::of_rowid)
 }

@@ -90,7 +90,7 @@ pub fn insert(connection: &Connection, replay: &NewReplay, now: Timestamp) -> ru
              VALUES (?1, ?2, ?3, ?4, 'running', 0, coalesce(?5, (SELECT max(id) FROM messages), 0), 0, 0, ?1)",
         )?
         .insert(params![now, filter, replay.target, replay.rate, replay.through])
-        .map(ReplayId::from)
+        .map(ReplayId::of_rowid)
 }
 
 pub fn one(connection: &Connection, id: ReplayId) -> rusqlite::Result<Option<StoredReplay>> {

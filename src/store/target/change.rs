@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::store::error::ChangeError;
 use crate::store::id::TargetId;
 use crate::store::target::gone_url;
 use crate::store::target::read::one;
@@ -18,26 +19,34 @@ fn filter_text(settings: &TargetSettings) -> Option<String> {
     settings.filter.as_ref().and_then(|filter| serde_json::to_string(filter).ok())
 }
 
-fn name_is_taken(connection: &Connection, name: &str, by_other_than: TargetId) -> rusqlite::Result<bool> {
-    connection
+/// # Errors
+/// `NameTaken` if another target has the name.
+fn check_name(
+    connection: &Connection,
+    name: &str,
+    by_other_than: TargetId,
+) -> Result<(), ChangeError<TargetError>> {
+    let is_taken: bool = connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM targets WHERE name = ?1 AND state <> 'removed' AND id <> ?2)",
         )?
-        .query_row(params![name, by_other_than], |row| row.get(0))
+        .query_row(params![name, by_other_than], |row| row.get(0))?;
+    if is_taken { Err(TargetError::NameTaken.into()) } else { Ok(()) }
 }
 
 /// Inserts a target. `sealed`: its secrets and headers, already sealed.
+///
+/// # Errors
+/// `NameTaken` if another target has its name.
 pub fn insert(
     connection: &Connection,
     target: &TargetDraft,
     sealed: Option<&str>,
     now: Timestamp,
-) -> rusqlite::Result<Result<TargetId, TargetError>> {
+) -> Result<TargetId, ChangeError<TargetError>> {
     let settings = &target.settings;
-    if name_is_taken(connection, &settings.name, TargetId::START)? {
-        return Ok(Err(TargetError::NameTaken));
-    }
-    let id = connection
+    check_name(connection, &settings.name, TargetId::START)?;
+    let rowid = connection
         .prepare_cached(
             "INSERT INTO targets (name, kind, origin, state, state_since, owner, events, filter, url, content_type,
                sealed_secrets, concurrency, ordering, rate, timeout_seconds, created_at, updated_at)
@@ -59,19 +68,20 @@ pub fn insert(
             settings.rate.map(DeliveryRate::to_text),
             settings.timeout.as_secs(),
         ])?;
-    Ok(Ok(id.into()))
+    Ok(TargetId::of_rowid(rowid))
 }
 
 /// Overwrites all settings except the owner.
+///
+/// # Errors
+/// `NameTaken`, `NotFound`, or `OwnerIsFixed` if the owner differs.
 pub fn update(
     connection: &Connection,
     id: TargetId,
     settings: &TargetSettings,
     now: Timestamp,
-) -> rusqlite::Result<Result<(), TargetError>> {
-    if name_is_taken(connection, &settings.name, id)? {
-        return Ok(Err(TargetError::NameTaken));
-    }
+) -> Result<(), ChangeError<TargetError>> {
+    check_name(connection, &settings.name, id)?;
     let changed = connection
         .prepare_cached(
             "UPDATE targets SET name = ?2, events = ?4, filter = ?5, url = ?6, content_type = ?7,
@@ -93,34 +103,39 @@ pub fn update(
             now,
         ])?;
     if changed == 1 {
-        return Ok(Ok(()));
+        return Ok(());
     }
     let exists = one(connection, id)?.is_some_and(|target| target.state != TargetState::Removed);
-    Ok(Err(if exists { TargetError::OwnerIsFixed } else { TargetError::NotFound }))
+    Err(if exists { TargetError::OwnerIsFixed } else { TargetError::NotFound }.into())
 }
 
+/// # Errors
+/// `NotFound` if the target does not exist or was removed.
 pub fn set_sealed_secrets(
     connection: &Connection,
     id: TargetId,
     sealed: &str,
     now: Timestamp,
-) -> rusqlite::Result<Result<(), TargetError>> {
+) -> Result<(), ChangeError<TargetError>> {
     let changed = connection
         .prepare_cached(
             "UPDATE targets SET sealed_secrets = ?2, updated_at = ?3 WHERE id = ?1 AND state <> 'removed'",
         )?
         .execute(params![id, sealed, now])?;
-    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
+    if changed == 1 { Ok(()) } else { Err(TargetError::NotFound.into()) }
 }
 
 /// Sets the state of a target that is not removed. Only `declare` can restore a removed one.
+///
+/// # Errors
+/// `NotFound` if the target does not exist or was removed.
 pub fn set_state(
     connection: &Connection,
     id: TargetId,
     state: TargetState,
     reason: Option<&str>,
     now: Timestamp,
-) -> rusqlite::Result<Result<(), TargetError>> {
+) -> Result<(), ChangeError<TargetError>> {
     let changed = connection
         .prepare_cached(
             "UPDATE targets SET state = ?2, state_reason = ?3,
@@ -128,7 +143,7 @@ pub fn set_state(
              WHERE id = ?1 AND state <> 'removed'",
         )?
         .execute(params![id, state, reason, now])?;
-    Ok(if changed == 1 { Ok(()) } else { Err(TargetError::NotFound) })
+    if changed == 1 { Ok(()) } else { Err(TargetError::NotFound.into()) }
 }
 
 /// Disables a target that answered 410 Gone, if it is active and still has this URL.

@@ -3,32 +3,35 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::json;
 
+use crate::store::error::ChangeError;
 use crate::store::id::TargetId;
 use crate::store::target;
 use crate::store::target::settings::{TargetDraft, TargetError};
 use crate::store::timestamp::Timestamp;
 
-/// Updates the targets of the environment; returns their ids in the order of `declared`. `Err` if a
-/// target from outside the environment has one of the names; nothing is changed then.
+/// Updates the targets of the environment; returns their ids in the order of `declared`.
 ///
 /// A target declared again with the same name and owner stays the same target and keeps its pending
 /// deliveries. With another owner it is a new one: pending deliveries of the first owner must not
 /// go to the second.
+///
+/// # Errors
+/// `DeclaredNameTaken` if a target from outside the environment, or two declared ones, have the
+/// same name. The caller must roll back then.
 pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],
     now: Timestamp,
-) -> rusqlite::Result<Result<Vec<TargetId>, TargetError>> {
+) -> Result<Vec<TargetId>, ChangeError<TargetError>> {
     for target in declared {
         if has_other(connection, &target.settings.name)? {
-            return Ok(Err(TargetError::DeclaredNameTaken(target.settings.name.clone())));
+            return Err(TargetError::DeclaredNameTaken(target.settings.name.clone()).into());
         }
     }
     remove_others(connection, declared, now)?;
     let mut ids = Vec::with_capacity(declared.len());
     for target in declared {
-        let name = &target.settings.name;
-        let outcome = match known(connection, target)? {
+        let id = match known(connection, target)? {
             Some(id) => {
                 connection
                     .prepare_cached(
@@ -36,16 +39,21 @@ pub fn declare(
                          WHERE id = ?1 AND (state = 'removed' OR kind <> ?2)",
                     )?
                     .execute(params![id, target.kind, now])?;
-                target::change::update(connection, id, &target.settings, now)?.map(|()| id)
+                target::change::update(connection, id, &target.settings, now).map(|()| id)
             }
-            None => target::change::insert(connection, target, None, now)?,
+            None => target::change::insert(connection, target, None, now),
         };
-        match outcome {
-            Ok(id) => ids.push(id),
-            Err(_) => return Ok(Err(TargetError::DeclaredNameTaken(name.clone()))),
-        }
+        ids.push(id.map_err(|error| error.map(|why| of_declared(why, target)))?);
     }
-    Ok(Ok(ids))
+    Ok(ids)
+}
+
+/// Adds the name to the reason, because several targets are declared at the same time.
+fn of_declared(why: TargetError, target: &TargetDraft) -> TargetError {
+    match why {
+        TargetError::NameTaken => TargetError::DeclaredNameTaken(target.settings.name.clone()),
+        why => why,
+    }
 }
 
 /// Whether a target from outside the environment has the name.

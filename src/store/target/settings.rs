@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::error::Unavailable;
+use crate::store::error::{ChangeError, Unavailable};
 use crate::store::id::TargetId;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
@@ -154,4 +154,10 @@ pub enum TargetError {
     /// Pending deliveries of one owner would go to another.
     #[error("the owner of a target cannot be changed; create another target")]
     OwnerIsFixed,
+}
+
+impl From<TargetError> for ChangeError<TargetError> {
+    fn from(why: TargetError) -> Self {
+        Self::Rejected(why)
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::store::error::Unavailable;
+use crate::store::error::{ChangeError, Unavailable};
 use crate::store::files::Files;
 use crate::store::keys::KeyIndex;
 use crate::store::message::insert::{InsertOutcome, PreparedMessage};
@@ -34,10 +34,19 @@ pub type Memory = Box<dyn Send>;
 
 /// A write other than a message, in its own savepoint.
 pub trait Task: Send {
-    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()>;
+    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<TaskEffect>;
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>);
     /// Whether the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
+}
+
+/// Effect of a task whose statements all succeeded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TaskEffect {
+    Change,
+    /// The change is not allowed: the writer rolls back the task's savepoint. Such a task changes
+    /// only tables, because the books of the quarantine would not be rolled back.
+    Rejection,
 }
 
 /// Resources of a task.
@@ -50,26 +59,32 @@ pub struct Database<'a> {
 }
 
 /// A closure as a task.
-pub struct WriteCall<T, F, C> {
+pub struct WriteCall<T, E, F, C> {
     pub work: Option<F>,
-    pub value: Option<T>,
+    pub result: Option<Result<T, E>>,
     /// Called with the value once it is committed.
     pub committed: C,
-    pub reply: oneshot::Sender<Result<T, Unavailable>>,
+    pub reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, F, C> Task for WriteCall<T, F, C>
+impl<T, E, F, C> Task for WriteCall<T, E, F, C>
 where
     T: Send,
-    F: FnOnce(&mut Database<'_>) -> rusqlite::Result<T> + Send,
+    E: From<Unavailable> + Send,
+    F: FnOnce(&mut Database<'_>) -> Result<T, ChangeError<E>> + Send,
     C: FnOnce(&T) + Send,
 {
-    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<()> {
+    fn run(&mut self, database: &mut Database<'_>) -> rusqlite::Result<TaskEffect> {
         // Consumed by an earlier attempt whose transaction was lost: the caller must send a new
         // task.
         let work = self.work.take().ok_or(rusqlite::Error::StatementChangedRows(0))?;
-        self.value = Some(work(database)?);
-        Ok(())
+        let (result, effect) = match work(database) {
+            Ok(value) => (Ok(value), TaskEffect::Change),
+            Err(ChangeError::Rejected(why)) => (Err(why), TaskEffect::Rejection),
+            Err(ChangeError::Database(error)) => return Err(error),
+        };
+        self.result = Some(result);
+        Ok(effect)
     }
 
     fn is_abandoned(&self) -> bool {
@@ -77,11 +92,15 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), Unavailable>) {
-        let Self { value, committed, reply, .. } = *self;
-        if let (Ok(()), Some(value)) = (outcome, &value) {
+        let Self { result, committed, reply, .. } = *self;
+        let result = match outcome {
+            Ok(()) => result.unwrap_or_else(|| Err(Unavailable::Refused.into())),
+            Err(why) => Err(why.into()),
+        };
+        if let Ok(value) = &result {
             committed(value);
         }
-        let _ = reply.send(outcome.and_then(|()| value.ok_or(Unavailable::Refused)));
+        let _ = reply.send(result);
     }
 }
 

@@ -31,7 +31,9 @@ use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
 use crate::store::shared::SharedState;
 use crate::store::timestamp::Timestamp;
-use crate::store::writer::job::{Database, Job, JobOutcome, NextJob, Task, drop_expired, reject_released};
+use crate::store::writer::job::{
+    Database, Job, JobOutcome, NextJob, Task, TaskEffect, drop_expired, reject_released,
+};
 use crate::store::writer::trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -256,7 +258,7 @@ impl Writer {
                     if done.is_err() {
                         self.quarantine.invalidate();
                     }
-                    done.map(|()| JobOutcome::Done)
+                    done.map(|_| JobOutcome::Done)
                 }
                 Job::Wake | Job::Close => Ok(JobOutcome::Done),
             };
@@ -314,7 +316,7 @@ impl Writer {
         }
     }
 
-    fn run_task(&mut self, task: &mut dyn Task) -> rusqlite::Result<()> {
+    fn run_task(&mut self, task: &mut dyn Task) -> rusqlite::Result<TaskEffect> {
         self.execute("SAVEPOINT job")?;
         let mut database = Database {
             connection: &self.connection,
@@ -324,7 +326,7 @@ impl Writer {
             files: &self.files,
         };
         let result = task.run(&mut database);
-        self.end_savepoint(result.is_ok())?;
+        self.end_savepoint(matches!(result, Ok(TaskEffect::Change)))?;
         result
     }
 

@@ -1,0 +1,71 @@
+//! Selections of messages and rejections, as an operator writes them.
+
+use super::operator::Operator;
+use super::problem::Problem;
+use super::values;
+use crate::store::{MessageFilter, RejectionFilter, Timestamp};
+
+/// Criteria that a message must match. `since` and `until` are times, or ages such as `2h`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageCriteria {
+    pub source: Option<String>,
+    /// A pattern: `*` matches any characters.
+    pub event: Option<String>,
+    pub since: Option<String>,
+    pub until: Option<String>,
+    /// Exact text in the body.
+    pub text: Option<String>,
+    pub owner: Option<String>,
+    pub is_dead: bool,
+}
+
+/// Criteria that a rejection must match. `since` and `until` are times, or ages such as `2h`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RejectionCriteria {
+    pub source: Option<String>,
+    pub cause: Option<String>,
+    pub since: Option<String>,
+    pub until: Option<String>,
+}
+
+impl Operator {
+    /// Converts the criteria to a filter of the store. Ages are relative to the current time.
+    ///
+    /// # Errors
+    /// If a value is invalid.
+    pub fn message_filter(&self, criteria: MessageCriteria) -> Result<MessageFilter, Problem> {
+        let MessageCriteria { source, event, since, until, text, owner, is_dead } = criteria;
+        for (field, name) in [("source", &source), ("event", &event), ("owner", &owner)] {
+            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
+        }
+        text.as_deref().map_or(Ok(()), |text| values::search_text("text", text))?;
+        Ok(MessageFilter {
+            ids: Vec::new(),
+            since: self.time("since", since.as_deref())?,
+            until: self.time("until", until.as_deref())?,
+            source,
+            event,
+            owner,
+            text,
+            dead: is_dead,
+            dead_at: None,
+        })
+    }
+
+    /// Converts the criteria to a filter of the store. Ages are relative to the current time.
+    ///
+    /// # Errors
+    /// If a value is invalid.
+    pub fn rejection_filter(&self, criteria: RejectionCriteria) -> Result<RejectionFilter, Problem> {
+        let RejectionCriteria { source, cause, since, until } = criteria;
+        for (field, name) in [("source", &source), ("cause", &cause)] {
+            name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
+        }
+        let (since, until) = (self.time("since", since.as_deref())?, self.time("until", until.as_deref())?);
+        Ok(RejectionFilter { since, until, source, cause, kind: None })
+    }
+
+    pub(super) fn time(&self, field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+        text.map(|text| values::time(field, text, self.now())).transpose()
+    }
+}
