@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
@@ -38,17 +39,33 @@ pub fn log_message(request: &HttpRequest, message: MessageId) {
 /// Wraps everything under `/api`.
 ///
 /// # Errors
-/// If a panic has consumed the request.
+/// If a panic has consumed the request. The error has the headers of any other response.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = RequestId::next();
-    let mut response = id.scope(handle(request, next)).await?;
-    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
-        response.headers_mut().insert(REQUEST_ID, id);
+    match id.scope(handle(request, next)).await {
+        Ok(mut response) => {
+            add_headers(response.headers_mut(), id);
+            Ok(response)
+        }
+        Err(error) => {
+            let mut response = error.error_response();
+            add_headers(response.headers_mut(), id);
+            Err(InternalError::from_response(error, response).into())
+        }
     }
-    Ok(response)
+}
+
+fn add_headers(headers: &mut HeaderMap, id: RequestId) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
 }
 
 async fn handle(
@@ -70,14 +87,6 @@ async fn handle(
         },
         Err(error) => Ok(request.into_response(error.error_response())),
     };
-    let outcome = outcome.map(|mut response| {
-        let headers = response.headers_mut();
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if !headers.contains_key(CACHE_CONTROL) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        response
-    });
     let (status, cause, id) = match &outcome {
         Ok(response) => {
             let code = response.response().extensions().get::<ProblemCode>().map(|code| code.0);
@@ -138,4 +147,38 @@ fn shown_path(request: &ServiceRequest) -> LoggedPath {
     let shown: Vec<&str> =
         parts.map(|(ours, sent)| if ours == "{id}" && is_short_number(sent) { sent } else { ours }).collect();
     LoggedPath::Known(shown.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, HttpResponse, test};
+
+    use super::*;
+    use crate::store::{Store, StoreOptions};
+
+    async fn panics() -> HttpResponse {
+        panic!("on purpose, in a test")
+    }
+
+    #[actix_web::test]
+    async fn response_after_panic_has_request_id() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("creel.db");
+        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 };
+        let store = Store::open(&options).unwrap();
+        let service = web::Data::new(Service::with_defaults(store.clone()));
+        // The only route without a token.
+        let route = web::resource(OPENAPI_PATH).wrap(from_fn(guard)).to(panics);
+        let app = test::init_service(App::new().app_data(service).service(route)).await;
+        let request = test::TestRequest::get().uri(OPENAPI_PATH).to_request();
+        let error = test::try_call_service(&app, request).await.err().expect("the panic is an error");
+        let response = error.as_response_error().error_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        for name in [REQUEST_ID, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS] {
+            assert!(response.headers().contains_key(&name), "{name}");
+        }
+        store.close(std::time::Duration::from_secs(10)).await;
+    }
 }

@@ -36,11 +36,13 @@ pub fn print_error(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 
-/// Removes the fraction of the second from a timestamp.
+/// Removes the fraction of the second from a timestamp. Other text, such as a time that was edited
+/// in the database, stays unchanged.
 pub fn seconds(timestamp: &str) -> String {
+    let is_fraction = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     match timestamp.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => timestamp.to_owned(),
+        Some((whole, rest)) if rest.strip_suffix('Z').is_some_and(is_fraction) => format!("{whole}Z"),
+        _ => timestamp.to_owned(),
     }
 }
 
@@ -73,7 +75,19 @@ pub fn harmless(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::{seconds, size};
+
+    #[test]
+    fn seconds_keeps_text_that_is_not_a_timestamp() {
+        let rows = [
+            ("2026-11-22T14:31:00.123456Z", "2026-11-22T14:31:00Z"),
+            ("22.11.2026 14:31", "22.11.2026 14:31"),
+            ("yesterday", "yesterday"),
+        ];
+        for (stored, shown) in rows {
+            assert_eq!(seconds(stored), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_short() {

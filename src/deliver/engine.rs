@@ -362,7 +362,8 @@ impl Engine {
     fn drop_old(&mut self, target: TargetId, created_at: Timestamp) {
         let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };
-        let is_old = created_at < before && lane.target.state_since < before;
+        let is_old = created_at < before
+            && lane.target.state_since.to_timestamp().is_some_and(|state_since| state_since < before);
         if !is_old || !self.discarding.insert(target) {
             return;
         }

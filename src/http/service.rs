@@ -54,6 +54,13 @@ impl Service {
         }
     }
 
+    /// Creates the state of a service without settings.
+    #[cfg(test)]
+    pub fn with_defaults(store: Store) -> Self {
+        let config = Config::from_vars(Default::default()).unwrap();
+        Self::new(&config, store, time::OffsetDateTime::now_utc)
+    }
+
     /// Creates the registry for the connections to one listening address.
     pub fn connections(&self, listener: &str, limit: usize) -> Arc<Connections> {
         let (gauge, closed) = (self.metrics.connections(listener), self.metrics.connections_closed());

@@ -75,8 +75,9 @@ pub fn time<T: FromSql + From<Timestamp>>(
 pub fn stored_time<T: FromSql + From<StoredTime>>(
     table: &'static str,
     row: &Row<'_>,
-    column: usize,
+    column: impl RowIndex,
 ) -> rusqlite::Result<T> {
+    let column = column.idx(row.as_ref())?;
     if let Some(at) = readable_time(table, row, column)? {
         return Ok(at);
     }

@@ -5,6 +5,7 @@
 //! acknowledged before they are synced to disk.
 
 mod checkpoint;
+mod checkpoint_signal;
 mod clock;
 mod confirmation;
 mod connection;

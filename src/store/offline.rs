@@ -13,6 +13,7 @@ use crate::store::id::TargetId;
 use crate::store::options::StoreOptions;
 use crate::store::seal::key;
 use crate::store::setting::{self, Sealing};
+use crate::store::stored_time::StoredTime;
 use crate::store::target::settings::{TargetKind, TargetState};
 use crate::store::timestamp::Timestamp;
 use crate::store::{connection, continuity, damage, open, schema};
@@ -24,7 +25,7 @@ pub struct IdleTarget {
     pub name: String,
     pub kind: TargetKind,
     pub state: TargetState,
-    pub state_since: Timestamp,
+    pub state_since: StoredTime,
     pub state_reason: Option<String>,
     pub pending: u64,
     /// Whether its secrets were dropped with a lost key, so that it needs a new secret before it
@@ -52,7 +53,7 @@ pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
                 name: row.get(0)?,
                 kind: row.get(1)?,
                 state: row.get(2)?,
-                state_since: damage::time("targets", row, 3)?,
+                state_since: damage::stored_time("targets", row, 3)?,
                 state_reason: row.get(4)?,
                 pending: row.get(5)?,
                 needs_secret: row.get(6)?,

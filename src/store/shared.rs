@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
+use crate::store::checkpoint_signal::CheckpointSignal;
 use crate::store::confirmation::settlements::SettledMessages;
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
@@ -44,6 +45,7 @@ pub struct SharedState {
     reset_blocked: AtomicBool,
     wal_pinned_seconds: AtomicU64,
     checkpoint_requested: AtomicBool,
+    pub checkpoint_signal: CheckpointSignal,
     checkpointing: Mutex<()>,
     checkpointer: OnceLock<Thread>,
     pub audience: Audience,
@@ -87,6 +89,7 @@ impl SharedState {
             reset_blocked: AtomicBool::new(false),
             wal_pinned_seconds: AtomicU64::new(0),
             checkpoint_requested: AtomicBool::new(false),
+            checkpoint_signal: CheckpointSignal::default(),
             checkpointing: Mutex::new(()),
             checkpointer: OnceLock::new(),
             audience: Audience::new(),
@@ -276,13 +279,24 @@ impl SharedState {
         self.checkpointing.lock()
     }
 
-    /// Takes the checkpoint lock; `None` if a checkpoint is still running after `limit`.
-    pub fn wait_for_checkpoint_within(&self, limit: Duration) -> Option<MutexGuard<'_, ()>> {
+    /// Takes the checkpoint lock once at most `max_frames` remain to be copied; `None` after
+    /// `limit`, or if the last checkpoint could not copy more.
+    pub fn wait_for_few_frames(&self, max_frames: i32, limit: Duration) -> Option<MutexGuard<'_, ()>> {
         let deadline = Instant::now() + limit;
         loop {
-            let alone = self.checkpoint_alone();
-            if alone.is_some() || Instant::now() >= deadline {
-                return alone;
+            if let Some(alone) = self.checkpoint_alone() {
+                if self.frames_to_copy() <= max_frames {
+                    return Some(alone);
+                }
+                let is_blocked = self.checkpoint_signal.is_blocked();
+                drop(alone);
+                self.wake_checkpointer();
+                if is_blocked {
+                    return None;
+                }
+            }
+            if Instant::now() >= deadline {
+                return None;
             }
             std::thread::sleep(LOCK_PAUSE);
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::super::output::seconds;
+use super::super::output::{harmless_line, seconds};
 use super::programs;
 use crate::config::{Config, Destination, SourceConfig, TargetConfig, target_rules};
 use crate::store::{DeliveryOrdering, IdleTarget, Pattern, TargetKind};
@@ -167,7 +167,7 @@ fn misspelt_ending<'a>(config: &'a Config, pattern: &Pattern, ending: &str) -> O
 pub fn idle(targets: &[IdleTarget]) -> Vec<String> {
     let warning = |target: &IdleTarget| {
         let IdleTarget { name, state_since, pending, .. } = target;
-        let since = seconds(state_since.as_str());
+        let since = harmless_line(&seconds(&state_since.to_string()));
         let reason = target.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let deliveries = if *pending == 1 { "delivery" } else { "deliveries" };
         let advice = match target.needs_secret {

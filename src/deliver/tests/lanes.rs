@@ -15,11 +15,11 @@ pub fn lane(ordering: DeliveryOrdering) -> Lane {
         kind: TargetKind::Http,
         origin: Origin::Api,
         state: TargetState::Active,
-        state_since: Timestamp::MIN,
+        state_since: Timestamp::MIN.into(),
         state_reason: None,
         settings: TargetSettings { ordering, ..settings("app", "http://127.0.0.1:1/") },
-        created_at: Timestamp::MIN,
-        updated_at: Timestamp::MIN,
+        created_at: Timestamp::MIN.into(),
+        updated_at: Timestamp::MIN.into(),
     };
     Lane::new(target, Some(Route::Command(Vec::new(), command_environment())))
 }

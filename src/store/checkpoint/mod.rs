@@ -25,6 +25,8 @@ use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
 
 const PAUSE_BETWEEN: Duration = Duration::from_millis(200);
+/// Interval at which a pause checks for a fast-growing WAL.
+const PAUSE_STEP: Duration = Duration::from_millis(10);
 /// Pause between checks while a reader prevents a reset of the WAL.
 const PAUSE_WHILE_HELD: Duration = Duration::from_secs(1);
 /// WAL size at which the writer resets it. Above `LIMIT_BYTES` the file is truncated as well.
@@ -66,9 +68,7 @@ impl Checkpointer {
             if self.is_closing.load(Ordering::Acquire) || self.shared.is_stopped() {
                 return;
             }
-            if self.shared.frames_to_copy() < MIN_FRAMES_WITHOUT_PAUSE {
-                std::thread::sleep(PAUSE_BETWEEN.saturating_sub(last.elapsed()));
-            }
+            pause(&self.shared, last, std::thread::sleep);
             let is_requested = self.shared.take_checkpoint_request();
             let has_enough_frames = self.shared.frames_to_copy() >= MIN_FRAMES_TO_CHECKPOINT;
             if is_requested || has_enough_frames || self.watch.is_held() {
@@ -145,12 +145,20 @@ impl Checkpointer {
             // Runs before the sync, which may take long, because the writer acknowledges messages
             // meanwhile.
             self.files.detect_lost_pages(Some(baseline), || RootPages::read(&self.connection));
-            let CheckpointProgress { frames, copied, .. } = progress?;
+            let CheckpointProgress { frames, copied, .. } = match progress {
+                Ok(progress) if progress.frames >= 0 => progress,
+                // Both numbers are -1 while another process checkpoints.
+                Ok(_) => {
+                    self.shared.checkpoint_signal.set_blocked(true);
+                    break;
+                }
+                Err(error) => {
+                    self.shared.checkpoint_signal.set_blocked(true);
+                    return Err(error);
+                }
+            };
             self.shared.set_copied_frames(copied);
-            // Both are -1 while another process checkpoints.
-            if frames >= 0 {
-                self.last_progress.set((frames, copied));
-            }
+            self.last_progress.set((frames, copied));
             if let Err(error) = self.files.sync_database() {
                 return Ok(SyncOutcome::No(error));
             }
@@ -159,6 +167,7 @@ impl Checkpointer {
             if !is_held_back {
                 self.shared.set_commits_copied(commits);
             }
+            self.shared.checkpoint_signal.set_blocked(is_held_back);
             let is_due = wal_length(self.shared.wal_frames()) >= RESET_BYTES;
             if is_held_back || !is_due || self.shared.frames_to_copy() <= MIN_FRAMES_TO_REPEAT {
                 break;
@@ -178,6 +187,18 @@ impl Checkpointer {
 
     fn wake_writer(&self) {
         let _ = self.writer.try_send(Job::Wake).inspect(|()| self.shared.job_queued(0));
+    }
+}
+
+/// Waits until `PAUSE_BETWEEN` after `last`, or until the WAL has grown much: the writer can add
+/// tens of MiB during a pause.
+fn pause(shared: &SharedState, last: Instant, sleep: impl Fn(Duration)) {
+    while shared.frames_to_copy() < MIN_FRAMES_WITHOUT_PAUSE {
+        let left = PAUSE_BETWEEN.saturating_sub(last.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(PAUSE_STEP));
     }
 }
 
@@ -234,3 +255,6 @@ pub fn content_bytes(connection: &Connection) -> u64 {
 pub fn frames_in_wal(connection: &Connection) -> rusqlite::Result<i32> {
     Ok(checkpoint(connection, "NOOP")?.frames.max(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl Ingest {
         self.keep_prepared(prepared, memory, deadline).await
     }
 
-    async fn keep_prepared(
+    pub(in crate::store) async fn keep_prepared(
         &self,
         message: PreparedMessage,
         memory: Option<Memory>,
@@ -98,7 +98,11 @@ impl Ingest {
 
     /// Matches the message to targets. Large payloads are read on a blocking thread, so that they
     /// do not delay other requests.
-    async fn prepare(&self, message: NewMessage, deadline: Instant) -> Result<PreparedMessage, Unavailable> {
+    pub(in crate::store) async fn prepare(
+        &self,
+        message: NewMessage,
+        deadline: Instant,
+    ) -> Result<PreparedMessage, Unavailable> {
         let subscriptions = self.core.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
         let sealer = self.core.sealer.clone();

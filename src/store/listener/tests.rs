@@ -54,7 +54,16 @@ async fn keep(
     age: Duration,
     confirmation_request: Option<ConfirmationRequest>,
 ) -> MessageId {
-    let message = NewMessage {
+    let message = message(event, age, confirmation_request);
+    store.ingest().keep(message, soon()).await.unwrap().id()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Wait::from_secs(20)
+}
+
+fn message(event: &str, age: Duration, confirmation_request: Option<ConfirmationRequest>) -> NewMessage {
+    NewMessage {
         received_at: now() - age,
         source: "github".into(),
         event: event.to_owned(),
@@ -69,8 +78,7 @@ async fn keep(
         body_unsigned: false,
         unverified: false,
         confirmation_request,
-    };
-    store.ingest().keep(message, Instant::now() + Wait::from_secs(20)).await.unwrap().id()
+    }
 }
 
 /// Returns the pending messages of a listener, in order.
@@ -125,19 +133,18 @@ fn old_messages_come_before_new_ones_and_only_once() {
 fn last_fill_adds_only_late_commits() {
     run(async |store| {
         let old = keep(&store, "github.push", Duration::hours(1), None).await;
+        // Matched before the listener exists, and committed after all old messages were added.
+        let late = message("github.push", Duration::ZERO, None);
+        let late = store.ingest().prepare(late, soon()).await.unwrap();
         let opened = open(&store, "laptop", &["github.*"], Some(now() - Duration::hours(2))).await;
         assert_eq!(store.listener_registry().fill_listener(opened.target, false, now()).await, Ok(1));
-        let late = keep(&store, "github.push", Duration::ZERO, None).await;
-        assert_eq!(
-            store.listener_registry().acknowledge_deliveries(opened.target, Vec::new(), now()).await,
-            Ok(0)
-        );
-        assert_eq!(
-            store.listener_registry().finish_filling(opened.target, old, now()).await,
-            Ok(0),
-            "it has its delivery"
-        );
-        assert_eq!(pending(&store, opened.target).await, [old, late]);
+        // The last search would add the old message again if it were not limited to later ones.
+        store.core.write(|database| database.connection.execute("DELETE FROM deliveries", [])).await.unwrap();
+        let late = store.ingest().keep_prepared(late, None, soon()).await.unwrap().id();
+        let new = keep(&store, "github.push", Duration::ZERO, None).await;
+        assert_eq!(pending(&store, opened.target).await, [new]);
+        assert_eq!(store.listener_registry().finish_filling(opened.target, old, now()).await, Ok(1));
+        assert_eq!(pending(&store, opened.target).await, [late, new]);
         assert!(!open(&store, "laptop", &["github.*"], None).await.must_be_filled);
     });
 }

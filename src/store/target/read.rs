@@ -26,7 +26,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
         kind: row.get("kind")?,
         origin: row.get("origin")?,
         state: row.get("state")?,
-        state_since: damage::time("targets", row, "state_since")?,
+        state_since: damage::stored_time("targets", row, "state_since")?,
         state_reason: row.get("state_reason")?,
         settings: TargetSettings {
             name: row.get("name")?,
@@ -40,8 +40,8 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredTarget> {
             rate: rate.as_deref().and_then(DeliveryRate::from_text),
             timeout: Duration::from_secs(row.get("timeout_seconds")?),
         },
-        created_at: damage::time("targets", row, "created_at")?,
-        updated_at: damage::time("targets", row, "updated_at")?,
+        created_at: damage::stored_time("targets", row, "created_at")?,
+        updated_at: damage::stored_time("targets", row, "updated_at")?,
     })
 }
 

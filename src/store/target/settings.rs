@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::error::{ChangeError, Unavailable};
 use crate::store::id::TargetId;
+use crate::store::stored_time::StoredTime;
 use crate::store::target::subscription::{Filter, Pattern};
 use crate::store::text_enum::words;
 use crate::store::timestamp::Timestamp;
@@ -98,11 +99,11 @@ pub struct StoredTarget {
     pub kind: TargetKind,
     pub origin: Origin,
     pub state: TargetState,
-    pub state_since: Timestamp,
+    pub state_since: StoredTime,
     pub state_reason: Option<String>,
     pub settings: TargetSettings,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
+    pub created_at: StoredTime,
+    pub updated_at: StoredTime,
 }
 
 impl StoredTarget {

@@ -12,7 +12,7 @@ use crate::store::{checkpoint, rescue, wal_size};
 
 /// Limit on the wait for a reset, so that a message still meets its deadline after the wait and its
 /// own batch.
-const MAX_STOP: Duration = Duration::from_secs(1);
+pub const MAX_STOP: Duration = Duration::from_secs(1);
 /// Limit on frames that the writer copies itself: 32 MiB. More is left to the checkpointer.
 const MAX_FRAMES_LEFT: i32 = 8_192;
 /// WAL length that is logged as a warning. Litestream truncates the WAL well below it.
@@ -68,7 +68,7 @@ impl Writer {
         {
             let is_reset = self.reset_wal();
             drop(alone);
-            self.follow_up(is_reset);
+            let _ = self.follow_up(is_reset);
         } else if self.shared.checkpoints()
             && wal_size::must_stop(WAL_FRAMES.get())
             && self.next_stop <= Instant::now()
@@ -83,21 +83,23 @@ impl Writer {
         }
     }
 
-    /// Stops writing until the running checkpoint has finished, for at most `MAX_STOP`, and resets
-    /// the WAL if few frames remain. After a long read there may be gigabytes to copy, and messages
-    /// must not time out meanwhile. While the checkpoint runs, the writer stops again after each
-    /// batch, so that the checkpointer catches up.
+    /// Stops writing until the checkpointer has copied nearly all frames, for at most `MAX_STOP`,
+    /// and resets the WAL. After a long read there may be gigabytes to copy, and messages must not
+    /// time out meanwhile: the writer then stops again after each batch, so that the checkpointer
+    /// catches up. It does not wait for a reader.
     fn stop_for_reset(&mut self) {
-        let Some(alone) = self.shared.wait_for_checkpoint_within(MAX_STOP) else { return };
-        if self.shared.frames_to_copy() <= MAX_FRAMES_LEFT {
-            let is_reset = self.reset_wal();
-            drop(alone);
-            self.follow_up(is_reset);
-        } else {
-            drop(alone);
-            self.shared.wake_checkpointer();
+        let is_reset = match self.shared.wait_for_few_frames(MAX_FRAMES_LEFT, MAX_STOP) {
+            Some(alone) => {
+                let is_reset = self.reset_wal();
+                drop(alone);
+                self.follow_up(is_reset)
+            }
+            None if self.shared.checkpoint_signal.is_blocked() => false,
+            None => return,
+        };
+        if !is_reset {
+            self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
         }
-        self.next_stop = Instant::now() + PAUSE_BETWEEN_STOPS;
     }
 
     /// Warns about a growing WAL. If another process must checkpoint but does not, nothing else
@@ -126,13 +128,15 @@ impl Writer {
         is_reset
     }
 
-    fn follow_up(&self, is_reset: rusqlite::Result<bool>) {
+    /// Updates the state after an attempt to reset the WAL; returns whether it was reset.
+    fn follow_up(&self, is_reset: rusqlite::Result<bool>) -> bool {
         match is_reset {
             Ok(true) => {
                 WAL_FRAMES.set(0);
                 self.shared.wal_was_reset();
                 self.shared.set_reset_blocked(false);
                 self.shared.set_commits_copied(self.marker.ledger().commits);
+                return true;
             }
             Ok(false) => {
                 self.files.expect_wal(wal_size::wal_length(WAL_FRAMES.get()));
@@ -145,6 +149,7 @@ impl Writer {
                 Trouble::Locked | Trouble::Lost | Trouble::MergeStopped => {}
             },
         }
+        false
     }
 
     /// Checks the files, because SQLite does not notice when they are moved or truncated, and would

@@ -420,3 +420,20 @@ fn target_with_forgotten_secret_is_not_resumed() {
     answered(&app, &act(id, "secret"), 200);
     assert_eq!(answered(&app, &act(id, "resume"), 200)["state"], "active");
 }
+
+#[test]
+fn edited_times_of_target_are_shown_as_stored() {
+    let app = service();
+    let id = made(&app, &new("billing", &["*"]));
+    answered(&app, &act(id, "pause"), 200);
+    app.database()
+        .change("UPDATE targets SET state_since = 'yes.terday', created_at = 'x', updated_at = 'y'");
+    let shown = answered(&app, &get(&format!("/targets/{id}")), 200);
+    assert_eq!(
+        [&shown["state_since"], &shown["created_at"], &shown["updated_at"]],
+        ["yes.terday", "x", "y"],
+        "{shown}"
+    );
+    let warnings = app.stop().run(&["check"]).succeeded();
+    assert!(warnings.contains("target billing: paused since yes.terday, 0 deliveries"), "{warnings}");
+}

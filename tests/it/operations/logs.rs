@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::harness::events::EventStream;
 use crate::harness::{ADMIN_TOKEN, Request, TestApp, eventually, sign};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -132,4 +133,42 @@ fn untrusted_proxy_is_warned_about_once() {
         assert_eq!(connection.exchange(&request).status, 403);
     }
     assert!(!trusting.log().contains("nearly all requests"), "{}", trusting.log());
+}
+
+/// Edits the time of a message, so that each read of it finds an unreadable time.
+fn make_time_unreadable(app: &TestApp, message: i64) {
+    let edited =
+        app.database().change(&format!("UPDATE messages SET received_at = 'yesterday' WHERE id = {message}"));
+    assert_eq!(edited, 1);
+}
+
+#[test]
+fn unreadable_time_is_logged_once_per_row() {
+    let app = TestApp::github().start();
+    for id in ["1", "2"] {
+        assert_eq!(app.send(&sign::github(id, "{}")).status, 200);
+    }
+    let list = Request::get("/api/v1/messages").header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+    for (message, reads) in [(1, 2), (2, 1)] {
+        make_time_unreadable(&app, message);
+        (0..reads).for_each(|_| assert_eq!(app.send(&list).status, 200));
+    }
+    // The log is in order, so all lines about message 1 precede this one.
+    line_with(&app, "column received_at of messages 2 is unreadable");
+    assert_eq!(app.log().matches("column received_at of messages 1 is unreadable").count(), 1);
+}
+
+#[test]
+fn stream_logs_with_the_id_of_its_request() {
+    for path in ["/messages/stream?from=0", "/listeners/laptop/stream?since=1h"] {
+        let app = TestApp::github().start();
+        assert_eq!(app.send(&sign::github("1", "{}")).status, 200);
+        make_time_unreadable(&app, 1);
+        let request = Request::get(&format!("/api/v1{path}"));
+        let request = request.header("Authorization", format!("Bearer {ADMIN_TOKEN}"));
+        let mut stream = EventStream::open(app.address, &request);
+        stream.until("message");
+        let line = line_with(&app, "column received_at of messages 1 is unreadable");
+        assert_eq!(stream.header("x-request-id"), Some(request_id(&line)), "{path}");
+    }
 }

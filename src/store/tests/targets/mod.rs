@@ -400,3 +400,16 @@ fn pending_deliveries_of_removed_target_survive_until_redeclared() {
     let state = world.query::<String>("SELECT state FROM deliveries");
     assert_eq!(DeliveryState::from_name(&state), Some(DeliveryState::Pending));
 }
+
+#[test]
+fn target_with_edited_times_shows_stored_text() {
+    let world = World::new();
+    let id = world.create(settings("app", None, "*")).unwrap();
+    world.set_state(id, TargetState::Paused).unwrap();
+    let edit =
+        "UPDATE targets SET state_since = 'yesterday', created_at = '2026-11-22 14:31:00', updated_at = ''";
+    assert_eq!(world.connection().execute(edit, []).unwrap(), 1);
+    let StoredTarget { state_since, created_at, updated_at, .. } = world.target(id);
+    let shown = [state_since, created_at, updated_at].map(|at| at.to_string());
+    assert_eq!(shown, ["yesterday", "2026-11-22T14:31:00.000000Z", ""]);
+}
