@@ -89,8 +89,8 @@ const DEPENDENT_FIELDS: [(&str, &str); 9] = [
 
 /// Builds the recipe that the given fields describe. It is never freed.
 ///
-/// # Errors The first invalid field. `variable` returns the variable of a field, for the text of
-/// the error.
+/// # Errors
+/// The first invalid field. `variable` returns the variable of a field, for the text of the error.
 pub fn custom_recipe(
     source: &str,
     given: impl Fn(&str) -> Option<String>,

@@ -119,7 +119,14 @@ fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template)
     if table.algorithm.public().is_none() && key.setting().is_none() {
         return Err(problem("signature.key", "of a shared secret must be a setting"));
     }
+    if is_prepended_with_timestamp(key) && table.algorithm.ring().is_none() {
+        return Err(problem("signature.key", "with prepend_timestamp needs an HMAC with SHA-1 or SHA-2"));
+    }
     Ok(())
+}
+
+const fn is_prepended_with_timestamp(key: &KeySource) -> bool {
+    matches!(key, KeySource::Setting { derivation, .. } if derivation.prepend_timestamp)
 }
 
 /// Parses the timestamp, which must be signed. Otherwise an attacker could replace the timestamp of
@@ -146,8 +153,7 @@ fn stamp(
         }
         _ => template.has_timestamp(),
     };
-    let is_in_key = matches!(key, KeySource::Setting { derivation, .. } if derivation.prepend_timestamp);
-    if !is_signed && !is_in_key {
+    if !is_signed && !is_prepended_with_timestamp(key) {
         return Err(problem("signature.text", UNSIGNED_TIMESTAMP));
     }
     Ok(TimestampRule { at, unit: table.unit })

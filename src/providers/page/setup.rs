@@ -195,6 +195,10 @@ fn trial(recipe: &Recipe, name: &str, variables: SourceVariables<'_>) -> String 
             "This sends a sample that is signed with {}, and does not work with only a public key.",
             joined(&variables.all(shared), "or")
         )
+    } else if recipe.requires.iter().any(|name| name == "path" || name == "allow_ips") {
+        "This sends a sample that is signed or authenticated with the source's secret, if it has one. With `ALLOW_IPS`, \
+         it must come from an allowed address."
+            .to_owned()
     } else {
         "This sends a sample that is signed or authenticated with the source's secret.".to_owned()
     };

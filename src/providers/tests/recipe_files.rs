@@ -116,6 +116,16 @@ fn invalid_recipe_is_rejected_with_field_name() {
     }
 }
 
+/// Other algorithms would ignore the timestamp, which would then be unsigned.
+#[test]
+fn timestamp_in_key_needs_sha_hmac() {
+    let prepended = GOOD.replace("{ts}:", "").replace("encoding = \"hex\"", "prepend_timestamp = true");
+    assert!(Recipe::parse("good", &prepended).is_ok());
+    let md5 = prepended.replace("hmac-sha512", "hmac-md5");
+    let error = Recipe::parse("wrong", &md5).unwrap_err().to_string();
+    assert!(error.contains("signature.key") && error.contains("prepend_timestamp"), "{error}");
+}
+
 #[test]
 fn every_cause_is_named_as_in_recipes() {
     let all = [

@@ -83,8 +83,7 @@ impl Verifier {
             || self.recipe.handshakes.iter().any(|rule| !rule.signed && rule.is_known_by_body())
     }
 
-    /// Whether verification decodes or rewrites the body. If so, concurrent large bodies are
-    /// limited.
+    /// Whether verification decodes or rewrites the body, so that large bodies must be limited.
     pub fn rewrites_body(&self) -> bool {
         let proofs = &self.proofs;
         let is_in_form = |place: &Place| matches!(place, Place::Form(_));
@@ -173,8 +172,7 @@ impl Verifier {
             || proofs.jwts.iter().any(|(jwt, _)| jwt.at.is_in_body())
     }
 
-    /// Checks that a confirmation of the message can be requested later. The value for the URL is
-    /// untrusted and must have the shape of an id.
+    /// Checks the message's untrusted id for the URL of the confirmation request.
     fn check_confirmable(&self, confirm_api: &ConfirmApi, view: &View<'_>) -> Result<(), VerifyError> {
         let Some(confirm) = &self.recipe.proofs.confirm else { return Ok(()) };
         let id = confirm.shape_of.require(view)?;
@@ -187,8 +185,7 @@ impl Verifier {
             .map_err(|unconfirmable| unconfirmable.cause.into())
     }
 
-    /// Returns the provider's API for confirming messages; `None` if the source does not confirm
-    /// them.
+    /// Returns the provider's API for confirming messages; `None` without confirmations.
     pub fn confirm_api(&self) -> Option<&Arc<ConfirmApi>> {
         self.proofs.confirm_api.as_ref()
     }
@@ -217,8 +214,7 @@ impl Verifier {
         FetchPlan::new(self.recipe.fetch.as_ref(), &self.texts, wanted)
     }
 
-    /// Whether the source needs published keys, and can neither fetch them nor take them from the
-    /// settings.
+    /// Whether the source needs published keys, but can neither fetch nor read them.
     pub fn lacks_keys(&self) -> bool {
         let cannot_fetch = || !self.plan(&KeyRequest::Key { id: Some(String::new()) }).is_possible();
         let proofs = &self.proofs;
@@ -238,7 +234,8 @@ impl Verifier {
     /// A form as JSON text for `read_json`: its payload field, if any, otherwise an object with
     /// repeated fields as arrays. `None` for other bodies, and for unexpected multipart bodies.
     ///
-    /// # Errors The reason why the form is unreadable.
+    /// # Errors
+    /// The reason why the form is unreadable.
     pub fn form_to_json(&self, request: &Request<'_>) -> Result<Option<String>, FormProblem> {
         let Some(kind) = form::kind(request.headers) else { return Ok(None) };
         let declared = charset::declared(request.headers);
@@ -327,8 +324,7 @@ impl Verifier {
         self.unchecked_headers.iter().find(is_sent).copied()
     }
 
-    /// Whether the source accepts only signatures over the body, although the recipe also has
-    /// proofs that do not cover it.
+    /// Whether the source rejects those proofs of its recipe that do not cover the body.
     fn is_signed_alone(&self) -> bool {
         let proofs = &self.proofs;
         let is_signed = |keyed: &BoundSignature| keyed.keys.are_absent() || keyed.scheme.template.has_body();
