@@ -173,7 +173,7 @@ mod tests {
         let route = web::resource(OPENAPI_PATH).wrap(from_fn(guard)).to(panics);
         let app = test::init_service(App::new().app_data(service).service(route)).await;
         let request = test::TestRequest::get().uri(OPENAPI_PATH).to_request();
-        let error = test::try_call_service(&app, request).await.err().expect("the panic is an error");
+        let error = test::try_call_service(&app, request).await.expect_err("the panic is an error");
         let response = error.as_response_error().error_response();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         for name in [REQUEST_ID, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS] {

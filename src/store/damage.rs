@@ -85,9 +85,9 @@ pub fn stored_time<T: FromSql + From<StoredTime>>(
     Ok(StoredTime::Unreadable(text.into_owned()).into())
 }
 
-/// Reads the due time of a row; an unreadable time is due now. Queries sort the rows by the text of
-/// this time, so a text that sorts up to `now` is due now as well: otherwise an edited time in
-/// another format would block the rows after it.
+/// Reads the due time of a row; an unreadable time is due now. Queries sort rows by the stored
+/// text, so a row whose text sorts at or before `now` is also due now. Otherwise a time that was
+/// edited into another format would block the rows after it.
 pub fn due_time(
     table: &'static str,
     row: &Row<'_>,
@@ -117,17 +117,17 @@ pub fn readable_time<T: FromSql>(
     }
 }
 
-/// Maximum number of warnings about unreadable times. Each time is logged once.
+/// Maximum number of warnings about unreadable times.
 const MAX_UNREADABLE_LOGGED: usize = 100;
 
-/// Logs an unreadable time once: each read of its row would find it again. The query must name the
-/// id of the row `id`.
+/// Logs an unreadable time only once, because every read of its row finds it again. The row is
+/// named if the query returns a column `id`.
 fn log_unreadable(table: &'static str, row: &Row<'_>, column: usize) {
-    static LOGGED: Mutex<BTreeSet<(&str, Option<i64>, usize)>> = Mutex::new(BTreeSet::new());
+    static LOGGED: Mutex<BTreeSet<(&str, Option<i64>, String)>> = Mutex::new(BTreeSet::new());
     let id: Option<i64> = row.get("id").ok();
+    let column = row.as_ref().column_name(column).unwrap_or_default();
     let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
-    if logged.len() < MAX_UNREADABLE_LOGGED && logged.insert((table, id, column)) {
-        let column = row.as_ref().column_name(column).unwrap_or_default();
+    if logged.len() < MAX_UNREADABLE_LOGGED && logged.insert((table, id, column.to_owned())) {
         log::warn!(
             "the time in the column {column} of {table}{} is unreadable; set it in the form 2026-01-31T23:59:59.123456Z",
             id.map(|id| format!(" {id}")).unwrap_or_default()
@@ -135,7 +135,7 @@ fn log_unreadable(table: &'static str, row: &Row<'_>, column: usize) {
     }
 }
 
-/// Returns the advice for an error message at start; empty if it does not apply.
+/// Returns advice to append to an error message at start, or an empty string.
 pub fn advice(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => advice_of_verify(error),

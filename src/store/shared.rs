@@ -304,10 +304,9 @@ impl SharedState {
 
     pub fn set_wal_frames(&self, frames: i32) {
         // SQLite restarts a WAL by itself once all of it is copied.
-        if frames < self.wal_frames() {
-            self.set_copied_frames(0);
+        if frames < self.wal_frames.swap(frames, Ordering::AcqRel) {
+            self.copied_frames.store(0, Ordering::Release);
         }
-        self.wal_frames.store(frames, Ordering::Release);
     }
 
     pub fn wal_frames(&self) -> i32 {
@@ -316,6 +315,10 @@ impl SharedState {
 
     pub fn set_copied_frames(&self, frames: i32) {
         self.copied_frames.store(frames, Ordering::Release);
+        // The writer has restarted the WAL since the checkpoint.
+        if self.wal_frames() < frames {
+            self.copied_frames.store(0, Ordering::Release);
+        }
     }
 
     pub fn set_commits_written(&self, commits: i64) {

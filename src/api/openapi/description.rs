@@ -1,8 +1,5 @@
 //! Generates the description from the handlers and the JSON types.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -172,41 +169,51 @@ fn add_problem(status: &str, response: &mut Response) {
     response.headers.insert(header.0.to_owned(), header.1.into());
 }
 
-fn described() -> Value {
-    serde_json::to_value(Api::openapi()).unwrap()
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-#[test]
-fn routes_and_described_paths_are_the_same() {
-    let routes = include_str!("../routes.rs");
-    let routed: BTreeSet<&str> =
-        routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    let document = described();
-    let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(routed, paths);
-}
+    use serde_json::Value;
 
-#[test]
-fn operation_ids_are_unique() {
-    let document = described();
-    let items = document["paths"].as_object().unwrap().values();
-    let operations = items.flat_map(|item| item.as_object().unwrap().values());
-    let names: Vec<&str> = operations.map(|one| one["operationId"].as_str().unwrap()).collect();
-    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
-    assert!(names.contains(&"messages_list"), "{names:?}");
-}
+    use super::*;
 
-/// Each change of the API appears in the diff of the document.
-#[test]
-fn openapi_documents_match_handlers() {
-    let expected = serde_json::to_string_pretty(&described()).unwrap() + "\n";
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
-    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-        std::fs::write(path, &expected).unwrap();
+    fn described() -> Value {
+        serde_json::to_value(Api::openapi()).unwrap()
     }
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        committed == expected,
-        "docs/openapi.json differs from the handlers; run UPDATE_DOCUMENTS=1 cargo test documents"
-    );
+
+    #[test]
+    fn routes_and_described_paths_are_the_same() {
+        let routes = include_str!("../routes.rs");
+        let routed: BTreeSet<&str> =
+            routes.split("at(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let document = described();
+        let paths: BTreeSet<&str> =
+            document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(routed, paths);
+    }
+
+    #[test]
+    fn operation_ids_are_unique() {
+        let document = described();
+        let items = document["paths"].as_object().unwrap().values();
+        let operations = items.flat_map(|item| item.as_object().unwrap().values());
+        let names: Vec<&str> = operations.map(|one| one["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        assert!(names.contains(&"messages_list"), "{names:?}");
+    }
+
+    /// Each change of the API appears in the diff of the document.
+    #[test]
+    fn openapi_documents_match_handlers() {
+        let expected = serde_json::to_string_pretty(&described()).unwrap() + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == expected,
+            "docs/openapi.json differs from the handlers; run UPDATE_DOCUMENTS=1 cargo test documents"
+        );
+    }
 }

@@ -1,5 +1,5 @@
-//! The OpenAPI 3.1 description of the API. The tests generate `docs/openapi.json` from the handlers,
-//! so that the binary contains the document without its generator.
+//! The OpenAPI 3.1 description of the API. The tests generate `docs/openapi.json` from the
+//! handlers, so that the binary contains the document without its generator.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, ContentType};

@@ -27,7 +27,7 @@ pub struct Replay {
     pub state: Word<ReplayState>,
     /// Id of the last message that was processed.
     pub position: i64,
-    /// Id of the newest selected message.
+    /// Upper bound of the selected message ids.
     pub through: i64,
     /// Number of messages replayed.
     pub messages: i64,
@@ -86,7 +86,8 @@ pub struct ReplayRequest {
     /// Messages per second.
     #[cfg_attr(test, schema(minimum = 1, maximum = 10_000, default = 50))]
     pub rate: Option<u32>,
-    /// Id of the newest selected message: `through` from the count. Later messages are excluded.
+    /// Upper bound of the selected message ids: `through` from the count. Later messages are
+    /// excluded.
     #[cfg_attr(test, schema(value_type = Option<i64>, minimum = 0))]
     pub through: Option<MessageId>,
     /// The number from the count. The replay starts only if it is unchanged.

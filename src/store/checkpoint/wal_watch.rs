@@ -41,8 +41,8 @@ pub struct WalWatch {
     pin: Option<Pin>,
 }
 
-#[derive(Debug)]
 /// A period in which readers prevent a reset of the WAL.
+#[derive(Debug)]
 struct Pin {
     since: Instant,
     copied: i32,

@@ -40,7 +40,7 @@ pub enum Receipt {
 }
 
 impl Receipt {
-    /// Returns the id of the message with the content; for a duplicate, that of the first one.
+    /// Returns the id of the stored message; for a duplicate, that of the message it repeats.
     pub fn id(self) -> MessageId {
         match self {
             Self::New { id } | Self::Conflict { id, .. } | Self::Duplicate { of: id } => id,
@@ -136,7 +136,7 @@ impl PreparedMessage {
         self.rejection
     }
 
-    /// Returns the targets to notify of new deliveries if the message was new.
+    /// Returns the targets to notify unless the message is a duplicate.
     pub fn targets(&self) -> &[TargetId] {
         &self.targets
     }
