@@ -15,12 +15,12 @@ use crate::store::{Clock, Sealing, Store};
 /// The setting with GitHub's address list as of the last fetch.
 const GITHUB_ADDRESSES: &str = "github_addresses";
 
-/// Minimum interval between two cleanups for the size limit alone.
+/// Pause between a finished cleanup for the size limit and the next one.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// Timeout for reading the names of targets from the database.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The regular cleanup, until it is stopped.
+/// Handle of the regular cleanup, to stop it.
 pub struct CleanupTask {
     task: rt::task::JoinHandle<()>,
     reports: [DeliveryDropReport; 2],
@@ -69,16 +69,16 @@ pub fn clean_up_regularly(policy: Policy, every: Duration, store: Store, clock: 
                 Ok(outcome) if outcome.is_nothing() => {}
                 Ok(outcome) => log::info!("cleaned up: {outcome}"),
                 Err(_) if store.is_closing() => return,
-                Err(why) => log::warn!("the cleanup stopped and continues at the next interval: {why}"),
+                Err(why) => log::warn!("the cleanup stopped and continues later: {why}"),
             }
         }
     });
     CleanupTask { task, reports }
 }
 
-/// Waits until `not_before`, and then until the database exceeds its size limit. The pause is
-/// needed because every write reports the excess again while nothing can be deleted. An unfinished
-/// cleanup continues immediately.
+/// Waits until `not_before`, and then until the database exceeds its size limit. Without
+/// the pause, every write would start another cleanup while the excess cannot be deleted. An
+/// unfinished cleanup continues immediately.
 async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bool) {
     if is_unfinished {
         return;
@@ -87,7 +87,7 @@ async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bo
     store.cleanup().beyond_size_limit().await;
 }
 
-/// Closes connections whenever free ones run short.
+/// Closes connections whenever too few are left for new clients.
 pub fn keep_room(connections: &Arc<Connections>) {
     rt::spawn(connections.clone().keep_room());
 }

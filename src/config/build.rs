@@ -14,11 +14,10 @@ use super::values::{OwnValues, Values};
 use super::{advice, names, parse, recipes, sources, table, targets};
 
 const MAX_CLEANUP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// About half of SQLite's default limit on a value (one billion bytes), which leaves room for
-/// SQLite's copies.
+/// About half of SQLite's default limit on a row (one billion bytes).
 const MAX_BODY_BYTES: u64 = 512 << 20;
 const MAX_BUDGET_BYTES: u64 = 1 << 40;
-/// Minimum of `CREEL_MAX_DATABASE_SIZE`: even an empty database with its ballast and WAL is larger.
+/// Minimum of `CREEL_MAX_DATABASE_SIZE`: a smaller limit leaves no room for messages.
 const MIN_DATABASE_BYTES: u64 = 1 << 20;
 
 impl Config {
@@ -145,7 +144,7 @@ impl Config {
             values.problem(
                 "CREEL_MAX_BODY",
                 ValueError::new(
-                    "is larger than CREEL_BODY_BUDGET, so that such a body could never be received",
+                    "is larger than CREEL_BODY_BUDGET, so a body of that size could never be received",
                 )
                 .hint("lower it or raise the budget"),
             );

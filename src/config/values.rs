@@ -41,8 +41,8 @@ pub struct Values {
 
 impl Values {
     /// Groups the variables by service, source and target. If the user's own recipes could not be
-    /// read (`recipes_failed`), unknown keys of sources may be theirs, and are not reported as
-    /// further problems.
+    /// read (`recipes_failed`), unknown keys of sources may belong to those recipes, and
+    /// are not reported as further problems.
     pub fn read(vars: &BTreeMap<String, String>, recipes_failed: bool) -> Self {
         let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
@@ -81,8 +81,8 @@ impl Values {
         });
         let value = RawValue {
             variable: name.to_owned(),
-            // The problem is already recorded; an empty text keeps the source known, so that it is
-            // not also reported as missing.
+            // An empty text keeps the variable, so that it or its source is not also reported as
+            // missing.
             text: text.unwrap_or_else(|error| {
                 self.problem(name, error);
                 String::new()
@@ -170,7 +170,7 @@ impl<'a> ValueDraft<'a> {
 /// Parses the default from the table.
 pub fn parse_default<T>(name: &str, parse: impl Fn(&str) -> Result<T, ValueError>) -> T {
     match table::variable(name).absent {
-        AbsentValue::Default(text) => parse(text).expect("the table's defaults are good values"),
+        AbsentValue::Default(text) => parse(text).expect("the table's defaults are valid"),
         AbsentValue::Means(_) => unreachable!("{name} has no default to parse"),
     }
 }
@@ -210,8 +210,9 @@ pub fn read_file(path: &str) -> Result<String, ValueError> {
         .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let problem = format!("the file {} is larger than {} KiB", shown(path), MAX_FILE_BYTES / 1024);
-        return Err(ValueError::new(problem)
-            .hint(format!("a variable that ends in {FILE_SUFFIX} names a file with only the value")));
+        return Err(ValueError::new(problem).hint(format!(
+            "a variable that ends in {FILE_SUFFIX} must name a file that contains only the value"
+        )));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         ValueError::new(format!("the file {} is not UTF-8 text", shown(path)))

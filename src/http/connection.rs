@@ -1,8 +1,7 @@
-//! A connection with timeouts. actix-http limits the time for the first request and the idle time
-//! between requests. This module adds limits for a later request that arrives byte by byte, and for
-//! a client that does not read its replies. It also ends the connections that the registry closes
-//! when connections run short, and replaces bytes that would make actix-http panic with bytes that
-//! it rejects.
+//! A connection with timeouts. actix-http limits the first request and idle connections; this
+//! module also limits slow later requests, and clients that do not read their replies. It ends the
+//! connections that the registry closes when connections run short, and replaces bytes that would
+//! make actix-http panic with bytes that it rejects.
 
 use std::io;
 use std::pin::Pin;
@@ -101,8 +100,7 @@ impl<S> Connection<S> {
             match self.scanner.read(&mut bytes[end..]) {
                 Ok(scanned) => end += scanned,
                 Err(over) => {
-                    // NUL is invalid in a header name, so actix-http answers 400, after the replies
-                    // to earlier requests.
+                    // NUL is invalid in a header name: actix-http answers 400, in order.
                     bytes[end + over.at..].fill(0);
                     self.link.note_long_name();
                     end = bytes.len();
@@ -123,8 +121,7 @@ impl<S> Connection<S> {
         self.is_awaiting_reply && self.scanner.stage() == Stage::Between
     }
 
-    /// Passes on the new bytes of `buffer` up to the end of a request without a reply, and holds
-    /// the rest.
+    /// Passes on new bytes of `buffer` up to the end of an unanswered request; holds the rest.
     fn pass_on(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
         let end = before + self.receive(&mut buffer.filled_mut()[before..]);
         self.held.splice(..0, buffer.filled()[end..].iter().copied());
@@ -196,8 +193,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         } else if buffer.filled().len() > before {
             self.pass_on(buffer, before);
         } else if read.is_pending() && self.is_idle() && self.link.closes_when_idle() {
-            // This comes after reading the socket, so that a request that has just arrived is still
-            // served.
+            // After reading the socket, so that a request that has just arrived is still served.
             return Poll::Ready(Ok(()));
         }
         read

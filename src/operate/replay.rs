@@ -31,7 +31,7 @@ pub struct ReplayOrder {
     pub destination: ReplayDestination,
     /// Messages per second; default: 50.
     pub rate: Option<u32>,
-    /// The newest selected message; default: the newest stored one.
+    /// Upper bound of the selected ids; default: the newest stored message.
     pub through: Option<MessageId>,
     /// The expected number of messages. `None`: the messages are only counted.
     pub confirm: Option<u64>,
@@ -48,10 +48,10 @@ pub enum ReplayResult {
 #[derive(Debug)]
 pub struct ReplayEstimation {
     pub count: u64,
-    /// The newest message that was counted.
+    /// Upper bound of the counted ids; newer messages are excluded.
     pub through: MessageId,
     pub filter: MessageFilter,
-    /// Dead letters of each target, if only dead messages are replayed.
+    /// Dead letters of each target, if the filter selects only messages with dead letters.
     pub dead_letters: Vec<DeadLetterSummary>,
 }
 
@@ -59,7 +59,7 @@ pub struct ReplayEstimation {
 #[derive(Debug)]
 pub struct DeadLetterSummary {
     pub letters: DeadLetterCount,
-    /// False if the target was removed: its dead letters are excluded.
+    /// False if the target was removed and is needed: its dead letters are excluded.
     pub is_replayable: bool,
 }
 
@@ -108,7 +108,7 @@ impl Operator {
         Ok(ReplayResult::Started(self.replay(id).await?))
     }
 
-    /// Cancels a replay. Deliveries that it has created stay.
+    /// Cancels a replay. Deliveries that it has already created are kept.
     ///
     /// # Errors
     /// If the replay does not exist or has ended.
@@ -147,7 +147,8 @@ impl Operator {
         made.ok_or_else(|| Problem::no_message(id))
     }
 
-    /// Creates a new delivery of the message to the same target. The delivery may be in any state.
+    /// Creates a new delivery of this delivery's message to its target. The old delivery may be in
+    /// any state.
     ///
     /// # Errors
     /// If the message is not confirmed, or the target is removed or now has another owner.
@@ -176,7 +177,8 @@ impl Operator {
     }
 }
 
-/// Rejects received messages and other owners' events for a target with an owner.
+/// Rejects a message whose owner differs from that of the target. Webhooks have no owner, so a
+/// target with an owner never accepts them.
 fn reject_other_owner(target: &StoredTarget, message: &StoredMessage) -> Result<(), Problem> {
     let owner = &target.settings.owner;
     if owner.is_none() || *owner == message.head.owner {

@@ -41,7 +41,7 @@ pub enum DigestAlgorithm {
 }
 
 impl Algorithm {
-    /// The length of its signatures in bytes; `None` for public-key signatures of several lengths.
+    /// The length of its signatures in bytes; `None` for public-key signatures whose length varies.
     pub const fn signature_bytes(self) -> Option<usize> {
         match self {
             Self::HmacMd5 | Self::Md5 => Some(16),
@@ -80,7 +80,7 @@ impl Algorithm {
         self.digest().is_some()
     }
 
-    const fn ring(self) -> Option<ring_hmac::Algorithm> {
+    pub const fn ring(self) -> Option<ring_hmac::Algorithm> {
         match self {
             Self::HmacSha1 => Some(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => Some(ring_hmac::HMAC_SHA256),
@@ -122,14 +122,14 @@ impl std::fmt::Display for Algorithm {
 pub struct Derivation {
     /// Prefixes of the text; the first one that matches is removed.
     pub prefix: Vec<String>,
-    /// Uses only the part after the first occurrence of this text; the whole value if absent.
+    /// Uses only the part after the first occurrence of this text, or the whole value without it.
     pub after: Option<String>,
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,
     pub hash: Option<KeyHash>,
     /// Text appended to the key.
     pub suffix: Option<String>,
-    /// The key is the timestamp followed by the secret.
+    /// The key is the timestamp followed by the secret. Only for HMAC with SHA-1 or SHA-2.
     pub prepend_timestamp: bool,
 }
 
@@ -178,7 +178,7 @@ fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
 #[derive(Clone, Debug)]
 pub enum SecretKey {
     Hmac(ring_hmac::Key),
-    /// The key is derived again for each timestamp.
+    /// The HMAC key is built for each timestamp.
     Stamped(ring_hmac::Algorithm, Secret),
     HmacMd5(Secret),
     /// The secret is part of the text.
@@ -229,10 +229,10 @@ impl SecretKey {
     /// Returns the signature over the text.
     ///
     /// # Errors
-    /// A part of the signed text is absent.
+    /// A part of the signed text, or the timestamp in the key, is absent.
     pub fn sign(&self, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
         match self {
-            // The most common scheme: ring's one-shot form does not need the buffer of a context.
+            // The most common scheme, without a walk through the template.
             Self::Hmac(key) if template.is_body_alone() => {
                 Ok(Tag::new(ring_hmac::sign(key, scope.view.request.body).as_ref()))
             }

@@ -31,8 +31,7 @@ pub struct SignatureScheme {
     pub split: Split,
     /// The conditions under which the scheme applies.
     pub require: Vec<RequestCondition>,
-    /// The label of a stronger scheme in the same value. If it is present, this scheme does not
-    /// apply.
+    /// The label of a stronger scheme in the same value, which makes this one inapplicable.
     pub without: Option<String>,
 }
 
@@ -156,8 +155,7 @@ impl BoundSignature {
         Err(rejection)
     }
 
-    /// Whether the value contains a signature of a stronger scheme, so that this one does not
-    /// apply.
+    /// Whether the value contains a signature of a stronger scheme, which then decides.
     pub(super) fn yields_in(&self, value: &[u8]) -> bool {
         let scheme = self.scheme;
         scheme.without.as_ref().is_some_and(|key| scheme.layout.has_pair(value, key))

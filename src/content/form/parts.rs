@@ -17,7 +17,7 @@ pub struct FormPart {
     pub value: Bytes,
     /// Charset from the part's Content-Type; otherwise the charset of the form.
     pub charset: DeclaredCharset,
-    /// `None` if the part is not a file; `Some(None)` if the file's name or type is not UTF-8.
+    /// `None` if the part is not a file; `Some(None)` if the file's name or type is unreadable.
     pub file: Option<Option<FormFile>>,
 }
 
@@ -33,7 +33,7 @@ pub struct FormFile {
 
 impl FormPart {
     /// # Errors
-    /// Bytes that are invalid in its charset.
+    /// Its charset is unknown, or its bytes are invalid in it.
     pub fn text(&self) -> Result<String, CharsetProblem> {
         charset::decode(&self.value, self.charset?.unwrap_or(UTF_8))
     }
@@ -107,7 +107,7 @@ fn unquoted(value: String) -> String {
     }
 }
 
-/// Returns the name of a file; `Some(None)` if it is not UTF-8, `None` if the part is not a file.
+/// Returns the name of a file; `Some(None)` if it is unreadable, `None` if the part is not a file.
 fn filename(disposition: &[u8]) -> Option<Option<String>> {
     let of = |wanted: &[u8]| {
         let found = parameters(disposition).find(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -116,7 +116,7 @@ fn filename(disposition: &[u8]) -> Option<Option<String>> {
     if let Some(value) = of(b"filename") {
         return Some(value.map(unquoted));
     }
-    // RFC 8187: `UTF-8''%e2%82%ac.txt`. A plus sign is not escaped there.
+    // RFC 8187: `UTF-8''%e2%82%ac.txt`. A plus sign is literal there.
     let extended = |value: String| {
         let (charset, rest) = value.split_once('\'')?;
         let (_, escaped) = rest.split_once('\'').filter(|_| charset.eq_ignore_ascii_case("utf-8"))?;

@@ -1,8 +1,8 @@
 //! Rules for non-public addresses, which a target created through the API must not reach. No I/O.
 //!
 //! Based on IANA's special-purpose registries (RFC 6890 and its updates), and on the metadata
-//! addresses of clouds. A translator with a prefix chosen by its operator (RFC 6052) cannot be
-//! detected here.
+//! addresses of clouds. Addresses of a NAT64 translator with a prefix chosen by its operator (RFC
+//! 6052) cannot be recognized.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,13 +22,13 @@ const LINK_LOCAL: &str = "link-local";
 const METADATA: &str = "a cloud's own service";
 const DOCUMENTATION: &str = "for documentation";
 const BENCHMARKING: &str = "for benchmarks";
-const PROTOCOL: &str = "for protocols";
+const PROTOCOL: &str = "reserved for a protocol";
 const MULTICAST: &str = "multicast";
 const RESERVED: &str = "reserved";
 const UNSPECIFIED: &str = "unspecified";
-const RETIRED: &str = "of a retired transition scheme";
-const TRANSLATOR: &str = "a local translator's";
-const DISCARD: &str = "where packets are discarded";
+const RETIRED: &str = "in a retired network";
+const TRANSLATOR: &str = "a local NAT64 address";
+const DISCARD: &str = "in the discard-only network";
 
 /// Forbidden IPv4 networks. The first one that contains an address gives the reason.
 pub(super) const FORBIDDEN_V4: [(Ipv4Net, &str); 18] = [
@@ -76,7 +76,7 @@ pub(super) const FORBIDDEN_V6: [(Ipv6Net, &str); 20] = [
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), MULTICAST),
 ];
 
-/// All addresses routed on the public internet are in this network; the rest is unassigned.
+/// Global unicast. Other addresses that are in no list above are reserved.
 const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
@@ -114,7 +114,7 @@ fn reason_v4(address: Ipv4Addr) -> Option<&'static str> {
 
 fn reason_v6(address: Ipv6Addr, allowed: &[IpNet]) -> Option<&'static str> {
     if let Some(carried) = carried(address) {
-        // An allowed IPv4 network also allows the IPv6 notations of its addresses.
+        // An allowed IPv4 network also allows the IPv6 addresses that lead to it.
         return carried
             .into_iter()
             .find_map(|carried| vet(carried.into(), allowed).err())
@@ -137,8 +137,8 @@ fn carried(address: Ipv6Addr) -> Option<Vec<Ipv4Addr>> {
     } else if SIX_TO_FOUR.contains(&address) {
         Some(vec![at(1)])
     } else if TEREDO.contains(&address) {
-        // The addresses of the server and of the client. The client's bits are inverted, so that no
-        // translator rewrites them.
+        // The addresses of the server and of the client. Teredo inverts the client's bits, so that
+        // a NAT on the path does not rewrite them.
         Some(vec![at(2), Ipv4Addr::from_bits(!at(6).to_bits())])
     } else {
         None

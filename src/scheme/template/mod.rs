@@ -1,5 +1,6 @@
-//! Texts with placeholders: signed texts (`{id}.{ts}.{body}`), expected claims, replies. A template
-//! is parsed once, then fed into the digest in pieces, so that the body is never copied.
+//! Templates of texts with placeholders: signed texts (`{id}.{ts}.{body}`), expected claims,
+//! replies. A template is parsed once. For each request its text is fed into the digest in pieces,
+//! so that an unchanged body is not copied.
 
 mod forms;
 mod named_headers;
@@ -33,8 +34,8 @@ impl Template {
         parse::parts(text).map(Self)
     }
 
-    /// Whether the text covers the whole body, in a form that may change white space and line
-    /// breaks.
+    /// Whether the text covers the content of the whole body: exactly, as a digest, or in a form
+    /// that differs only in encoding, white space or line breaks.
     pub fn has_body(&self) -> bool {
         let covers = |part: &Part| match part {
             Part::Body | Part::DecodedBody | Part::Payload => true,
@@ -103,7 +104,7 @@ impl Template {
         self.parts().filter_map(Part::place)
     }
 
-    /// Whether every text of this template contains the header.
+    /// Whether the text contains the header in every request.
     pub fn covers_header(&self, name: &str) -> bool {
         let is_named = |part: &Part| matches!(part, Part::HeadersOfLayout(named) if named.must_name(name));
         self.0.iter().any(is_named)
@@ -144,7 +145,7 @@ impl Template {
     /// Passes the text to `sink` in pieces.
     ///
     /// # Errors
-    /// A part that is absent, duplicated or malformed.
+    /// A part that is absent, duplicated, malformed, or too large for its form.
     pub fn feed(&self, scope: &TemplateScope<'_>, mut sink: impl FnMut(&[u8])) -> Result<(), Cause> {
         if section::has_any(&self.0) {
             return parts::feed_sections(&self.0, scope, &mut sink);
@@ -189,7 +190,7 @@ impl Template {
         Ok(text)
     }
 
-    /// Returns the rule that divides a text of this template into its parts.
+    /// Returns the rule that divides a rendered text into the parts of this template.
     pub fn split(&self, unit: Option<TimestampUnit>) -> Split {
         Split::of(&self.0, unit)
     }
@@ -202,7 +203,8 @@ impl Template {
         split.check(&self.0, scope)
     }
 
-    /// Whether a plain digest of its text can be continued without the secret.
+    /// Whether an attacker without the secret could extend the text and compute a valid digest
+    /// (length extension), if the scheme uses a plain hash.
     pub fn can_be_extended(&self) -> bool {
         split::can_be_extended(&self.0)
     }
@@ -212,7 +214,7 @@ impl Template {
         split::can_be_taken_for(&self.0, &other.0)
     }
 
-    /// Whether its text can be divided in one way only, because a single part of it varies.
+    /// Whether its text can be divided in one way only, because at most one part varies.
     pub fn has_one_part(&self) -> bool {
         self.0.iter().filter(|part| !matches!(part, Part::Literal(_) | Part::Setting(_))).count() <= 1
     }
@@ -226,7 +228,8 @@ impl Template {
         names.unwrap_or_else(|| "sample".to_owned())
     }
 
-    /// Returns the template in pieces; `None` if only a request provides one of its parts.
+    /// Returns the template in pieces; `None` if a part is other than fixed text, a setting, a
+    /// place or the body.
     pub fn pieces(&self) -> Option<Vec<Piece<'_>>> {
         self.0.iter().map(pieces::piece).collect()
     }
