@@ -80,8 +80,10 @@ pub async fn stream(
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
+    // Before the slot of a stream is taken: an invalid value is final, a missing slot is not.
+    let selection = operator.listener_selection(query.events.as_deref(), query.since.as_deref())?;
     let waiting = StreamWait::new(&service, &request)?;
-    let opened = operator.open_listener(&name.0, query.events.as_deref(), query.since.as_deref()).await?;
+    let opened = operator.open_listener(&name.0, selection).await?;
     Ok(response(ListenerStream::new(service, name.0, opened, waiting)))
 }
 

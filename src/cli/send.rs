@@ -132,7 +132,7 @@ fn sample(
         }
     };
     let name = source.map_or(&arguments.provider, |source| &source.name);
-    verifier.sample(options).ok_or_else(|| missing_secret(name, verifier))
+    verifier.sample(options).ok_or_else(|| missing_secret(name, verifier, source.is_some()))
 }
 
 /// Rejects providers whose messages only the provider can sign.
@@ -147,7 +147,10 @@ fn require_signing_key(source: Option<&SourceConfig>, name: &str) -> Result<(), 
     }
 }
 
-fn missing_secret(name: &str, verifier: &Verifier) -> Failure {
+fn missing_secret(name: &str, verifier: &Verifier, is_configured: bool) -> Failure {
+    if !is_configured {
+        return no_sample(name, "it needs a secret; add --secret, or configure a source");
+    }
     if verifier.waits_for_secret() {
         let problem = format!(
             "the source has no secret in its configuration; once it has learned one, add --secret \"$(creel learn {name} --show)\""

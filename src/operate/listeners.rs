@@ -8,7 +8,7 @@ use super::problem::{MissingObject, Problem};
 use crate::config::target_rules::KnownEvents;
 use crate::store::{
     DeliveryAcknowledgement, DeliveryId, DeliveryState, ListenerAnswer, ListenerError, ListenerSession,
-    MAX_LISTENERS, Pattern, StoredDelivery, StoredMessage, TargetError, TargetId, TargetState,
+    MAX_LISTENERS, Pattern, StoredDelivery, StoredMessage, TargetError, TargetId, TargetState, Timestamp,
 };
 
 const MAX_PATTERNS: usize = 64;
@@ -25,6 +25,13 @@ pub struct ListenerAcknowledgement {
     pub answers: Vec<(DeliveryId, ListenerAnswer)>,
 }
 
+/// The validated parameters of a listener.
+#[derive(Debug)]
+pub struct ListenerSelection {
+    events: Vec<Pattern>,
+    since: Option<Timestamp>,
+}
+
 impl Operator {
     /// Parses event patterns separated by white space; without patterns, all events match.
     ///
@@ -34,19 +41,29 @@ impl Operator {
         patterns(&self.known_events, text)
     }
 
-    /// Creates the listener, or changes the patterns of an existing one. A new one also receives
-    /// the messages since `since`, a time or an age.
+    /// Validates the patterns of a listener, and the time or age from which a new one receives
+    /// messages.
     ///
     /// # Errors
-    /// If a pattern or the time is invalid, or the limit on listeners is reached.
+    /// If a value is invalid.
+    pub fn listener_selection(
+        &self,
+        events: Option<&str>,
+        since: Option<&str>,
+    ) -> Result<ListenerSelection, Problem> {
+        Ok(ListenerSelection { events: self.patterns(events)?, since: self.time("since", since)? })
+    }
+
+    /// Creates the listener, or changes the patterns of an existing one.
+    ///
+    /// # Errors
+    /// If the limit on listeners is reached, or the store accepts no writes.
     pub async fn open_listener(
         &self,
         name: &str,
-        events: Option<&str>,
-        since: Option<&str>,
+        selection: ListenerSelection,
     ) -> Result<ListenerSession, Problem> {
-        let events = self.patterns(events)?;
-        let since = self.time("since", since)?;
+        let ListenerSelection { events, since } = selection;
         let registry = self.store.listener_registry();
         let opened = registry.open_listener(name.to_owned(), events, since, self.now()).await;
         opened.map_err(|error| match error {

@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for HeadersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StoredHeaders<'de>, A::Error> {
         let mut fields = Vec::new();
         while let Some(FieldName(name)) = map.next_key()? {
-            map.next_value_seed(ValueReader { name, fields: &mut fields })?;
+            map.next_value_seed(ValueReader { name, is_in_array: false, fields: &mut fields })?;
         }
         let by_name = |(a, _): &(Cow<'de, str>, _), (b, _): &(Cow<'de, str>, _)| a.cmp(b);
         if !fields.is_sorted_by(|a, b| by_name(a, b).is_le()) {
@@ -88,6 +88,7 @@ struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 /// Adds the value of one name, or each value of an array.
 struct ValueReader<'f, 'de> {
     name: Cow<'de, str>,
+    is_in_array: bool,
     fields: &'f mut Vec<(Cow<'de, str>, Cow<'de, str>)>,
 }
 
@@ -117,9 +118,17 @@ impl<'de> Visitor<'de> for ValueReader<'_, 'de> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
-        let Self { name, fields } = self;
-        while values.next_element_seed(ValueReader { name: name.clone(), fields: &mut *fields })?.is_some() {}
-        Ok(())
+        let Self { name, is_in_array, fields } = self;
+        if is_in_array {
+            while values.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        }
+        loop {
+            let reader = ValueReader { name: name.clone(), is_in_array: true, fields: &mut *fields };
+            if values.next_element_seed(reader)?.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -239,7 +248,8 @@ mod tests {
 
     #[test]
     fn values_other_than_text_are_ignored() {
-        let json = r#"{"a":1,"b":-1,"c":1.5,"d":true,"e":null,"f":{"g":["h"]},"i":["j",2,{},null],"k":[]}"#;
+        let json =
+            r#"{"a":1,"b":-1,"c":1.5,"d":true,"e":null,"f":{"g":["h"]},"i":["j",2,{},null,["n"]],"k":[]}"#;
         let headers = StoredHeaders::parse(json).unwrap();
         assert_eq!(headers.pairs().collect::<Vec<_>>(), [("i", "j")]);
         for other in ["", "[]", "\"a\"", "{\"a\":1", "{} {}", "null"] {

@@ -3,7 +3,7 @@
 
 mod access;
 mod dead_letters;
-mod documents;
+mod description;
 mod events;
 mod messages;
 mod paging;
