@@ -80,7 +80,7 @@ pub async fn stream(
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    // Before the slot of a stream is taken: an invalid value is final, a missing slot is not.
+    // Before a slot in the limit on streams is taken: a retry helps only against a missing slot.
     let selection = operator.listener_selection(query.events.as_deref(), query.since.as_deref())?;
     let waiting = StreamWait::new(&service, &request)?;
     let opened = operator.open_listener(&name.0, selection).await?;

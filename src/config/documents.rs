@@ -13,7 +13,7 @@ const EXAMPLE_SOURCE: &str = "MY_SHOP";
 const EXAMPLE_TARGET: &str = "APP";
 const EXAMPLE_COMMAND: &str = "DEPLOY";
 
-/// Variables of the service that most installations set in the first week.
+/// Variables of the service that most installations set first.
 const FIRST_GLOBALS: [&str; 9] = [
     "CREEL_PUBLIC_URL",
     "CREEL_LISTEN",
@@ -30,7 +30,7 @@ const FIRST_TARGET_KEYS: [&str; 4] = ["URL", "SECRET", "EVENTS", "FILTER"];
 const FIRST_COMMAND_KEYS: [&str; 1] = ["EXEC"];
 
 const EXAMPLE_HEAD: &str = "\
-# Settings for the first week; docs/configuration.md lists all of them.
+# The settings that most installations need first; docs/configuration.md lists all of them.
 # Pass it with `docker run --env-file`, compose's `env_file` or systemd's `EnvironmentFile`; creel does
 # not read the file itself. Remove the # of a setting to use it; `creel check` validates them.
 # Secrets can come from files: CREEL_ADMIN_TOKEN_FILE=/run/secrets/admin-token.

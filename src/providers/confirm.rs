@@ -34,7 +34,7 @@ const MAX_VALUE_BYTES: usize = 4_096;
 const DEFAULT_LOGIN_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// A login is renewed at most this long before it expires.
 const MAX_RENEWAL_LEAD: Duration = Duration::from_secs(60);
-/// Holds the token of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN` among the settings.
+/// Name of the setting with the value of `CREEL_SOURCE_<NAME>_CONFIRM_TOKEN`.
 const TOKEN: &str = "confirm_token";
 
 /// The API of one source, with its settings.
@@ -53,7 +53,7 @@ pub struct ConfirmApi {
 
 #[derive(Clone, Debug)]
 enum BodyPart {
-    /// JSON from the recipe, possibly with settings.
+    /// A literal piece of the recipe's body, or a setting escaped for a JSON string.
     Fixed(Secret),
     /// Text, escaped for a JSON string.
     Value(Place),
@@ -83,7 +83,7 @@ pub struct ConfirmQueryError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmResult {
     Confirmed,
-    /// The provider definitely does not have the message.
+    /// The API answered that the object does not exist; final only if repeated.
     Unknown(String),
     /// The message may be confirmed later.
     NotYet(String),
@@ -137,7 +137,7 @@ impl ConfirmApi {
     pub fn own(settings: &ConfirmSettings<'_>, recipe: &'static Recipe) -> Result<Self, SyntaxError> {
         // The parser's error repeats the text, which may contain a token.
         let template = Template::parse(settings.url.trim()).map_err(|_| {
-            "has an unknown brace or placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
+            "has an unmatched brace or an unknown placeholder; write values like {query:id}, {header:X-Id}, {json:/data/id} or {form:id}, and double each literal brace"
         })?;
         let mut texts = Texts::default();
         let url = ConfirmUrl::new(&template, &texts)?;
@@ -209,7 +209,7 @@ impl ConfirmApi {
         if self.needs_body() {
             let body = view.json().map_err(|cause| ConfirmQueryError {
                 cause,
-                reason: "the body cannot be decompressed".to_owned(),
+                reason: "the body cannot be decompressed, or is too large to be decoded".to_owned(),
             })?;
             if body.len() > MAX_BODY_BYTES {
                 return Err(unconfirmable("the body is too large"));
@@ -365,7 +365,7 @@ fn value(place: &Place, view: &View<'_>) -> Result<String, ConfirmQueryError> {
     })?;
     let found = found.ok_or_else(|| unconfirmable(Cause::MissingHeader, "is missing"))?;
     if found.len() > MAX_VALUE_BYTES {
-        return Err(unconfirmable(Cause::NotConfirmed, "is too long for an id"));
+        return Err(unconfirmable(Cause::NotConfirmed, "is too long"));
     }
     String::from_utf8(found.into_owned()).map_err(|_| unconfirmable(Cause::NotConfirmed, "is not UTF-8 text"))
 }

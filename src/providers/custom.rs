@@ -64,7 +64,10 @@ pub const CUSTOM_FIELDS: &[CustomField] = &[
         doc: "the text before the token: `Bearer` (case-insensitive, followed by spaces) or `token=` (exact)",
     },
     CustomField { name: "event_type", doc: "the place of the event type: `header X-Event`, `json type`" },
-    CustomField { name: "event_action", doc: "the action, appended to the type after a dot" },
+    CustomField {
+        name: "event_action",
+        doc: "the place of the action, which is appended to the type after a dot",
+    },
     CustomField { name: "delivery_id", doc: "the place of the delivery id" },
     CustomField { name: "form_payload", doc: "the form field that contains the JSON" },
 ];

@@ -1,5 +1,6 @@
-//! Row ids. Each table has its own id type, so that ids of different tables cannot be confused. An
-//! id is created only from a row, or from the text or JSON of a client.
+//! Row ids. Each table has its own id type, so that ids of different tables cannot be confused.
+//! Outside tests, an id is from a row, or from the text or JSON of a client, or a bound or
+//! neighbour of one.
 
 /// Declares id types, one for each table. Stored ids begin at 1; the default is `START`.
 macro_rules! ids {
@@ -94,7 +95,7 @@ ids!(
 
 /// A text that is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ids are whole numbers")]
+#[error("ids are whole numbers from 0 to 9223372036854775807, without a sign")]
 pub struct IdError;
 
 /// Parses an id without a sign; 0 is a position before all rows.

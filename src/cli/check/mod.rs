@@ -11,7 +11,7 @@ use crate::config::{Config, Retention, SourceConfig, command_environment};
 use crate::providers::Coverage;
 use crate::store::{self, StoreOptions, idle_targets_offline};
 
-/// Suffix of the title of a provider that no longer exists.
+/// Suffix of the title of a provider that no longer sends webhooks.
 const SWITCHED_OFF: &str = "(switched off)";
 
 /// Formats the report on a valid configuration. It contains the random path parts on purpose.
@@ -218,7 +218,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         }
         if let Some(confirm) = source.confirm.as_ref().filter(|confirm| !confirm.missing.is_empty()) {
             warnings.push(format!(
-                "source {name}: {} is not set: {} will probably not answer, and messages are delivered only after its answer",
+                "source {name}: {} is not set: {} will probably reject the query, and messages are delivered only after it has confirmed them",
                 confirm.missing.join(" and "),
                 confirm.api.origin(),
             ));

@@ -27,7 +27,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("generated at the first start, shown once"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "token for the admin API and `/metrics`; without it, `creel token` makes a new one",
+        doc: "token for the admin API and `/metrics`; if the variable is not set, `creel token` replaces the generated token",
         example: NEW_SECRET,
     },
     Variable {
@@ -43,7 +43,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("none; only the admin token can listen"),
         unit: "16 or more visible ASCII characters",
         secret: true,
-        doc: "token for `creel listen`: opens listeners, which receive complete messages, and nothing else",
+        doc: "token for `creel listen`: permits only listening; listeners receive complete messages",
         example: NEW_SECRET,
     },
     Variable {
@@ -259,7 +259,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("`no`: 405"),
         unit: "`yes` or `no`",
         secret: false,
-        doc: "replies 200 to HEAD and GET without storing anything, with a separate limit of `_RATE`, for senders and load balancers that check a URL (generic providers only)",
+        doc: "replies 200 to HEAD and GET without storing anything, within a limit of its own (also `_RATE`), for senders and load balancers that check a URL (generic providers only)",
         example: "yes",
     },
     Variable {
@@ -291,7 +291,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("provider's, otherwise `2xx`"),
         unit: "`2xx` or a status from 200 to 299, then conditions `/json/pointer=value`",
         secret: false,
-        doc: "response that confirms a message; after another response the request is repeated for three days, then the message is rejected",
+        doc: "response that confirms a message; after any other response the request is repeated for three days, then the message is rejected; a repeated 404 or 410 rejects it earlier",
         example: "200 /status=paid",
     },
     Variable {
