@@ -68,7 +68,7 @@ impl Writer {
         {
             let is_reset = self.reset_wal();
             drop(alone);
-            let _ = self.follow_up(is_reset);
+            self.follow_up(is_reset);
         } else if self.shared.checkpoints()
             && wal_size::must_stop(WAL_FRAMES.get())
             && self.next_stop <= Instant::now()
