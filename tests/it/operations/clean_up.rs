@@ -45,6 +45,21 @@ fn cleanup_command_keeps_pending_deliveries() {
     database.assert_sound();
 }
 
+/// The list of targets and the cleanup read the column at different positions.
+#[test]
+fn unreadable_time_of_target_is_logged_once_by_all_queries() {
+    let app = TestApp::github().start();
+    assert_eq!(app.send(&sign::github("one", "{}")).status, 200);
+    let builder = with_paused_target(app.stop());
+    let database = builder.database();
+    database.change(ALL_OLD);
+    assert_eq!(database.change("UPDATE targets SET state_since = 'yesterday'"), 1);
+    let app = builder.set("CREEL_CLEANUP_INTERVAL", "1s").start();
+    app.process.log.wait_for("cleaned up: ", Duration::from_secs(30)).unwrap();
+    let log = app.log();
+    assert_eq!(log.matches("column state_since of targets 1 is unreadable").count(), 1, "{log}");
+}
+
 #[test]
 fn full_database_rejects_messages_until_some_are_delivered() {
     let builder = TestApp::github().set("CREEL_MAX_DATABASE_SIZE", "2MiB");
