@@ -1,12 +1,12 @@
-//! Compiles `src/malloc.c`, a setting of glibc's allocator, and links it into the binaries. Removes
-//! the indentation of `docs/openapi.json`, which the API returns.
+//! Compiles `src/malloc.c`, a setting of glibc's allocator, and links it into the binaries.
+//! Compresses `docs/openapi.json`, which the API returns.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
 fn main() {
     compile_allocator_settings();
-    compact_api_description();
+    compress_api_description();
 }
 
 fn compile_allocator_settings() {
@@ -17,12 +17,13 @@ fn compile_allocator_settings() {
     }
 }
 
-fn compact_api_description() {
+fn compress_api_description() {
     const SOURCE: &str = "docs/openapi.json";
     println!("cargo::rerun-if-changed={SOURCE}");
     let document = fs::read_to_string(SOURCE).expect("docs/openapi.json is readable");
     // A JSON string cannot contain a line break.
     let compact: String = document.lines().map(str::trim_start).collect();
-    let target = PathBuf::from(env::var_os("OUT_DIR").expect("set by Cargo")).join("openapi.json");
-    fs::write(target, compact).expect("OUT_DIR is writable");
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("set by Cargo")).join("openapi.json.deflate");
+    let compressed = miniz_oxide::deflate::compress_to_vec(compact.as_bytes(), 9);
+    fs::write(target, compressed).expect("OUT_DIR is writable");
 }

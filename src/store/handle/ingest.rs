@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use crate::json::OFFLOAD_BYTES_MIN;
@@ -16,9 +15,7 @@ use crate::store::message::new::NewMessage;
 use crate::store::quarantine::intake::OfferOutcome;
 use crate::store::quarantine::rejection::NewRejection;
 use crate::store::writer::job::{Job, Keep, Memory};
-
-/// Receiver of the writer's answer about one message.
-type KeepAnswer = oneshot::Receiver<Result<InsertOutcome, Unavailable>>;
+use crate::store::writer::mailbox::{self, PendingAnswer};
 
 /// Maximum time that a rejected candidate waits for room in the intake: every request is answered
 /// within 2.5 s.
@@ -72,26 +69,25 @@ impl Ingest {
         message: PreparedMessage,
         memory: Option<Memory>,
         deadline: Instant,
-    ) -> Result<KeepAnswer, Unavailable> {
+    ) -> Result<PendingAnswer, Unavailable> {
         if self.core.shared.is_out_of_room() {
             // Wakes cleanup, which may have run before the last write that made room. Another write
             // that would wake it may never follow.
             self.core.shared.beyond_size.notify_one();
             return Err(Unavailable::DatabaseFull);
         }
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = mailbox::channel();
         self.core.send(Job::Keep(Keep { message: Box::new(message), deadline, reply, _memory: memory }))?;
         Ok(answer)
     }
 
-    async fn outcome(answer: KeepAnswer, deadline: Instant) -> Result<Receipt, IngestError> {
+    async fn outcome(answer: PendingAnswer, deadline: Instant) -> Result<Receipt, IngestError> {
         match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(Ok(InsertOutcome::Stored(receipt)))) => Ok(receipt),
-            Ok(Ok(Ok(InsertOutcome::KeyReused { of }))) => Err(IngestError::KeyReused { of }),
-            Ok(Ok(Ok(InsertOutcome::RejectionGone))) => Err(IngestError::RejectionGone),
-            Ok(Ok(Ok(InsertOutcome::TooManyAwaiting))) => Err(Unavailable::TooManyAwaiting.into()),
-            Ok(Ok(Err(why))) => Err(why.into()),
-            Ok(Err(_)) => Err(Unavailable::Failed.into()),
+            Ok(Ok(InsertOutcome::Stored(receipt))) => Ok(receipt),
+            Ok(Ok(InsertOutcome::KeyReused { of })) => Err(IngestError::KeyReused { of }),
+            Ok(Ok(InsertOutcome::RejectionGone)) => Err(IngestError::RejectionGone),
+            Ok(Ok(InsertOutcome::TooManyAwaiting)) => Err(Unavailable::TooManyAwaiting.into()),
+            Ok(Err(why)) => Err(why.into()),
             Err(_) => Err(Unavailable::Deadline.into()),
         }
     }

@@ -11,6 +11,7 @@ use crate::store::keys::KeyIndex;
 use crate::store::message::insert::{InsertOutcome, PreparedMessage};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
+use crate::store::writer::mailbox::{Answers, Reply};
 
 /// A job for the writer.
 pub enum Job {
@@ -25,7 +26,7 @@ pub enum Job {
 pub struct Keep {
     pub message: Box<PreparedMessage>,
     pub deadline: Instant,
-    pub reply: oneshot::Sender<Result<InsertOutcome, Unavailable>>,
+    pub reply: Reply,
     pub _memory: Option<Memory>,
 }
 
@@ -137,7 +138,7 @@ impl Job {
 
     pub fn reject(self, why: Unavailable) {
         match self {
-            Self::Keep(keep) => drop(keep.reply.send(Err(why))),
+            Self::Keep(keep) => keep.reply.send(Err(why)),
             Self::Run(task) => task.answer(Err(why)),
             Self::Wake | Self::Close => {}
         }
@@ -153,9 +154,10 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
-    pub fn answer(self, job: Job) {
+    /// Answers a task at once; adds the answer about a message to `answers`.
+    pub fn answer(self, job: Job, answers: &mut Answers) {
         match (self, job) {
-            (Self::Insert(outcome), Job::Keep(keep)) => drop(keep.reply.send(Ok(outcome))),
+            (Self::Insert(outcome), Job::Keep(keep)) => answers.push(keep.reply, Ok(outcome)),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),
             (_, job) => job.reject(Unavailable::Refused),
         }

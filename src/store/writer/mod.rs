@@ -8,6 +8,7 @@
 pub mod background;
 pub mod damaged;
 pub mod job;
+pub mod mailbox;
 pub mod space;
 pub mod trouble;
 pub mod wal;
@@ -34,6 +35,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::{
     Database, Job, JobOutcome, NextJob, Task, TaskEffect, drop_expired, reject_released,
 };
+use crate::store::writer::mailbox::Answers;
 use crate::store::writer::trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -158,7 +160,12 @@ impl Writer {
                     }
                     self.shared.batch_written(messages);
                     self.notify_of_work(&outcomes, &batch);
-                    outcomes.into_iter().zip(batch.drain(..)).for_each(|(outcome, job)| outcome.answer(job));
+                    let mut answers = Answers::default();
+                    outcomes
+                        .into_iter()
+                        .zip(batch.drain(..))
+                        .for_each(|(outcome, job)| outcome.answer(job, &mut answers));
+                    answers.send();
                 }
                 Err(Trouble::Locked) => {
                     batch = reject_released(drop_expired(batch, self.shared.is_stopped()));
