@@ -9,7 +9,8 @@
 -- the writer, and creel_timeline, a random number that changes when the history forks (after a
 -- restore).
 
--- Received and verified webhooks. Only columns marked "updated" change after the insert.
+-- Messages: verified webhooks, requests released from quarantine, and events emitted by the app.
+-- Only columns marked "updated" change after the insert.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
   received_at       TEXT    NOT NULL,                         -- when its last byte arrived
@@ -208,7 +209,7 @@ CREATE VIEW messages_per_day AS
          sum(not_json) AS not_json, sum(conflict_of IS NOT NULL) AS conflicts
   FROM messages GROUP BY day, source ORDER BY day DESC, source;
 
--- Failed authentication by source and cause, with the client networks.
+-- Rejections in quarantine by source and cause, with the client networks.
 CREATE VIEW rejections_by_cause AS
   SELECT source, cause, count(*) AS rejections, sum(candidate) AS candidates, min(received_at) AS first_at,
          max(received_at) AS last_at, group_concat(DISTINCT network) AS networks

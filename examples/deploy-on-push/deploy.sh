@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Updates the checkout at the path in the first argument. creel passes the body on stdin, and
-# HOOK_EVENT, HOOK_MESSAGE_ID and others as variables. It stores the output with the attempt.
+# HOOK_EVENT, HOOK_MESSAGE_ID and others as variables. It stores an excerpt of the output (1 KiB)
+# with the attempt.
 set -euo pipefail
 
 # 75 means "retry later": another deploy is running.
