@@ -1,4 +1,4 @@
--- The whole schema of creel's database. To query it while the service runs:
+-- The whole schema of creel's database. To query the database while the service runs:
 --
 --   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
 --
@@ -9,7 +9,8 @@
 -- the writer, and creel_timeline, a random number that changes when the history forks (after a
 -- restore).
 
--- Received and verified webhooks. Only columns marked "updated" change after the insert.
+-- Received and verified webhooks. Only columns marked "updated" change after the insert, and
+-- headers and remote_ip if a message that failed confirmation is received again.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
   received_at       TEXT    NOT NULL,                         -- when its last byte arrived
@@ -41,7 +42,7 @@ CREATE INDEX messages_released_at ON messages (released_at) WHERE released_at IS
 -- the highest merged_through have no key here yet: they are found by their row in messages.
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
-  key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
+  key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id, or content without an id
   message_id  INTEGER NOT NULL,                               -- the message with this key
   body_digest BLOB    NOT NULL,                               -- the first 16 bytes of its body_sha256
   PRIMARY KEY (generation, key, message_id)

@@ -1,11 +1,13 @@
--- The whole schema of creel's database. To query it while the service runs:
+-- The first version of the schema; `schema.sql` has the current one. To query the database while
+-- the service runs:
 --
 --   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
 --
 -- Timestamps are RFC 3339 in UTC with microseconds and a fixed width, so that they sort by time and
 -- work with SQLite's date functions.
 
--- Received and verified webhooks. Only columns marked "updated" change after the insert.
+-- Received and verified webhooks. Only columns marked "updated" change after the insert, and
+-- headers and remote_ip if a message that failed confirmation is received again.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
   received_at       TEXT    NOT NULL,                         -- when its last byte arrived
@@ -36,7 +38,7 @@ CREATE INDEX messages_received_at ON messages (received_at);
 -- the highest merged_through have no key here yet: they are found by their row in messages.
 CREATE TABLE delivery_keys (
   generation  INTEGER NOT NULL,                               -- see key_generations
-  key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id
+  key         BLOB    NOT NULL,                               -- 16 bytes of SHA-256 over source and delivery id, or content without an id
   message_id  INTEGER NOT NULL,                               -- the message with this key
   body_digest BLOB    NOT NULL,                               -- the first 16 bytes of its body_sha256
   PRIMARY KEY (generation, key, message_id)

@@ -1,4 +1,5 @@
--- Quarantine: requests that failed authentication.
+-- Quarantine: requests that failed authentication. Candidates may be genuine: they carry every part
+-- that the scheme requires, or a correct signature with a stale timestamp. The rest is noise.
 DROP VIEW rejections_by_cause;
 DROP INDEX rejections_received_at;
 ALTER TABLE rejections RENAME TO old_rejections;
