@@ -1,4 +1,4 @@
--- The whole schema of creel's database. To query it while the service runs:
+-- The whole schema of creel's database. To query the database while the service runs:
 --
 --   sqlite3 -readonly data/creel.db 'SELECT * FROM recent_messages'
 --
@@ -10,7 +10,8 @@
 -- restore).
 
 -- Messages: verified webhooks, requests released from quarantine, and events emitted by the app.
--- Only columns marked "updated" change after the insert.
+-- Only columns marked "updated" change after the insert, and headers and remote_ip if a message that
+-- failed confirmation is received again.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
   received_at       TEXT    NOT NULL,                         -- when its last byte arrived

@@ -8,8 +8,8 @@ pub struct CheckpointSignal {
 }
 
 impl CheckpointSignal {
-    /// Whether the last checkpoint left frames that it could not copy, e.g. because a reader needs
-    /// them.
+    /// Whether the last checkpoint left frames that it could not copy, e.g. because a reader still
+    /// reads an older state of the database.
     pub fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Acquire)
     }

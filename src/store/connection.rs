@@ -1,4 +1,5 @@
-//! Opens connections to the database. All pragmas of the service's connections are set here.
+//! Opens connections to the database. All pragmas that configure the service's connections are set
+//! here.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -15,15 +16,16 @@ use crate::store::files::modes::create_private;
 pub type Pool = r2d2::Pool<SqliteConnectionManager>;
 pub type PooledConnection = r2d2::PooledConnection<SqliteConnectionManager>;
 
-/// Oldest SQLite without the bug in which a checkpoint races with the reset of the WAL.
+/// Minimum version of SQLite: many earlier versions have a bug in which a checkpoint races with the
+/// reset of the WAL.
 const OLDEST_SQLITE: i32 = 3_051_003;
-/// SQLite's busy timeout for the writer, which itself retries after it.
+/// SQLite's busy timeout for the writer. After this time the writer itself retries the transaction.
 pub const WRITER_BUSY: Duration = Duration::from_millis(50);
 const READER_BUSY: Duration = Duration::from_millis(1_000);
 pub const READERS: u32 = 4;
 
-/// Size to which the WAL file is truncated after a reset, so that one long reader does not leave a
-/// huge file.
+/// Size to which a longer WAL file is truncated after a reset, so that one long read does not leave
+/// a huge file.
 const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Returns an error for a SQLite version that can lose commits.
@@ -37,16 +39,16 @@ pub fn check_sqlite_version() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Opens the only writing connection, as a pool of size one. The caller holds the connection as
-/// long as the store is open.
+/// Opens the service's only connection that commits transactions, as a pool of size one. The caller
+/// holds the connection as long as the store is open.
 pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, PooledConnection), OpenError> {
     let access = flags(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE);
     let problem = |verb: &str, error: &dyn Display| {
         OpenError(format!("cannot {verb} the database {}: {error}", path.display()))
     };
-    // The pool would only report a timeout, and two connections that convert a new file to WAL at
-    // the same time conflict. So the first one is created and prepared here, before the pool opens
-    // its own.
+    // If the pool cannot open its connection, it reports only a timeout, without the cause. Also,
+    // two connections that convert a new file to WAL at the same time conflict. So this connection
+    // is opened and prepared before the pool opens its own.
     if !path.exists() {
         create_private(path).map_err(|error| problem("create", &error))?;
     }
@@ -78,7 +80,7 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     // NORMAL does not sync the WAL at a commit: a power cut would lose acknowledged messages.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // A function or view in a manipulated file must not run with side effects.
+    // A view or trigger in a manipulated file must not call functions with side effects.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_SIZE_LIMIT_BYTES)?;
     // Checkpoints run on their own connection, outside the commits (see `store/checkpoint`).

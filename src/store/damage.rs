@@ -49,7 +49,7 @@ pub fn take() -> Option<String> {
     NOTED.take()
 }
 
-/// Notes a damaged value and returns `None`; other errors stay errors.
+/// Notes an error that indicates damage and returns `None`; other errors stay errors.
 pub fn skip<T>(place: &str, result: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -135,7 +135,7 @@ fn log_unreadable(table: &'static str, row: &Row<'_>, column: usize) {
     }
 }
 
-/// Returns advice to append to an error message at start, or an empty string.
+/// Returns advice to append to an error message, or an empty string.
 pub fn advice(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => advice_of_verify(error),
@@ -147,7 +147,7 @@ pub fn advice(error: &Error) -> String {
     }
 }
 
-/// Returns the advice for `creel verify` itself.
+/// Like `advice`, but for errors of `creel verify`: does not recommend that command.
 pub fn advice_of_verify(error: &Error) -> String {
     match error {
         _ if is_not_a_database(error) => {

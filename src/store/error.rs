@@ -2,7 +2,8 @@
 
 use crate::store::id::MessageId;
 
-/// Reason why a message was not acknowledged; clients receive 503 with `Retry-After`.
+/// Reason why the store rejected a message, another change or a read; senders of webhooks receive
+/// 503 with `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
     #[error("the queue of the writer is full")]
@@ -22,7 +23,7 @@ pub enum Unavailable {
     #[error("the source has reached its limit on unconfirmed messages")]
     TooManyAwaiting,
     #[error(
-        "the database is above CREEL_MAX_DATABASE_SIZE and has only messages whose deliveries are pending"
+        "the database is above CREEL_MAX_DATABASE_SIZE, and pending deliveries or confirmations retain its messages"
     )]
     DatabaseFull,
     #[error("a part of the database is damaged: run `creel verify` to list the damage")]
@@ -59,7 +60,7 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// Converts the error for callers without idempotency keys and rejections.
+    /// Converts the error for callers that use neither idempotency keys nor rejections.
     pub fn unavailable(self) -> Unavailable {
         match self {
             Self::Unavailable(why) => why,
@@ -79,7 +80,7 @@ pub enum ChangeError<E> {
 }
 
 impl<E> ChangeError<E> {
-    /// Converts the reason of a rejection.
+    /// Converts the reason why the change is not allowed.
     pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> ChangeError<F> {
         match self {
             Self::Rejected(why) => ChangeError::Rejected(convert(why)),

@@ -44,8 +44,8 @@ impl<'a> StoredHeaders<'a> {
     }
 
     /// Returns the fields that can be sent, byte for byte as received, without redacted values.
-    /// Bytes that would end a header line, which a manually edited database may contain, are
-    /// removed.
+    /// ASCII control characters except tabs, which only a manually edited database contains, are
+    /// removed: a line break would end the header line.
     pub fn fields(&self) -> Vec<(String, Vec<u8>)> {
         let mut fields = Vec::with_capacity(self.0.len());
         let kept = self.pairs().filter(|(_, value)| *value != REDACTED);
@@ -210,7 +210,8 @@ mod tests {
             b"plain",
             "gr\u{fc}n".as_bytes(),
             b"gr\xfcn",
-            // Valid UTF-8 that would also be plausible Latin-1, and the other way round.
+            // Both are valid UTF-8. The bytes of the second could also be two characters in
+            // Latin-1, which the first encodes as UTF-8.
             "\u{c3}\u{bc}".as_bytes(),
             b"\xc3\xbc",
             // C1 control characters in both encodings.

@@ -1,6 +1,6 @@
 //! Row ids. Each table has its own id type, so that ids of different tables cannot be confused.
-//! Outside tests, an id is from a row, or from the text or JSON of a client, or a bound or
-//! neighbour of one.
+//! Outside tests, an id comes from a row or from a client (as text or JSON), or it is `START`,
+//! `END`, or the number before or after another id.
 
 /// Declares id types, one for each table. Stored ids begin at 1; the default is `START`.
 macro_rules! ids {

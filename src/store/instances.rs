@@ -1,5 +1,5 @@
-//! Instance ids, which are a part of each `webhook-id`. Each one applies to the messages from its
-//! first message on.
+//! Instance ids, which are a part of each `webhook-id`. Each instance id applies to the messages
+//! from its first message on, up to the first message of the next instance id.
 
 use rusqlite::{Connection, params};
 
@@ -31,7 +31,8 @@ impl Instances {
     }
 }
 
-/// Starts another instance id for new messages, and removes the ids of which no message is stored.
+/// Starts another instance id for new messages, and removes the ids whose messages are all older
+/// than the oldest stored message.
 pub fn begin(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "DELETE FROM instances WHERE first_message < (

@@ -17,7 +17,7 @@ pub struct IntegrityReport {
     pub checked: u64,
     /// Messages whose body does not match its SHA-256.
     pub flipped: Vec<MessageId>,
-    /// Output of SQLite's integrity check, if it is not "ok".
+    /// Lines of SQLite's integrity check other than "ok", and errors of reading the file.
     pub integrity: Vec<String>,
 }
 
@@ -46,8 +46,9 @@ impl fmt::Display for IntegrityReport {
 /// Reads every message; safe while the service runs.
 ///
 /// # Errors
-/// If the file cannot be opened, is not creel's, or does not match the last run. Damage is not an
-/// error: it is part of the report.
+/// If the file cannot be opened, is not creel's, was written by a newer creel, does not match the
+/// last run, or is so damaged that its version cannot be read. Other damage is not an error: it is
+/// part of the report.
 pub fn verify(path: &Path) -> Result<IntegrityReport, OpenError> {
     continuity::check_together(path)?;
     let connection = schema::read_only(path)?;

@@ -1,8 +1,8 @@
 //! The database, which is a single SQLite file. No other module uses rusqlite or r2d2.
 //!
-//! All writes go through one writer thread (`writer/`), which commits queued jobs in one
-//! transaction; reads go through a pool of read-only connections. Messages must never be
-//! acknowledged before they are synced to disk.
+//! While the service runs, all its changes go through one writer thread (`writer/`), which commits
+//! many queued jobs in one transaction; reads go through a pool of read-only connections. Messages
+//! must never be acknowledged before they are synced to disk.
 
 mod checkpoint;
 mod checkpoint_signal;

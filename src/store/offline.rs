@@ -34,10 +34,10 @@ pub struct IdleTarget {
 }
 
 /// Returns the paused and disabled targets without changing the database; an empty list if the
-/// database cannot be read.
+/// database does not exist or SQLite cannot read it.
 ///
 /// # Errors
-/// If the files do not match the last run.
+/// If the files cannot be compared or do not match the last run.
 pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
     let read = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -63,14 +63,15 @@ pub fn idle_targets_offline(path: &Path) -> Result<Vec<IdleTarget>, OpenError> {
         rows.collect::<rusqlite::Result<Vec<_>>>()
     };
     continuity::check_together(path)?;
-    // A missing file must not be created, and the start reports other problems.
+    // Problems with reading the database are ignored here, because the start reports them.
     Ok(if path.exists() { read().unwrap_or_default() } else { Vec::new() })
 }
 
 /// Writes a setting, even while the service runs; the service reads it on next use.
 ///
 /// # Errors
-/// If the database does not exist yet, or cannot be written.
+/// If the database does not exist yet, is not creel's, does not match the last run, or cannot be
+/// written.
 pub fn write_setting_offline(
     path: &Path,
     name: &str,
@@ -92,7 +93,8 @@ pub fn is_in_use(path: &Path) -> Result<bool, OpenError> {
 /// Reads a sealed setting, even while the service runs.
 ///
 /// # Errors
-/// If the database does not exist yet, cannot be read, or the setting was sealed under another key.
+/// If the database does not exist yet, is not creel's, does not match the last run, or cannot be
+/// read, or if the key is missing or is not the one that sealed the setting.
 pub fn secret_offline(options: &StoreOptions, name: &str) -> Result<Option<String>, OpenError> {
     continuity::check(&options.path)?;
     let connection = connection::offline(&options.path)?;

@@ -78,8 +78,9 @@ impl Store {
             DatabaseKey::find(options, &path, schema::check_before_opening(&path)?, consent.forget_sealed)?;
         lock.claim();
         if !path.exists() {
-            // The database was deleted, so the mark of the last run is void. It is cleared before a
-            // new file is created, so that a crash in between does not leave it to the new file.
+            // Without a database file, any mark of a last run is void. The mark is cleared before
+            // the new file is created: otherwise a crash in between would leave a mark that does
+            // not match the new file.
             let _ = lock.clear_mark();
         }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
@@ -164,15 +165,16 @@ impl LastRun {
     }
 
     /// Returns the number of the mark, and the number of commits that the database file contains
-    /// without its WAL. The latter is 0, for unknown, after a loss.
+    /// without its WAL. The latter is 0 (unknown) after a loss or without a mark.
     fn number_and_copied(&self) -> (u64, i64) {
         let mark = self.mark.as_ref();
         (mark.map_or(0, |mark| mark.number), mark.filter(|_| !self.is_loss).map_or(0, |mark| mark.copied))
     }
 
     /// Counts a commit, so that this run differs from any earlier copy of the file. New messages
-    /// get another instance id if the mark does not match, because messages may have been lost, and
-    /// if the file is a copy, because the original may still be in use.
+    /// get another instance id in two cases: without a matching mark, because messages may have
+    /// been lost; and if the inode differs, because the file is then a copy, and the original may
+    /// still be in use.
     fn continue_or_begin(
         &self,
         connection: &mut rusqlite::Connection,
@@ -278,8 +280,8 @@ impl Core {
     }
 }
 
-/// Starts a thread whose panic stops the store: without the thread, no data would be written, or
-/// the WAL would never be reset.
+/// Starts a thread whose panic stops the store: without the writer no data would be written, and
+/// without the checkpointer the WAL would never be reset.
 fn spawn(
     name: &'static str,
     shared: Arc<SharedState>,
@@ -296,8 +298,8 @@ fn spawn(
 }
 
 /// Copies the first commit of this run into the database file, and restarts the WAL, so that an
-/// older copy of the file does not match the WAL. Returns the number of commits in the file; 0 if
-/// unknown.
+/// older copy of the file does not match the WAL. Copies nothing if the WAL is longer than
+/// `FRAMES_COPIED_AT_START`. Returns the number of commits in the file; 0 if unknown.
 fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result<i64, OpenError> {
     let problem = |error| OpenError(format!("cannot checkpoint the database: {error}"));
     let frames = checkpoint::frames_in_wal(connection).map_err(problem)?;
@@ -320,7 +322,8 @@ fn copy_first_commit(connection: &rusqlite::Connection, files: &Files) -> Result
 }
 
 /// Returns the path as the kernel resolves it, so that later changes of the working directory or a
-/// link have no effect, and all names of one file share one lock.
+/// link have no effect, and all paths that lead to one file through symbolic links share one lock.
+/// Creates a missing directory.
 pub fn absolute(path: &Path) -> Result<PathBuf, OpenError> {
     let problem =
         |error| OpenError(format!("cannot use the directory of the database {}: {error}", path.display()));

@@ -10,6 +10,7 @@ pub struct StoreOptions {
     pub key: Option<Vec<u8>>,
     /// Whether creel checkpoints; false if another process (Litestream) does.
     pub checkpoint: bool,
-    /// The low-water mark of the disk.
+    /// The low-water mark of the disk (`CREEL_MIN_FREE`): messages are rejected when less space is
+    /// free.
     pub min_free_bytes: u64,
 }

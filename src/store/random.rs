@@ -1,11 +1,12 @@
-//! Random bytes, tokens and names. All randomness of the service comes from this module, which uses
-//! the system's source.
+//! Random bytes, tokens and names. All random values that creel itself creates come from this
+//! module, except the seeds of hash tables. It uses the random number generator of the operating
+//! system.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// Letters that fit into a DNS label and an identifier.
+/// Letters and digits that are permitted in a DNS label and in an identifier.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// The system returned no random bytes.

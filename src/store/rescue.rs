@@ -1,5 +1,5 @@
-//! Rescue after the files were moved or truncated under the running service: saves the data that
-//! the open connection still reaches.
+//! Rescue after a file of the database was moved, deleted or replaced while the service uses it:
+//! saves the data that the open connection still reaches. After a truncation, nothing is saved.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,9 +35,9 @@ fn save(connection: &Connection, files: &Files) -> String {
     if files.database_was_unlinked() {
         return match write_copy(connection, &path, &path) {
             Ok(()) => {
-                format!("All acknowledged messages were written to {} again", path.display())
+                format!("All acknowledged messages were written to a new file {}", path.display())
             }
-            Err(error) => format!("Writing the messages to {} again failed: {error}", path.display()),
+            Err(error) => format!("Writing the messages to a new file {} failed: {error}", path.display()),
         };
     }
     match copied {
@@ -58,7 +58,8 @@ fn save(connection: &Connection, files: &Files) -> String {
     }
 }
 
-/// Retries, because readers may hold back a part of the WAL for a moment.
+/// Copies the WAL into the database. Retries, because readers may hold back a part of the WAL for a
+/// moment.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
     let deadline = Instant::now() + COPY_TIMEOUT;
     loop {
@@ -84,7 +85,7 @@ fn write_copy(connection: &Connection, path: &Path, target: &Path) -> Result<(),
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| error.to_string())?;
     std::fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(|error| error.to_string())?;
     for leftover in ["-wal", "-shm"] {
-        // They belong to the deleted file. SQLite must not apply them to the new one.
+        // Left by an earlier file with this name. SQLite must not apply it to the new file.
         let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
     std::fs::rename(&temporary, target).map_err(|error| error.to_string())

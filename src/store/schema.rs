@@ -9,10 +9,11 @@ use crate::store::error::OpenError;
 use crate::store::files::paths::has_journal;
 use crate::store::setting::{self, KEY_CHECK};
 
-/// Marks the file as creel's ("CREL" in ASCII), for `file` and for the check at start.
+/// Marks the file as creel's ("CREL" in ASCII), for the command `file` and for the check at start.
 pub const APPLICATION_ID: i32 = 0x4352_454c;
 
-/// One step per version; frozen once released. `schema.sql` is their combined result.
+/// One step for each version of the schema. A step that was published is never changed.
+/// `schema.sql` is the combined result of all steps.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -37,8 +38,8 @@ pub fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     transaction.commit().map_err(problem)
 }
 
-/// Checks an existing file without changing it, so that foreign files stay intact. Returns the
-/// sealed value that verifies the key, if there is one.
+/// Checks an existing file without changing it (but see `read_only`), so that foreign files stay
+/// intact. Returns the sealed value that verifies the key, if there is one.
 pub fn check_before_opening(path: &Path) -> Result<Option<String>, OpenError> {
     if !std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0) {
         return Ok(None);
@@ -62,7 +63,8 @@ pub fn check_sound(path: &Path) -> Result<(), OpenError> {
     find_damage(Ok(read_only(path)?)).map_or(Ok(()), |why| Err(damaged(path, &why)))
 }
 
-/// Returns SQLite's findings on the structure of a whole file, in one line.
+/// Checks the structure of a whole file. Returns SQLite's first finding, or the error that
+/// prevented the check, in one line; `None` if the file is sound.
 pub fn find_damage(connection: rusqlite::Result<Connection>) -> Option<String> {
     match connection.and_then(|connection| quick_check(&connection)) {
         Ok(found) if found == "ok" => None,
@@ -123,8 +125,8 @@ pub fn check_ours_with(
     }
     if version > MIGRATIONS.len() {
         return Err(OpenError(format!(
-            "the database was written by a newer creel (its schema is version {version}, this one supports {}): \
-             run that version, or restore a backup made before the upgrade",
+            "the database was written by a newer creel (its schema has version {version}, this creel supports up to {}): \
+             run the newer creel, or restore a backup made before the upgrade",
             MIGRATIONS.len()
         )));
     }

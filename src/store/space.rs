@@ -25,8 +25,8 @@ pub fn used_and_free_bytes(connection: &Connection) -> rusqlite::Result<(u64, u6
     Ok((pages.saturating_sub(free) * size, free * size))
 }
 
-/// Returns the bytes of each message with its deliveries and their attempts; 0 for a deleted one.
-/// The lengths are in the headers of the rows: no body is read.
+/// Returns the bytes of each message with its deliveries and their attempts; 0 for a deleted or
+/// damaged one. The lengths are in the headers of the rows: no body is read.
 pub fn message_sizes(connection: &Connection, ids: &[MessageId]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(MESSAGE_SIZE)?;
     let mut size = |id| statement.query_row([id], |row| row.get(0)).optional();
@@ -40,15 +40,16 @@ const MESSAGE_SIZE: &str = "SELECT 800 + octet_length(headers) + coalesce(octet_
             FROM attempts WHERE delivery_id = deliveries.id)), 0) FROM deliveries WHERE message_id = messages.id)
    FROM messages WHERE id = ?1";
 
-/// Condition for targets whose pending deliveries retain messages regardless of size, because the
-/// targets are not expendable, see [`crate::store::message::expire::YieldingTargets`]. `?1`:
-/// targets paused before this time are expendable.
+/// Condition for targets whose pending deliveries retain messages even if the database is above its
+/// size limit, because the targets are not expendable, see
+/// [`crate::store::message::expire::YieldingTargets`]. `?1`: targets paused before this time are
+/// expendable.
 const NOT_EXPENDABLE: &str =
     "kind <> 'listener' AND origin <> 'replay' AND targets.state NOT IN ('removed', 'disabled')
        AND NOT (targets.state = 'paused' AND state_since < ?1)";
 
-/// Whether any message is retained regardless of size, by a pending delivery or a pending
-/// confirmation.
+/// Whether any message is retained even if the database is above its size limit, by a pending
+/// confirmation or by a pending delivery to a target that is not expendable.
 pub fn is_room_held(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(&format!(
@@ -69,7 +70,7 @@ pub struct RoomHolder {
 }
 
 /// Returns the holders with the most pending deliveries or confirmations, without expendable
-/// targets. Runs on a reader.
+/// targets. Runs on a read-only connection.
 pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqlite::Result<Vec<RoomHolder>> {
     connection
         .prepare_cached(&format!(
@@ -87,8 +88,9 @@ pub fn room_holders(connection: &Connection, paused_before: Timestamp) -> rusqli
         .collect()
 }
 
-/// Returns free pages to the file system; true when the rest is not worth returning. The pragma
-/// frees one page per step, so it must be run as a query and drained.
+/// Returns up to `PAGES_PER_STEP` free pages to the file system, within about `STEP_TIME`. Returns
+/// true when the remaining free pages stay in the file for new messages. The pragma frees one page
+/// for each row that is read from it, so it must be run as a query.
 pub fn vacuum(database: &mut Database<'_>) -> rusqlite::Result<bool> {
     let connection = database.connection;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));

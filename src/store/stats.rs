@@ -7,12 +7,12 @@ use crate::store::quarantine::intake::QuarantineStats;
 pub struct Stats {
     pub queue_depth: usize,
     pub wal_bytes: u64,
-    /// Time for which a reader has blocked a reset of the WAL, in seconds; 0 if there is no such
-    /// reader.
+    /// Time for which a reader has blocked a reset of the WAL, in seconds; 0 while that time is
+    /// shorter than 10 s.
     pub wal_pinned_seconds: u64,
     pub database_bytes: u64,
     pub free_disk_bytes: u64,
-    /// Keys of messages in memory, and the bytes of these keys and their filters.
+    /// Keys of messages in memory, and the bytes of these keys and of the filters for merged keys.
     pub keys_in_memory: usize,
     pub keys_bytes: usize,
     /// Transactions with messages, and the messages in them.

@@ -1,9 +1,9 @@
 //! WAL size in frames and bytes, and the thresholds for checkpoints.
 
-/// WAL size below which a checkpoint would only cost a sync: 1 MiB.
+/// Number of uncopied frames below which a checkpoint is not worth its sync: 1 MiB.
 pub const MIN_FRAMES_TO_CHECKPOINT: i32 = 256;
-/// WAL length at which the writer stops for a reset, because it writes faster than the checkpointer
-/// copies.
+/// WAL length at which the writer stops writing for a limited time, so that the WAL can be reset,
+/// because it writes faster than the checkpointer copies.
 const STOP_BYTES: u64 = 60 << 20;
 
 const WAL_HEADER_BYTES: u64 = 32;
@@ -17,7 +17,7 @@ pub fn wal_length(frames: i32) -> u64 {
     }
 }
 
-/// Whether the writer must wait for a reset before it adds to the WAL.
+/// Whether the WAL is so long that the writer must wait for a reset, for a limited time.
 pub fn must_stop(frames: i32) -> bool {
     wal_length(frames) >= STOP_BYTES
 }

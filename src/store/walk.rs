@@ -1,7 +1,8 @@
 //! Cleanup steps short enough to run between two batches of messages.
 //!
-//! A reader finds the candidates, one bounded page at a time. The writer checks them again in the
-//! transaction that deletes them, so that a replay created in between keeps its message.
+//! A read-only connection finds the candidates, one bounded page at a time. The writer checks them
+//! again in the transaction that deletes them, so that a message is not deleted if a replay was
+//! created for it in between.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub struct StepResult {
     pub changed: usize,
 }
 
-/// Position in order of time: the time of arrival or completion, and the id.
+/// Position in order of time: the time, e.g. of arrival or completion, and the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimePosition {
     pub at: TimeText,
@@ -41,7 +42,7 @@ impl TimePosition {
     }
 }
 
-/// Query for the pages of a walk.
+/// Query that walks over rows in order of time, page by page.
 pub struct Walk {
     /// `SELECT … FROM …`; the first two columns are the id and the time.
     pub select: &'static str,
@@ -54,10 +55,10 @@ pub struct Walk {
 
 impl Walk {
     /// Returns at most a page of rows after `after` with a time before `before`, in order, and the
-    /// position of the next page; `None` after the last one. Takes two queries: SQLite uses the
-    /// index for only the first member of a pair, so a single query would scan all rows of one time
-    /// for each page. Times are compared as text, so that an edited time in another format neither
-    /// ends the walk nor retains its row.
+    /// position of the next page; `None` after the last one. Runs two queries: if a single query
+    /// compared the pair of time and id, SQLite would use the index only for the time, and would
+    /// scan all rows with the same time for each page. Times are compared as text, so that an
+    /// edited time in another format neither ends the walk nor retains its row.
     pub fn page<T>(
         &self,
         connection: &Connection,

@@ -89,14 +89,14 @@ impl Checkpointer {
         self.shared.set_wal_pinned(self.watch.pinned_for(now));
         match notice {
             Some(Notice::Pinned(time)) => log::warn!(
-                "a reader has kept the WAL from being reset for {} s: it has {} MiB and grows with each message until the \
+                "a reader has kept the WAL from being reset for {} s: the WAL has {} MiB and grows with each message until the \
                  reader ends its transaction. Reading now: {}",
                 time.as_secs(),
                 self.files.wal_bytes() >> 20,
                 wal_watch::readers(&self.path)
             ),
             Some(Notice::Released(time)) => {
-                log::info!("the WAL can be reset again: a reader had kept it for {} s", time.as_secs());
+                log::info!("the WAL can be reset again: a reader prevented this for {} s", time.as_secs());
             }
             None => {}
         }
@@ -142,8 +142,8 @@ impl Checkpointer {
         for _ in 0..CATCH_UPS {
             let commits = self.shared.commits_written();
             let progress = checkpoint(&self.connection, "PASSIVE");
-            // Runs before the sync, which may take long, because the writer acknowledges messages
-            // meanwhile.
+            // Runs before the sync: the sync may take long, and the writer acknowledges messages
+            // meanwhile, which it must not do after a loss of pages.
             self.files.detect_lost_pages(Some(baseline), || RootPages::read(&self.connection));
             let CheckpointProgress { frames, copied, .. } = match progress {
                 Ok(progress) if progress.frames >= 0 => progress,
@@ -220,9 +220,9 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Checkpoin
     })
 }
 
-/// Copies the remaining frames and restarts the WAL. Returns false if a reader still needs it. The
-/// file keeps its length, because overwriting is cheaper than growing; it is truncated only above
-/// `LIMIT_BYTES` or when disk space is low.
+/// Copies the remaining frames and restarts the WAL. Returns false if another connection prevented
+/// this, e.g. a reader that still uses the WAL. The file keeps its length, because overwriting is
+/// cheaper than growing; it is truncated only above `LIMIT_BYTES` or when disk space is low.
 pub fn reset(connection: &Connection, wal_bytes: u64, is_disk_low: bool) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let mode = if wal_bytes > LIMIT_BYTES || is_disk_low { "TRUNCATE" } else { "RESTART" };

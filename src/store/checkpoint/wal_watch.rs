@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Time after which a reader is reported. Shorter reads are normal, e.g. a list or the backup of a
 /// small database.
 const MIN_PIN_TIME: Duration = Duration::from_secs(10);
-/// Interval between log lines about the same pin.
+/// Interval between log lines about the same pin (see `Pin`).
 const PIN_LOG_INTERVAL: Duration = Duration::from_secs(600);
 /// Bytes of the shared memory that readers lock: SQLite's `WAL_READ_LOCK(0)` to `WAL_READ_LOCK(4)`.
 const FIRST_READ_LOCK: u64 = 123;

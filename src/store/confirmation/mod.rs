@@ -19,8 +19,8 @@ use crate::store::{damage, delivery};
 
 /// Name for sealing the request: a value sealed for one name cannot be opened for another.
 pub const SEALED_AS: &str = "confirmation";
-/// Minimum pause between a rejection and the next query about the message. Limits the queries that
-/// a client can cause by resending it.
+/// Minimum pause between a failed confirmation and the next query about the message. Limits the
+/// queries that a client can cause by resending the message.
 const MIN_PAUSE_AFTER_REJECTION: Duration = Duration::MINUTE;
 
 words!(
@@ -91,7 +91,7 @@ pub fn insert(
         .map(drop)
 }
 
-/// Schedules another query about a rejected message that was received again.
+/// Schedules another query about a message that failed confirmation and was received again.
 pub fn schedule_again(
     connection: &Connection,
     message: MessageId,
@@ -121,8 +121,8 @@ pub fn schedule_again(
         .map(drop)
 }
 
-/// Schedules the stored query about a rejected message again. Returns false if the message is not
-/// rejected, or its query is not stored.
+/// Schedules another query about a message that failed confirmation, with the stored request.
+/// Returns false if the message has not failed confirmation, or its request is not stored.
 pub fn requeue_refused(
     connection: &Connection,
     message: MessageId,
@@ -197,7 +197,8 @@ pub fn due(
         }
         if due_at > now {
             next = next.or(Some(due_at));
-            // A row with an unreadable time counts as due, but sorts after the others.
+            // Continues, because a row with an unreadable time counts as due but may sort after
+            // rows that are not due yet.
             continue;
         }
         let confirmation = DueConfirmation {
@@ -242,7 +243,7 @@ pub fn reject_damaged(connection: &Connection, message: MessageId, now: Timestam
 
 /// Stores the result of a query. The deliveries of a confirmed message are created in the same
 /// transaction, unless it repeats another confirmed message or conflicts with it. Returns false if
-/// the message was settled before.
+/// the message is not awaiting confirmation, e.g. because it was settled before.
 pub fn settle(
     connection: &Connection,
     keys: &KeyIndex,
@@ -269,7 +270,7 @@ pub fn settle(
             }
             KeyMatch::Other(of) => {
                 reason =
-                    format!("{reason}, but the confirmed message {of} has its id and another body").into();
+                    format!("{reason}, but confirmed message {of} has the same id and another body").into();
                 conflict_of = Some(of);
             }
         }

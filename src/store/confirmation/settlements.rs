@@ -1,7 +1,7 @@
-//! Messages whose confirmation was settled since the last cleanup. Cleanup skipped them while they
-//! were pending, and checks a message again when one of its deliveries finishes; a settled message
-//! may have no delivery, so it is listed here. The list is only in memory, because cleanup walks
-//! all messages after a start.
+//! Messages whose confirmation was settled since the last cleanup. Cleanup skipped these messages
+//! while they awaited confirmation. It checks a message again when one of its deliveries finishes;
+//! a settled message may have no delivery, so it is listed here. The list is only in memory,
+//! because cleanup walks all messages after a start.
 
 use crate::store::id::MessageId;
 use parking_lot::Mutex;

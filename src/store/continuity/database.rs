@@ -46,7 +46,8 @@ impl DatabaseFile {
             return Ok(Self::Unknown);
         }
         let application = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
-        // 0 means that the first start was interrupted before its first checkpoint.
+        // An application id of 0 may mean that the first start was interrupted before its first
+        // checkpoint.
         if application != APPLICATION_ID && application != 0 {
             return Ok(Self::Unknown);
         }

@@ -1,4 +1,4 @@
-//! The commit counter of the database, and its highest ids: rows of `sqlite_sequence`.
+//! The commit counter, the timeline and the highest ids of the database: rows of `sqlite_sequence`.
 //!
 //! Each new message changes `sqlite_sequence` anyway, so counting commits there adds no page to a
 //! batch. The table has a single page, so it can also be found in the frames of a WAL without

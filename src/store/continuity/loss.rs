@@ -23,7 +23,8 @@ pub enum LossFinding {
     NoDatabase,
 }
 
-/// Acknowledged messages that a start would lose; displays the remedy in four lines.
+/// Acknowledged messages that a start would lose. `Display` writes the cause and the remedies in
+/// four lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Loss {
     pub path: PathBuf,
@@ -37,8 +38,9 @@ impl Loss {
     pub fn accept(&self) -> Result<(), OpenError> {
         let path = self.path.display();
         let moves_wal = self.moves_wal();
-        // A file with a partial checkpoint is damaged without its WAL. A rollback journal can only
-        // be applied once the WAL is gone.
+        // A file with a partial checkpoint is damaged without its WAL, so the file is checked
+        // before its WAL is moved. With a rollback journal it is checked afterwards, because SQLite
+        // applies the journal only without a WAL.
         let is_checked_first = moves_wal && !paths::has_journal(&self.path);
         if is_checked_first {
             sound::check_without_wal(&self.path)?;

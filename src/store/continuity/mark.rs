@@ -29,9 +29,10 @@ pub struct Mark {
     pub ledger: Ledger,
     /// Minimum number of commits in the database file without its WAL.
     pub copied: i64,
-    /// `None` for an empty WAL.
+    /// `None` for an empty WAL, or if `header` could not be read.
     pub wal: Option<Salts>,
-    /// Digest of the first bytes of the database file at the start of the WAL.
+    /// Digest of the first bytes of the database file, computed when the WAL was started; 0 if they
+    /// could not be read.
     pub header: u64,
     pub inode: u64,
 }
@@ -101,7 +102,7 @@ pub fn reserve_space(file: &File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Removes the marks: the next start then has nothing to compare with.
+/// Removes the marks: the next start then has no mark to compare the database with.
 pub fn clear(file: &File) -> std::io::Result<()> {
     SLOTS.into_iter().try_for_each(|at| file.write_all_at(&[b' '; SLOT_BYTES], at))
 }

@@ -17,7 +17,7 @@ use crate::store::files::paths::wal_of;
 /// Writes the mark after each commit: one `pread` and one `pwrite`.
 #[derive(Debug)]
 pub struct Marker {
-    /// Weak, because a mark is only valid while the store holds the lock.
+    /// Weak, because a mark may only be written while the store holds the lock.
     lock: Weak<InstanceLock>,
     files: Arc<Files>,
     wal: File,
@@ -26,8 +26,8 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// Writes the first mark of this instance, with the number of the previous mark, and `copied`
-    /// (see `Mark`).
+    /// Writes the first mark of this instance. `number` is the number of the previous mark; for
+    /// `copied`, see `Mark`.
     pub fn start(
         lock: &Arc<InstanceLock>,
         files: Arc<Files>,
@@ -68,8 +68,8 @@ impl Marker {
         self.write();
     }
 
-    /// Writes the final mark after the last commit, when all frames are copied, or left to another
-    /// process that checkpoints.
+    /// Writes the final mark, after the last commit and the last checkpoint. Frames may remain in
+    /// the WAL, e.g. if a reader prevented copying them.
     pub fn stopped(&mut self) {
         self.mark.is_clean = true;
         self.write();

@@ -1,9 +1,9 @@
 //! Checks at start whether the files match the state after the last run: the database, its WAL, and
 //! the mark in the lock file.
 //!
-//! All comparisons run before SQLite opens the database for writing, because opening would already
-//! apply any WAL, even a foreign one. Only contents are compared, never inodes or times, so that a
-//! directory may be moved.
+//! All comparisons run before the store opens the database, because opening would already apply any
+//! WAL, even a foreign one. Only contents are compared, never inodes or times, so that the files
+//! can be moved to another directory.
 
 pub mod database;
 pub mod ledger;
@@ -52,10 +52,10 @@ pub fn check(path: &Path) -> Result<(), OpenError> {
     check_with(path, inspect)
 }
 
-/// Inspects the files for a command that checks for damage itself.
+/// Inspects the files for a command that runs next to the service, without the check for damage.
 ///
 /// # Errors
-/// If the files do not match the last run.
+/// If the files cannot be read, or do not match the last run.
 pub fn check_together(path: &Path) -> Result<(), OpenError> {
     check_with(path, |path, mark| Ok(compare_files(path, mark)?.loss(path, mark)))
 }
@@ -79,7 +79,7 @@ fn check_with(
 
 struct FileFinding {
     finding: Option<LossFinding>,
-    /// Whether the database exists, and no WAL has a commit.
+    /// Whether creel's database exists, without a WAL that has a commit.
     is_without_wal: bool,
 }
 
@@ -186,10 +186,10 @@ fn continues(alone: &FileContent, wal: &WalContent) -> bool {
     }
 }
 
-/// Compares the file with the mark, if the mark is of the same WAL. The file must contain all
-/// commits that the mark counts as copied. Its first bytes must be the same as when the WAL was
-/// started, or come from the WAL; tools that copy a database (`.backup`, `VACUUM INTO`) change
-/// these bytes.
+/// Whether the database file can be the base of the WAL according to the mark; true if the mark is
+/// for another WAL. The file must contain all commits that the mark counts as copied. The first
+/// bytes of the file must be the same as when the WAL was started, or come from the WAL; tools that
+/// copy a database (`.backup`, `VACUUM INTO`) change these bytes.
 fn has_base(alone: &FileContent, header: &FileHeader, wal: &WalContent, mark: Option<&Mark>) -> bool {
     let Some(mark) = mark.filter(|mark| mark.wal == Some(wal.salts)) else { return true };
     let has_copied = match alone {

@@ -1,4 +1,5 @@
-//! Checks whether the pages of the files are consistent. Reads every page, and changes nothing.
+//! Checks whether the pages of the files are consistent. Reads every page, and changes nothing,
+//! except that SQLite applies a rollback journal.
 
 use std::path::Path;
 

@@ -17,8 +17,8 @@ const FRAME_HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x377f_0682;
 const READ_BYTES: usize = 1 << 20;
 
-/// Distinguishes one run of frames from the next: SQLite changes both numbers whenever it restarts
-/// a WAL.
+/// Two numbers that identify the frames since the last restart of a WAL: SQLite changes both
+/// numbers whenever it restarts the WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salts(pub u64);
 

@@ -50,7 +50,7 @@ impl InstanceLock {
     }
 
     /// Writes the process id and reserves space for the marks. Errors are ignored: the lock is
-    /// valid without them.
+    /// valid without this content.
     pub fn claim(&self) {
         let owner = format!("{:<width$}\n", std::process::id(), width = OWNER_BYTES - 1);
         let _ = self.file.write_all_at(owner.as_bytes(), 0).and_then(|()| mark::reserve_space(&self.file));

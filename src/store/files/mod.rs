@@ -52,10 +52,11 @@ struct WatchedFile {
     path: PathBuf,
     device: u64,
     inode: u64,
-    /// Minimum length of the file; 0 during an intended change.
+    /// Minimum length of the file; 0 if any length is accepted, e.g. during an intended reset of
+    /// the WAL.
     min_bytes: AtomicU64,
-    /// Allocated bytes at the last check: a file that was truncated and then written at its old end
-    /// has the right length, but a hole.
+    /// Highest number of allocated bytes at a check since the last intended change: a file that was
+    /// truncated and then written at its old end has the right length, but a hole.
     allocated_bytes: AtomicU64,
 }
 
@@ -144,7 +145,7 @@ impl Files {
         })
     }
 
-    /// Checks that both files are unchanged, with two `stat` calls.
+    /// Checks that neither file was moved or truncated, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
         self.database.check(self.holes_are_visible)?;
         if self.has_lost_pages() {
@@ -222,9 +223,9 @@ impl Files {
         }
     }
 
-    /// Syncs the pages that checkpoints wrote. SQLite does not sync the database in a passive
-    /// checkpoint during writes. Without this call, the step that stops the writer would have to
-    /// sync all pages.
+    /// Syncs the pages that checkpoints wrote. In a passive checkpoint, SQLite does not sync the
+    /// database if the writer adds frames meanwhile. Without this call, the step that stops the
+    /// writer would have to sync all pages.
     pub fn sync_database(&self) -> std::io::Result<()> {
         Ok(rustix::fs::fdatasync(&*self.for_sync)?)
     }
@@ -297,7 +298,7 @@ impl Files {
         self.min_free_bytes.saturating_sub(self.free_bytes())
     }
 
-    /// Releases the ballast after a write failed for lack of space, so that cleanup can write.
+    /// Records that the disk is full, and releases the ballast, so that cleanup can write.
     pub fn note_full(&self) {
         self.disk_full.store(true, Ordering::Release);
         let is_released = std::fs::remove_file(&*self.ballast.lock()).is_ok();
@@ -313,7 +314,7 @@ impl Files {
         self.is_full() && content_bytes().saturating_sub(self.database_bytes()) > self.free_bytes() / 2
     }
 
-    /// Records a successful write: the disk is no longer full.
+    /// Records that a message was written, so the disk does not count as full.
     pub fn note_space(&self) {
         if self.disk_full.load(Ordering::Relaxed) {
             self.disk_full.store(false, Ordering::Release);
@@ -321,12 +322,14 @@ impl Files {
         }
     }
 
-    /// Whether the last write failed for lack of space and little has been freed since.
+    /// Whether a write failed for lack of space, no message was written since, and little space is
+    /// free.
     pub fn is_full(&self) -> bool {
         self.disk_full.load(Ordering::Acquire) && self.free_bytes() < MIN_FREE_AFTER_FULL_BYTES
     }
 
-    /// Writes the ballast if it fits above the low-water mark.
+    /// Writes the ballast if it is missing and at least twice its size is free above the low-water
+    /// mark. Without a low-water mark (0), never writes it.
     pub fn write_ballast_if_room(&self) {
         let path = self.ballast.lock();
         let exists = std::fs::metadata(&*path).is_ok_and(|metadata| metadata.len() == BALLAST_BYTES);

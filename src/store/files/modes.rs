@@ -13,7 +13,8 @@ const DIRECTORY_MODE: u32 = 0o700;
 const OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
-/// Creates a file that must not exist. SQLite gives `-wal` and `-shm` the mode of the database.
+/// Creates a file; fails if it already exists. SQLite gives `-wal` and `-shm` the mode of the
+/// database.
 pub fn create_private(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;

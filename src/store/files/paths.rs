@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Returns the path of one of creel's files: `creel.db.lock`, `creel.db.key` or `creel.db.ballast`.
-/// SQLite's files have a hyphen, as in `creel.db-wal`.
+/// Returns the path of one of creel's own files, e.g. `creel.db.lock`, `creel.db.key` or
+/// `creel.db.ballast`. SQLite's files have a hyphen, as in `creel.db-wal`.
 pub fn sibling_path(database: &Path, extension: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(".");

@@ -8,7 +8,8 @@ use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::Database;
 
 /// Requests a merge of the keys in memory. Returns true once the keys of messages up to `through`
-/// are merged, or if merging was stopped. The writer merges keys in slices between messages.
+/// are merged, or if merging was stopped. The writer merges the keys in slices, one in each of its
+/// transactions.
 pub fn merge_keys(database: &mut Database<'_>, through: MessageId) -> bool {
     // The id of a manually inserted row may be higher than that of the newest message tracked here.
     let goal = through.min(database.keys.newest_message());

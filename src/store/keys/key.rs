@@ -3,7 +3,8 @@
 use crate::store::id::MessageId;
 use ring::digest::{Context, SHA256};
 
-/// The first 16 bytes of SHA-256 over the source and the identity of the message within it.
+/// The first 16 bytes of SHA-256 over the source and the identity of the message within the source:
+/// its delivery id, or its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey(pub(super) u128);
 
@@ -12,13 +13,13 @@ pub struct MessageKey(pub(super) u128);
 pub struct BodyDigest(pub(super) u128);
 
 impl MessageKey {
-    /// Returns the key of a message with the provider's own id.
+    /// Returns the key of a message with a delivery id.
     pub fn of_delivery_id(source: &str, delivery_id: &str) -> Self {
         Self::of(&[b"id", source.as_bytes(), delivery_id.as_bytes()])
     }
 
-    /// Returns the key of a message without a delivery id. Messages with the same method, query and
-    /// body have the same key.
+    /// Returns the key of a message without a delivery id. Messages of one source with the same
+    /// method, query and body have the same key.
     pub fn of_content(source: &str, method: &str, query: Option<&str>, body_sha256: &[u8]) -> Self {
         Self::of(&[
             b"content",

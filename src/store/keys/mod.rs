@@ -1,4 +1,4 @@
-//! Deduplication by delivery id.
+//! Deduplication by delivery id, or by content for messages without one.
 //!
 //! A unique index over random ids would dirty a page for each message. Because one writer sees
 //! every message, the newest keys stay in memory and are appended to `delivery_keys` in sorted
@@ -22,14 +22,16 @@ use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey, first_
 use crate::store::keys::recent::RecentKeys;
 use crate::store::timestamp::Timestamp;
 
-/// Keys per generation, and keys collected in memory before a merge.
+/// Number of keys in memory at which a merge starts, and number of keys in a generation from which
+/// the next merge begins another generation.
 const KEYS_PER_GENERATION: usize = 32_768;
 /// Generations that share a filter: about a million keys in 2 MiB, with one false positive in a
 /// thousand.
 const GENERATIONS_PER_FILTER: i64 = 32;
 const FILTER_BITS: usize = 16 * KEYS_PER_GENERATION * GENERATIONS_PER_FILTER as usize;
 const HASHES: u32 = 6;
-/// Limit on keys merged per transaction while messages are queued: well under a millisecond.
+/// Number of keys merged per transaction, in well under a millisecond. A slice is larger if many
+/// newer keys are in memory.
 const KEYS_PER_SLICE: usize = 512;
 /// Number of messages above `merged_through` from which a merge starts even with few keys: a start
 /// reads these messages again.
@@ -58,7 +60,7 @@ pub struct KeyIndex {
     generation_keys: usize,
     merged_through: MessageId,
     newest_message: MessageId,
-    /// Whether a caller waits for a merge of all keys.
+    /// Whether a merge of all keys was requested and has not started.
     merge_wanted: bool,
     /// Whether the table is damaged, so that keys stay in memory.
     is_merging_stopped: bool,
@@ -256,8 +258,8 @@ impl KeyIndex {
         self.newest_message
     }
 
-    /// Returns the newest message whose key is in the table. Later messages must not be deleted,
-    /// because their keys would be lost.
+    /// Returns the newest message up to which all keys are in the table. Later messages must not be
+    /// deleted, because their keys would be lost.
     pub fn merged_through(&self) -> MessageId {
         self.merged_through
     }

@@ -9,8 +9,8 @@ use crate::store::keys::key::{BodyDigest, KeyEntry, KeyMatch, MessageKey};
 /// Memory of one key, in bytes: its entry with a control byte, at the usual load of the hash table.
 const BYTES_PER_KEY: usize = 2 * (size_of::<KeyEntry>() + 1);
 
-/// The keys in memory. Nearly every key has one message; the further messages of conflicts are
-/// stored separately.
+/// The keys in memory. Nearly every key has one message; further messages with the same key
+/// (conflicts) are stored separately.
 #[derive(Debug, Default)]
 pub struct RecentKeys {
     first: HashMap<MessageKey, (MessageId, BodyDigest), BuildHasherDefault<KeyHasher>>,

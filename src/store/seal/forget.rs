@@ -45,7 +45,7 @@ impl fmt::Display for ForgottenSecrets {
         }
         if self.confirmations > 0 {
             parts.push(format!(
-                "confirmation requests of {} awaiting messages, which are treated as rejected",
+                "confirmation requests of {} awaiting messages, which therefore fail confirmation",
                 self.confirmations
             ));
         }

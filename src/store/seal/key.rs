@@ -107,7 +107,7 @@ fn secret(options: &StoreOptions, database: &Path) -> Result<Option<Vec<u8>>, Op
 fn missing(database: &Path) -> OpenError {
     OpenError(format!(
         "the key file {} is missing, and the database was sealed under a key: restore the file, or set CREEL_KEY to that \
-         key. If it is permanently lost: creel serve --forget-sealed",
+         key. If the key is permanently lost: creel serve --forget-sealed",
         sibling_path(database, "key").display()
     ))
 }
@@ -121,7 +121,7 @@ fn wrong(options: &StoreOptions, database: &Path) -> OpenError {
         None => ("the key file", "restore the key file that was used before, or set CREEL_KEY to that key"),
     };
     OpenError(format!(
-        "the database {} was sealed under a key other than {used}: {remedy}. If it is permanently lost: creel serve \
+        "the database {} was sealed under a key other than {used}: {remedy}. If that key is permanently lost: creel serve \
          --forget-sealed",
         database.display()
     ))

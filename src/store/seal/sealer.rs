@@ -92,8 +92,8 @@ pub fn read_key_file(path: &Path) -> Result<Option<Vec<u8>>, OpenError> {
     match std::fs::read(path) {
         Ok(key) if key.len() >= KEY_FILE_BYTES => Ok(Some(key)),
         Ok(_) => Err(OpenError(format!(
-            "the key file {} is truncated: restore it from a backup, or set CREEL_KEY to that key. If it is permanently lost: \
-             remove this file, then creel serve --forget-sealed",
+            "the key file {} is truncated: restore it from a backup, or set CREEL_KEY to the key that it contained. \
+             If the key is permanently lost: remove this file, then creel serve --forget-sealed",
             path.display()
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
