@@ -1,5 +1,6 @@
-//! Dead letters: failed deliveries, until a newer delivery of the same message to the same target
-//! settles them. At most one delivery of a message to a target is dead.
+//! Dead letters: failed deliveries, until another delivery of the same message to the same target
+//! settles them: a newer one, or an older one that succeeds. At most one delivery of a message to a
+//! target is dead.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +58,8 @@ pub fn is_being_replayed(
         .query_row(params![target, message], |row| row.get(0))
 }
 
-/// Returns, for each message, the existing targets where it is a dead letter; with `at`, only this
-/// target.
+/// Returns, for each message, the targets where it is a dead letter, without removed targets and
+/// listeners; with `at`, considers only the target `at`.
 pub fn targets_of(
     connection: &Connection,
     messages: &[MessageId],

@@ -18,7 +18,7 @@ pub struct DueQuery {
     pub target: TargetId,
     pub ordering: DeliveryOrdering,
     pub now: Timestamp,
-    /// Deliveries that are already loaded or in flight, which are left out.
+    /// Deliveries to leave out, e.g. because they are already loaded or in flight.
     pub held: Vec<DeliveryId>,
     pub limit: usize,
     /// Number of message bytes after which no further message is read.

@@ -1,4 +1,4 @@
-//! Deletes deliveries that finished long ago, and discards pending deliveries of inactive targets.
+//! Deletes deliveries that finished long ago, and discards pending ones, see [`DiscardRequest`].
 
 use std::time::Instant;
 
@@ -84,8 +84,8 @@ pub fn delete_one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<u
     connection.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])
 }
 
-/// Deletes the attempts of finished deliveries, and those of the deliveries that are not dead
-/// letters, until `STEP_TIME` has passed.
+/// Deletes the attempts of the finished deliveries `ids`, and also the deliveries themselves,
+/// unless they are dead letters. Stops after `STEP_TIME`.
 pub fn delete_finished(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
     step(ids, |id| {
@@ -101,8 +101,8 @@ pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite:
     step(ids, |id| delete_one(database.connection, id))
 }
 
-/// Returns one page of a target's pending deliveries older than `before`, oldest first. Runs on a
-/// read-only connection.
+/// Returns one page of a target's pending deliveries that were created before `before` and are due
+/// before it, in order of their due time. Runs on a read-only connection.
 pub fn pending_before(
     connection: &Connection,
     target: TargetId,
@@ -118,7 +118,8 @@ pub fn pending_before(
         .collect()
 }
 
-/// Deliveries to discard without an attempt.
+/// Deliveries to discard: they become dead letters without a further attempt, or `replayed` if a
+/// newer delivery exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscardRequest {
     pub deliveries: Vec<DeliveryId>,
@@ -128,7 +129,7 @@ pub struct DiscardRequest {
     pub why: String,
 }
 
-/// Discards deliveries until `STEP_TIME` has passed.
+/// Discards the requested deliveries until `STEP_TIME` has passed.
 pub fn discard(
     database: &mut Database<'_>,
     request: &DiscardRequest,

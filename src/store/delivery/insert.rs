@@ -1,4 +1,4 @@
-//! New deliveries, each written in the transaction of its message.
+//! New deliveries. Those of a new message are inserted in its transaction.
 
 use rusqlite::{Connection, params};
 
@@ -6,9 +6,10 @@ use crate::store::delivery::dead;
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::timestamp::Timestamp;
 
-/// Inserts one delivery in the writer's transaction. Returns its id, or `None` if the target is
-/// removed, the message does not exist, or the target's owner is not the message's. Callers may
-/// have chosen the target on a user's request, so the owner is checked here for all of them.
+/// Inserts one delivery in the writer's transaction. Returns its id, or `None` if the message or
+/// the target does not exist, the target is removed, or it has an owner other than the message's.
+/// Some callers take the target from a user's request, so the owner is checked here, for all
+/// callers.
 pub fn insert(
     connection: &Connection,
     message: MessageId,

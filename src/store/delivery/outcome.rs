@@ -47,7 +47,8 @@ impl AttemptRecord {
     }
 }
 
-/// Writes the outcomes. A delivery that is no longer pending stays unchanged.
+/// Writes the outcomes. If a delivery is not pending at that time, its attempt is stored, and its
+/// row stays unchanged.
 pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp) -> rusqlite::Result<()> {
     for record in records {
         // A delivery can be deleted with its message while an attempt is in flight.

@@ -26,7 +26,7 @@ pub struct StoredDelivery {
     pub finished_at: Option<StoredTime>,
     pub outcome: Option<String>,
     pub replay: Option<ReplayId>,
-    /// The newest delivery of the same message to the same target, if the state is `Replayed`.
+    /// The newest other delivery of the message to the target, if the state is `Replayed`.
     pub replayed_by: Option<DeliveryId>,
 }
 
@@ -73,8 +73,9 @@ pub fn one(connection: &Connection, id: DeliveryId) -> rusqlite::Result<Option<S
     connection.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// Maximum time for which a delivery stays pending while its target is unavailable: paused,
-/// disabled, removed, or not responding.
+/// A pending delivery becomes a dead letter if it is older than this, and its target has been in
+/// its current state for longer than this and is either inactive (paused, disabled or no longer
+/// declared) or failing (its circuit breaker is open).
 pub const MAX_DELIVERY_WAIT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Limit on rows examined for a page.
@@ -89,7 +90,8 @@ pub fn page(
     limit: usize,
 ) -> rusqlite::Result<(Vec<StoredDelivery>, Option<DeliveryId>)> {
     let from = from.unwrap_or(DeliveryId::END);
-    // The deliveries of one message are few and have an index, so they need no limit.
+    // The deliveries of one message are few and have an index, so the number of rows examined has
+    // no limit.
     let (last, scanned): (DeliveryId, i64) = match filter.message {
         Some(_) => (DeliveryId::START, 0),
         None => connection

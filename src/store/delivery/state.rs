@@ -3,8 +3,8 @@
 use crate::store::text_enum::words;
 
 words!(
-    /// State of a delivery. `Replayed`: failed, but settled by a newer delivery of the message to
-    /// the target.
+    /// State of a delivery. `Replayed`: failed, but settled by another delivery of the message to
+    /// the target, see `delivery::dead`.
     DeliveryState { Pending = "pending", Delivered = "delivered", Dead = "dead", Replayed = "replayed" }
 );
 words!(

@@ -47,8 +47,8 @@ impl Cleanup {
         self.core.shared.settled.take()
     }
 
-    /// Marks the senders of recent verified messages as known, so that their rejections are evicted
-    /// after those of other networks.
+    /// Marks the senders of recent verified messages as known. Their candidates are not evicted
+    /// while unknown networks hold more than their share of the quarantine.
     pub async fn learn_senders(&self) -> Result<(), Unavailable> {
         let senders = self.core.read(quarantine::read::recent_senders).await?;
         self.core.intake.learn_senders(senders.into_iter());
@@ -60,7 +60,8 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::select(connection, &selection)).await
     }
 
-    /// Returns the oldest messages after `after` that nothing retains, regardless of age.
+    /// Returns the oldest messages after `after` that nothing retains, regardless of age, at most
+    /// `limit`.
     pub async fn oldest_messages(
         &self,
         after: MessageId,
@@ -79,7 +80,7 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::candidates(connection, &ids, &retention)).await
     }
 
-    /// Returns one page of messages that the provider rejected before `before`.
+    /// Returns one page of messages whose confirmation failed before `before`.
     pub async fn refused_messages(
         &self,
         after: TimePosition,
@@ -118,8 +119,8 @@ impl Cleanup {
             .await
     }
 
-    /// Deletes the attempts of some finished deliveries, and the deliveries that succeeded, in one
-    /// short step.
+    /// Deletes the attempts of some of the finished deliveries `ids`, and also these deliveries
+    /// themselves, unless they are dead letters, in one short step.
     pub async fn delete_finished(&self, ids: Vec<DeliveryId>) -> Result<StepResult, Unavailable> {
         self.core.write(move |database| delivery::expire::delete_finished(database, &ids)).await
     }
@@ -142,8 +143,8 @@ impl Cleanup {
         self.core.read(move |connection| message::expire::pending_of(connection, &ids)).await
     }
 
-    /// Returns the targets that retain the most messages even above the size limit, except targets
-    /// paused before `paused_before`.
+    /// Returns the targets and sources that retain the most messages even above the size limit.
+    /// Targets that were paused before `paused_before` and other expendable targets retain none.
     pub async fn room_holders(&self, paused_before: Timestamp) -> Result<Vec<RoomHolder>, Unavailable> {
         self.core.read(move |connection| space::room_holders(connection, paused_before)).await
     }
@@ -218,34 +219,37 @@ impl Cleanup {
         self.core.read(move |connection| space::is_room_held(connection, paused_before)).await
     }
 
-    /// Sets the used bytes above which [`Self::beyond_size_limit`] resolves.
+    /// Sets the size limit of the database, in used bytes.
     pub fn limit_size(&self, bytes: u64) {
         self.core.shared.limit_size(bytes);
     }
 
-    /// Resolves soon after a write takes the file over its size limit.
+    /// Resolves soon after a write takes the database over its size limit, or leaves the disk below
+    /// `CREEL_MIN_FREE` while the quarantine has rows, or after a message was rejected for lack of
+    /// room.
     pub async fn beyond_size_limit(&self) {
         self.core.shared.beyond_size.notified().await;
     }
 
     /// Sets whether messages are rejected because no space can be freed. `holders` lists the
-    /// targets whose pending deliveries retain messages, for the log.
+    /// targets and sources whose pending deliveries and confirmations retain messages, for the log.
     pub fn set_out_of_room(&self, is_out_of_room: bool, holders: &str) {
         if self.core.shared.set_out_of_room(is_out_of_room) == is_out_of_room {
             return;
         }
         if is_out_of_room {
             log::error!(
-                "the database is larger than CREEL_MAX_DATABASE_SIZE, and its messages are kept by pending deliveries: {holders}. \
-                 New messages get 503 until some of them are delivered or dead. Repair or remove these targets, or raise the limit"
+                "the database is larger than CREEL_MAX_DATABASE_SIZE, and its messages are retained by pending deliveries or \
+                 confirmations: {holders}. New messages get 503 until enough of these have finished. Repair or remove \
+                 the targets, or raise the limit"
             );
         } else {
             log::info!("there is room in the database again");
         }
     }
 
-    /// Requests that keys in memory are written to the table; returns true once the keys of
-    /// messages up to `through` are.
+    /// Requests that keys in memory are written to the table. Returns true if the keys of messages
+    /// up to `through` are already there, or if keys stay in memory because the table is damaged.
     pub async fn merge_keys(&self, through: MessageId) -> Result<bool, Unavailable> {
         self.core.write(move |database| Ok(keys::expire::merge_keys(database, through))).await
     }
@@ -271,7 +275,8 @@ impl Cleanup {
             .await
     }
 
-    /// Evicts some rejections until `bytes` are free; returns the rows and bytes deleted.
+    /// Evicts rejections until `bytes` are freed or the limit of a step is reached; returns the
+    /// rows and bytes deleted.
     pub async fn shrink_quarantine(&self, bytes: u64) -> Result<(usize, u64), Unavailable> {
         self.core
             .write(move |database| {
@@ -282,8 +287,8 @@ impl Cleanup {
     }
 
     /// Returns the bytes to evict from the quarantine: the shortfall of free disk space below
-    /// `CREEL_MIN_FREE`, or the excess over the quarantine's limit, which may have been lowered, if
-    /// that is more.
+    /// `CREEL_MIN_FREE` or the excess over the quarantine's limit (e.g. after a start with a lower
+    /// limit), whichever is greater.
     pub fn quarantine_excess_bytes(&self) -> u64 {
         let intake = &self.core.intake;
         self.core.files.missing_bytes().max(intake.stats().bytes.saturating_sub(intake.max_bytes()))
@@ -299,14 +304,14 @@ impl Cleanup {
         self.core.write(space::vacuum).await
     }
 
-    /// Requests a checkpoint, which returns the space freed by a vacuum to the file system, and
-    /// writes the ballast again.
+    /// Requests a checkpoint, because only a checkpoint returns the space that a vacuum freed to
+    /// the file system. Also writes a released ballast file again, if there is room.
     pub fn settle(&self) {
         self.core.shared.request_checkpoint();
         self.core.files.write_ballast_if_room();
     }
 
-    /// Releases the ballast when the disk is nearly full, so that cleanup can write.
+    /// Deletes the ballast file if the disk is full or nearly full, so that cleanup can write.
     pub fn make_room(&self) {
         if self.core.files.is_full() || self.core.files.free_bytes() < 1 << 20 {
             self.core.files.note_full();

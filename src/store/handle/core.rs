@@ -78,8 +78,9 @@ impl Core {
         self.change(move |database| Ok(work(database)?), committed).await
     }
 
-    /// Like `write_then`, but `work` can reject the change. Its own statements are rolled back
-    /// then, and the other jobs of the transaction are written.
+    /// Like `write_then`, but `work` can reject the change. In this case the statements of `work`
+    /// are rolled back, `committed` is not called, and the other jobs of the transaction are
+    /// written.
     async fn change<T, E, F>(&self, work: F, committed: impl FnOnce(&T) + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
@@ -125,8 +126,9 @@ impl Core {
         tokio::task::spawn_blocking(request_id::for_thread(read)).await.unwrap_or(Err(Unavailable::Refused))
     }
 
-    /// Writes a change of the targets. Messages are matched against the new list of targets before
-    /// this function returns, even if its caller has stopped waiting.
+    /// Writes a change of the targets. When this function returns `Ok`, messages are matched
+    /// against the new list of targets. The writer's thread replaces the list even if the caller
+    /// has stopped waiting.
     pub async fn change_targets<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -23,7 +23,7 @@ use crate::store::walk::StepResult;
 use crate::store::writer::job::Database;
 use crate::store::{message, target};
 
-/// Pause between pages of dropped deliveries, so that incoming messages can be written.
+/// Pause between pages of discarded deliveries, so that incoming messages can be written.
 const PAUSE_BETWEEN_PAGES: Duration = Duration::from_millis(20);
 
 /// Pending deliveries, their outcomes, replays and confirmations.
@@ -37,7 +37,7 @@ impl DeliveryQueue {
         Reads { core: self.core.clone() }
     }
 
-    /// Returns the signal for targets with new work. It has a single receiver, the delivery worker.
+    /// Returns the signal for targets with new work. It has a single receiver, the delivery engine.
     pub fn due_signal(&self) -> Arc<DueSignal> {
         self.core.shared.due.clone()
     }
@@ -69,7 +69,7 @@ impl DeliveryQueue {
         Ok(())
     }
 
-    /// Discards deliveries without an attempt, in steps short enough to run between two batches of
+    /// Discards the requested deliveries, in steps short enough to run between two batches of
     /// messages.
     pub async fn discard_deliveries(
         &self,
@@ -136,8 +136,8 @@ impl DeliveryQueue {
         Ok((found.into_iter().map(open).collect(), next))
     }
 
-    /// Stores the result of a query; a confirmed message is queued for its targets in the same
-    /// commit.
+    /// Stores the result of a query to the provider's API; a confirmed message is queued for its
+    /// targets in the same commit.
     pub async fn settle_confirmation(
         &self,
         outcome: ConfirmationOutcome,
@@ -169,8 +169,8 @@ impl DeliveryQueue {
             shared.work_committed(signalled);
         };
         match self.core.write_then(work, committed).await {
-            // The row of the message cannot be written. The message is rejected, so that it does
-            // not delay others.
+            // The row of the message cannot be written. Its confirmation counts as failed, so that
+            // it does not delay others.
             Err(Unavailable::Damaged) => {
                 self.core
                     .write(move |database| confirmation::reject_damaged(database.connection, id, now))
@@ -180,8 +180,8 @@ impl DeliveryQueue {
         }
     }
 
-    /// Schedules the stored query about a rejected message again. Returns false if the message is
-    /// not rejected, or its query is not stored.
+    /// Schedules another run of the stored query about a message whose confirmation failed. Returns
+    /// false if the confirmation has not failed, or its query is not stored.
     pub async fn requeue_refused(
         &self,
         message: MessageId,
@@ -195,7 +195,8 @@ impl DeliveryQueue {
         self.core.write_then(requeue, move |_| shared.confirmations.notify_one()).await
     }
 
-    /// Returns the message; `None` if it is damaged, because damaged messages are not delivered.
+    /// Returns the message; `None` if it was deleted, or if it is damaged, because damaged messages
+    /// are not delivered.
     async fn message_to_deliver(&self, id: MessageId) -> Result<Option<StoredMessage>, Unavailable> {
         match self.reads().message(id).await {
             Err(Unavailable::Damaged) => {
@@ -251,7 +252,8 @@ impl DeliveryQueue {
         self.core.change_targets_where(disable, |disabled| *disabled).await
     }
 
-    /// Returns one page of a target's pending deliveries older than `before`.
+    /// Returns one page of a target's pending deliveries that were created before `before` and are
+    /// due before it.
     pub async fn pending_before(
         &self,
         target: TargetId,
@@ -270,7 +272,7 @@ impl DeliveryQueue {
         self.core.write(move |database| delivery::expire::discard(database, &request, now)).await
     }
 
-    /// Drops the pending deliveries of a removed target in short steps; returns their number.
+    /// Discards the pending deliveries of a removed target in short steps; returns their number.
     pub async fn drop_pending_of_removed(
         &self,
         target: TargetId,

@@ -45,9 +45,9 @@ impl ListenerRegistry {
             .await
     }
 
-    /// Adds the requested old messages; returns their number. Can be repeated at any time. The
-    /// caller sets `is_last` on a call later than `LATE_MESSAGE_TIMEOUT` after the listener was
-    /// created.
+    /// Adds the requested old messages; returns their number. Can be repeated at any time. With
+    /// `is_last`, also records that no old messages remain: only for calls later than
+    /// `LATE_MESSAGE_TIMEOUT` after the listener was created.
     pub async fn fill_listener(
         &self,
         target: TargetId,
@@ -121,8 +121,8 @@ impl ListenerRegistry {
         self.core.shared.batches().1
     }
 
-    /// Pauses so that incoming messages can be written, longer while some arrive. `written` is the
-    /// number of messages written before the step.
+    /// Pauses so that incoming messages can be written, longer if some were written during the
+    /// step. `written`: the count of written messages before the step.
     async fn rest(&self, began: Instant, written: u64) {
         let factor = if self.messages_written() == written { 1 } else { PAUSE_FACTOR };
         tokio::time::sleep(began.elapsed().min(MAX_STEP) * factor).await;
@@ -152,8 +152,8 @@ impl ListenerRegistry {
         self.core.write(move |database| listener::pause_all(database.connection, now)).await
     }
 
-    /// Sets whether a program is connected. Pending deliveries without a connection expire after a
-    /// week, as for any paused target.
+    /// Sets whether a program is connected. Without one, the listener is paused, and its pending
+    /// deliveries expire after a week, like those of any paused target.
     pub async fn set_listener_connected(
         &self,
         target: TargetId,

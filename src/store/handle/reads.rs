@@ -55,7 +55,8 @@ impl Reads {
             .await
     }
 
-    /// Counts the deliveries of a replay; `None` if the deadline passes first.
+    /// Counts the messages that a replay selects, and their dead letters; `None` if the deadline
+    /// passes first.
     pub async fn count_to_replay(
         &self,
         scope: ReplayScope,
@@ -90,14 +91,14 @@ impl Reads {
         self.core.read(message::read::newest_id).await
     }
 
-    /// Returns a counter of the transactions that created deliveries or messages; clients that
-    /// follow a list watch it.
+    /// Returns a counter that increases after deliveries or messages were created. The streams of
+    /// clients that follow a list watch it.
     pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.commits()
     }
 
-    /// Returns, for each message, the existing targets where it is a dead letter; with `at`, only
-    /// this target.
+    /// Returns, for each message, the targets where it is a dead letter, without removed targets
+    /// and listeners; with `at`, considers only the target `at`.
     pub async fn dead_targets(
         &self,
         messages: Vec<MessageId>,
@@ -209,7 +210,8 @@ impl Reads {
         }))
     }
 
-    /// Returns the numbers of each source by its name. Sources without numbers are left out.
+    /// Returns the statistics of each source, by name. Sources with neither recent messages nor
+    /// rejections are left out.
     pub async fn source_numbers(&self) -> Result<BTreeMap<String, SourceNumbers>, Unavailable> {
         self.core.read(quarantine::read::source_numbers).await
     }
@@ -267,7 +269,7 @@ impl Reads {
         open_secrets(&self.core.sealer, sealed.as_deref()).map_err(|UnopenedSecrets| Unavailable::Refused)
     }
 
-    /// Returns a counter of the changes to targets; its watchers notice each change.
+    /// Returns a counter of the changes to targets. Its watchers are notified after a change.
     pub fn target_changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.core.shared.audience.changes()
     }

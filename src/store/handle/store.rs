@@ -38,8 +38,8 @@ impl Store {
             return Err(why);
         }
         if self.core.files.check().is_err() {
-            // Wakes the writer, which determines what kind of change it is. Without a message it
-            // would not check the files.
+            // Wakes the writer, which checks the files and finds the kind of change. Without a job,
+            // it does not check them.
             let _ = self.core.send(Job::Wake);
             return Err(Unavailable::FileChanged);
         }
@@ -58,7 +58,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether damage was found in the file since the start. Messages may still be accepted.
+    /// Whether damage was found in the file since the start. The store can still accept messages.
     pub fn is_damaged(&self) -> bool {
         self.core.shared.is_damaged()
     }
@@ -99,13 +99,14 @@ impl Store {
         self.core.shared.observe_batches(observer);
     }
 
-    /// Whether the store is closing. All writes fail from then on; callers do not have to log these
+    /// Whether the store is closing, so that new writes fail. Callers do not have to log these
     /// errors.
     pub fn is_closing(&self) -> bool {
         self.core.is_closing.load(Ordering::Acquire)
     }
 
-    /// Writes queued jobs, checkpoints and closes; waits at most `limit`.
+    /// Closes the store after it has written the queued jobs, and has run a last checkpoint unless
+    /// another process checkpoints. Waits at most `limit`.
     pub async fn close(&self, limit: Duration) {
         self.core.is_closing.store(true, Ordering::Release);
         self.core.shared.wake_checkpointer();

@@ -17,14 +17,15 @@ use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, target};
 
-/// Limit on listeners. Each receives every matching message, connected or not.
+/// Limit on listeners. Every matching message is queued for each of them, connected or not.
 pub const MAX_LISTENERS: usize = 32;
-/// Time after the creation of a listener within which all messages that were matched before it are
-/// committed.
+/// Maximum time from the creation of a listener until all messages that were matched to targets
+/// earlier are committed.
 pub const LATE_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prefix of listener names, so that they never conflict with targets declared in the environment.
 const NAMED: &str = "listener:";
-/// Maximum time by which one step that adds old messages delays incoming ones, without its commit.
+/// Maximum time by which one step that adds old messages delays incoming ones, not counting its
+/// commit.
 const FILL_STEP_TIME: Duration = Duration::from_millis(2);
 /// Placeholder for a required column: a listener acknowledges at its own pace.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,7 +73,8 @@ pub struct DeliveryAcknowledgement {
     pub answer: Option<ListenerAnswer>,
 }
 
-/// Response of the local program: stored for display, without effect on the delivery.
+/// Response of the developer's app, to which the program forwarded the message: stored for display.
+/// Any response completes the delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerAnswer {
     pub status: u16,
@@ -277,8 +279,8 @@ pub fn filled(connection: &Connection, target: TargetId) -> rusqlite::Result<()>
         .map(drop)
 }
 
-/// Finds old messages that match the target and have no delivery, among one page of messages. Runs
-/// on a read-only connection.
+/// Finds old messages that match the target and have no delivery to it, among one page of messages.
+/// Runs on a read-only connection.
 pub fn missing(
     connection: &Connection,
     target: &StoredTarget,
@@ -329,8 +331,8 @@ const POSITIONS_SAME_TIME: &str =
 const POSITIONS_LATER: &str =
     "SELECT received_at, id FROM messages WHERE received_at > ?1 ORDER BY received_at, id LIMIT ?2";
 
-/// Returns the event of the message if the target may still receive it. Unconfirmed and conflicting
-/// messages are not delivered automatically.
+/// Returns the event of the message; `None` if the target already has a delivery of the message, or
+/// if the message is unconfirmed or a conflict, because those are not delivered automatically.
 fn wanted_event(
     connection: &Connection,
     target: TargetId,
@@ -346,8 +348,8 @@ fn wanted_event(
         .optional()
 }
 
-/// Adds old messages until `FILL_STEP_TIME` has passed. They are due since their arrival, so they
-/// are delivered before newer ones.
+/// Adds old messages until `FILL_STEP_TIME` has passed. Their due time is their time of arrival, so
+/// they are delivered before newer messages.
 pub fn fill(
     connection: &Connection,
     target: TargetId,

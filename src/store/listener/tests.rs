@@ -1,4 +1,4 @@
-//! Listeners: the messages they receive, their order, and their start.
+//! Listeners: their opening, the messages that they receive, and the order of these messages.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -210,7 +210,7 @@ fn listener_is_paused_while_disconnected() {
         store.listener_registry().set_listener_connected(opened.target, false, now()).await.unwrap();
         assert_eq!(state().await, TargetState::Paused);
         open(&store, "laptop", &["*"], None).await;
-        assert_eq!(state().await, TargetState::Active, "cleanup does not change it from now on");
+        assert_eq!(state().await, TargetState::Active, "cleanup removes only paused listeners");
     });
 }
 

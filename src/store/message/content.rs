@@ -1,5 +1,5 @@
-//! The content of a message: its bytes and the JSON text that filters and searches read, or the
-//! reason why it has none.
+//! The content of a message: the exact bytes of its body, and the JSON text that filters and
+//! searches read, or the reason why there is no such text.
 
 use bytes::Bytes;
 
@@ -18,19 +18,22 @@ pub enum MessageContent {
 }
 
 words!(
-    /// Reason why a body cannot be read. No filter of a target matches such a message.
+    /// Reason why a body cannot be read. A message with an unreadable body meets no condition of a
+    /// filter.
     UnreadableReason {
         /// The body is empty.
         Empty = "empty",
-        /// A body that is neither JSON nor a form.
+        /// A body that is neither JSON nor a form, a form whose payload field is repeated or not
+        /// JSON, or a multipart form without fields.
         NotJson = "not_json",
         /// JSON nested more than 127 levels deep.
         TooDeep = "too_deep",
         /// A form with too many fields or bytes.
         FormTooLarge = "form_too_large",
-        /// An unknown charset is declared.
+        /// The declared charset is unknown, or cannot be that of a form, such as UTF-16.
         UnknownCharset = "unknown_charset",
-        /// Bytes that are invalid in the declared charset.
+        /// Bytes that are invalid in the charset (without a declaration, UTF-8 or the detected
+        /// one), or a multipart form with an unreadable field name or file description.
         MalformedText = "malformed_text",
         /// A content coding other than gzip and deflate, or too many of them.
         UnknownCoding = "unknown_coding",
@@ -38,7 +41,8 @@ words!(
         MalformedCoding = "malformed_coding",
         /// The decoded body exceeds the size limit or the limit on its growth.
         ExpandsTooMuch = "expands_too_much",
-        /// A body stored before reasons were recorded; filters may have been evaluated on receipt.
+        /// A body stored by an older version, without a reason. Filters may have been evaluated
+        /// when it was received.
         OlderVersion = "older_version",
     }
 );

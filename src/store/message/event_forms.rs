@@ -99,8 +99,8 @@ fn is_same(binary: &Form<'_>, headers: &StoredHeaders<'_>, structured: &Form<'_>
         return false;
     };
     let has_json = |wanted: &str| binary.payload.is_some_and(|payload| is_same_json(payload, wanted));
-    // A structured event may have the attributes in headers as well. Then both bodies are the same
-    // document.
+    // A structured event can have the attributes in headers as well, and then counts as the binary
+    // one here. In this case both bodies are the same document.
     if has_json(document) {
         return true;
     }

@@ -21,7 +21,7 @@ pub const OLD: Walk =
 pub const RELEASED: Walk =
     Walk { select: "SELECT id, released_at FROM messages", at: "released_at", id: "id", and: "" };
 
-/// Messages that failed confirmation, in order of the provider's answer.
+/// Messages whose confirmation failed, in the order of these failures.
 pub const REFUSED: Walk = Walk {
     select: "SELECT message_id, settled_at FROM confirmations",
     at: "settled_at",
@@ -80,8 +80,8 @@ pub enum YieldingTargets {
     NoTargets,
     /// Removed targets, and listeners that are not connected.
     Absent,
-    /// The targets of `Absent`, all other listeners, targets of replays, disabled targets, and
-    /// targets that were paused before this time.
+    /// The targets of `Absent`, all other listeners, targets created for a replay, disabled
+    /// targets, and targets that were paused before `paused_before`.
     Expendable { paused_before: Timestamp },
 }
 
@@ -121,10 +121,10 @@ impl SourceSelection {
     }
 }
 
-/// Selects whether a message must be retained: it awaits confirmation, or has a pending delivery or
-/// a dead letter. Pending deliveries of yielding targets do not count, and neither do dead letters
-/// that cannot be replayed, because they are of a listener or of a removed target that cannot
-/// return. No row if the message does not exist.
+/// Selects whether a message must be retained: it awaits confirmation, or has a pending delivery,
+/// or a dead letter since `by_dead_since` (`?2`). Pending deliveries of yielding targets do not
+/// count, and neither do dead letters that cannot be replayed, because they are of a listener or of
+/// a removed target that cannot return. No row if the message does not exist.
 const IS_RETAINED: &str = "SELECT coalesce(confirmation, '') = 'awaiting' OR EXISTS
        (SELECT 1 FROM deliveries WHERE message_id = messages.id AND ((state = 'pending' AND (?3 = 0 OR NOT EXISTS
           (SELECT 1 FROM targets WHERE id = target_id AND (targets.state = 'removed'
@@ -262,7 +262,7 @@ pub fn candidates(
     Ok(found)
 }
 
-/// Selects a page of messages that their provider rejected before `before`, starting after the
+/// Selects a page of messages whose confirmation failed before `before`, starting after the
 /// position `after`. Runs on a read-only connection.
 pub fn refused(
     connection: &Connection,
@@ -273,7 +273,7 @@ pub fn refused(
     Ok(RefusedPage { ids, next })
 }
 
-/// A page of messages that their provider rejected.
+/// A page of messages whose confirmation failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedPage {
     pub ids: Vec<MessageId>,

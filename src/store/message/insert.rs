@@ -76,8 +76,7 @@ pub struct PreparedMessage {
     rejection: Option<RejectionId>,
     /// Whether the message is stored as new because the records of its key cannot be read.
     is_taken_as_new: bool,
-    /// Whether the content was dropped after SQLite copied it, so that the message can no longer be
-    /// written.
+    /// Whether the content was dropped to save memory, so that the message cannot be written again.
     is_content_dropped: bool,
 }
 
@@ -286,7 +285,8 @@ impl PreparedMessage {
 
     /// Counts the message as a duplicate of `of`. SQLite reads and rewrites the whole row of `of`,
     /// and can hold two copies of it, so the content of a large duplicate is dropped first. Damage
-    /// in that row must be found before this, while the duplicate can still be stored as new.
+    /// in that row must be found before the content is dropped, while the duplicate can still be
+    /// stored as new.
     fn count_duplicate(&mut self, connection: &Connection, of: MessageId) -> rusqlite::Result<InsertOutcome> {
         if self.is_large() {
             repeat::check_row(connection, of)?;

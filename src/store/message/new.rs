@@ -14,12 +14,13 @@ pub enum Identity {
     /// The provider's own id.
     DeliveryId(String),
     /// The id of an event that may arrive in two forms, only one of which has the header `mark`.
-    /// Both forms are the same message if their data is the same.
+    /// Both forms are the same message if their event, attributes and data are the same.
     EventId { id: String, mark: &'static str },
     /// No id, but the source is configured to drop repeats of method, query and body within the
     /// window.
     Content { window: Duration },
-    /// A key chosen by the user's own app: a second message with another body is rejected.
+    /// A key chosen by the user's own app: a second message with the same key and another body is
+    /// rejected.
     IdempotencyKey(String),
     /// No deduplication: every message is stored.
     None,
@@ -46,7 +47,7 @@ impl std::fmt::Debug for ConfirmationRequest {
 pub struct NewMessage {
     pub received_at: OffsetDateTime,
     pub source: Arc<str>,
-    /// `<source>.<type>`
+    /// `<source>.<type>`; for an emitted event, the name that the app sent.
     pub event: String,
     /// The owner of an emitted event.
     pub owner: Option<String>,

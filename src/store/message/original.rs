@@ -1,7 +1,7 @@
-//! Finds the stored message that a new one repeats or conflicts with. Only trusted messages count:
-//! those that are confirmed or need no confirmation. Any client may have sent an unconfirmed
-//! message first, so a message repeats an unconfirmed one only if the content is identical and,
-//! while that one is awaiting, the confirmation request too.
+//! Finds the stored message that a new one repeats or conflicts with. A message conflicts only with
+//! a trusted one: one that is confirmed or needs no confirmation. Any client can send an
+//! unconfirmed message, so a message repeats an unconfirmed one only if their content is identical
+//! and, if that one still awaits confirmation, their confirmation requests too.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -11,11 +11,11 @@ use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
 
 /// Maximum number of unconfirmed messages with the same key whose keys are stored. Further messages
-/// are stored without their keys, so that a flood with one id does not slow down the writer. After
-/// the confirmation of such a message, its duplicates may be delivered too.
+/// are stored without their keys, so that a flood with one id does not slow down the writer. If a
+/// message without a stored key is confirmed, its duplicates can be delivered too.
 const MAX_UNCONFIRMED: usize = 64;
-/// Maximum number of messages with the same key that are examined. After that, the new message is
-/// treated as unrelated.
+/// Maximum number of messages with the same key that are examined. Further messages are ignored,
+/// even trusted ones.
 const MAX_SCANNED: usize = 256;
 
 /// The trust in a stored message, in ascending order.
@@ -31,9 +31,10 @@ pub enum TrustLevel {
 pub struct Relatives {
     /// The match among trusted messages.
     pub trusted: KeyMatch,
-    /// Messages with the same body that are not confirmed: awaiting ones first, then newest first.
+    /// Messages with the same body that are not confirmed: awaiting ones before those whose
+    /// confirmation failed, and newer ones before older ones.
     pub unconfirmed: Vec<(TrustLevel, MessageId)>,
-    /// Whether the key of the message must be stored.
+    /// Whether the key of the new message is stored, see `MAX_UNCONFIRMED`.
     pub is_key_kept: bool,
 }
 
@@ -95,8 +96,8 @@ pub fn relatives(
     Ok(found)
 }
 
-/// Returns the trust in a message. A deleted message was trusted, because the key of a rejected one
-/// is deleted with its row.
+/// Returns the trust in a message. A deleted message was trusted: if its confirmation had failed,
+/// its key would have been deleted with its row.
 fn trust_level(connection: &Connection, id: MessageId) -> rusqlite::Result<TrustLevel> {
     let confirmation: Option<Option<String>> = connection
         .prepare_cached("SELECT confirmation FROM messages WHERE id = ?1")?
@@ -109,8 +110,8 @@ fn trust_level(connection: &Connection, id: MessageId) -> rusqlite::Result<Trust
     })
 }
 
-/// Compares a newly confirmed message with trusted ones. Two confirmed messages without an id are
-/// never the same: they were stored separately because their confirmation requests differ.
+/// Compares a newly confirmed message with trusted ones. Messages without an id are never the same
+/// here: repeats with the same confirmation request were already counted as duplicates on arrival.
 pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: MessageId) -> rusqlite::Result<KeyMatch> {
     let found = connection
         .prepare_cached("SELECT source, delivery_id, body_sha256 FROM messages WHERE id = ?1")?
@@ -126,8 +127,8 @@ pub fn of_confirmed(connection: &Connection, keys: &KeyIndex, id: MessageId) -> 
     Ok(related.map_or(KeyMatch::Nothing, |found| found.trusted))
 }
 
-/// Deletes the key of a rejected message, before its row: a later repeat must not be treated as a
-/// duplicate of it.
+/// Deletes the key of a message whose confirmation failed, before its row: a later repeat must not
+/// be treated as a duplicate of it.
 pub fn forget_refused(connection: &Connection, keys: &KeyIndex, id: MessageId) -> rusqlite::Result<()> {
     let key = connection
         .prepare_cached(

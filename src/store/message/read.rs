@@ -37,7 +37,7 @@ pub struct MessageRow {
     pub conflict_of: Option<MessageId>,
     pub duplicates: i64,
     pub last_duplicate_at: Option<StoredTime>,
-    /// `awaiting`, `confirmed` or `refused`; `None`: no confirmation was requested.
+    /// `awaiting`, `confirmed` or `refused`; `None`: the message needs no confirmation.
     pub confirmation: Option<String>,
     /// JSON object: name to value, or to an array of values.
     pub headers: String,
@@ -55,7 +55,7 @@ pub struct StoredMessage {
 }
 
 impl StoredMessage {
-    /// Returns the payload as JSON text; `None` if it is not JSON.
+    /// Returns the payload as JSON text; `None` if the body cannot be read.
     pub fn payload(&self) -> Option<&[u8]> {
         match &self.decoded {
             Some(decoded) => Some(decoded.as_bytes()),
@@ -132,7 +132,7 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
     })
 }
 
-/// Index of the body in the query of `one`, for its errors.
+/// Index of the body among the columns that `one` selects, after those of `HEAD`.
 const BODY_COLUMN: usize = 21;
 
 /// Returns one message with its body, or an error that `damage::is_damage` recognises if it cannot
@@ -175,7 +175,7 @@ pub fn exists(connection: &Connection, id: MessageId) -> rusqlite::Result<bool> 
         .query_row([id], |row| row.get(0))
 }
 
-/// The deliveries that a replay would create.
+/// The messages that a replay selects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayEstimate {
     pub messages: u64,

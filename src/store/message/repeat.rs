@@ -31,9 +31,9 @@ pub fn has_too_many_awaiting(connection: &Connection, message: &NewMessage) -> r
 }
 
 /// Compares a message that needs confirmation with the unconfirmed message `of`. Messages with the
-/// same content are repeats if `of` is awaiting with the same confirmation request, or if `of` was
-/// rejected. A repeat of a rejected message schedules another query, with the request of the new
-/// message (`sealed_request`).
+/// same content are repeats if `of` is awaiting with the same confirmation request, or if the
+/// confirmation of `of` failed. In the second case, another query is scheduled, with the request of
+/// the new message (`sealed_request`).
 pub fn repeat_unconfirmed(
     connection: &Connection,
     sealer: &Sealer,

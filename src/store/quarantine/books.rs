@@ -188,8 +188,9 @@ impl Books {
         }
     }
 
-    /// Evicts the next row: the oldest noise, or the oldest row of the network with the most bytes.
-    /// Returns its bytes; `None` if there is no row.
+    /// Evicts the next row: the oldest noise of the source with the most noise bytes, or, without
+    /// noise, the oldest candidate of the network that [`Shares::heaviest`] returns. Returns the
+    /// bytes of the row; `None` if there is no row.
     pub fn evict(&mut self, connection: &Connection, intake: &Intake) -> rusqlite::Result<Option<u64>> {
         let noisiest = self.noise.values().filter(|noise| !noise.rows.is_empty()).max_by_key(|one| one.bytes);
         if let Some(id) = noisiest.and_then(|noise| noise.rows.front()).map(|row| row.id) {
@@ -275,7 +276,7 @@ impl Noise {
 }
 
 /// Parses a stored network. Unreadable text, written by another program, counts as 0.0.0.0/24, so
-/// that its rows can be evicted.
+/// that its rows are counted.
 fn parsed(text: &str) -> ClientNetwork {
     ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
 }

@@ -11,7 +11,8 @@ use rusqlite::{Connection, params};
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::timestamp::Timestamp;
 
-/// Limit on counters. Configured sources times causes never exceed it.
+/// Limit on counters, one for each source, cause and kind. Enough for all causes of more than 300
+/// sources.
 const MAX_COUNTERS: usize = 10_000;
 const PAUSE_BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 const PAUSE_BETWEEN_REMARKS: Duration = Duration::from_secs(3_600);
@@ -129,8 +130,8 @@ impl RejectionDropReport {
             && count > 0
         {
             log::info!(
-                "{count} more rejected requests were counted but not stored, because they lack a well-formed signature or \
-                 token ({parts})"
+                "{count} more rejected requests are only counted, because they are noise, e.g. without a well-formed signature \
+                 or token ({parts})"
             );
             self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Noise);
             self.next_remark = Some(now + PAUSE_BETWEEN_REMARKS);

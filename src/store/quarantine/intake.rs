@@ -16,7 +16,8 @@ use crate::store::quarantine::senders::{Sender, Senders};
 
 const MAX_CANDIDATES: usize = 1_024;
 const MAX_CANDIDATE_BYTES: usize = 16 << 20;
-/// One network uses at most half of the space for candidates.
+/// One network uses at most half of the space for candidates, except with a single candidate that
+/// is larger than that.
 const NETWORKS_SHARE: usize = 2;
 /// Limits on candidates that wait for room at the same time: in total, and from one network. While
 /// it waits, each holds its body and one of 4,096 connections, which is not closed to admit others.
@@ -106,7 +107,7 @@ impl Intake {
         OfferOutcome::Taken(was_empty)
     }
 
-    /// Reserves a place to wait for room; `None` at the limit.
+    /// Reserves a place to wait for room; `None` at the limit, and for noise.
     pub fn wait_for_room(&self, rejection: &NewRejection) -> Option<WaitingForRoom<'_>> {
         if rejection.kind == RejectionKind::Noise {
             return None;

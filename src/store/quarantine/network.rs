@@ -29,7 +29,8 @@ impl ClientNetwork {
         }
     }
 
-    /// Parses the format of `Display`.
+    /// Parses an address, or a range in the format of `Display`. Returns the smallest range of the
+    /// address, regardless of the length after the slash.
     pub fn parse(text: &str) -> Option<Self> {
         let address = text.split_once('/').map_or(text, |(address, _)| address);
         address.parse().ok().map(Self::of)
@@ -42,9 +43,9 @@ impl ClientNetwork {
         wider.map(move |length| Self { length: *length, ..self }.cut())
     }
 
-    /// Returns the allowance as a multiple of that of a smallest range: 1, 2 or 4. So a client that
-    /// rotates through the addresses of its allocation counts as one network, but several small
-    /// senders in an allocation do not.
+    /// Returns how many times the space of a smallest range this range can use: 1, 2 or 4. This
+    /// limits a client that rotates through the addresses of its allocation, but not a few small
+    /// senders in the same allocation.
     pub fn allowance(self) -> u64 {
         match self.length {
             24 | 64 => 1,

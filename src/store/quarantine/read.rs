@@ -18,7 +18,7 @@ use crate::store::timestamp::Timestamp;
 pub struct RejectionRow {
     pub id: RejectionId,
     pub received_at: StoredTime,
-    /// `received_at` as stored, which is the order of the rows.
+    /// `received_at` as stored, for positions in order of arrival.
     pub received_text: TimeText,
     pub source: String,
     pub cause: String,

@@ -11,8 +11,8 @@ use crate::store::quarantine::network::ClientNetwork;
 pub const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 /// Estimated size of a row and its index entries, apart from the content.
 const ROW_OVERHEAD_BYTES: u64 = 512;
-/// Minimum size that a row counts as. `limit / MAX_ROWS` applies instead if it is larger, which
-/// also bounds the number of rows.
+/// Minimum size that a candidate counts as. If the limit of the quarantine divided by `MAX_ROWS` is
+/// larger, it applies instead, so that there are at most `MAX_ROWS` candidates.
 const MIN_ROW_BYTES: u64 = 2 << 10;
 const MAX_ROWS: u64 = 131_072;
 
@@ -23,7 +23,7 @@ pub const SEALED_AS: &str = "rejection";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RejectionKind {
     /// Carries the parts that the scheme requires: a well-formed signature and a fresh time, or a
-    /// token.
+    /// token; or is correctly signed with a stale time.
     Candidate,
     Noise,
 }
@@ -41,7 +41,7 @@ pub struct NewRejection {
     pub query: Option<String>,
     /// JSON object, credentials redacted.
     pub headers: String,
-    /// `None` if it was rejected before its body was read.
+    /// `None` if the body was not read, or must not be stored.
     pub body: Option<Bytes>,
     /// The redacted values, as JSON; sealed before they are stored.
     pub credentials: Option<String>,
@@ -57,7 +57,7 @@ impl NewRejection {
         ClientNetwork::of(self.remote_ip)
     }
 
-    /// Returns its share of a quarantine of `max_bytes`.
+    /// Returns the bytes that it counts as in a quarantine of `max_bytes`.
     pub fn share(&self, max_bytes: u64) -> u64 {
         let bytes = self.content_bytes() as u64 + ROW_OVERHEAD_BYTES;
         match self.kind {

@@ -1,4 +1,5 @@
-//! Networks from which a source has received verified messages: their rejections are evicted last.
+//! Known senders: networks from which a source has received verified messages. While other networks
+//! hold more than their share of the quarantine, the candidates of known senders are not evicted.
 
 use std::collections::BTreeSet;
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::senders::Sender;
 
-/// Unknown networks keep at least 1/`UNKNOWN_NETWORKS_SHARE` of the total.
+/// Networks that are not known senders are evicted first only while together they hold more than
+/// 1/`UNKNOWN_NETWORKS_SHARE` of the bytes of all candidates.
 const UNKNOWN_NETWORKS_SHARE: u64 = 4;
 
 /// Bytes of candidates.
@@ -32,7 +33,7 @@ impl Shares {
     }
 
     /// Returns the source and network whose row is evicted next. Unknown networks come first while
-    /// together they exceed their share.
+    /// together they exceed their share, otherwise known senders.
     pub fn heaviest(&self) -> Option<(&str, ClientNetwork)> {
         let has_excess_of_unknown_networks =
             self.unknown_networks.total() > self.total() / UNKNOWN_NETWORKS_SHARE;

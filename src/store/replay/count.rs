@@ -1,4 +1,5 @@
-//! Counts the messages and dead letters of a replay, in steps short enough for a reader.
+//! Counts the messages and dead letters of a replay, in steps, so that no reader blocks the WAL for
+//! long.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +10,11 @@ use crate::store::id::{MessageId, TargetId};
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
-/// Messages that a replay delivers.
+/// Messages that a replay selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayScope {
     pub filter: MessageFilter,
-    /// The owner of the replay's target, if any: only its messages are replayed.
+    /// The owner of the replay's target, if any: only messages of this owner are replayed.
     pub target_owner: Option<String>,
     /// Whether messages go only to the targets where they became dead letters, see
     /// [`MessageFilter::replays_only_dead_letters`].
@@ -35,8 +36,9 @@ pub struct CountStep {
 const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'confirmed')
   AND (:target_owner IS NULL OR owner = :target_owner)";
 
-/// Counts the messages after `from` that the filter selects, except those that are not confirmed
-/// and, if the target has an owner, those of other owners. Examines at most as many rows as a page.
+/// Counts the messages after `from` in the scope, and their dead letters. Leaves out messages whose
+/// confirmation is pending or failed, and, if the target has an owner, all messages without this
+/// owner. Examines at most as many rows as a page.
 pub fn count_step(
     connection: &Connection,
     scope: &ReplayScope,

@@ -1,4 +1,4 @@
-//! Replays of old messages, in steps that survive a restart.
+//! Replays of old messages. They run in steps, and continue after a restart.
 
 pub mod count;
 pub mod expire;
@@ -22,7 +22,8 @@ words!(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewReplay {
     pub filter: MessageFilter,
-    /// `None` for the targets that currently subscribe to the messages.
+    /// `None` for the targets that currently subscribe to the messages, or, with the filter `dead`,
+    /// for those where the messages are dead letters.
     pub target: Option<TargetId>,
     /// Messages per second.
     pub rate: u32,

@@ -1,4 +1,4 @@
-//! Current subscriptions for matching messages, updated with each commit to the table of targets.
+//! Current subscriptions for matching messages, replaced after each commit that changes them.
 
 use std::sync::Arc;
 

@@ -12,12 +12,12 @@ use crate::store::timestamp::Timestamp;
 /// Updates the targets of the environment; returns their ids in the order of `declared`.
 ///
 /// A target declared again with the same name and owner stays the same target and keeps its pending
-/// deliveries. With another owner it is a new one: pending deliveries of the first owner must not
-/// go to the second.
+/// deliveries. With another owner it is a different target: pending deliveries of one owner must
+/// not go to another.
 ///
 /// # Errors
-/// `DeclaredNameTaken` if a target from outside the environment, or two declared ones, have the
-/// same name. The caller must roll back then.
+/// `DeclaredNameTaken` if a declared name is also that of a target from outside the environment, or
+/// of another declared target. The caller must roll back then.
 pub fn declare(
     connection: &Connection,
     declared: &[TargetDraft],

@@ -8,8 +8,8 @@ use crate::store::id::TargetId;
 use crate::store::setting::{self, Sealing};
 use crate::store::timestamp::Timestamp;
 
-/// Returns the name of the setting with a digest of that URL. URLs from the environment are not
-/// stored in the database.
+/// Returns the name of the setting with a digest of the URL, because URLs from the environment are
+/// not stored in the database.
 fn setting_of_gone_url(id: TargetId) -> String {
     format!("gone_url:{id}")
 }
@@ -18,7 +18,7 @@ fn digest_of(url: &str) -> String {
     BASE64_STANDARD.encode(digest(&SHA256, url.as_bytes()))
 }
 
-/// Stores the URL that answered 410, if the environment declares the target.
+/// Stores the digest of the URL that answered 410, if the environment declares the target.
 pub fn remember(connection: &Connection, id: TargetId, url: &str, now: Timestamp) -> rusqlite::Result<()> {
     let is_declared = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM targets WHERE id = ?1 AND origin = 'environment')")?

@@ -12,7 +12,7 @@ pub fn seal_secrets(sealer: &Sealer, secrets: &TargetSecrets) -> String {
     sealer.seal(SEALED_AS, &serde_json::to_vec(secrets).unwrap_or_default())
 }
 
-/// Error for secrets that were sealed under another key, or changed.
+/// Error for secrets that were sealed under another key, or whose sealed text was altered.
 pub struct UnopenedSecrets;
 
 pub fn open_secrets(sealer: &Sealer, sealed: Option<&str>) -> Result<TargetSecrets, UnopenedSecrets> {

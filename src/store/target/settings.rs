@@ -21,8 +21,9 @@ words!(
     Origin { Environment = "environment", Api = "api", Replay = "replay", Listener = "listener" }
 );
 words!(
-    /// State of a target. Unless it is active, its deliveries stay pending, and become dead letters
-    /// after a week.
+    /// State of a target. If it is paused, disabled or no longer declared, its deliveries stay
+    /// pending, and become dead letters after a week. If an operator or cleanup removes it, they
+    /// are discarded.
     TargetState { Active = "active", Paused = "paused", Disabled = "disabled", Removed = "removed" }
 );
 words!(
@@ -65,7 +66,7 @@ impl DeliveryRate {
     }
 }
 
-/// Settings of a target that can be changed.
+/// Settings of a target. All except the owner can be changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetSettings {
     pub name: String,
@@ -88,7 +89,7 @@ pub struct TargetDraft {
     pub kind: TargetKind,
     pub origin: Origin,
     pub settings: TargetSettings,
-    /// `None` for targets of the environment, whose secrets are not stored.
+    /// `None` for targets without stored secrets: those of the environment, and listeners.
     pub secrets: Option<TargetSecrets>,
 }
 

@@ -84,7 +84,7 @@ impl PayloadCondition {
 }
 
 impl Filter {
-    /// Whether a payload passes this filter. An unreadable payload (`None`) never does.
+    /// Whether a payload passes this filter. An unreadable payload (`None`) meets no condition.
     pub fn passes(&self, payload: Option<&[u8]>) -> bool {
         let events = vec![Pattern::new("*")];
         let one = Subscription { target: TargetId::START, owner: None, events, filter: Some(self.clone()) };

@@ -153,7 +153,7 @@ fn damaged_keys_reject_no_message() {
         again += usize::from(matches!(kept, Receipt::New { .. }));
     }
     setup.close(store);
-    // The same after a restart.
+    // After a restart, new messages are stored too.
     let store = setup.open();
     assert!(store.is_damaged());
     assert!(matches!(setup.keep(&store, with_id("new", "1")), Ok(Receipt::New { .. })));
@@ -185,8 +185,8 @@ fn large_message_on_damaged_page_is_rejected_not_emptied() {
     assert!(list(&setup, &store, Direction::NewestFirst).iter().all(|id| *id <= 60.into()));
 }
 
-/// Damages the first overflow page of the message, one in the middle, or the last one that points
-/// to another page.
+/// Damages one overflow page of the message each time: the first, one in between, or the last one
+/// that points to another page.
 #[test]
 fn repeat_of_large_damaged_message_is_stored() {
     let large = |number: usize| format!("\"{number}{}\"", "x".repeat(LARGE_BYTES));

@@ -60,7 +60,8 @@ fn message_memory_is_accounted_until_written() {
     assert_eq!(Arc::strong_count(&share), 1);
 }
 
-/// Rows of an older version have no reason, and are shown as `OlderVersion`.
+/// Rows of an older version have no reason: an empty body is shown as `Empty`, and any other
+/// unreadable body as `OlderVersion`.
 #[test]
 fn unreadable_body_has_reason_after_upgrade() {
     let setup = Setup::new();

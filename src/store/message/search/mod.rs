@@ -181,7 +181,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lists all ids of the range of time, from the index alone: no page of the table is read.
+    /// Lists the ids of one page in the range of time, from the index alone: no page of the table
+    /// is read.
     fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         let (since, until) = self.bounds_of_time();
         let sql = match self.direction {

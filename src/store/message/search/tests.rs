@@ -1,4 +1,5 @@
-//! Order, completeness and plans of searches, against a table that is read as a whole.
+//! Order and completeness of searches, compared with a read of the whole table, and their query
+//! plans.
 
 use rusqlite::params;
 
@@ -88,7 +89,8 @@ fn time_filter_searches_index_on_time() {
 
 #[test]
 fn time_filter_is_complete_for_times_in_other_order_than_ids() {
-    // The clock is set back, and released rejections arrive late.
+    // As after a clock was set back, and with released rejections, which have later ids than other
+    // messages of their time.
     let orders: [Box<dyn Fn(i64) -> i64>; 4] = [
         Box::new(|number| number),
         Box::new(|number| if (200..300).contains(&number) { number - 150 } else { number }),

@@ -82,8 +82,8 @@ fn pending_deliveries_never_reach_next_owner_of_target_name() {
     let without_owner = world.declare(&[settings("hook", None, "*")]).unwrap();
     world.keep(message("github.push", None, "{}")).unwrap();
     assert_eq!(world.due(without_owner[0]), [2]);
-    // Adding an owner to a target of the environment must not give it the messages without an
-    // owner.
+    // A target of the environment that gets an owner must not receive the pending messages without
+    // an owner.
     let again = world.declare(&[settings("hook", Some("ann"), "*")]).unwrap();
     assert_eq!((again[0], world.due(again[0])), (for_ann[0], vec![1.into()]));
 }
