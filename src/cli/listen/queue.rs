@@ -41,8 +41,8 @@ struct State {
 
 impl Queue {
     /// Prepares the state for a new connection. Acknowledged deliveries are forgotten, because the
-    /// service does not send them again. If the service has just created the listener, any
-    /// earlier state belongs to a removed listener or to another service, e.g. to the one before the
+    /// service does not send them again. If the service has just created the listener, any earlier
+    /// state belongs to a removed listener or to another service, e.g. to the one before the
     /// database was replaced. The earlier ids are not valid here, so all state is dropped.
     pub fn connected(&self, is_new: bool) {
         let mut state = self.state.borrow_mut();
