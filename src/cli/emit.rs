@@ -22,8 +22,8 @@ pub struct EmitArguments {
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     payload: Option<String>,
 
-    /// Owner of the event, which is delivered to that owner's targets and to targets without an
-    /// owner.
+    /// Owner of the event. Only that owner's targets and targets without an owner receive the
+    /// event.
     #[arg(long)]
     owner: Option<String>,
 
@@ -51,7 +51,7 @@ pub fn run(arguments: &EmitArguments) -> Result<String, Failure> {
     })?
 }
 
-/// Returns the payload exactly as written.
+/// Returns the payload as written, without a byte order mark and white space around it.
 fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
     let text = match given {
         None => "{}".to_owned(),

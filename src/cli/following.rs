@@ -34,7 +34,7 @@ pub struct Following<'a> {
     silence: Duration,
     stream: Option<Box<EventStream>>,
     last_id: Option<String>,
-    /// Time when the connection was lost; `None` before the first connection.
+    /// Time of the last loss of the connection; `None` before the first loss.
     lost_at: Option<Instant>,
     /// Wait before the next attempt to connect.
     pause: Duration,
@@ -58,7 +58,8 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// Skips the events up to this id, as if they had been received.
+    /// Skips the events up to this id, as if they had been received. Has no effect after the first
+    /// event with an id.
     pub fn begin_at(&mut self, id: i64) {
         self.last_id.get_or_insert_with(|| id.to_string());
     }
@@ -117,8 +118,8 @@ impl<'a> Following<'a> {
         self.pause = (self.pause * 2).min(MAX_PAUSE);
     }
 
-    /// Connects. A failure of the first connection is returned. Later ones are retried until they
-    /// succeed, or the service rejects them permanently.
+    /// Connects. A failure of the first connection is returned. Later connections are retried until
+    /// one succeeds, or the service rejects one permanently.
     async fn connect(&mut self) -> Result<Box<EventStream>, Failure> {
         loop {
             let failure = match self.connect_once().await {
@@ -149,8 +150,8 @@ impl<'a> Following<'a> {
             Ok(StreamAnswer::Open(stream)) => Ok(stream),
             Ok(StreamAnswer::Rejected(response)) => {
                 let failure = self.remote.rejected(&response);
-                // A proxy in front of a starting service can return various errors, but responses
-                // of the service itself are final.
+                // Only errors that the service itself returns for wrong requests are final. A proxy
+                // in front of a starting service usually returns others.
                 let is_final = matches!(response.status, 400 | 401 | 403 | 409 | 422);
                 Err(if is_final {
                     ConnectFailure::Permanent(failure)

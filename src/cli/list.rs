@@ -1,4 +1,4 @@
-//! Lists of a service, printed page by page as they arrive.
+//! Lists of a service, printed page by page. Each page is printed when it arrives.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ const MAX_PAGE_ITEMS: usize = 200;
 /// Range and format of a list.
 #[derive(Debug, clap::Args)]
 pub struct ListArguments {
-    /// Limit on the number of lines, newest first.
+    /// Limit on the number of items, newest first.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 

@@ -17,7 +17,8 @@ pub struct MessagesArguments {
     #[arg(long, value_name = "PATTERN")]
     event: Option<String>,
 
-    /// Only messages received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
+    /// Only messages received at or after this time, such as 2h (two hours ago) or
+    /// 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
@@ -25,7 +26,7 @@ pub struct MessagesArguments {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// Only messages with exactly this text in the body; needs the admin token.
+    /// Only messages whose body contains exactly this text; needs the admin token.
     #[arg(long)]
     text: Option<String>,
 

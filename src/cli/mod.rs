@@ -1,6 +1,6 @@
-//! The commands: arguments in, exit code out. Their doc comments are the help text. No command
-//! makes decisions about messages: each reads the configuration and calls the module that does the
-//! work.
+//! The commands: arguments in, exit code out. The doc comments of the commands are the help text.
+//! No command makes decisions about messages: each reads its settings and calls the module that
+//! does the work.
 
 mod check;
 mod emit;
@@ -39,8 +39,8 @@ use output::Failure;
 /// Introduction of `creel --help`, before the list of commands.
 const INTRODUCTION: &str = "\
 creel is a webhook inbox: one program and one SQLite file that receive
-webhooks from any provider, verify them, store every one of them durably, and
-acknowledge in milliseconds.
+webhooks from any provider, verify them, store every genuine one durably, and
+acknowledge it in milliseconds.
 
 Quick start:
 
@@ -147,7 +147,8 @@ enum Command {
 
     /// Send a correctly signed sample message, without the provider.
     ///
-    /// Uses the secrets of the source with that name. A provider's name works if it has one source.
+    /// PROVIDER is the name of a source, or of a provider with one source, whose secrets are used.
+    /// Without a source, --url and --secret replace its settings.
     ///
     /// Examples:
     ///     creel send github
@@ -173,10 +174,10 @@ enum Command {
     /// Forward the messages of a service to a program on this machine, as they arrive.
     ///
     /// The service tracks the received messages by --name: messages that arrive while this machine
-    /// is offline are delivered later, in order, including those of the last week. A message counts
-    /// as received once the program has answered it, with any status; without an answer, it is
-    /// retried every second. The program receives the method, headers, query and exact body of the
-    /// original request, without credentials, and a creel-event header.
+    /// is offline stay pending for a week, and are delivered in order after it reconnects. A
+    /// message counts as received once the program has answered it, with any status; without an
+    /// answer, it is retried every second. The program receives the method, headers, query and
+    /// exact body of the original request, without credentials, and a creel-event header.
     ///
     /// Needs only the service's address and its listener token (CREEL_LISTENER_TOKEN). Stop it with
     /// Ctrl-C.
@@ -210,9 +211,9 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Messages(messages::MessagesArguments),
 
-    /// Show one message: headers, body, and its deliveries with every attempt and its answer.
+    /// Show one message: headers, body, and deliveries with all attempts and answers.
     ///
-    /// The read token shows no headers and no body.
+    /// With the read token, it shows no query, headers or body.
     ///
     /// Examples:
     ///     creel show 42
@@ -222,8 +223,8 @@ enum Command {
 
     /// Deliver a message again.
     ///
-    /// With --to, it is sent from this machine, so localhost is fine, and the answer is printed;
-    /// only a 2xx is a success. Otherwise the service delivers it, with the usual retries.
+    /// With --to, this machine sends the message, so localhost is fine, and the answer is printed;
+    /// only a 2xx is a success. Without --to, the service delivers it, with the usual retries.
     ///
     /// Examples:
     ///     creel replay 42
@@ -235,7 +236,7 @@ enum Command {
     /// List rejected requests, newest first.
     ///
     /// Requests with all parts that the provider's scheme requires may be genuine and are marked
-    /// `candidate`: after a wrong secret, `creel recheck` can accept them.
+    /// `candidate`: if the secret was wrong, correct it and run `creel recheck`.
     ///
     /// Examples:
     ///     creel rejections
@@ -246,9 +247,10 @@ enum Command {
 
     /// Verify rejected requests again, e.g. after correcting a secret.
     ///
-    /// Each is verified with the current settings and the time of its arrival. Genuine requests
+    /// Each request is verified with the current settings and the time of its arrival. Genuine ones
     /// become messages, in the order of arrival, and are delivered; the others stay in quarantine.
-    /// Without --yes, a filter only counts the matching requests. Running it twice is safe.
+    /// Without --yes, a filter only counts the matching requests. Running the command again is
+    /// safe.
     ///
     /// Examples:
     ///     creel recheck 17
@@ -257,7 +259,7 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Recheck(recheck::RecheckArguments),
 
-    /// Accept rejected requests without verification.
+    /// Turn rejected requests into messages without verification.
     ///
     /// Use it only if you know that the requests are genuine: the messages are marked
     /// `unverified` and are delivered. A filter releases only candidates. Without --yes, a filter
@@ -272,8 +274,9 @@ enum Command {
 
     /// List the targets of a service with their states, or pause or resume one.
     ///
-    /// A target that answers 410 Gone is disabled: its deliveries stay pending for a week, and
-    /// continue once the target is resumed. Changing a target needs the admin token.
+    /// A target that answers 410 Gone is disabled: its deliveries stay pending, and continue once
+    /// the target is resumed. After a week, the oldest become dead letters. Changing a target needs
+    /// the admin token.
     ///
     /// Examples:
     ///     creel targets
@@ -332,8 +335,7 @@ enum Command {
     ///     creel cleanup --confirm
     #[command(verbatim_doc_comment)]
     Cleanup {
-        /// Confirm that the clock is correct, after a jump of more than half a day has paused
-        /// deletion.
+        /// Confirm that the clock is correct, after a jump of the clock has paused deletion.
         #[arg(long)]
         confirm: bool,
     },

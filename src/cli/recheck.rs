@@ -172,7 +172,9 @@ fn summary(total: &BulkStep) -> String {
         }
     }
     if ["provider_not_reached", "not_judged_in_time"].iter().any(|why| total.skipped.contains_key(*why)) {
-        text.push_str("run the same command again in a minute for those that could not be verified now\n");
+        text.push_str(
+            "run the same command again in a minute for the requests that could not be verified now\n",
+        );
     }
     if total.gone > 0 {
         text.push_str(&format!("already gone: {}\n", total.gone));

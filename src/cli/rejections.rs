@@ -17,7 +17,8 @@ pub struct RejectionFilters {
     #[arg(long)]
     cause: Option<String>,
 
-    /// Only requests received at or after this time, such as 2h or 2026-11-22T14:31:00Z.
+    /// Only requests received at or after this time, such as 2h (two hours ago) or
+    /// 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
@@ -57,8 +58,8 @@ fn line(head: &RejectionHead) -> String {
         head.remote_ip.clone(),
     ];
     parts.extend(head.signed_url.as_ref().map(|url| {
-        // A configured URL that has a query is used unchanged.
-        let note = if url.contains('?') { "" } else { " (without its query)" };
+        // A configured URL that has a query is used and shown unchanged.
+        let note = if url.contains('?') { "" } else { " (query not shown)" };
         format!("checked against {url}{note}")
     }));
     format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))

@@ -38,7 +38,7 @@ pub struct Address {
     token: TokenSource,
 }
 
-/// Source of the token.
+/// Origin of the token: a file or the environment.
 #[derive(Debug, clap::Args)]
 pub struct TokenSource {
     /// Read the token from a file instead of CREEL_ADMIN_TOKEN or CREEL_READ_TOKEN.

@@ -17,13 +17,13 @@ pub struct ReplayArguments {
     /// The message's id.
     id: u64,
 
-    /// Send it from this machine to this URL, such as http://localhost:3000/hooks, instead of from
-    /// the service.
+    /// Send the message from this machine, instead of from the service, to this URL, such as
+    /// http://localhost:3000/hooks.
     #[arg(long, value_name = "URL", conflicts_with = "target")]
     to: Option<String>,
 
-    /// Deliver it to this target, by name or id, regardless of its events and filter; default:
-    /// all targets that would receive it today.
+    /// Deliver the message to this target, by name or id, regardless of the target's events and
+    /// filter; default: all targets that would receive the message today.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
 
@@ -54,7 +54,7 @@ async fn deliver(remote: &Remote, id: u64, target: Option<&str>) -> Result<Strin
     let replayed: ReplayedMessage = remote.post(&path, &[JSON], body).await?;
     if replayed.delivery_ids.is_empty() {
         return Err(Failure(format!(
-            "no target accepts message {id}: nothing was delivered; name one with --target"
+            "no target accepts message {id}, so nothing is queued; name a target with --target"
         )));
     }
     let ids: Vec<String> = replayed.delivery_ids.iter().map(|id| format!("#{id}")).collect();

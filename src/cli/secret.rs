@@ -64,7 +64,7 @@ fn of_target(config: &Config, name: &str) -> Result<String, Failure> {
     let Some(target) = config.targets.iter().find(|target| target.settings.name == name) else {
         return Err(Failure(format!(
             "target {name} is not declared by CREEL_TARGET_… variables; the secret of a target created through the API \
-             was only in the reply"
+             was shown only in the reply that created it"
         )));
     };
     match (target.secrets.first(), &target.destination) {

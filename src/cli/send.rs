@@ -31,8 +31,8 @@ pub struct SendArguments {
     #[arg(long)]
     url: Option<String>,
 
-    /// Sign with this secret instead of the configured source's. Other users of this machine may
-    /// see it.
+    /// Sign with this secret instead of the configured source's. Other users of this machine can
+    /// see it in the list of processes.
     #[arg(long, value_parser = secret_argument)]
     secret: Option<Secret>,
 }
@@ -61,7 +61,7 @@ pub fn run(arguments: &SendArguments) -> Result<String, Failure> {
     let answer = block_on(async {
         Client::new().request("POST", &url, &sample.headers, sample.body.into_bytes(), TIMEOUT).await
     })?;
-    let response = answer.map_err(|error| Failure(format!("the sample was not sent: {error}")))?;
+    let response = answer.map_err(|error| Failure(format!("no response to the sample: {error}")))?;
     report(&response)
 }
 

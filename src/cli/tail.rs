@@ -33,7 +33,7 @@ pub struct TailArguments {
     dead_after: u64,
 }
 
-/// Runs until the output is closed.
+/// Runs until the output is closed, or an error is permanent.
 pub fn run(arguments: &TailArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let from = arguments.from.map(|id| id.to_string());

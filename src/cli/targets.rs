@@ -25,7 +25,7 @@ pub struct TargetsArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TargetAction {
-    /// Stop deliveries; they stay pending for up to a week.
+    /// Stop deliveries. They stay pending, and become dead letters after a week at the earliest.
     Pause,
     /// Deliver again to a target that was paused, or disabled because it answered 410 Gone.
     Resume,

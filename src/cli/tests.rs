@@ -248,7 +248,7 @@ fn warning_about_unknown_event_names_variable() {
         [
             "CREEL_TARGET_X_EVENTS: code.pull_request matches only messages without an action, which github does not send; use code.pull_request.*",
             "CREEL_TARGET_X_EVENTS: code.push,code.create contains a comma; separate events with spaces",
-            "CREEL_EVENTS: code.deployed looks like a message of the source code, and targets of code.* also receive it",
+            "CREEL_EVENTS: code.deployed looks like an event of the source code, and targets that subscribe to code.* also receive it",
         ]
     );
     let warnings = warned("code.pusj code.deployed code.issue_comments*");

@@ -176,7 +176,7 @@ impl Config {
         for source in self.sources.iter().filter(|source| source.url.is_none() && self.public_url.is_none()) {
             if source.verifier.recipe().signs_url() {
                 let error = ValueError::new(format!("is missing: {} signs the URL", source.provider))
-                    .hint("set it to the URL as registered there, or set CREEL_PUBLIC_URL");
+                    .hint("set it to the URL that is registered with the provider, or set CREEL_PUBLIC_URL");
                 values.problem(&format!("{}URL", names::prefix(Noun::Source, &source.name)), error);
             }
         }

@@ -1,5 +1,5 @@
 //! The environment of commands: three variables of this process that programs need, and no
-//! `CREEL_*` variables, which hold secrets.
+//! `CREEL_*` variables, because they can contain secrets.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

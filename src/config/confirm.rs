@@ -15,12 +15,12 @@ const MAX_AWAITING: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct Confirm {
     pub api: Arc<ConfirmApi>,
-    /// Limit on messages awaiting confirmation, above which messages are rejected; `None`: no
+    /// Limit on messages awaiting confirmation. At the limit, new messages get 503. `None`: no
     /// limit.
     pub max_awaiting: Option<u32>,
     /// Variables with the credentials of the API.
     pub credentials: Vec<String>,
-    /// Those of `credentials` that are not set.
+    /// Credentials that the API requires and that are not set. `CONFIRM_TOKEN` is always optional.
     pub missing: Vec<String>,
 }
 

@@ -30,9 +30,9 @@ const FIRST_TARGET_KEYS: [&str; 4] = ["URL", "SECRET", "EVENTS", "FILTER"];
 const FIRST_COMMAND_KEYS: [&str; 1] = ["EXEC"];
 
 const EXAMPLE_HEAD: &str = "\
-# The settings that most installations need first; docs/configuration.md lists all of them.
-# Pass it with `docker run --env-file`, compose's `env_file` or systemd's `EnvironmentFile`; creel does
-# not read the file itself. Remove the # of a setting to use it; `creel check` validates them.
+# The settings that most installations need first; docs/configuration.md lists all settings.
+# Pass this file with `docker run --env-file`, compose's `env_file` or systemd's `EnvironmentFile`; creel
+# does not read it itself. Remove the # of a setting to use it; `creel check` validates all settings.
 # Secrets can come from files: CREEL_ADMIN_TOKEN_FILE=/run/secrets/admin-token.
 
 # --- Service ---------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ const EXAMPLE_SOURCES: &str = "
 # CREEL_SOURCE_<NAME>_<KEY>: MY_SHOP receives at /webhooks/my-shop. For most providers, a source
 # with the provider's name needs only the secret; `creel providers NAME` lists the settings.
 #CREEL_SOURCE_GITHUB_SECRET=<paste the secret set in GitHub>
-# A sender that sends a token in a header needs these three.
+# A sender that sends a token in a header needs _HEADER, _SECRET and _PROVIDER.
 #CREEL_SOURCE_MY_SHOP_HEADER=Shop-Token
 #CREEL_SOURCE_MY_SHOP_SECRET=<paste the output of `creel secret`>
 ";
@@ -133,7 +133,7 @@ fn unit(variable: &Variable) -> String {
     format!("{}{secret}", variable.unit)
 }
 
-/// A key that recipes declare.
+/// A key that recipes declare, or a field of custom sources.
 struct RecipeRow {
     /// The name of the variable, with `<NAME>`.
     name: String,
@@ -156,11 +156,11 @@ fn rotates(key: &str) -> bool {
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
 }
 
-/// Number of providers that are named for each key.
+/// Limit on the providers that are named for each key.
 const NAMED_PROVIDERS: usize = 4;
 
 /// Returns the keys of recipes in alphabetical order, with the meaning for the first provider and
-/// the names of the providers.
+/// the names of a few providers, then the fields of custom sources.
 fn recipe_rows() -> Vec<RecipeRow> {
     let mut users: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
     for recipe in providers::recipes() {
@@ -225,7 +225,7 @@ mod tests {
     const MAX_EXAMPLE_LINES: usize = 60;
     const MAX_README_WORDS: usize = 900;
 
-    /// Compares a file with its expected content, and writes it if `UPDATE_DOCUMENTS` is set.
+    /// Writes the file if `UPDATE_DOCUMENTS` is set, and compares it with its expected content.
     fn compare(file: &str, expected: &str) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         if std::env::var_os("UPDATE_DOCUMENTS").is_some() {

@@ -1,6 +1,6 @@
 //! Listening sockets passed by a service manager, with systemd's protocol: `LISTEN_PID` is the
 //! process that receives them, `LISTEN_FDS` is their number (the descriptors start at 3), and
-//! `LISTEN_FDNAMES` has their names. Such a socket stays open and queues connections while the
+//! `LISTEN_FDNAMES` has their names. A passed socket stays open and queues connections while the
 //! service restarts.
 
 use std::net::TcpListener;
@@ -55,11 +55,12 @@ enum SocketHandover {
 }
 
 impl InheritedSockets {
-    /// Takes the sockets, and removes `LISTEN_PID` and `LISTEN_FDS` from the environment. Must be
-    /// called once, before other threads exist.
+    /// Takes the sockets. If there are any, removes `LISTEN_PID` and `LISTEN_FDS` from the
+    /// environment. Must be called once, before other threads exist.
     ///
     /// # Errors
-    /// The variables contradict each other, or a descriptor is not a listening TCP socket.
+    /// The variables are invalid or contradict each other, or a descriptor is not a listening TCP
+    /// socket.
     pub fn take() -> Result<Self, Problems> {
         let variable = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let variables = Variables { pid: variable(PID), count: variable(COUNT), names: variable(NAMES) };
@@ -113,7 +114,7 @@ impl Variables {
         let Some(count) = &self.count else { return Ok(SocketHandover::Sockets(Vec::new())) };
         let count: usize = count.parse().map_err(|error: ParseIntError| {
             ValueError::new(format!("`{count}` is not a number of sockets"))
-                .hint("only a service manager sets it")
+                .hint("remove it, unless a service manager sets it")
                 .caused_by(error)
                 .of(COUNT)
         })?;
@@ -131,7 +132,7 @@ impl Variables {
         }
         if count > MAX_SOCKETS {
             return Err(ValueError::new(format!(
-                "{count} sockets were passed, but creel accepts at most {MAX_SOCKETS}: for webhooks, and for API and metrics"
+                "{count} sockets were passed, but creel accepts at most {MAX_SOCKETS}: one for webhooks, one for API and metrics"
             ))
             .of(COUNT));
         }
@@ -139,7 +140,7 @@ impl Variables {
     }
 
     /// Assigns roles by name. Sockets with other names get the remaining roles in order, because
-    /// without `FileDescriptorName=` systemd sets the name of the unit.
+    /// without `FileDescriptorName=` systemd uses the unit's name as the name of the socket.
     fn roles(&self, count: usize) -> Result<Vec<SocketRole>, ConfigError> {
         let names = self.names.as_deref().unwrap_or_default();
         let names: Vec<&str> = if names.is_empty() { vec![""; count] } else { names.split(':').collect() };

@@ -1,7 +1,7 @@
 //! The environment, read once into a validated `Config`. This module owns the names, defaults and
 //! meanings of all variables; no other code validates a setting again. All problems are reported
-//! together, and no problem and no `Debug` output shows a secret. The module must only read the
-//! environment and the files that it names.
+//! together, and no problem and no `Debug` output shows a secret. The module's only I/O is reading
+//! the environment and the files that variables name, and taking inherited sockets.
 
 mod advice;
 mod build;

@@ -1,7 +1,8 @@
 //! Parses the names of variables: each is a variable of the service, or a key of a source or
 //! target. An unknown name is an error that suggests the nearest known one. Names are parsed from
-//! the end: first `_FILE`, then the longest known key; the rest is the name of the source or
-//! target.
+//! the end: first `_FILE`, then a known key; the rest is the name of the source or target. If
+//! several keys match, the longest key that fits the source's provider is used, otherwise the
+//! longest key.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -18,7 +19,7 @@ use crate::store::EMITTED;
 const MAX_NAME_CHARACTERS: usize = 64;
 /// Number of the last secret: `_SECRET`, then `_SECRET_2` to `_SECRET_9` for rotation.
 const LAST_SECRET: u32 = 9;
-/// Similarity (0 to 1) below which a key is not suggested.
+/// Similarity (0 to 1) below which a name is not suggested.
 const MIN_LIKENESS: f64 = 0.5;
 
 /// Meaning of a variable name without `_FILE`.
@@ -141,7 +142,7 @@ pub fn setting_of(key: &str) -> String {
 }
 
 /// Returns the first key of a further value: `SECRET` for `SECRET_2`. No recipe declares a key that
-/// ends in such a number.
+/// ends in `_2` to `_9`.
 pub fn first_of(key: &str) -> Option<&str> {
     let (first, number) = key.rsplit_once('_')?;
     number.parse().is_ok_and(|number: u32| (2..=LAST_SECRET).contains(&number)).then_some(first)
@@ -206,7 +207,8 @@ fn check_name(noun: Noun, written: &str) -> Result<(), ValueError> {
         return Err(ValueError::new(problem).hint("choose a shorter name"));
     }
     if noun == Noun::Source && name_from(written) == EMITTED {
-        let problem = format!("names a source {EMITTED}, which is reserved for the events of your own app");
+        let problem =
+            format!("uses the source name `{EMITTED}`, which is reserved for the events of your own app");
         return Err(ValueError::new(problem).hint("choose another name"));
     }
     Ok(())
@@ -266,7 +268,7 @@ fn unknown_key(noun: Noun, rest: &str) -> ValueError {
     ValueError::new("does not end in a known key").hint(hint)
 }
 
-/// Escapes an untrusted name for a message.
+/// Escapes an untrusted name for an error text.
 pub fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.bytes().all(plain) { name.to_owned() } else { shown(name) }

@@ -12,7 +12,7 @@ use super::types::{Allow, LogFormat, Rate, Retention};
 use crate::providers::Secret;
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
-/// Keeps every sum of a time and a duration far from the end of the calendar.
+/// Keeps every sum of a time and a duration far below the largest representable date.
 const MAX_DURATION_SECONDS: u64 = 36_500 * DAY_SECONDS;
 const MAX_SHOWN_CHARACTERS: usize = 60;
 const MIN_TOKEN_CHARACTERS: usize = 16;
@@ -25,7 +25,7 @@ const METHODS_HINT: &str = "write some of GET, POST, PUT, PATCH and DELETE";
 const SECRET_HINT: &str = "`creel secret` makes a good one";
 const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Quotes a value for a message, on one line and truncated. Must not be used for secrets.
+/// Quotes a value for an error text, on one line and truncated. Must not be used for secrets.
 pub fn shown(text: &str) -> String {
     let cut: String = text.chars().take(MAX_SHOWN_CHARACTERS).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
@@ -77,7 +77,7 @@ pub fn retention(text: &str) -> Result<Retention, ValueError> {
     if text.trim() == "off" {
         return Ok(Retention::Keep);
     }
-    duration(text).map(Retention::For).map_err(|error| error.or("off to keep them indefinitely"))
+    duration(text).map(Retention::For).map_err(|error| error.or("off to delete nothing because of its age"))
 }
 
 /// Parses a size such as `25MiB`, `64KiB` or `1GiB`, or a plain number of bytes, and rejects zero.
@@ -214,7 +214,7 @@ pub fn database(text: &str) -> Result<PathBuf, ValueError> {
     Ok(PathBuf::from(text))
 }
 
-/// Parses an absolute http(s) URL, and removes its trailing slash. The error does not repeat the
+/// Parses an absolute http(s) URL, and removes trailing slashes. The error does not repeat the
 /// value, which may contain a password.
 pub fn base_url(text: &str) -> Result<String, ValueError> {
     let parsed = web_url(text)?;
@@ -224,7 +224,7 @@ pub fn base_url(text: &str) -> Result<String, ValueError> {
     Ok(text.trim().trim_end_matches('/').to_owned())
 }
 
-/// An absolute http(s) URL.
+/// Parses an absolute http(s) URL, and removes white space around it.
 pub fn http_url(text: &str) -> Result<String, ValueError> {
     web_url(text)?;
     Ok(text.trim().to_owned())
@@ -294,8 +294,10 @@ pub fn allowlist(text: &str, provider: Option<&str>) -> Result<Allow, ValueError
     let (words, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| *word == "github");
     let github = !words.is_empty();
     if let Some(provider) = provider.filter(|provider| github && *provider != "github") {
-        return Err(ValueError::new("github stands for GitHub's addresses and is for the provider github")
-            .hint(format!("this source's is {provider}")));
+        return Err(ValueError::new(
+            "contains github, which stands for GitHub's addresses and needs the provider github",
+        )
+        .hint(format!("this source's provider is {provider}")));
     }
     let nets = if github && rest.is_empty() { Vec::new() } else { networks(&rest.join(" "))? };
     Ok(Allow { nets, github })
@@ -372,7 +374,7 @@ pub fn path(text: &str) -> Result<Secret, ValueError> {
     }
     if !(MIN_PATH_CHARACTERS..=MAX_PATH_CHARACTERS).contains(&text.len()) {
         let problem = format!(
-            "must be {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters long, or it could be guessed"
+            "must be {MIN_PATH_CHARACTERS} to {MAX_PATH_CHARACTERS} characters long; a shorter one could be guessed"
         );
         return Err(ValueError::new(problem).hint(SECRET_HINT));
     }

@@ -36,15 +36,15 @@ pub struct Config {
     pub log: String,
     pub log_format: LogFormat,
     pub github_meta_url: String,
-    /// Sources in alphabetical order. If empty, the app adds the `inbox` source.
+    /// Sources in alphabetical order. If empty, the service starts with the source `inbox`.
     pub sources: Vec<SourceConfig>,
     /// Targets in alphabetical order.
     pub targets: Vec<TargetConfig>,
-    /// Names that the app may emit.
+    /// Names of the events that the user's app may emit.
     pub events: Vec<String>,
     /// Private networks that targets created through the API may reach.
     pub target_allow_ips: Vec<IpNet>,
-    /// Age at which finished deliveries and their attempts are cleaned up.
+    /// Age at which successful deliveries and the attempts of all finished deliveries are deleted.
     pub attempt_retention: Retention,
     /// Age at which dead deliveries are cleaned up.
     pub dead_retention: Retention,

@@ -14,7 +14,8 @@ pub struct SourceConfig {
     pub provider: String,
     pub verifier: Verifier,
     pub path: Option<Secret>,
-    /// The URL registered with the provider, if it differs from the public URL and the path.
+    /// The URL registered with the provider, if it is not the public URL followed by the path of
+    /// the request.
     pub url: Option<String>,
     pub allow: Option<Allow>,
     /// Upper case.
@@ -29,8 +30,8 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
-    /// Returns the path of the URL that receives its messages, such as `/webhooks/shop/<path>`. It
-    /// contains the random path part, so it must be printed only where that is intended.
+    /// Returns the path of the source's URL, such as `/webhooks/shop/<path>`. The result contains
+    /// the random path part, so it must be printed only where that is intended.
     pub fn endpoint(&self) -> String {
         match &self.path {
             Some(path) => format!("/webhooks/{}/{}", self.name, String::from_utf8_lossy(path.expose())),

@@ -97,7 +97,7 @@ fn provider(
             .collect();
         let problem = format!("is missing, and {name} is not the name of a provider");
         let error = ValueError::new(problem).hint(format!(
-            "set it to the sender's ({}) (the source comes from {})",
+            "set it to the provider of the sender ({}) (the source comes from {})",
             providers::provider_advice(name),
             readings.join(", ")
         ));
@@ -168,7 +168,8 @@ impl ValueDraft<'_> {
                 "answers GET without storing it, but {}METHODS includes GET",
                 self.prefix
             ));
-            problems.push(error.hint("remove one of them").of(variable));
+            let hint = format!("remove it, or remove GET from {}METHODS", self.prefix);
+            problems.push(error.hint(hint).of(variable));
         }
     }
 
@@ -229,8 +230,8 @@ impl ValueDraft<'_> {
         keys.by_ref().filter(is_set).nth(error.value).unwrap_or_else(|| error.key.to_ascii_uppercase())
     }
 
-    /// Whether a value of the setting already has a problem. Its text is empty, so binding reports
-    /// it as missing.
+    /// Whether a value of the setting already has a reported problem. The text of such a value is
+    /// empty, so binding reports the setting as missing, too.
     fn is_broken(&self, key: &str) -> bool {
         let setting = names::setting_of(key);
         self.values.iter().any(|(name, value)| names::setting_of(name) == setting && value.text.is_empty())
@@ -296,7 +297,7 @@ impl ValueDraft<'_> {
             return;
         }
         let alternative = if learns {
-            "because any client with the URL could set the secret in a handshake".to_owned()
+            "because otherwise any client could set the secret in a handshake".to_owned()
         } else {
             let settings: Vec<String> = verifier
                 .recipe()

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 /// Name of the source that exists if no source is configured.
 pub const INBOX: &str = "inbox";
 
-/// Age at which messages are cleaned up.
+/// Age at which messages or deliveries are deleted. `Keep`: never because of their age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     Keep,
@@ -28,7 +28,7 @@ pub struct Allow {
     pub github: bool,
 }
 
-/// At most `count` requests in `per`, enforced by a token bucket with room for `count`.
+/// On average at most `count` requests in `per`, enforced by a token bucket with room for `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub count: u32,

@@ -33,7 +33,7 @@ pub struct Values {
     pub sources: BTreeMap<String, OwnValues>,
     pub targets: BTreeMap<String, OwnValues>,
     pub problems: Vec<ConfigError>,
-    /// Whether the user's own recipes could not be read.
+    /// Whether the user's own recipes could not be read, or are invalid.
     pub recipes_failed: bool,
     /// Advice on the user's own recipes.
     pub advice: Vec<String>,
@@ -41,8 +41,8 @@ pub struct Values {
 
 impl Values {
     /// Groups the variables by service, source and target. If the user's own recipes could not be
-    /// read (`recipes_failed`), unknown keys of sources may belong to those recipes, and
-    /// are not reported as further problems.
+    /// loaded (`recipes_failed`), unknown keys of sources may belong to those recipes, and are not
+    /// reported as further problems.
     pub fn read(vars: &BTreeMap<String, String>, recipes_failed: bool) -> Self {
         let mut values = Self { recipes_failed, ..Self::default() };
         for (name, text) in vars {
@@ -81,8 +81,8 @@ impl Values {
         });
         let value = RawValue {
             variable: name.to_owned(),
-            // An empty text keeps the variable, so that it or its source is not also reported as
-            // missing.
+            // An empty text stands for the value, so that the variable, its source or its target is
+            // not also reported as missing.
             text: text.unwrap_or_else(|error| {
                 self.problem(name, error);
                 String::new()
@@ -194,7 +194,7 @@ pub fn parse_value<T>(
     }
 }
 
-/// Returns the content without its trailing newline.
+/// Returns the content of a file without its last line break.
 pub fn read_file(path: &str) -> Result<String, ValueError> {
     if path.trim().is_empty() {
         return Err(ValueError::new("is empty").hint("give it the path of a file or remove it"));
@@ -210,9 +210,8 @@ pub fn read_file(path: &str) -> Result<String, ValueError> {
         .map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let problem = format!("the file {} is larger than {} KiB", shown(path), MAX_FILE_BYTES / 1024);
-        return Err(ValueError::new(problem).hint(format!(
-            "a variable that ends in {FILE_SUFFIX} must name a file that contains only the value"
-        )));
+        return Err(ValueError::new(problem)
+            .hint("name a file that contains only the value (for CREEL_RECIPES: only recipes)"));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         ValueError::new(format!("the file {} is not UTF-8 text", shown(path)))

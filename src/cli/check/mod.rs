@@ -176,7 +176,8 @@ fn ambiguities(source: &SourceConfig) -> impl Iterator<Item = String> {
     problems.map(|problem| format!("source {}: {problem}", source.name))
 }
 
-/// Returns warnings about allowed but unwise settings; each names the variable to change.
+/// Returns warnings about valid but unwise settings, and about unsafe file modes. Each names the
+/// variable, source, target or file.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let is_plain =
@@ -190,7 +191,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 "source {name}: {title} no longer sends anything; see `creel providers {provider}`"
             ));
         }
-        // A source that has not learned its secret yet accepts no messages.
+        // A source that learns its secret from a handshake accepts no messages before the
+        // handshake.
         if !source.verifier.covers_body() && !source.verifier.waits_for_secret() {
             warnings.push(format!("source {name}: {}", uncovered(source)));
             if is_plain {

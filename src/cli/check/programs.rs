@@ -13,7 +13,7 @@ const ENV_OPTIONS_WITH_VALUE: [&str; 5] = ["-u", "--unset", "-C", "--chdir", "-P
 const SHELLS: [&str; 6] = ["sh", "ash", "bash", "dash", "ksh", "zsh"];
 /// Names without a version suffix.
 const INTERPRETERS: [&str; 8] = ["bun", "lua", "node", "nodejs", "perl", "php", "python", "ruby"];
-/// Options that take no value in any shell or interpreter.
+/// Letters of options that take no value in any shell or interpreter.
 const PLAIN_OPTIONS: &str = "uwxv";
 
 /// Returns the problem with the program of a command. `search_path`: the directories searched for
@@ -69,7 +69,8 @@ fn problem_of_arguments(program: &str, arguments: &[String]) -> Option<String> {
     Some(format!("its program {program:?} runs {script:?}, which {why}"))
 }
 
-/// Returns the program at the start of a shell text, if it is a literal word.
+/// Returns the program at the start of a shell text, if it is an absolute path without quotes or
+/// expansions.
 fn first_word(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let text = text.strip_prefix("exec ").map_or(text, str::trim_start);

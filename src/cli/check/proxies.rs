@@ -24,7 +24,7 @@ fn problem(name: &str) -> Option<String> {
              `ignore_invalid_headers off;`, and no setting of Caddy lets it pass"
         ),
         Some(sign) => format!(
-            "nginx drops the header {name}, because it has `{sign}` in its name, unless it has `ignore_invalid_headers off;`"
+            "nginx drops the header {name}, because it has `{sign}` in its name; nginx needs `ignore_invalid_headers off;`"
         ),
     };
     Some(format!("{advice} (docs/proxies.md)"))

@@ -66,8 +66,8 @@ fn pace(target: &TargetConfig) -> String {
     format!("{order}{rate}, {} s for each attempt", settings.timeout.as_secs())
 }
 
-/// Returns warnings about allowed but unwise settings. `search_path`: the directories searched for
-/// programs.
+/// Returns warnings about valid but unwise settings of targets. `search_path`: the directories
+/// searched for programs.
 pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
     let known = config.known_events();
     let mut warnings = Vec::new();
@@ -93,7 +93,7 @@ pub fn warnings(config: &Config, search_path: &[PathBuf]) -> Vec<String> {
         let source = event.split('.').next().unwrap_or_default();
         if event.contains('.') && config.sources.iter().any(|configured| configured.name == source) {
             warnings.push(format!(
-                "CREEL_EVENTS: {event} looks like a message of the source {source}, and targets of {source}.* also receive it"
+                "CREEL_EVENTS: {event} looks like an event of the source {source}, and targets that subscribe to {source}.* also receive it"
             ));
         }
     }

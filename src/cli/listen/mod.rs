@@ -1,5 +1,5 @@
-//! `creel listen`: forwards the messages of a service to a local program. No message is lost: only
-//! answered messages are acknowledged, and the service stores the others.
+//! `creel listen`: forwards the messages of a service to a local program. A lost connection loses
+//! no message: only answered messages are acknowledged, and the others stay pending in the service.
 
 mod queue;
 
@@ -44,8 +44,8 @@ pub struct ListenArguments {
     #[arg(long, value_parser = listener_name)]
     name: Option<String>,
 
-    /// If NAME is new, also deliver messages from this time on, such as 2h or
-    /// 2026-11-22T14:31:00Z.
+    /// If NAME is new, also deliver messages from this time on, such as 2h (two hours
+    /// ago) or 2026-11-22T14:31:00Z.
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
@@ -64,7 +64,8 @@ pub struct ListenArguments {
 /// Three keep-alive intervals of the service.
 pub const SILENCE_SECONDS: u64 = 45;
 
-/// Runs until it is interrupted or replaced by another listener.
+/// Runs until it is interrupted, another listener with the same name connects, or an error is
+/// permanent.
 pub fn run(arguments: &ListenArguments) -> Result<String, Failure> {
     let forwarder = Forwarder::new(&arguments.forward)?;
     let name = match &arguments.name {
@@ -155,7 +156,7 @@ fn greet(arguments: &ListenArguments, greeting: &GreetingEvent, remote: &Remote)
     }
 }
 
-/// Forwards one message at a time, to keep their order.
+/// Forwards one message at a time, to keep the order of the messages.
 async fn forward(name: &str, remote: &Remote, forwarder: &Forwarder, queue: &Queue) -> Result<(), Failure> {
     loop {
         let (delivered, service) = queue.take().await;

@@ -41,9 +41,9 @@ struct State {
 
 impl Queue {
     /// Prepares the state for a new connection. Acknowledged deliveries are forgotten, because the
-    /// service does not send them again. If the service has just created the listener, it is
-    /// another service, e.g. one with an empty database. Its ids are unrelated to the known ones,
-    /// so all state is dropped.
+    /// service does not send them again. If the service has just created the listener, any earlier
+    /// state belongs to a removed listener or to another service, e.g. to the one before the
+    /// database was replaced. The earlier ids are not valid here, so all state is dropped.
     pub fn connected(&self, is_new: bool) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
@@ -83,7 +83,8 @@ impl Queue {
         state.waiting.pop_front().map(|delivered| (delivered, state.service))
     }
 
-    /// Records the program's answer to a delivery, unless the service has changed since then.
+    /// Records the program's answer to a delivery, unless the service has changed since the
+    /// delivery was taken.
     pub fn answered(&self, answered: ProgramAnswer, service: usize) {
         let mut state = self.state.borrow_mut();
         if state.service == service {

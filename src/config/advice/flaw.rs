@@ -12,7 +12,7 @@ pub enum OuterSpace {
     Trimmed,
 }
 
-/// Describes the first kind of stray character in a value; `None` if it has none.
+/// Describes the first kind of stray character in a value; `None` if the value has none.
 pub fn flaw(text: &str, outer_space: OuterSpace) -> Option<String> {
     const PART_OF_VALUE: &str = "which becomes part of the value; remove it";
     let trimmed = text.trim();
@@ -41,7 +41,8 @@ pub fn flaw(text: &str, outer_space: OuterSpace) -> Option<String> {
     })
 }
 
-/// Describes text at the end of a value that was copied with it from a script, YAML or an env file.
+/// Describes text after the value that was copied together with the value from a script, YAML or an
+/// env file.
 fn addition(trimmed: &str) -> Option<&'static str> {
     let ends_with = |ends: &[&str]| ends.iter().any(|end| trimmed.ends_with(end));
     let is_plain =

@@ -21,7 +21,7 @@ const MIN_SIGNING_KEY_BYTES: usize = 24;
 /// A common prefix of secrets, which adds no entropy.
 const SECRET_PREFIX: &str = "whsec_";
 
-/// Prefixes of API credentials. A prefix that extends another one comes before it.
+/// Prefixes of API credentials. If a prefix begins with another one, the longer one comes first.
 const API_KEYS: [&str; 42] = [
     // Stripe, Clerk and others.
     "sk_live_",
@@ -161,7 +161,7 @@ pub fn wrong_kind(key: &SettingSpec, value: &str) -> Option<String> {
     }
     match (api_key(value), key.begins_with.is_empty()) {
         (Some(begin), true) if key.name == "secret" => Some(format!(
-            "begins with {begin}, like an API key, where {} is expected; the provider shows it elsewhere",
+            "begins with {begin}, like an API key, where {} is expected; the provider shows the expected value elsewhere",
             key.doc
         )),
         (_, true) => None,

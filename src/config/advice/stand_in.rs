@@ -1,7 +1,7 @@
 //! Values that are not secrets: placeholders, unexpanded variables, references, and common guesses.
 
-/// Prefixes of common placeholders, including those in README and `.env.example`. Values are
-/// compared in lower case and without `-`, `_`, `.` and spaces.
+/// Prefixes of common placeholders, including those in `.env.example`. Values are compared in lower
+/// case and without `-`, `_`, `.` and spaces.
 const PLACEHOLDERS: [&str; 25] = [
     "addyour",
     "changeit",
@@ -29,7 +29,8 @@ const PLACEHOLDERS: [&str; 25] = [
     "yourtoken",
     "yourwebhook",
 ];
-/// Guessable words. Values are compared as for placeholders, and without digits and `!` at the end.
+/// Guessable words. The whole value is compared, converted as for placeholders, and without digits
+/// and `!` at its end.
 const GUESSABLE_WORDS: [&str; 14] = [
     "admin",
     "default",
@@ -68,10 +69,10 @@ const REFERENCES: [&str; 18] = [
     "ENC[",
 ];
 const PATHS: [&str; 4] = ["/run/", "/etc/", "/var/", "file:/"];
-/// Words that mark the text before the `=` of a value as the name of a variable.
+/// Words that mark the text before the first `=` or `:` of a value as the name of a variable.
 const SECRET_WORDS: [&str; 5] = ["CREEL", "KEY", "PASS", "SECRET", "TOKEN"];
-/// Maximum length of the unit of a repetition. A longer unit can be the hex or base64 of a short
-/// key.
+/// Maximum length, in characters, of a repeated unit that is reported. A longer unit can itself be
+/// a key in hex or base64.
 const MAX_REPEATED_CHARACTERS: usize = 12;
 /// Minimum length of a reported sequence; shorter values are reported for their length.
 const MIN_COUNTED_CHARACTERS: usize = 16;
@@ -94,17 +95,18 @@ pub fn problem(text: &str, bare: &str) -> Option<String> {
     }
     if REFERENCES.iter().any(|begin| text.starts_with(begin)) {
         return Some(
-            "is a reference to a secret that is stored elsewhere; set the value itself, or a file in …_FILE"
+            "is a reference to a secret that is stored elsewhere; set the value itself, or name a file with it in …_FILE"
                 .to_owned(),
         );
     }
     if PATHS.iter().any(|begin| text.starts_with(begin)) {
-        return Some("is the path of a file; set it in the variable that ends in _FILE".to_owned());
+        return Some("is the path of a file; set the path in the variable that ends in _FILE".to_owned());
     }
     let word = words_of(bare);
     if PLACEHOLDERS.iter().any(|begin| word.starts_with(begin)) || is_abridged(bare) {
         return Some(
-            "is a placeholder from an example; set the real value (`creel secret` makes one)".to_owned(),
+            "is a placeholder from an example; set the real value (`creel secret` makes a random one)"
+                .to_owned(),
         );
     }
     if GUESSABLE_WORDS.contains(&word.trim_end_matches(|last: char| last.is_ascii_digit() || last == '!')) {

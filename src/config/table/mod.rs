@@ -1,6 +1,7 @@
 //! The table of environment variables: name, default, unit and meaning, for
 //! `docs/configuration.md`, `.env.example`, the parser's defaults and the suggestions for misspelt
-//! names. Keys of a provider (`_SECRET`, `_HEADER` …) are described by its recipe instead.
+//! names. Keys of a source that depend on its provider (`_SECRET`, `_HEADER` …) are described by
+//! the provider's recipe instead.
 
 mod service;
 mod targets;

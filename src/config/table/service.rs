@@ -91,7 +91,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Default("7d"),
         unit: "duration, or `off`",
         secret: false,
-        doc: "age at which deliveries and attempts of delivered messages are deleted",
+        doc: "age at which successful deliveries, and the attempts of all finished deliveries, are deleted",
         example: "7d",
     },
     Variable {
@@ -115,7 +115,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Default("7d"),
         unit: "duration",
         secret: false,
-        doc: "age at which rejected requests that may be genuine are deleted; others are deleted after a day",
+        doc: "age at which rejected requests that may be genuine are deleted; others are deleted after at most a day",
         example: "7d",
     },
     Variable {
@@ -193,7 +193,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_EVENTS",
         absent: AbsentValue::Means("none"),
-        unit: "list of names of `A-Z a-z 0-9 _ . -`",
+        unit: "list of names that consist of `A-Z a-z 0-9 _ . -`",
         secret: false,
         doc: "events that your own app may emit",
         example: "pay_info.created pay_info.paid",
@@ -225,7 +225,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "CREEL_SOURCE_<NAME>_PATH",
         absent: AbsentValue::Means("none"),
-        unit: "16 or more of `A-Z a-z 0-9 _ -`",
+        unit: "16 to 200 characters of `A-Z a-z 0-9 _ -`",
         secret: true,
         doc: "random last part of the source's URL; `creel secret` makes one",
         example: NEW_SECRET,
@@ -256,10 +256,10 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "CREEL_SOURCE_<NAME>_PROBE",
-        absent: AbsentValue::Means("`no`: 405"),
+        absent: AbsentValue::Means("`no`"),
         unit: "`yes` or `no`",
         secret: false,
-        doc: "replies 200 to HEAD and GET without storing anything, within a limit of its own (also `_RATE`), for senders and load balancers that check a URL (generic providers only)",
+        doc: "replies 200 to HEAD and GET without storing anything, for senders and load balancers that check a URL (generic providers only); `_RATE` limits these requests separately from messages",
         example: "yes",
     },
     Variable {
@@ -267,7 +267,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("no limit; `5/s` if only confirmation verifies the sender"),
         unit: "count per `s`, `m` or `h`",
         secret: false,
-        doc: "limit for each client address, such as `50/s`; above it requests get 429",
+        doc: "limit for each client (an IPv4 address or an IPv6 /64), such as `50/s`; above it requests get 429",
         example: "50/s",
     },
     Variable {

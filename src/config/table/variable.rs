@@ -9,7 +9,8 @@ pub struct Variable {
     /// Format of the value, for the documentation.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]
     pub unit: &'static str,
-    /// Whether the value is never printed.
+    /// Whether the documentation marks the value as secret. `creel check` examines the secrets of
+    /// the service for mistakes.
     pub secret: bool,
     /// Markdown, one or two sentences without a full stop at the end.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the generated documents contain it"))]

@@ -1,5 +1,6 @@
 //! `_EXEC`: splits a command line into a program and its arguments. Commands run without a shell,
-//! so shell syntax is rejected instead of passed to the program as an argument.
+//! so unquoted operators, line breaks, `$` and backquotes are rejected instead of passed to the
+//! program. Patterns such as `*` are passed unchanged.
 
 use crate::config::error::ValueError;
 
@@ -7,7 +8,8 @@ use crate::config::error::ValueError;
 pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
     let text = text.trim();
     let words = shlex::split(text).ok_or_else(|| {
-        ValueError::new("has a quote that is not closed, or ends in a backslash").hint("close it")
+        ValueError::new("has a quote that is not closed, or ends in a backslash")
+            .hint("close the quote or remove the backslash")
     })?;
     if words.first().is_none_or(String::is_empty) {
         return Err(ValueError::new("names no program").hint("write it like /usr/local/bin/deploy --quiet"));
@@ -32,8 +34,9 @@ pub fn split(text: &str) -> Result<Vec<String>, ValueError> {
     }
 }
 
-/// Returns the first character with a meaning for a shell: an operator or a `$` outside quotes, or
-/// a `$` inside double quotes.
+/// Returns the first character with a meaning for a shell: an operator or a line break outside
+/// quotes, or a `$` or a backquote outside single quotes. `skip_double_quotes`: ignores `$` and
+/// backquotes inside double quotes.
 fn for_a_shell(text: &str, skip_double_quotes: bool) -> Option<char> {
     let mut characters = text.chars();
     let mut in_double_quotes = false;

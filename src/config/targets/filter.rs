@@ -81,7 +81,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), ValueError> {
     };
     if !place.starts_with('/') {
         return Err(ValueError::new(format!("has {} where a condition should begin", shown(text))).hint(
-            "write it like /ref=refs/heads/main, /ref or !/deleted, without white space around =, and text that has some in double quotes",
+            "write it like /ref=refs/heads/main, /ref or !/deleted, without white space around =, and a value that contains white space in double quotes",
         ));
     }
     let end =
@@ -89,7 +89,7 @@ fn condition(text: &str) -> Result<(PayloadCondition, &str), ValueError> {
     let (pointer, rest) = place.split_at(end);
     if pointer.contains(['!', '<', '>']) {
         let problem = format!("has {}, but conditions support only =, presence and absence", shown(pointer));
-        return Err(ValueError::new(problem).hint("a place with such a character needs the JSON form"));
+        return Err(ValueError::new(problem).hint("a place that contains !, < or > needs the JSON form"));
     }
     let mut condition =
         PayloadCondition { pointer: pointer.to_owned(), equals: None, among: None, exists: None };

@@ -49,7 +49,7 @@ pub fn check<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Resul
     for (name, value) in headers {
         check_name(name)?;
         check_value(value)
-            .map_err(|problem| ValueError::new(format!("{problem} in the value of {}", shown(name))))?;
+            .map_err(|problem| ValueError::new(format!("the value of {} {problem}", shown(name))))?;
         let name = name.to_ascii_lowercase();
         if seen.contains(&name) {
             let problem = format!("has the header {} twice", shown(&name));
@@ -145,7 +145,7 @@ mod tests {
             (r#"{"a b": "hidden"}"#, "header's name"),
             (r#"{"": "hidden"}"#, "header's name"),
             (r#"{"ä": "hidden"}"#, "header's name"),
-            (r#"{"a": "hidden\r\nb: c"}"#, "not visible ASCII in the value of \"a\""),
+            (r#"{"a": "hidden\r\nb: c"}"#, "the value of \"a\" has characters that are not visible ASCII"),
             (r#"{"a": "hidden ä"}"#, "not visible ASCII"),
             (r#"{"a": " hidden"}"#, "white space around"),
             (r#"{"a": ""}"#, "has no characters"),

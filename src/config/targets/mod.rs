@@ -104,7 +104,7 @@ impl ValueDraft<'_> {
         match (self.values.get("URL"), self.values.get("EXEC")) {
             (Some(url), Some(command)) => {
                 let error = ValueError::new(format!(
-                    "is set, and so is {}, but a target is one of the two",
+                    "is set, and so is {}, but a target has either a URL or a command",
                     url.variable
                 ));
                 let error = error.hint("keep one, and make a second target for the other");

@@ -35,8 +35,8 @@ pub struct KnownEvents {
 }
 
 impl KnownEvents {
-    /// Validates a pattern. Without `*`, it must be a declared event, or begin with a configured
-    /// source's name and a dot.
+    /// Validates a pattern. Without `*`, it must be a declared event, or consist of a configured
+    /// source's name, a dot and a type.
     ///
     /// # Errors
     /// The problem, with the nearest valid pattern.
@@ -46,10 +46,8 @@ impl KnownEvents {
                 .hint("write a name, or a pattern like github.*"));
         }
         if pattern.chars().count() > MAX_PATTERN_CHARACTERS {
-            let problem = format!(
-                "has {}, which is longer than {MAX_PATTERN_CHARACTERS} characters and could match nothing",
-                shown(pattern)
-            );
+            let problem =
+                format!("has {}, which is longer than {MAX_PATTERN_CHARACTERS} characters", shown(pattern));
             return Err(ValueError::new(problem).hint("shorten it"));
         }
         if pattern.contains('*') || self.is_source_event(pattern) || self.is_emitted(pattern) {
@@ -60,7 +58,7 @@ impl KnownEvents {
             false => self.nearest(pattern).map(|name| format!("the nearest is {name}")),
         };
         let error = ValueError::new(format!(
-            "has {}, which is not an event that the app may emit (CREEL_EVENTS) and does not begin with a source's name and a dot",
+            "has {}, which is not an event that the app may emit (CREEL_EVENTS) and does not consist of a source's name, a dot and a type",
             shown(pattern)
         ));
         Err(match hint {
@@ -194,10 +192,10 @@ fn check_patterns_of_owner(settings: &TargetSettings, known: &KnownEvents) -> Re
 fn check_concurrency(settings: &TargetSettings) -> Result<(), ValueError> {
     match (settings.ordering, settings.concurrency) {
         (_, count) if !(1..=MAX_CONCURRENCY).contains(&count) => Err(wrong_concurrency(&count.to_string())),
-        (DeliveryOrdering::Strict, 2..) => {
-            Err(ValueError::new("is more than 1, but the order is strict, which sends one after the other")
-                .hint("set it to 1 or leave it off"))
-        }
+        (DeliveryOrdering::Strict, 2..) => Err(ValueError::new(
+            "is more than 1, but the order is strict, which sends one message after the other",
+        )
+        .hint("set it to 1 or leave it off")),
         _ => Ok(()),
     }
 }
@@ -228,8 +226,8 @@ pub fn url(text: &str) -> Result<String, ValueError> {
     parse::http_url(text)
 }
 
-/// Validates a secret. A text with the prefix of Standard Webhooks must be valid base64; any other
-/// text is used as it is.
+/// Validates a secret. After the prefix of Standard Webhooks, the rest must be valid base64. A text
+/// without the prefix is used unchanged.
 ///
 /// # Errors
 /// The problem, without the secret.

@@ -266,7 +266,7 @@ fn delivery_retention_and_api_networks_are_configurable() {
 fn source_name_must_differ_from_event_prefixes() {
     assert_rejected(
         &[("CREEL_SOURCE_EMITTED_PROVIDER", "none")],
-        &["CREEL_SOURCE_EMITTED_PROVIDER: names a source emitted", "choose another name"],
+        &["CREEL_SOURCE_EMITTED_PROVIDER: uses the source name `emitted`", "choose another name"],
     );
     accepted(&[("CREEL_TARGET_EMITTED_URL", "http://app/")]);
 }

@@ -55,7 +55,7 @@ fn rejection_names_the_checked_url() {
     let listing = Builder::default().next_to(&app).set("CREEL_LISTEN", app.address.to_string());
     let lines = listing.run(&["rejections"]).succeeded();
     let of = |source: &str| lines.lines().find(|line| line.contains(source)).unwrap().to_owned();
-    assert!(of("  square  ").ends_with(&format!("  checked against {shown} (without its query)")), "{lines}");
+    assert!(of("  square  ").ends_with(&format!("  checked against {shown} (query not shown)")), "{lines}");
     assert!(!of("  token  ").contains("checked against"), "{lines}");
     assert!(!lines.contains(PATH) && !app.log().contains(&format!("{PATH}?")), "{}", app.log());
 }
