@@ -36,7 +36,7 @@ fn planted_ambiguity_is_found() {
     const HMAC: &str = "hmac-sha256";
     for (signatures, problem) in [
         (&[(HMAC, "{header:X-Id}{body}")][..], "between header x-id and the body"),
-        (&[("sha256", "{secret}{body}")], "continued without the secret"),
+        (&[("sha256", "{secret}{body}")], "extended without the secret"),
         (&[(HMAC, "{header:X-Id}.{body}"), (HMAC, "{body}")], "use the same key"),
     ] {
         let found = planted(signatures);
