@@ -233,7 +233,7 @@ fn bind_token(
             errors.push(SettingError::of_value(
                 &rule.key,
                 number,
-                "begins or ends with white space, which is not allowed in a header value",
+                "begins or ends with white space; remove it",
             ));
         }
     }

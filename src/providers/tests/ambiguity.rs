@@ -4,7 +4,7 @@ use super::super::{Recipe, recipes};
 
 /// Recipes whose signed text can be split in more than one way, with the reason.
 const BY_DESIGN: [(&str, &str); 1] =
-    [("mandrill", "names and values of the form are joined without a separator")];
+    [("mandrill", "the URL and the name and value of the form field are joined without a separator")];
 
 #[test]
 fn signed_text_of_each_recipe_fits_one_request() {
