@@ -7,8 +7,8 @@ use crate::scheme::jwt::ClaimCheck;
 use super::recipe::{KeySource, Proofs, Recipe, Signature};
 
 impl Recipe {
-    /// Describes each way in which a captured signature also matches another request. Each text
-    /// follows the recipe's name.
+    /// Describes each way in which a captured signature also matches another request. Each
+    /// description continues a line that begins with the name of the source.
     pub fn ambiguities(&self) -> Vec<String> {
         self.proofs.ambiguities()
     }
@@ -24,7 +24,7 @@ impl Proofs {
             );
             if scheme.algorithm.is_plain_digest() && scheme.template.can_be_extended() {
                 found.push(format!(
-                    "the digest in {place} can be continued without the secret, so a captured body can be made longer: use `{{body:structured}}`"
+                    "the digest in {place} can be extended without the secret, so anyone can append text to a captured body: use `{{body:structured}}`"
                 ));
             }
             let is_taken = |other: &&Signature| {
@@ -32,17 +32,17 @@ impl Proofs {
             };
             if self.signatures[at + 1..].iter().any(|other| is_taken(&other)) {
                 found.push(format!(
-                    "two signatures use the same key, and the text of one can be mistaken for that of the other, in {place}: use \
-                     `{{body:structured}}` in the shorter one"
+                    "the signature in {place} and another one use the same key, and the text of one can be mistaken for the text of \
+                     the other: use `{{body:structured}}` in the shorter text"
                 ));
             }
         }
         let claims = self.jwts.iter().flat_map(|rule| &rule.jwt.claims);
         let divided =
             claims.filter(|claim| matches!(&claim.must, ClaimCheck::Equal(text) if !text.has_one_part()));
-        found.extend(
-            divided.map(|claim| format!("the claim `{}` can be divided in more than one way", claim.name)),
-        );
+        found.extend(divided.map(|claim| {
+            format!("the expected value of the claim `{}` can be divided in more than one way", claim.name)
+        }));
         found
     }
 }

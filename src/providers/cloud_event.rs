@@ -47,9 +47,9 @@ impl EventSlots {
         })
     }
 
-    /// Reads the type and id; `None` if the request is not an event. The content type of the
-    /// structured mode has priority over the headers of the binary mode. The headers are used if
-    /// the body has a format other than JSON.
+    /// Reads the type and id; `None` if the request is not an event. With the content type of the
+    /// structured or batched mode, the JSON body is read first, and the headers of the binary mode
+    /// only if it has no event type, e.g. in another format. Otherwise the headers are read first.
     pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<CloudEvent<'a>> {
         if is_declared(request) {
             return self.structured(json, true).or_else(|| binary(request));
@@ -98,8 +98,9 @@ fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
 }
 
 /// Decodes an attribute in a header (section 3.1.3.2): removes the double quotes that older
-/// versions of the specification required, then percent-decodes once. Keeps a value that does not
-/// decode to UTF-8: the SDK for JavaScript does not encode, and Node.js sends Latin-1.
+/// versions of the specification required, then percent-decodes once. Percent-escapes stay if the
+/// result would not be UTF-8. A value that is not UTF-8 is read as Latin-1: the SDK for JavaScript
+/// does not encode, and Node.js sends Latin-1.
 fn decoded(value: &[u8]) -> Cow<'_, str> {
     let latin_1 = || -> String { value.iter().copied().map(char::from).collect() };
     let unquoted = match std::str::from_utf8(value) {

@@ -97,7 +97,7 @@ pub struct Login {
     pub holds: Duration,
 }
 
-/// The settings of a source that configures the API itself, without a rule in the recipe.
+/// The API settings in a source's own variables, for a recipe without a `[confirm]` rule.
 #[derive(Debug)]
 pub struct ConfirmSettings<'a> {
     pub url: &'a str,

@@ -28,7 +28,8 @@ pub struct Description {
     /// The id, at most 200 characters; a longer one is replaced by its SHA-256 in hex. `None` if
     /// there is no id.
     pub delivery_id: Option<String>,
-    /// The header that only one of an event's two forms has; `None` if the event has one form.
+    /// The header that a CloudEvent has in binary mode and not in structured mode; `None` if the
+    /// message is not a CloudEvent.
     pub form_mark: Option<&'static str>,
 }
 

@@ -82,7 +82,8 @@ impl SampleDraft {
         Some(())
     }
 
-    /// Changes the draft to meet a condition.
+    /// Changes the draft to meet a condition outside the body. The sample's body must already meet
+    /// the other conditions.
     pub fn satisfy(&mut self, condition: &RequestCondition, texts: &Texts) -> Option<()> {
         let value = match (condition.literal(), condition.setting()) {
             (Some(literal), _) => literal.to_owned(),

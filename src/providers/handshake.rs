@@ -20,7 +20,7 @@ const MAX_HANDSHAKE_BYTES: usize = 64 << 10;
 /// Maximum size of a secret, longer than any provider's.
 const MAX_SECRET_BYTES: usize = 512;
 
-/// The answer to a handshake, and the steps before it.
+/// The answer to a handshake, and the step before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
     pub reply: Reply,
@@ -90,7 +90,7 @@ impl Verifier {
         if let Some(challenge) = &rule.challenge
             && !rule.challenge_shape.fits(&challenge.require(view)?)
         {
-            // An attacker could have any text signed, and send it as a message.
+            // Without this check, an attacker could have any text signed, and send it as a message.
             return Err(Cause::HandshakeRefused);
         }
         let answer = rule.answer.as_ref().map(|answer| self.signed_answer(answer, view)).transpose()?;

@@ -12,7 +12,8 @@ use super::verifier::Verifier;
 
 impl Verifier {
     /// Returns the names in lower case; `x-acme-*` for a common prefix. Excludes headers that a
-    /// scheme in code reads: proxies do not drop their names.
+    /// scheme in code reads, because proxies do not drop their names, and headers whose values are
+    /// read only for the confirmation request.
     pub fn header_names(&self) -> BTreeSet<String> {
         let (recipe, proofs) = (self.recipe(), &self.proofs);
         let details = recipe

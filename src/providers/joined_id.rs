@@ -1,8 +1,8 @@
 //! Delivery ids that are joined from several parts.
 
 /// Joins the parts of an id with colons. `plain` is the index of the part that usually has colons.
-/// Colons in the other parts are percent-encoded, so that different parts never result in the same
-/// id.
+/// In the other parts, colons and percent signs are percent-encoded, so that different parts never
+/// result in the same id.
 pub fn join_parts(parts: &[&str], plain: usize) -> String {
     let mut id = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
     for (place, part) in parts.iter().enumerate() {

@@ -30,7 +30,7 @@ pub struct Sample {
 /// The options for a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleOptions<'a> {
-    /// `None` for the provider's most common event.
+    /// `None` for the event of the recipe's first sample.
     pub event: Option<&'a str>,
     pub now: OffsetDateTime,
     /// Makes the delivery id unique.
@@ -64,7 +64,7 @@ impl Recipe {
 
 impl Verifier {
     /// Returns a correctly signed request with a plausible payload. `None` if only the provider has
-    /// the key, or if the recipe has no sample.
+    /// the key, or if the source has not learned its secret yet.
     pub fn sample(&self, options: &SampleOptions<'_>) -> Option<Sample> {
         if !self.recipe.can_authenticate_samples() {
             return None;
@@ -271,7 +271,7 @@ fn sign(keyed: &BoundSignature, draft: &mut SampleDraft, texts: &Texts) -> Optio
     draft.put(&keyed.place(), &value)
 }
 
-/// Adds a token with the required claims.
+/// Adds a JSON Web Token with the required claims.
 fn issue(jwt: &Jwt, keys: &JwtKeys, draft: &mut SampleDraft, texts: &Texts) -> Option<()> {
     let JwtKeys::Secrets(secrets) = keys else { return None };
     let now = draft.now.unix_timestamp();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::content::request::Secret;
 
-/// The settings of one source that its provider's recipe names. Keys are in lower case; `secret`
-/// can have several values (`_SECRET`, `_SECRET_2` …).
+/// The settings of one source that its provider's recipe names. Keys are in lower case; a setting
+/// that rotates, such as `secret`, can have several values (`_SECRET`, `_SECRET_2` …).
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub values: BTreeMap<String, Vec<Secret>>,

@@ -233,7 +233,7 @@ fn bind_token(
             errors.push(SettingError::of_value(
                 &rule.key,
                 number,
-                "begins or ends with white space, which is not allowed in a header value",
+                "begins or ends with white space; remove it",
             ));
         }
     }
@@ -272,8 +272,8 @@ fn bind_jwt(rule: &JwtRule, settings: &Settings) -> Result<Option<JwtKeys>, Sett
         return Ok(None);
     }
     if rule.has_shared_key() {
-        // Treats an empty secret as missing: the source then accepts nothing, and still reports why
-        // a token is rejected.
+        // Drops empty secrets. If none is left, every JWT is rejected, and the cause is still
+        // reported.
         let derive = |value: &Secret| match value.expose() {
             [] => Ok(None),
             text => derivation.derive(text).map(Secret::new).map(Some),

@@ -37,13 +37,13 @@ pub fn named_header(setting: &str, texts: &Texts) -> Result<String, SettingError
     if COMMON_HEADERS.iter().any(|name| header.eq_ignore_ascii_case(name)) {
         return Err(SettingError::new(
             setting,
-            "is a header that every client sends and cannot authenticate the sender",
+            "is a header that every client or proxy adds, so it cannot authenticate the sender",
         ));
     }
     Ok(header.to_ascii_lowercase())
 }
 
-/// Headers that HTTP itself or any proxy adds.
+/// Headers that ordinary clients and proxies add.
 const COMMON_HEADERS: [&str; 9] = [
     "Host",
     "Content-Length",

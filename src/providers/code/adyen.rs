@@ -108,7 +108,7 @@ fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()
     Some(())
 }
 
-/// Returns the items, at least one.
+/// Returns the items, between 1 and `MAX_ITEMS`.
 fn items_of<'a>(view: &'a View<'_>) -> Result<Vec<&'a str>, Cause> {
     let body = std::str::from_utf8(without_mark(view.json()?)).ok();
     let list = body.and_then(|body| member(body.trim(), "notificationItems"));

@@ -85,8 +85,8 @@ fn signed_headers(view: &View<'_>) -> Result<(Vec<String>, SignedTime), Cause> {
     if names.iter().any(|name| name.is_empty() || name.contains([':', ';'])) {
         return Err(Cause::MalformedSignature);
     }
-    // Otherwise an attacker could omit the timestamp from the list, so that an old message passes
-    // as new.
+    // Without this check, an attacker could omit the timestamp from the list, so that an old
+    // message passes as new.
     if names.len() > MAX_SIGNED_HEADERS
         || ![TIMESTAMP, SIGNED_HEADERS].iter().all(|name| names.iter().any(|listed| listed == name))
     {

@@ -86,8 +86,8 @@ fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()
 
 fn is_notification(view: &View<'_>) -> Result<bool, Cause> {
     // A shop's checkout form is signed in the same way, and every buyer sees it. Only a
-    // notification has `payment_status` and `pf_payment_id`, which may be empty for a cancelled
-    // subscription.
+    // notification has `payment_status` and `pf_payment_id`. Only the latter can be empty: for a
+    // cancelled subscription.
     let has_status =
         view.form_field("payment_status")?.is_some_and(|status| !status.is_empty() && is_bare(status));
     Ok(has_status && view.form_field("pf_payment_id")?.is_some_and(is_bare))

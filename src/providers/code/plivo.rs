@@ -83,8 +83,8 @@ fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()
     Some(())
 }
 
-/// The nonce ends the signed text after a dot. If it contained a dot, the end of the last field
-/// could be moved into it.
+/// Returns the nonce. The signed text ends with a dot and the nonce: if the nonce could contain a
+/// dot, the end of the last field could be moved into the nonce.
 fn nonce<'a>(view: &View<'a>) -> Result<&'a [u8], Cause> {
     let nonce = header(view, NONCE)?;
     if nonce.contains(&b'.') { Err(Cause::MalformedSignature) } else { Ok(nonce) }
@@ -100,7 +100,7 @@ fn has_form(view: &View<'_>) -> bool {
 
 /// Whether the names are spelt as Plivo's: each begins with a capital letter (`CallUUID`,
 /// `X-PH-Id`) or is one of a callback (`record_url`, `requester_ip`), or all are in lower case. A
-/// name that contains text moved from another field rarely is.
+/// name that contains text moved from another field rarely has one of these spellings.
 fn are_names(fields: &[(String, String)]) -> bool {
     let is_capital = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_uppercase())

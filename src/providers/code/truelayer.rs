@@ -54,7 +54,7 @@ impl Scheme for Truelayer {
     fn check(&self, view: &View<'_>, terms: &Terms<'_>, _keys: &SchemeKeys) -> Result<(), VerifyError> {
         let (header, signature) = parts(view)?;
         let parsed = read_header(header)?;
-        // The token names the address of its key set, which must be a configured one.
+        // The JWS names the URL of its key set, which must be a configured one.
         let jku = parsed.jku.as_deref().ok_or(Cause::WrongAccount)?;
         if !terms.texts.all("allowed_jku").iter().any(|allowed| allowed.expose() == jku.as_bytes()) {
             return Err(Cause::WrongAccount.into());

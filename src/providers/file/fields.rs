@@ -49,7 +49,10 @@ pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeyS
         (None, None, false, Some(url)) => {
             Ok(KeySource::Certificate { url: place(url)?, hosts: table.hosts.clone() })
         }
-        _ => Err(problem(field, "must contain one of `setting`, `by_id`, `key_set` and `certificate_url`")),
+        _ => Err(problem(
+            field,
+            "must contain exactly one of `setting`, `by_id`, `key_set` and `certificate_url`",
+        )),
     }
 }
 

@@ -35,8 +35,8 @@ fn no_message_is_a_challenge(proofs: &Proofs) -> Result<(), FieldProblem> {
     if signed_by_code || by_secret.into_iter().any(|signature| !is_safe(&signature.scheme.template)) {
         return Err(problem(
             "handshake.answer",
-            "signs challenges for unauthenticated requests, and a message could be one: the signed text must be `{body}`, or have a \
-             character that no challenge has, such as a dot",
+            "signs challenges for unauthenticated requests, and the signed text of a message could look like a challenge: that text \
+             must be `{body}`, or contain a fixed character that no challenge contains, such as a dot",
         ));
     }
     Ok(())

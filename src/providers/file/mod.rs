@@ -108,7 +108,8 @@ impl RecipeFile {
         };
         let event_type = details("event_type", &self.event_type, ItemChoice::FirstItem)?;
         let event_action = details("event_action", &self.event_action, ItemChoice::FirstItem)?;
-        // Otherwise an attacker could give a genuine batch a new id by changing its unsigned items.
+        // If only the first item is signed, the id must come from it: an attacker could change the
+        // other items, and a genuine batch would have a new id.
         let signs_first = self.signature.iter().any(|table| table.text.contains("{body:first-item}"));
         let of = if signs_first { ItemChoice::FirstItem } else { ItemChoice::EveryItem };
         let delivery_id = details("delivery_id", &self.delivery_id, of)?;
@@ -177,7 +178,8 @@ impl RecipeFile {
         Ok(())
     }
 
-    /// Returns the tolerance for the age of a token, if the recipe checks or sets it.
+    /// Returns the tolerance of a recipe without `[timestamp]`: if it checks the age of a JWT, or
+    /// sets `tolerance_seconds`.
     fn token_age(&self) -> Option<Duration> {
         let checks_age = self.jwt.iter().any(|table| table.issued.is_some());
         (checks_age || self.tolerance_seconds.is_some())

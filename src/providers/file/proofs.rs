@@ -24,7 +24,8 @@ use super::tables::{
 pub const MISSING_TIMESTAMP: &str = "has `{ts}`, but the recipe has no `[timestamp]` with its place";
 pub const UNSIGNED_TIMESTAMP: &str =
     "must cover the timestamp: add `{ts}`, or set `timestamp = false` next to it";
-pub const DIGEST_WITHOUT_SECRET: &str = "of a plain digest needs `{secret}`, otherwise anyone can compute it";
+pub const DIGEST_WITHOUT_SECRET: &str =
+    "has no `{secret}`, but the algorithm is a plain digest, which anyone can compute; add `{secret}`";
 
 pub fn proofs(file: &RecipeFile) -> Result<Proofs, FieldProblem> {
     if file.timestamp.is_some() && file.signature.is_empty() && file.code.is_none() {
@@ -117,10 +118,16 @@ fn check_algorithm(table: &SignatureTable, key: &KeySource, template: &Template)
         return Err(problem("signature.text", "has `{secret}`, but the secret is the key already"));
     }
     if table.algorithm.public().is_none() && key.setting().is_none() {
-        return Err(problem("signature.key", "of a shared secret must be a setting"));
+        return Err(problem(
+            "signature.key",
+            "must be a setting, because the algorithm uses a shared secret",
+        ));
     }
     if is_prepended_with_timestamp(key) && table.algorithm.ring().is_none() {
-        return Err(problem("signature.key", "with prepend_timestamp needs an HMAC with SHA-1 or SHA-2"));
+        return Err(problem(
+            "signature.key",
+            "has `prepend_timestamp`, which needs an HMAC with SHA-1 or SHA-2 as the algorithm",
+        ));
     }
     Ok(())
 }
@@ -168,7 +175,7 @@ fn jwt(table: &JwtTable, keys: &[KeyTable]) -> Result<JwtRule, FieldProblem> {
         return Err(problem("jwt.algorithms", "must all use shared secrets or all use public keys"));
     }
     if shared_algorithms > 0 && key.setting().is_none() {
-        return Err(problem("jwt.key", "of a shared secret must be a setting"));
+        return Err(problem("jwt.key", "must be a setting, because the algorithms use a shared secret"));
     }
     Ok(JwtRule {
         jwt: Jwt {
@@ -190,7 +197,9 @@ fn claim(table: &ClaimTable, keys: &[KeyTable]) -> Result<Claim, FieldProblem> {
         (Some(text), None, false) => ClaimCheck::Equal(template("jwt.claim.equals", text, keys)?),
         (None, Some(texts), false) => ClaimCheck::OneOf(texts.clone()),
         (None, None, true) => ClaimCheck::True,
-        _ => return Err(problem("jwt.claim", "must contain one of `equals`, `one_of` and `is_true`")),
+        _ => {
+            return Err(problem("jwt.claim", "must contain exactly one of `equals`, `one_of` and `is_true`"));
+        }
     };
     Ok(Claim { name: table.name.clone(), must, unless_empty_body: table.unless_empty_body })
 }

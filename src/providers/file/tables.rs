@@ -45,7 +45,7 @@ pub struct RecipeFile {
     pub body_coverage: Option<Coverage>,
     pub requires: Vec<String>,
     pub code: Option<String>,
-    /// Tolerance of schemes without their own `[timestamp]`.
+    /// Tolerance of a recipe without `[timestamp]`.
     pub tolerance_seconds: Option<u64>,
     pub key: Vec<KeyTable>,
     pub token: Vec<TokenTable>,

@@ -103,7 +103,7 @@ pub fn handshake(table: &HandshakeTable) -> String {
     let signed = if table.signed { " after verifying the signature" } else { "" };
     let does = match (&table.learn, &table.visit) {
         (Some(place), _) => format!(" It learns the secret from `{place}`."),
-        (_, Some(place)) => format!(" It first requests the URL in `{place}`."),
+        (_, Some(place)) => format!(" Before the reply, it requests the URL in `{place}`."),
         (None, None) => String::new(),
     };
     format!(

@@ -76,8 +76,8 @@ impl Recipe {
     }
 
     /// Returns an event of the provider if the pattern matches only messages without an event type,
-    /// although the provider sends types. Chat services are excluded: their event may be called
-    /// `message`.
+    /// although the provider sends types. Generic recipes, messaging services and recipes with an
+    /// event `message` are excluded, because `message` may be the type that the sender sends.
     pub fn event_instead_of(&self, pattern: &str) -> Option<&str> {
         let is_none = pattern == NO_TYPE && !self.event_type.is_empty();
         let may_be_real = matches!(self.group, ProviderGroup::Generic | ProviderGroup::Messaging)

@@ -1,5 +1,5 @@
-//! The page of a provider: setup, authentication and pitfalls. The recipe generates the same text
-//! for `creel providers <name>` and for `docs/providers/`, so that page and service cannot differ.
+//! The page of a provider: setup, authentication and pitfalls. It is generated from the recipe, for
+//! both `creel providers <name>` and `docs/providers/`, so that page and service cannot differ.
 
 mod places;
 mod setup;
@@ -165,7 +165,8 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
     lines
 }
 
-/// Whether each signature covers the whole body in another form, e.g. with other line breaks.
+/// Whether each signature covers the whole body, as sent or in another form, e.g. with other line
+/// breaks.
 fn signs_all_content(recipe: &Recipe) -> bool {
     let signatures = &recipe.proofs.signatures;
     let is_content = |text: &Template| text.has_body() || text.has_content_of_body();

@@ -196,9 +196,11 @@ fn trial(recipe: &Recipe, name: &str, variables: SourceVariables<'_>) -> String 
             joined(&variables.all(shared), "or")
         )
     } else if recipe.requires.iter().any(|name| name == "path" || name == "allow_ips") {
-        "This sends a sample that is signed or authenticated with the source's secret, if it has one. With `ALLOW_IPS`, \
-         it must come from an allowed address."
-            .to_owned()
+        format!(
+            "This sends a sample that is signed or authenticated with the source's secret, if it has one. With {}, \
+             the sample must come from an allowed address.",
+            variables.of("allow_ips")
+        )
     } else {
         "This sends a sample that is signed or authenticated with the source's secret.".to_owned()
     };

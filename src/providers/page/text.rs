@@ -2,10 +2,10 @@
 
 use super::super::recipe::Recipe;
 
-/// Marks facts without a source.
-pub const UNCONFIRMED: &str = " (unconfirmed)";
+/// Marks facts for which no documentation or code of the provider was found.
+pub const UNCONFIRMED: &str = " (no reference found)";
 
-/// Returns the mark of a fact without a source; empty for other facts.
+/// Returns the mark of a fact without a reference; empty for other facts.
 pub fn mark(recipe: &Recipe, field: &str) -> &'static str {
     if recipe.facts.is_unconfirmed(field) { UNCONFIRMED } else { "" }
 }

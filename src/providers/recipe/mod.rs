@@ -85,7 +85,7 @@ pub enum ProviderGroup {
 pub struct Facts {
     /// The provider's own page; empty if unknown.
     pub docs: String,
-    /// The source of the facts.
+    /// The references for the facts, such as the provider's code or documentation.
     pub source: String,
     /// The place where the URL is registered.
     pub registered_at: Option<String>,
@@ -94,9 +94,9 @@ pub struct Facts {
     pub addresses: Option<String>,
     pub rotation: Option<String>,
     pub traps: Vec<String>,
-    /// Fields of the recipe whose facts have no source.
+    /// Fields of the recipe whose facts have no reference.
     pub unconfirmed: Vec<String>,
-    /// Places as the recipe writes them.
+    /// Places, as written in the recipe's file.
     pub event_type: Vec<String>,
     pub event_action: Vec<String>,
     pub delivery_id: Vec<String>,
@@ -188,7 +188,8 @@ impl Recipe {
         self.handshakes.iter().map(|rule| rule.method.as_str())
     }
 
-    /// Whether it accepts signatures over the body, and also proofs that do not cover it.
+    /// Whether the recipe accepts signatures over the body, and also proofs that do not cover the
+    /// body.
     pub(super) fn signs_body_sometimes(&self) -> bool {
         let signatures = &self.proofs.signatures;
         let covers_all = signatures.iter().all(|signature| signature.scheme.template.has_body());

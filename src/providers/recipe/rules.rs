@@ -16,7 +16,8 @@ use super::super::code::Scheme;
 use super::super::fetch::FetchRule;
 use crate::scheme::shape::ChallengeShape;
 
-/// The accepted ways to verify the sender. Any configured one is enough.
+/// The ways to verify the sender. One configured way is enough, but with a key for signatures, the
+/// source accepts no token or password instead (`verifier/bound.rs`).
 #[derive(Debug, Default)]
 pub struct Proofs {
     pub tokens: Vec<TokenRule>,
@@ -106,7 +107,7 @@ pub struct HandshakeRule {
     /// Whether it is answered only after its signature is verified.
     pub signed: bool,
     pub answer: Option<AnswerRule>,
-    /// The value that creel signs for the sender, which cannot be the body of a webhook.
+    /// The value that creel signs for the sender. Its required shape excludes a webhook's body.
     pub challenge: Option<Place>,
     pub challenge_shape: ChallengeShape,
     pub reply: HandshakeReply,

@@ -4,7 +4,7 @@ use super::super::{Recipe, recipes};
 
 /// Recipes whose signed text can be split in more than one way, with the reason.
 const BY_DESIGN: [(&str, &str); 1] =
-    [("mandrill", "names and values of the form are joined without a separator")];
+    [("mandrill", "the URL and the name and value of the form field are joined without a separator")];
 
 #[test]
 fn signed_text_of_each_recipe_fits_one_request() {
@@ -36,7 +36,7 @@ fn planted_ambiguity_is_found() {
     const HMAC: &str = "hmac-sha256";
     for (signatures, problem) in [
         (&[(HMAC, "{header:X-Id}{body}")][..], "between header x-id and the body"),
-        (&[("sha256", "{secret}{body}")], "continued without the secret"),
+        (&[("sha256", "{secret}{body}")], "extended without the secret"),
         (&[(HMAC, "{header:X-Id}.{body}"), (HMAC, "{body}")], "use the same key"),
     ] {
         let found = planted(signatures);

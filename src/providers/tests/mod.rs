@@ -43,7 +43,7 @@ fn bind(provider: &str, values: &[(&str, &str)]) -> Verifier {
     Verifier::bind(recipe(provider).unwrap(), &settings(values)).unwrap()
 }
 
-/// Settings that bind a provider of the catalogue.
+/// Settings that bind a provider, if it is listed here or needs only a plain secret.
 fn usable(provider: &str) -> Vec<(&'static str, &'static str)> {
     match provider {
         "none" => vec![],

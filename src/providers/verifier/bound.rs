@@ -123,8 +123,8 @@ impl BoundProofs {
         (Err(rejection), wrong_at)
     }
 
-    /// Checks tokens and passwords. After a wrong JWT only those in the same place are accepted:
-    /// the value may not have been a JWT.
+    /// Checks tokens and passwords. After a wrong JWT, only those in the same place are accepted:
+    /// the value in that place is possibly not a JWT, but a token or password.
     fn check_unsigned(&self, view: &View<'_>, wrong_at: Option<&Place>) -> Result<(), VerifyError> {
         let may_count = |key: &str, is_at: &dyn Fn(&Place) -> bool| {
             self.may_be_unsigned(key) && wrong_at.is_none_or(is_at)

@@ -1,4 +1,4 @@
-//! Checks that a form body is declared as a form, if the provider sends forms. Content-Type and
+//! Checks that the headers declare a signed form as a readable form. Content-Type and
 //! Content-Encoding are not signed: with wrong ones, a captured form would be parsed as another
 //! format, and would be a new message without event and id.
 
@@ -12,10 +12,12 @@ use crate::content::view::View;
 use crate::providers::recipe::Detail;
 
 impl Verifier {
-    /// Checks that the headers declare a form body as a form.
+    /// Checks that the headers declare a form body as a form, if the recipe has a payload field.
+    /// For any recipe, checks that the body of a declared form is neither encoded nor in a charset
+    /// without ASCII.
     ///
     /// # Errors
-    /// `ClaimMismatch` if they declare it as another format.
+    /// `ClaimMismatch` if the headers do not fit the form.
     pub(super) fn check_form_shape(&self, view: &View<'_>) -> Result<(), Cause> {
         let headers = view.request.headers;
         let is_declared = form::kind(headers) == Some(FormKind::UrlEncoded);

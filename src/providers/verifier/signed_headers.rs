@@ -26,10 +26,10 @@ impl BoundProofs {
         keyed().any(covers) && (self.may_decide_without_signature() || !keyed().all(covers))
     }
 
-    /// Whether the header can be trusted. If the request has a signature, that must cover the
-    /// header. Otherwise a JWT or a scheme in code may have decided, and neither covers headers. If
-    /// the source has none, a token decided, and a captured signed message contains no token; or an
-    /// operator released the message.
+    /// Whether the header can be trusted. If the request has a signature, the signature must cover
+    /// the header. Otherwise, if the source has a JWT or a scheme in code, that may have decided,
+    /// and neither covers headers. If the source has neither, the request was accepted by its token
+    /// (which a captured signed request does not contain), or an operator released it.
     pub fn cover_header(&self, header: &str, view: &View<'_>) -> bool {
         signature::is_covered(&self.signatures, view, |text| text.covers_header(header))
             .unwrap_or_else(|| !self.may_decide_without_signature())
