@@ -13,7 +13,7 @@ pub enum BodyKind {
     /// JSON in UTF-8, possibly nested too deep to be read.
     Json,
     Form(form::FormKind),
-    /// Other text, which may be JSON in another charset.
+    /// Any other body, e.g. JSON in another charset.
     Other,
 }
 
