@@ -122,7 +122,8 @@ impl std::fmt::Display for Algorithm {
 pub struct Derivation {
     /// Prefixes of the text; the first one that matches is removed.
     pub prefix: Vec<String>,
-    /// Uses only the part after the first occurrence of this text, or the whole value without it.
+    /// Uses only the part after the first occurrence of this text, or the whole value if this text
+    /// does not occur in it.
     pub after: Option<String>,
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,

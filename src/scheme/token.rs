@@ -52,7 +52,7 @@ impl SharedToken {
     /// Compares the request's token with the configured ones.
     ///
     /// # Errors
-    /// `MissingHeader` or `TokenMismatch`.
+    /// `MissingHeader`, `TokenMismatch`, or `TooLarge` if the token is in a body that is too large.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
         if let Place::Json(path) = &self.at {
             let every = path.every(view.json().map_err(mismatch)?).ok_or(Cause::MissingHeader)?;
@@ -93,7 +93,8 @@ impl SharedToken {
     }
 }
 
-/// The cause for a token that cannot be read; a body that is too large may have the correct one.
+/// The cause for a token that cannot be read. `TooLarge` is kept, because a body that is too large
+/// may contain the correct token.
 const fn mismatch(cause: Cause) -> Cause {
     if matches!(cause, Cause::TooLarge) { cause } else { Cause::TokenMismatch }
 }
