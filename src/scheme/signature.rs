@@ -62,8 +62,9 @@ impl SignatureKeys {
     }
 }
 
-/// A scheme with the keys of one source. Without keys it accepts nothing, but still distinguishes a
-/// signature that this source does not allow from one that the recipe does not define.
+/// A scheme with the keys of one source. Without keys it accepts nothing; at a place of its own, it
+/// still distinguishes a signature that the source does not allow from one that the recipe does not
+/// define.
 #[derive(Clone, Debug)]
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,

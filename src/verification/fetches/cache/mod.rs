@@ -91,8 +91,8 @@ impl Cache {
         if is_all || self.is_complete { KeyResponse::Unknown } else { KeyResponse::NotYet }
     }
 
-    /// Whether the provider may have keys that are not cached yet: a key without an id may be a new
-    /// one.
+    /// Whether the provider may have keys that are not cached yet. Only for `WHOLE_SET`: a
+    /// signature that names no key may be made with a new one.
     pub fn may_be_outdated(&self, wanted: &KeyRequest, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
