@@ -62,9 +62,8 @@ impl SignatureKeys {
     }
 }
 
-/// A scheme with the keys of one source. Without keys it accepts nothing; at a place of its own, it
-/// still distinguishes a signature that the source does not allow from one that the recipe does not
-/// define.
+/// A scheme with the keys of one source. Without keys it rejects every signature: `MissingHeader`
+/// if only the keys are missing, otherwise the cause that a scheme with keys returns.
 #[derive(Clone, Debug)]
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
