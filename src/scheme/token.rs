@@ -67,7 +67,8 @@ impl SharedToken {
         self.check_value(&presented)
     }
 
-    /// Whether the request carries a token at the place and with the prefix of the scheme.
+    /// Whether the request carries a token at the place and with the prefix of the scheme. In JSON,
+    /// the prefix is not checked.
     pub fn is_carried(&self, view: &View<'_>) -> bool {
         let is_text = |found: &PathValue| match found {
             PathValue::Text(text) | PathValue::Number(text) => !text.is_empty(),

@@ -99,8 +99,8 @@ pub fn examine(
         }
         Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
-    // If a GET has its document in the query, the document is stored as its body, and headers that
-    // describe a body are ignored.
+    // If a GET has its document in the query, the document is stored as the body of the message,
+    // and headers that describe a body are ignored.
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());

@@ -52,7 +52,7 @@ pub struct Source {
     /// The methods as the value of the header `Allow`.
     allow: String,
     addresses: Option<config::Allow>,
-    /// Limit on the requests of one client.
+    /// Limit on the requests from one client network.
     pub rate: Option<config::Rate>,
 }
 

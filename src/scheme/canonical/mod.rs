@@ -1,4 +1,4 @@
-//! Other forms of a body that some senders sign instead of its bytes.
+//! Other forms of a body or URL that some senders sign instead of its exact bytes.
 
 mod sorted;
 

@@ -272,8 +272,8 @@ mod tests {
         }
     }
 
-    /// Checks the capacity of the output, the only observable part; the rest follows from the size
-    /// of a member.
+    /// Checks the capacity of the output, the only part of the memory that a test can observe; the
+    /// rest follows from the size of a member.
     #[test]
     fn extra_memory_is_small_for_shortest_members() {
         let body: String = (0..200_000).map(|number| format!("\"{number:x}\":0,")).collect();

@@ -62,8 +62,8 @@ impl CachedAnswer {
         now.saturating_duration_since(self.since)
     }
 
-    /// Eviction order, lowest first: entries that verified no message, among those the "not found"
-    /// answers, among those the oldest.
+    /// Eviction order, lowest first: entries that verified no message before the others; within
+    /// both groups, "not found" answers before the others, then the oldest first.
     fn eviction_rank(&self) -> (bool, bool, Instant) {
         (self.has_verified, self.answer != KeyResponse::Unknown, self.since)
     }
