@@ -13,7 +13,7 @@ pub enum BodyKind {
     /// JSON in UTF-8, possibly nested too deep to be read.
     Json,
     Form(form::FormKind),
-    /// Other text, which may be JSON in another charset.
+    /// Any other body, e.g. JSON in another charset.
     Other,
 }
 
@@ -75,9 +75,9 @@ pub fn may_be_json(body: &[u8], headers: Headers<'_>) -> bool {
     form_of(body, headers) != Some(form::FormKind::UrlEncoded)
 }
 
-/// Returns the declared form type, if the body can be such a form. Some clients (`curl -d`) declare
-/// a form by default, for any body. Unreadable JSON must not become a form with one odd name,
-/// because it would then pass a filter like `!/draft`.
+/// Returns the declared form type, if the body can be a form of that type. Some clients (`curl -d`)
+/// declare a form by default, for any body. Unreadable JSON must not become a form with one odd
+/// name, because it would then pass a filter like `!/draft`.
 pub fn form_of(body: &[u8], headers: Headers<'_>) -> Option<form::FormKind> {
     form::kind(headers).filter(|kind| *kind != form::FormKind::UrlEncoded || form::is_url_encoded(body))
 }

@@ -69,11 +69,12 @@ pub fn decode(bytes: &[u8], charset: &'static Encoding) -> Result<String, Charse
     text.map(std::borrow::Cow::into_owned).ok_or(CharsetProblem::Malformed)
 }
 
-/// Returns the charset of a JSON body that is not UTF-8, from its byte order mark or its
-/// declaration, with the length of the mark. `None` if neither names another charset.
+/// Returns the charset of a JSON body with the length of its byte order mark. A mark overrides the
+/// declared charset. `None` if the charset is UTF-8, or if there is neither a mark nor a
+/// declaration.
 ///
 /// # Errors
-/// `Unknown` if the declared charset is not in the Encoding Standard.
+/// `Unknown` if the body has no mark, and the declared charset is not in the Encoding Standard.
 pub fn of_json(
     body: &[u8],
     headers: Headers<'_>,
@@ -87,8 +88,8 @@ pub fn of_json(
     Ok(charset.map(|charset| (byte_order(charset, body), 0)))
 }
 
-/// Converts JSON in another charset to UTF-8; `None` if the body is readable as it is, or is not
-/// JSON in its charset.
+/// Converts JSON in another charset to UTF-8; `None` if the body is already JSON in UTF-8 (of any
+/// depth), or is not a readable document in its charset.
 pub fn json_in_utf8(body: &[u8], headers: Headers<'_>) -> Option<String> {
     if json::problem(body) == json::JsonProblem::TooDeep || json::accepts(body) {
         return None;

@@ -18,10 +18,12 @@ pub struct PayloadFields<'a> {
 }
 
 /// Returns the signed document; `None` if that is the whole body. A document that is nested too
-/// deep to be parsed is returned too, because this does not affect verification.
+/// deep to be parsed is returned too, because verification does not parse it.
 ///
 /// # Errors
-/// More than one document, or a form with any other content.
+/// `MalformedSignature` if the query field is repeated, is not UTF-8, or is in a request other than
+/// a GET without a body. `SignatureMismatch` for a form, unless it is urlencoded without a content
+/// coding, and has the form field, with JSON, as its only field.
 pub fn signed(request: &Request<'_>, fields: PayloadFields<'_>) -> Result<Option<String>, Cause> {
     let in_query = fields.query.map_or(Ok(None), |field| sole_value(request.query, field))?;
     if in_query.is_some() && !has_no_body(request) {

@@ -60,7 +60,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The raw query without `?`; may be empty.
     pub query: &'a str,
-    /// The whole URL as registered with the provider, which some schemes sign. Empty if unknown.
+    /// The whole URL as registered with the provider, which some schemes sign. Empty if no scheme
+    /// of the source signs it.
     pub url: &'a str,
     pub headers: Headers<'a>,
     /// The exact bytes; empty while they have not been read.
@@ -72,14 +73,15 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// A required header is absent or empty, or the request uses only a scheme that this source
-    /// does not allow.
+    /// A required header, query field or value in the body is absent or empty, or the request uses
+    /// only a scheme that this source does not allow.
     MissingHeader,
     /// A signature or timestamp is not in the format of the scheme, or appears twice.
     MalformedSignature,
     /// The signature names an algorithm or version that the provider's recipe does not support.
     UnknownAlgorithm,
-    /// Correctly signed, but further in the past or future than the tolerance.
+    /// Correctly signed, but the timestamp differs from the clock by more than the tolerance, or
+    /// the token has expired or is not valid yet.
     StaleTimestamp,
     /// A well-formed signature of another body or timestamp, or by another secret.
     SignatureMismatch,
@@ -91,13 +93,14 @@ pub enum Cause {
     WrongAccount,
     /// The provider has no key with the id in the request, or the source has no key of that kind.
     UnknownKey,
-    /// The certificate in the request is for another host, not valid now, or has no trusted issuer.
+    /// The certificate that the request names is at a URL that is not allowed, does not exist, is
+    /// not valid now, or has no trusted issuer.
     CertificateNotTrusted,
-    /// A handshake that must not be answered: a wrong verify token, a challenge of an unexpected
-    /// shape, or a secret that was already learned.
+    /// A handshake that must not be answered: e.g. with a wrong verify token, with a challenge of
+    /// an unexpected shape, or with a secret while the source learns none.
     HandshakeRefused,
     /// The request cannot be confirmed with the API, because its id does not have the expected
-    /// shape.
+    /// shape, or another value for the API call is unusable.
     NotConfirmed,
     /// A body that must be parsed or rewritten before verification, and is larger or has more
     /// fields than any sender's. It may be genuine.

@@ -1,6 +1,6 @@
 //! The short fields of a form that cannot be read as a whole, because it is too large or has
-//! invalid bytes. They include the event type and the delivery id, so retries of such a message are
-//! still recognized.
+//! invalid bytes. The event type and the delivery id are usually among these fields, so retries of
+//! such a message are still recognized.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 
 /// Returns a JSON object of the fields that appear once, are short, and have no replaced bytes;
-/// `None` if there are too many, or one of them is the `payload`, which would be the whole content.
+/// `None` if they exceed a limit, or if the form has the field `payload`, which would be the whole
+/// content.
 pub fn to_json(
     body: &[u8],
     kind: FormKind,
@@ -28,7 +29,8 @@ pub fn to_json(
         // Bytes that were replaced can hide the difference between two ids.
         let is_exact = value.len() <= MAX_VALUE_BYTES && !value.contains(char::REPLACEMENT_CHARACTER);
         let value = is_exact.then_some(value);
-        // A repeated field becomes an array, not a text, even if only one of its values is short.
+        // Left out if repeated, even if only one of its values is short: in the JSON of a whole
+        // form, a repeated field is an array, not a text.
         short.entry(name).and_modify(|first| *first = None).or_insert(value);
     }
     if payload.is_some_and(|field| short.contains_key(field)) {

@@ -75,7 +75,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Sets a lower limit for the decompressed body.
+    /// Sets the maximum size of the decompressed body.
     #[must_use]
     pub fn decoding_at_most(self, max_decoded_bytes: usize) -> Self {
         Self { max_decoded_bytes, ..self }
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
     /// Returns the signed JSON document: the body, or a field of the form or query.
     ///
     /// # Errors
-    /// A request that could hold two documents.
+    /// See `document::signed`.
     pub fn signed_document(&self) -> Result<&[u8], Cause> {
         let fields = PayloadFields { form: self.payload_field, query: self.query_payload_field };
         let found = self.signed_document.get_or_init(|| document::signed(self.request, fields));
@@ -190,9 +190,10 @@ impl<'a> View<'a> {
     /// Returns the fields, for a scheme that signs them instead of the whole body.
     ///
     /// # Errors
-    /// The body is not a urlencoded form, has no fields, or has invalid text. A signature over no
-    /// fields must not verify another body, a signature over fields must not verify the files next
-    /// to them, and text with replaced bytes is not the signed text.
+    /// The body is not empty and is not a urlencoded form, or it is a form that has no fields or
+    /// has invalid bytes. A signature over no fields must not verify another body, a signature over
+    /// fields must not verify the files next to them, and text with replaced bytes is not the
+    /// signed text.
     pub fn whole_form(&self) -> Result<&[(String, String)], Cause> {
         let is_empty = self.request.body.is_empty();
         if !is_empty && self.opened()?.kind != BodyKind::Form(form::FormKind::UrlEncoded) {

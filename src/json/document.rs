@@ -5,8 +5,8 @@ use serde::de::IgnoredAny;
 /// The nesting limit of serde_json; SQLite's JSON functions accept more.
 pub const MAX_LEVELS: usize = 127;
 
-/// Minimum size of a body that is hashed and parsed on a blocking thread, because this would block
-/// an async thread for too long.
+/// Minimum size of a body that is hashed and parsed on a blocking thread, because this work would
+/// block an async thread for too long.
 pub const OFFLOAD_BYTES_MIN: usize = 256 << 10;
 
 /// U+FEFF in UTF-8.

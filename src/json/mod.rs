@@ -1,11 +1,11 @@
-//! Reads all JSON from external sources: defines a valid document and its limits, and gives access
-//! to its values. It must never round a number, reject a document because of one odd string, or
-//! recurse deeper than its limit.
+//! Reads the JSON of requests and API answers: defines a valid document and its limits, and gives
+//! access to its values. This module must never round a number, reject a document because of one
+//! odd string, or recurse deeper than its limit.
 //!
 //! A document is UTF-8 with or without a byte order mark (RFC 8259, 8.1), in serde_json's syntax,
-//! at most 127 levels deep. Unlike `serde_json::Value` it can have numbers that no `f64` holds and
-//! strings with lone surrogates: both are legal syntax. Numbers keep their digits. A string with a
-//! lone surrogate is valid, but equals no text. The last of duplicate keys wins.
+//! at most 127 levels deep. Unlike a `serde_json::Value`, a document can have numbers that no `f64`
+//! holds and strings with lone surrogates: both are legal syntax. Numbers keep their digits. A
+//! string with a lone surrogate is valid, but equals no text. The last of duplicate keys wins.
 
 mod document;
 pub mod lookup;

@@ -17,7 +17,7 @@ pub enum PathValue {
     Text(String),
     /// Digits as sent: no precision is lost.
     Number(String),
-    /// An object, an array, a literal, or text that is not Unicode.
+    /// An object, an array, `true`, `false`, `null`, or a string with a lone surrogate.
     Other,
 }
 

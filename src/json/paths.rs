@@ -1,6 +1,6 @@
 //! Reads the values at several paths of a document, for event types and delivery ids. Scans the
-//! document once; only values below a requested key or in the first item of an array are scanned
-//! again.
+//! document once; values below a requested key or in the first item of an array are scanned again.
+//! Names of keys, and values from all items of an array, need one more scan each.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ pub struct Paths {
     every: Vec<EveryItemPath>,
 }
 
-/// A value that is read from every item of a batch.
+/// A value that is read from every item of a batch (an array of events).
 #[derive(Clone, Debug)]
 struct EveryItemPath {
     slot: Slot,
@@ -54,7 +54,8 @@ enum PathNode {
 
 impl Paths {
     /// # Errors
-    /// A path with an empty key, or one that needs an object where another needs a value.
+    /// The path has an empty key, is a JSON pointer, ends in an array, or conflicts with an added
+    /// path: one needs a value where the other needs an object or array.
     pub fn add(&mut self, path: &str) -> Result<Slot, PathError> {
         let parsed = JsonPath::parse(path)?;
         let keys = parsed.keys().ok_or_else(|| PathError::Pointer(path.to_owned()))?;
@@ -86,7 +87,7 @@ impl Paths {
         Err(PathError::Empty)
     }
 
-    /// Adds the name of the first key of an object that is not in `except`.
+    /// Adds the name of an object's first key that is not in `except`.
     pub fn add_name(&mut self, object: JsonPath, except: Vec<String>) -> Slot {
         let slot = Slot(self.count);
         self.count += 1;
@@ -146,8 +147,8 @@ fn joined(mut values: Vec<PathValue>) -> PathValue {
     texts.map_or(PathValue::Absent, |texts| PathValue::Text(texts.join(",")))
 }
 
-/// Converts a value outside a batch to a text that no batch can have. Values without a comma are
-/// unchanged.
+/// Converts a single value to a text that no batch of several values can have. Values without a
+/// comma are unchanged.
 fn single_value(value: PathValue) -> PathValue {
     match value {
         PathValue::Text(text) => PathValue::Text(unlike_batch(text.into()).into_owned()),
@@ -155,8 +156,8 @@ fn single_value(value: PathValue) -> PathValue {
     }
 }
 
-/// Returns the text of a single value, with a comma before it if it contains one. A batch never
-/// starts with a comma, because its values are not empty.
+/// Returns the text of a single value. A text that contains a comma gets another one in front. The
+/// joined text of a batch never starts with a comma, because its values are not empty.
 pub fn unlike_batch(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains(',') { Cow::Owned(format!(",{text}")) } else { text }
 }
@@ -188,7 +189,7 @@ impl Branch {
         document.end()
     }
 
-    /// Reads a value inside a document, which may be of any type.
+    /// Reads the requested values in a value inside a document. Only an object has any.
     fn read_object(&self, raw: &str, found: &mut [PathValue]) -> serde_json::Result<()> {
         if !raw.starts_with('{') {
             return Ok(());

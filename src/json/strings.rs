@@ -61,8 +61,7 @@ fn unit(text: &str) -> Option<u16> {
 }
 
 /// Returns a key as text; `None` if it has a lone surrogate, which no requested key has. Keys are
-/// read as raw values, because serde_json accepts control characters in keys that it returns as
-/// bytes.
+/// read as raw values: if serde_json returns a key as bytes, it accepts control characters in it.
 pub(super) fn key_text(key: &RawValue) -> Option<Cow<'_, str>> {
     text_of(key.get())
 }

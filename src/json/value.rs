@@ -10,7 +10,7 @@ use super::number::{self, Decimal};
 use super::object::Object;
 use super::strings::text_of;
 
-/// A value from a filter, kept as written.
+/// A JSON value to compare with, e.g. from a filter, exactly as written.
 #[derive(Clone, Debug)]
 pub struct Literal(Box<RawValue>);
 
@@ -59,7 +59,8 @@ pub fn is_number(raw: &str) -> bool {
 }
 
 /// Whether two raw values are equal: strings by their characters, numbers by value, objects
-/// regardless of key order. A string or key with a lone surrogate equals nothing.
+/// regardless of key order. Nothing equals a string or key with a lone surrogate, or an object or
+/// array that is too large for `Object` or `lookup::items`.
 pub fn same(one: &str, other: &str) -> bool {
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'"'), Some(b'"')) => text_of(one).is_some_and(|text| Some(text) == text_of(other)),

@@ -23,12 +23,12 @@ impl BoundSignature {
         self.try_values(view, is_in).is_ok()
     }
 
-    /// Whether the body contains a value that `is_carried` requires.
+    /// Whether `is_carried` reads a value in the body.
     pub fn has_proof_in_body(&self) -> bool {
         !self.keys.are_absent() && self.places().any(Place::is_in_body)
     }
 
-    /// The places that the check reads.
+    /// The places that the scheme reads.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         let scheme = self.scheme;
         let of_key = match &self.keys {
@@ -69,7 +69,8 @@ impl BoundSignature {
             })
     }
 
-    /// Whether the request names its key, if the scheme requires that, at an allowed place.
+    /// Whether the request names its key by a usable id or by a certificate URL at an allowed host,
+    /// if the scheme requires that.
     fn names_key(&self, view: &View<'_>) -> bool {
         match &self.keys {
             SignatureKeys::Secrets(_) | SignatureKeys::Public(_) | SignatureKeys::AnyPublished => true,

@@ -68,7 +68,7 @@ impl RequestCondition {
     /// Whether the request meets the condition.
     ///
     /// # Errors
-    /// A place with two values is ambiguous.
+    /// See `Place::find`.
     pub fn holds(&self, view: &View<'_>, texts: &Texts) -> Result<bool, Cause> {
         Ok(match &self.wants {
             ExpectedValue::Something => self.place.is_filled(view)?,

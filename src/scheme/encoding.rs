@@ -16,7 +16,8 @@ pub const MAX_SIGNATURE_BYTES: usize = 64;
 const MAX_ENCODED_BYTES: usize = 2_048;
 
 /// Decodes keys as leniently as the providers' libraries. The trailing bits of a hand-made secret
-/// may not be zero, and padding is easily lost when a secret is copied; neither changes the key.
+/// are not always zero, and padding is easily lost when a secret is copied; neither changes the
+/// key.
 const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()

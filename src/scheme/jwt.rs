@@ -1,5 +1,5 @@
-//! JSON Web Tokens (RFC 7519) that authenticate a request by their claims about it. The recipe
-//! determines the allowed algorithms, never the token: a public key must not serve as the secret of
+//! JSON Web Tokens (RFC 7519) that authenticate a request by their claims about it. The recipe,
+//! never the token, determines the allowed algorithms: a public key must not serve as the secret of
 //! an HMAC.
 
 use std::time::Duration;
@@ -52,7 +52,8 @@ pub enum JwtAlgorithm {
     EdDSA,
 }
 
-/// Whether `exp` is required. `nbf` is always honoured.
+/// Whether `exp` is required, is checked only if present, or is ignored. `nbf` is always checked if
+/// present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expires {
@@ -67,7 +68,8 @@ pub enum Expires {
 pub struct Claim {
     pub name: String,
     pub must: ClaimCheck,
-    /// Whether the claim is required for a body, and must be absent for an empty body.
+    /// If true, the claim is required only for a non-empty body, and must be absent for an empty
+    /// one.
     pub unless_empty_body: bool,
 }
 

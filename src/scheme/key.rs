@@ -122,7 +122,8 @@ impl std::fmt::Display for Algorithm {
 pub struct Derivation {
     /// Prefixes of the text; the first one that matches is removed.
     pub prefix: Vec<String>,
-    /// Uses only the part after the first occurrence of this text, or the whole value without it.
+    /// Uses only the part after the first occurrence of this text, or the whole value if this text
+    /// does not occur in it.
     pub after: Option<String>,
     pub encoding: KeyEncoding,
     pub normalize: Option<Normalization>,
@@ -229,7 +230,7 @@ impl SecretKey {
     /// Returns the signature over the text.
     ///
     /// # Errors
-    /// A part of the signed text, or the timestamp in the key, is absent.
+    /// See `Template::feed`; also `MissingHeader` if the timestamp for the key is absent.
     pub fn sign(&self, template: &Template, scope: &TemplateScope<'_>) -> Result<Tag, Cause> {
         match self {
             // The most common scheme, without a walk through the template.
@@ -266,7 +267,7 @@ fn sign(key: &ring_hmac::Key, template: &Template, scope: &TemplateScope<'_>) ->
 /// Returns a digest of the text.
 ///
 /// # Errors
-/// A part of the text is absent.
+/// See `Template::feed`.
 pub fn plain_digest(
     algorithm: DigestAlgorithm,
     template: &Template,

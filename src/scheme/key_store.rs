@@ -85,8 +85,9 @@ impl dyn KeyStore + '_ {
         }
     }
 
-    /// Returns the error for a signature that matches no key with this id (or no key at all). If
-    /// the request does not name its key, the key may be newer than the cached set.
+    /// Returns the error for a signature that matches no key with this id (without an id: none of
+    /// the provider's keys). If the request does not name its key, the key may be newer than the
+    /// cached set.
     pub fn mismatch(&self, id: Option<&str>) -> VerifyError {
         let wanted = KeyRequest::Key { id: id.map(str::to_owned) };
         if self.may_be_outdated(&wanted) {
@@ -98,7 +99,8 @@ impl dyn KeyStore + '_ {
 
     /// Returns the key of the certificate at a URL, if host, validity and chain are correct.
     ///
-    /// # Errors `CertificateNotTrusted`, or the certificate that must be fetched first.
+    /// # Errors
+    /// `CertificateNotTrusted`, or the certificate that must be fetched first.
     pub fn certified_key(
         &self,
         url: &str,
@@ -110,7 +112,7 @@ impl dyn KeyStore + '_ {
         }
         let chain = self.document(KeyRequest::Document(url.to_owned()))?;
         let mut further = Vec::new();
-        // Real chains have few links; a longer one is an attack.
+        // Real chains have few links; a longer chain is an attack.
         for _ in 0..3 {
             match trusted_key(&chain, &further, self.roots(), view.request.now) {
                 Ok(key) => return Ok(key),

@@ -1,5 +1,6 @@
-//! The parts of signature schemes: the place of a signature, its coverage, key and age. This module
-//! never names a provider and does no I/O: a request, keys and the time result in a verdict.
+//! The parts of signature schemes: the place of a signature, its coverage, key and age. No code
+//! here depends on the name of a provider or does I/O: a request, keys and the time result in a
+//! verdict.
 
 pub mod auth_scheme;
 pub mod canonical;

@@ -14,7 +14,7 @@ use crate::json::lookup::JsonPath;
 pub enum Place {
     /// The name of a header, in lower case.
     Header(String),
-    /// All header fields with this prefix, in lower case.
+    /// A prefix of header names, in lower case. `find` returns the value of the first such field.
     Headers(String),
     Query(String),
     Json(JsonPath),
@@ -74,10 +74,12 @@ impl Place {
         matches!(self, Self::Json(_) | Self::Form(_) | Self::KeyOf { .. })
     }
 
-    /// Returns the value, unless it is empty. Numbers and literals are as sent.
+    /// Returns the value, unless it is empty. JSON numbers, `true` and `false` are as sent; `null`,
+    /// objects and arrays have no value.
     ///
     /// # Errors
-    /// A repeated value is ambiguous, and a body whose codings cannot be removed is unreadable.
+    /// The value is repeated and therefore ambiguous, or it is in a body that cannot be
+    /// decompressed or is too large.
     pub fn find<'a>(&self, view: &'a View<'a>) -> Result<Option<Cow<'a, [u8]>>, Cause> {
         let text = |text: String| Cow::Owned(text.into_bytes());
         let found = match self {
@@ -122,7 +124,7 @@ impl Place {
     /// Finds a required value.
     ///
     /// # Errors
-    /// If the value is absent or duplicated.
+    /// If the value is absent; otherwise see `find`.
     pub fn require<'a>(&self, view: &'a View<'a>) -> Result<Cow<'a, [u8]>, Cause> {
         self.find(view)?.ok_or(Cause::MissingHeader)
     }

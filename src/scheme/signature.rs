@@ -31,14 +31,14 @@ pub struct SignatureScheme {
     pub split: Split,
     /// The conditions under which the scheme applies.
     pub require: Vec<RequestCondition>,
-    /// The label of a stronger scheme in the same value, which makes this one inapplicable.
+    /// The pair key of a stronger scheme. This scheme does not apply to a value with that key.
     pub without: Option<String>,
 }
 
 /// The keys of one source for one scheme.
 #[derive(Clone, Debug)]
 pub enum SignatureKeys {
-    /// Empty if the source has not configured or allowed the scheme.
+    /// Empty if the scheme is not configured or not allowed for the source.
     Secrets(Vec<SecretKey>),
     Public(Vec<PublicKey>),
     /// The provider's key with the id that the request names.
@@ -62,8 +62,8 @@ impl SignatureKeys {
     }
 }
 
-/// A scheme with the keys of one source. Without keys it accepts nothing, but still distinguishes a
-/// signature that this source does not allow from one unknown to the provider.
+/// A scheme with the keys of one source. Without keys it rejects every signature: `MissingHeader`
+/// if only the keys are missing, otherwise the cause that a scheme with keys returns.
 #[derive(Clone, Debug)]
 pub struct BoundSignature {
     pub scheme: &'static SignatureScheme,
@@ -94,8 +94,8 @@ impl BoundSignature {
     /// Verifies the signature of a request.
     ///
     /// # Errors
-    /// The cause of rejection. The clock is checked last, so that only a genuine message is
-    /// reported as stale.
+    /// The cause of rejection, or a key to fetch. The clock is checked last, so that only a genuine
+    /// message is reported as stale.
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         self.try_values(view, |value| self.check_value(view, terms, value))
     }
@@ -111,8 +111,8 @@ impl BoundSignature {
         }
     }
 
-    /// Tries each value that may hold the signature. The lines of a list form one list; several
-    /// lines of any other layout are ambiguous.
+    /// Tries each value that may hold the signature. If the layout is a list, all lines of the
+    /// header are one list; with any other layout, several lines are ambiguous.
     ///
     /// # Errors
     /// The most specific cause among all values.
@@ -305,7 +305,7 @@ fn try_each<'a>(
 }
 
 /// Tries one line as it is, and several lines as the list that a proxy would have joined them to.
-/// With a positional layout it also tries each line.
+/// With a positional layout, it also tries each of up to `MAX_JOINED_LINES` lines.
 fn try_list<'a>(
     mut lines: impl Iterator<Item = &'a [u8]>,
     is_positional: bool,
@@ -331,8 +331,8 @@ pub fn is_sent(schemes: &[BoundSignature], view: &View<'_>) -> bool {
 }
 
 /// Checks a request against the schemes of one source, in the order of the recipe. The first place
-/// with a value decides, even if another part that its scheme needs is missing, so that a weaker
-/// scheme cannot replace it. Schemes that share that place (versions in one list) are all tried.
+/// with a value decides, even if another part that its scheme needs is missing, so that omitting it
+/// cannot let a weaker scheme decide. All schemes with that place (versions in one list) are tried.
 ///
 /// # Errors
 /// The most specific cause for the deciding place.

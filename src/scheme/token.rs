@@ -52,7 +52,7 @@ impl SharedToken {
     /// Compares the request's token with the configured ones.
     ///
     /// # Errors
-    /// `MissingHeader` or `TokenMismatch`.
+    /// `MissingHeader`, `TokenMismatch`, or `TooLarge` if the token is in a body that is too large.
     pub fn check(&self, view: &View<'_>) -> Result<(), Cause> {
         if let Place::Json(path) = &self.at {
             let every = path.every(view.json().map_err(mismatch)?).ok_or(Cause::MissingHeader)?;
@@ -67,7 +67,8 @@ impl SharedToken {
         self.check_value(&presented)
     }
 
-    /// Whether the request carries a token at the place and with the prefix of the scheme.
+    /// Whether the request carries a token at the place and with the prefix of the scheme. In JSON,
+    /// the prefix is not checked.
     pub fn is_carried(&self, view: &View<'_>) -> bool {
         let is_text = |found: &PathValue| match found {
             PathValue::Text(text) | PathValue::Number(text) => !text.is_empty(),
@@ -93,7 +94,8 @@ impl SharedToken {
     }
 }
 
-/// The cause for a token that cannot be read; a body that is too large may have the correct one.
+/// The cause for a token that cannot be read. `TooLarge` is kept, because a body that is too large
+/// may contain the correct token.
 const fn mismatch(cause: Cause) -> Cause {
     if matches!(cause, Cause::TooLarge) { cause } else { Cause::TokenMismatch }
 }

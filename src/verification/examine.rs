@@ -29,7 +29,7 @@ pub struct VerifiedMessage {
     pub description: Description,
     pub content: MessageContent,
     pub body_sha256: [u8; 32],
-    /// The confirmation needed before the message is accepted.
+    /// The API request that must confirm the message before it is delivered, if any.
     pub confirm_query: Option<ConfirmQuery>,
     /// The memory of the decoded payload, reserved in the body budget.
     pub decoded_memory: Option<Box<dyn DecodingReservation>>,
@@ -52,8 +52,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether verification rewrites the body. In that case, only a few large bodies should be
-    /// verified at the same time.
+    /// Whether verification decodes or rewrites the body. In that case, only a few large bodies
+    /// should be verified at the same time.
     pub fn rewrites_body(&self) -> bool {
         let confirm_decodes_body =
             self.confirm_api.as_ref().is_some_and(|confirm_api| confirm_api.decodes_body());
@@ -99,8 +99,8 @@ pub fn examine(
         }
         Err(VerifyError::Missing(wanted)) => return Err(ExamineError::Missing(wanted)),
     }
-    // If a GET has its document in the query, the document is stored as its body, and headers that
-    // describe a body are ignored.
+    // If a GET has its document in the query, the document is stored as the body of the message,
+    // and headers that describe a body are ignored.
     let in_query = verifier.body_in_query(request).map(Bytes::from);
     let mut body_sha256 = [0; 32];
     body_sha256.copy_from_slice(digest(&SHA256, in_query.as_ref().unwrap_or(body)).as_ref());
@@ -136,8 +136,8 @@ fn authenticate(
     Ok(handshake.transpose()?)
 }
 
-/// Returns the confirmation that a message needs. A message that cannot be confirmed is stored like
-/// the others, and rejected later, off the request path.
+/// Returns the confirmation that a message needs. A message that cannot be confirmed is stored too,
+/// and rejected later, off the request path.
 fn confirm_query(confirm_api: &ConfirmApi, request: &Request<'_>, payload: Option<&[u8]>) -> ConfirmQuery {
     confirm_api
         .confirm_query(request, payload)

@@ -144,8 +144,8 @@ fn follow_up(
 ) {
     if change == HealthChange::BeganToFail {
         log::warn!(
-            "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} consecutive requests with the credentials \
-             that its scheme requires were rejected, the last one as {}. Unless they are forged, check its secret and \
+            "source {name} used to verify and now fails: {FAILURES_BEFORE_WARNING} consecutive requests with well-formed \
+             credentials were rejected, the last one as {}. Unless they are forged, check its secret and \
              its other settings; the requests are in the quarantine, see `creel rejections --source {name}`",
             cause.map_or("unknown", Cause::name)
         );

@@ -1,6 +1,6 @@
 //! Secrets learned from a handshake (Asana, Notion). A source learns its secret only once, and only
 //! if it has a random path part and no configured secret. `creel learn <source>` lets it learn
-//! again within ten minutes.
+//! again for ten minutes.
 
 use std::sync::Arc;
 
@@ -38,10 +38,9 @@ pub async fn recall(source: &Source, store: &Store) -> Result<(), Unavailable> {
     {
         let problems: Vec<&str> = problems.iter().map(|error| error.problem.as_str()).collect();
         log::error!(
-            "source {}: its learned secret {}; it waits for another one (creel learn {})",
+            "source {}: its learned secret {}; the source will learn the secret of the next handshake",
             source.name,
-            problems.join(", "),
-            source.name
+            problems.join(", ")
         );
     }
     Ok(())
@@ -65,8 +64,8 @@ async fn window(source: &Source, store: &Store, now: OffsetDateTime) -> Result<L
     Ok(if is_open { LearningWindow::Open } else { LearningWindow::Closed })
 }
 
-/// Stores a secret and uses it from now on, if the window is open. Runs one at a time, so that the
-/// second of two concurrent handshakes finds the window closed.
+/// Stores a secret and uses it from now on, if the window is open. Calls for a source run one after
+/// the other, so that the second of two concurrent handshakes finds the window closed.
 ///
 /// # Errors
 /// If the secret cannot be written; it is then not used.

@@ -8,7 +8,8 @@ use crate::store::headers::{REDACTED, text};
 
 /// Headers that carry credentials for any provider.
 const ALWAYS_SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
-/// Options of `Connection` that do not name a header field.
+/// Options of `Connection` that name no header field, or a hop-by-hop field that is never
+/// forwarded.
 const CONNECTION_OPTIONS: [&str; 6] = ["", "close", "keep-alive", "upgrade", "te", "http2-settings"];
 
 /// The header and query fields of one source that hold credentials.
@@ -27,7 +28,8 @@ impl Redaction {
     }
 
     /// Returns the header fields as a JSON object: name to value, or to an array of values for a
-    /// repeated field. Fields of the same name must be adjacent. Omits hop-by-hop fields.
+    /// repeated field. Fields of the same name must be adjacent. Omits fields that concern only the
+    /// connection.
     pub fn headers(&self, fields: &[(&str, &[u8])]) -> String {
         let mut json = Vec::with_capacity(
             fields.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>() + 2,
@@ -77,8 +79,8 @@ impl Redaction {
         Some(Cow::Owned(query.split('&').map(show).collect::<Vec<_>>().join("&")))
     }
 
-    /// Returns the original values that `headers` and `query` removed, as JSON; `None` if they
-    /// removed nothing.
+    /// Returns the original values of the redacted headers, and the whole query if it has a
+    /// redacted field, as JSON; `None` if nothing is redacted.
     pub fn credentials(&self, fields: &[(&str, &[u8])], query: &str) -> Option<String> {
         let mut headers = Map::new();
         for (name, value) in fields.iter().filter(|(name, _)| self.is_secret_header(name)) {

@@ -24,7 +24,8 @@ const SECRET_WORDS: [&str; 13] = [
     "hmac",
     "hash",
 ];
-/// Suffixes of such names that are written as one word, such as `accesstoken` and `apikey`.
+/// Endings of names that consist of several words without a separator, such as `accesstoken` and
+/// `apikey`.
 const SECRET_ENDS: [&str; 6] = ["token", "secret", "signature", "password", "apikey", "authkey"];
 
 /// Returns the URL without its secrets. `hidden_path`: the random part of the path, or empty.

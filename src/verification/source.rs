@@ -29,7 +29,7 @@ pub struct Source {
     pub provider: String,
     pub fetches: Arc<Fetches>,
     verifier: Arc<Verifier>,
-    /// The verifier with the learned secret, for sources that learn theirs.
+    /// The verifier with the learned secret, for sources that learn their secret.
     learned: Option<RwLock<Option<Arc<Verifier>>>>,
     /// Held while a secret is being learned.
     learning: Mutex<()>,
@@ -52,7 +52,7 @@ pub struct Source {
     /// The methods as the value of the header `Allow`.
     allow: String,
     addresses: Option<config::Allow>,
-    /// Limit on the requests of one client.
+    /// Limit on the requests from one client network.
     pub rate: Option<config::Rate>,
 }
 
@@ -122,8 +122,9 @@ impl Source {
         !self.path_part.is_empty()
     }
 
-    /// Whether the path, as sent, is exactly the source's, with or without a slash at its end. Runs
-    /// in constant time, so timing does not show how much of a guess was right.
+    /// Whether the path, as sent, is exactly the source's, with or without a slash at its end.
+    /// Compares the random part in constant time, so timing does not show how much of a guess was
+    /// right.
     pub fn is_reached_by(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix(&self.path) else { return false };
         let rest = rest.strip_suffix('/').unwrap_or(rest);

@@ -12,8 +12,9 @@ use crate::verification::learning;
 use crate::verification::room::{DecodingBudget, DecodingRoom};
 use crate::verification::source::Source;
 
-/// Limit on large bodies that are decoded or rewritten concurrently: each takes a multiple of the
-/// memory that the budget counts.
+/// Limit on large bodies (256 KiB or more, or compressed and above 8 KiB) that verification itself
+/// decodes or rewrites concurrently: each takes a multiple of the memory that the budget counts.
+/// Rejected bodies of 256 KiB or more count too, while they are checked for a proof.
 const MAX_CONCURRENT_REWRITES: usize = 2;
 
 #[derive(Debug)]

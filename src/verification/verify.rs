@@ -1,5 +1,5 @@
-//! Verifies requests: small bodies on the calling thread, large ones on a blocking thread. Fetches
-//! missing keys.
+//! Verifies requests: small bodies on the calling thread, large or compressed ones on a blocking
+//! thread. Fetches missing keys.
 
 use std::sync::Arc;
 use std::time::Instant;

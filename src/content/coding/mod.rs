@@ -31,7 +31,7 @@ pub enum CodingProblem {
     /// A coding other than gzip and deflate, or too many codings.
     Unknown,
     Malformed,
-    /// The decoded body exceeds a limit.
+    /// The decoded body, or its number of gzip members, exceeds a limit.
     TooLarge,
     /// The memory budget is used up at the moment.
     NoRoom,
@@ -91,7 +91,7 @@ pub fn decode(
     room: &mut dyn DecodeBudget,
 ) -> Result<Vec<u8>, CodingProblem> {
     let grown = body.len().saturating_mul(MAX_RATIO).max(MIN_DECODE_LIMIT_BYTES);
-    // The limit covers input and output of a coding together.
+    // If the input of a coding was itself decoded, the limit covers input and output together.
     let max_bytes = room.max_bytes().min(grown);
     let mut held = 0;
     let mut decoded: Option<Vec<u8>> = None;

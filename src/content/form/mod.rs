@@ -19,7 +19,8 @@ use url_encoded::{MAX_FIELDS, named_charset, separators, split, unescaped};
 const URL_ENCODED: &[u8] = b"application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"multipart/form-data";
 
-/// Maximum size of a form that is stored as JSON, which takes several times the size of the form.
+/// Maximum size of a form whose fields are converted to JSON, because the conversion takes several
+/// times the size of the form. Of a multipart form, only names, values and file descriptions count.
 /// Larger forms are stored as bytes only.
 pub const MAX_JSON_BYTES: usize = 1 << 20;
 
@@ -32,7 +33,8 @@ pub enum FormKind {
     Multipart(String),
 }
 
-/// Returns the form type of the first Content-Type; `None` if it is not a form.
+/// Returns the form type of the first Content-Type; `None` if it is not the type of a form, or has
+/// no valid boundary.
 pub fn kind(headers: Headers<'_>) -> Option<FormKind> {
     let (_, value) = headers.0.iter().find(|(name, _)| *name == "content-type")?;
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -50,7 +52,8 @@ pub enum FormProblem {
     /// Too many fields or bytes.
     TooLarge,
     UnknownCharset,
-    /// Bytes that are invalid in the declared charset.
+    /// Bytes that are invalid in the charset of the form (declared, named in a field, or UTF-8), or
+    /// a part whose name or file description is unreadable.
     MalformedText,
     /// The payload field is repeated, or is not JSON.
     NotJson,
@@ -81,11 +84,12 @@ impl From<CharsetProblem> for FormProblem {
 pub struct FormFields {
     /// Names and values in the order received, without files.
     pub values: Vec<(String, String)>,
-    /// Whether no text was replaced by U+FFFD, and no name is missing.
+    /// Whether all bytes are valid in their charset, and no name is missing.
     pub is_exact: bool,
 }
 
-/// Returns the fields, with invalid text replaced; `None` if there are more than `MAX_FIELDS`.
+/// Returns the fields, with invalid bytes replaced; `None` if there are more than `MAX_FIELDS`.
+/// Empty fields of a urlencoded form count too.
 pub fn fields(body: &[u8], kind: FormKind, declared: Option<&'static Encoding>) -> Option<FormFields> {
     match kind {
         FormKind::UrlEncoded if separators(body) >= MAX_FIELDS => None,
@@ -169,8 +173,9 @@ pub fn sole_text(body: &[u8], field: &str, declared: DeclaredCharset) -> Option<
     text_of_payload(&unescaped(value), ascii_compatible(declared)).ok()
 }
 
-/// Decodes the payload. JSON in UTF-8 ignores the declared charset, so that a wrong one cannot
-/// change it. Invalid bytes are never replaced: the result would differ from the signed text.
+/// Decodes the payload. If it is JSON in UTF-8, the declared charset is ignored, so that a wrong
+/// declaration cannot change the text. Invalid bytes are never replaced: the result would differ
+/// from the signed text.
 fn text_of_payload(bytes: &[u8], declared: DeclaredCharset) -> Result<String, FormProblem> {
     if json::is_json_of_any_depth(bytes) {
         return Ok(String::from_utf8_lossy(bytes).into_owned());
@@ -214,8 +219,8 @@ fn object<'a>(body: &'a [u8], charset: &'static Encoding) -> Result<FieldObject<
     Ok(fields)
 }
 
-/// Returns the fields of a multipart form like `to_json`; a file is an object without its content.
-/// `None` if there are no fields.
+/// Returns the fields of a multipart form like `to_json`; the value of a file is an object that
+/// describes it, without its content. `None` if there are no fields.
 ///
 /// # Errors
 /// The reason why the form cannot be read.
@@ -252,7 +257,7 @@ fn ascii_compatible(declared: DeclaredCharset) -> DeclaredCharset {
     }
 }
 
-/// Returns the values of a query field, which may not be valid text.
+/// Returns the values of a query field as bytes, because they are not necessarily valid UTF-8.
 pub fn values<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, [u8]>> {
     let named = split(query.as_bytes()).filter(move |(field, _)| *unescaped(field) == *name.as_bytes());
     named.map(|(_, value)| unescaped(value))

@@ -15,7 +15,8 @@ pub struct FormPart {
     pub name: Option<String>,
     /// Empty for a file.
     pub value: Bytes,
-    /// Charset from the part's Content-Type; otherwise the charset of the form.
+    /// Charset from the part's Content-Type; otherwise the declared charset of the form. If neither
+    /// exists and the value is not UTF-8, the charset that a field of the form names.
     pub charset: DeclaredCharset,
     /// `None` if the part is not a file; `Some(None)` if the file's name or type is unreadable.
     pub file: Option<Option<FormFile>>,
@@ -32,8 +33,10 @@ pub struct FormFile {
 }
 
 impl FormPart {
+    /// Decodes the value.
+    ///
     /// # Errors
-    /// Its charset is unknown, or its bytes are invalid in it.
+    /// The charset of the part is unknown, or the value is invalid in that charset.
     pub fn text(&self) -> Result<String, CharsetProblem> {
         charset::decode(&self.value, self.charset?.unwrap_or(UTF_8))
     }
@@ -47,8 +50,8 @@ impl FormPart {
     }
 }
 
-/// Returns the parts of a multipart body: no parts if it is malformed, `None` if there are too
-/// many.
+/// Returns the parts of a multipart body: no parts if the body is malformed, `None` if there are
+/// more than `MAX_FIELDS`.
 pub fn parts(body: &[u8], boundary: String, declared: DeclaredCharset) -> Option<Vec<FormPart>> {
     let whole = Bytes::copy_from_slice(body);
     let stream = futures_util::stream::iter([Ok::<_, std::convert::Infallible>(whole)]);

@@ -7,10 +7,10 @@ use encoding_rs::{Encoding, UTF_8};
 /// Maximum number of fields: a form of many short fields needs thirty times its size when decoded.
 pub const MAX_FIELDS: usize = 10_000;
 
-/// Whether a body can be a urlencoded form. A form contains no NUL, and senders escape control
-/// characters in names; tabs and line breaks are accepted after the first field. A body whose first
-/// name, or unnamed value, is a whole document is not a form: as a form, it would pass filters such
-/// as `!/draft`.
+/// Whether a body can be a urlencoded form. A form has no byte order mark and no NUL. Its names
+/// have no control characters, because senders escape them; only tabs and line breaks are accepted,
+/// in names after the first. A body in which a name, or a value without a name, is a document or
+/// its beginning is not a form: as a form, it would pass filters such as `!/draft`.
 pub fn is_url_encoded(body: &[u8]) -> bool {
     if Encoding::for_bom(body).is_some() || memchr::memchr(0, body).is_some() {
         return false;

@@ -1,5 +1,5 @@
-//! Access to one value of a JSON document, for the few schemes with a signature or a signed
-//! value inside the body.
+//! Access to single values of a JSON document. Each access scans the document; `paths` and
+//! `pointers` read several values in one scan.
 
 use std::borrow::Cow;
 
@@ -91,7 +91,7 @@ impl JsonPath {
     }
 
     /// Returns the values at the path in every item of the arrays along it; `None` if an item has
-    /// no value there, or if there are no items.
+    /// no value there, if there are no items, or if an array has more than `MAX_ITEMS`.
     pub fn every(&self, document: &[u8]) -> Option<Vec<PathValue>> {
         let text = trimmed(document)?;
         let is_pointer = matches!(self.0.first(), Some(PathStep::Token(_)));
@@ -135,7 +135,7 @@ fn at_token<'a>(raw: &'a str, token: &str) -> Option<&'a str> {
     whole(ItemAt { place }, raw)?
 }
 
-/// Returns the first key of an object that is not in `except`.
+/// Returns an object's first key that is not in `except`.
 pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
     if !object.starts_with('{') {
         return None;
@@ -145,7 +145,7 @@ pub fn first_key_except(object: &str, except: &[String]) -> Option<String> {
     keys.found
 }
 
-/// Returns the last member with that key: the last of duplicate keys wins.
+/// Returns the value of a key: the last of duplicate keys wins.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     if !object.starts_with('{') {
         return None;

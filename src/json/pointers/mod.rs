@@ -41,7 +41,8 @@ impl<'a> PointedValues<'a> {
 }
 
 impl Pointers {
-    /// Adds a pointer. Invalid pointers never match.
+    /// Adds a pointer. A text that is neither empty nor starts with a slash is not a pointer, and
+    /// never matches.
     pub fn add(&mut self, pointer: &str) -> Slot {
         let new = Slot(self.count);
         if !pointer.is_empty() && !pointer.starts_with('/') {

@@ -1,4 +1,4 @@
-//! Other forms of a body that some senders sign instead of its bytes.
+//! Other forms of a body or URL that some senders sign instead of its exact bytes.
 
 mod sorted;
 
@@ -14,18 +14,19 @@ pub fn compact(body: &[u8]) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Returns the canonical form of RFC 8785: keys sorted, no white space, numbers as ECMAScript
-/// writes them. `None` if it is not JSON, or has a duplicate key, because parsers differ in the
-/// value that they use.
+/// writes them. `None` if the body is not JSON, has a number out of range, or has a duplicate key,
+/// because parsers differ in which of its values they use.
 pub fn sorted(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::Utf16)
 }
 
-/// The same with array indexes first, as `JSON.stringify` writes an object whose keys were sorted.
+/// The same as `sorted`, but with array indexes first, as `JSON.stringify` writes an object whose
+/// keys were added in sorted order.
 pub fn sorted_in_ecmascript(body: &[u8]) -> Option<Vec<u8>> {
     sorted::write(json::document(body).ok()?, KeyOrder::ArrayIndexesFirst)
 }
 
-/// Returns the first item of an array, or any other JSON unchanged, in compact form.
+/// Returns the first item of an array, or the whole of any other JSON, in compact form.
 pub fn first_item(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(json::without_mark(body)).ok()?.trim_ascii();
     if !text.starts_with('[') {

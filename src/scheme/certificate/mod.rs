@@ -1,5 +1,6 @@
 //! Certificate chains: verifies that a certificate leads to a trusted root, and returns its key.
-//! Fetches nothing: it returns the URL of a missing issuer, and the caller fetches it and retries.
+//! Fetches nothing: it returns the URL of a missing issuer, and the caller fetches that certificate
+//! and retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 use super::public_key::{PublicKey, is_certificate, pem_blocks};
 
-/// Limit on the certificates of a chain, above any real one; further certificates are ignored.
+/// Limit on the intermediate certificates of a chain, above the number in any real chain; further
+/// certificates are ignored.
 const MAX_INTERMEDIATES: usize = 16;
 
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
@@ -32,7 +34,7 @@ pub enum CertificateError {
     NotValidNow,
     #[error("the certificate does not lead to a trusted root")]
     Untrusted,
-    /// The URL is the issuer's address in the certificate.
+    /// `url`: the address of the issuer, if the certificate contains it.
     #[error("the issuer of the certificate is missing")]
     IssuerMissing { url: Option<String> },
 }
@@ -135,7 +137,8 @@ fn is_valid(certificate: &Certificate, now: OffsetDateTime) -> bool {
     })
 }
 
-/// Webhook certificates are issued for a server or a client; those for mail or code are rejected.
+/// Webhook certificates are issued for a server or a client; certificates only for mail or code
+/// signing are rejected.
 struct ServerOrClient;
 
 impl ExtendedKeyUsageValidator for ServerOrClient {

@@ -1,5 +1,5 @@
-//! The maximum age of a signed timestamp. The signed text contains the timestamp as sent; its
-//! parsed value is only compared with the clock.
+//! The format of a signed timestamp, and its maximum difference from the clock. The signed text
+//! contains the timestamp as sent; its parsed value is only compared with the clock.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub enum TimestampUnit {
     /// Ten digits are seconds, and thirteen are milliseconds.
     #[serde(rename = "s-or-ms")]
     SecondsOrMilliseconds,
-    /// RFC 3339 time with any number of decimals; UTC if it has no offset.
+    /// RFC 3339 time, or a variant that `iso_date` accepts; UTC if it has no offset.
     #[serde(rename = "rfc3339")]
     Rfc3339,
     /// Seconds (ten digits), milliseconds (thirteen digits) or an RFC 3339 time, recognized by
@@ -86,7 +86,7 @@ pub enum SignedTime {
 
 impl TimestampUnit {
     /// Parses a timestamp. Numbers are plain digits only, without leading zeros: ten for seconds,
-    /// which last until 2286, and thirteen for milliseconds. A second spelling of the same time
+    /// which last until 2286, and thirteen for milliseconds. Any other way to write the same time
     /// would let a digit move between a signed timestamp and the text next to it.
     ///
     /// # Errors
@@ -107,12 +107,12 @@ impl TimestampUnit {
         }
     }
 
-    /// Whether no timestamp begins or ends with a shorter one.
+    /// Whether no timestamp of this format begins or ends with a shorter one.
     pub const fn has_fixed_form(self) -> bool {
         matches!(self, Self::Seconds | Self::Milliseconds | Self::HttpDate)
     }
 
-    /// Whether it is always a date, which digits before or after it cannot extend.
+    /// Whether a timestamp is always a date. Digits before a date cannot be read as a part of it.
     pub const fn is_date(self) -> bool {
         matches!(self, Self::Rfc3339 | Self::HttpDate)
     }
@@ -179,8 +179,8 @@ fn date(text: &[u8], parse: impl Fn(&str) -> Option<OffsetDateTime>) -> Result<S
     Ok(SignedTime::Milliseconds(milliseconds(time)))
 }
 
-/// Parses `Thu, 09 Oct 2025 08:53:20 GMT`, or with `+0000` at the end. The weekday is required, and
-/// comments are rejected.
+/// Parses `Thu, 09 Oct 2025 08:53:20 GMT`, or with another zone of RFC 2822 at the end, e.g.
+/// `+0000`. The weekday is required, and comments are rejected.
 fn http_date(text: &str) -> Option<OffsetDateTime> {
     let has_form = HTTP_DATE_BYTES.contains(&text.len())
         && text.get(3..5) == Some(", ")

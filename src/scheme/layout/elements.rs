@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 /// Limit on candidates, above the number that any sender needs for key rotation; a value with more
-/// is rejected unread.
+/// is rejected without checking any of them.
 pub const MAX_CANDIDATES: usize = 16;
 
 /// Limits joined lines with separate timestamps: each one costs a digest of the body before

@@ -133,8 +133,8 @@ impl Layout {
         matches!(self, Self::Positions { .. })
     }
 
-    /// Returns the same layout for a header that the sender writes once per signature. Proxies join
-    /// its lines with commas.
+    /// Returns the corresponding layout for a header that the sender writes once per signature.
+    /// Proxies join its lines with commas.
     pub fn repeated(self) -> Self {
         match self {
             Self::Raw => Self::Positions { separator: b',', before: Vec::new() },
@@ -291,12 +291,13 @@ fn separator(between: &str, text: &str) -> Result<u8, SyntaxError> {
     }
 }
 
-/// Whether a text begins with a label, if there is one.
+/// Whether a text begins with the label; false if the label is empty.
 fn begins_with(text: &[u8], label: &str) -> bool {
     !label.is_empty() && text.starts_with(label.as_bytes())
 }
 
-/// Returns the cause for a missing label: another name in its place, or no name.
+/// Returns the cause for a missing label: `UnknownAlgorithm` if an element has another name in its
+/// place, otherwise `MalformedSignature`.
 fn unlabelled<'a>(mut elements: impl Iterator<Item = &'a [u8]>, label: &str) -> Cause {
     let delimiter = label.bytes().last();
     let named = elements.any(|element| {

@@ -21,7 +21,8 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const ELLIPTIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// Length of an RSA modulus: 1,024 to 8,192 bits. SHA-2 requires at least 2,048 bits.
+/// Length of an RSA modulus in bytes: 1,024 to 8,192 bits. With SHA-2, ring requires at least 2,048
+/// bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 128..=1_024;
 const RSA_SHA2_BYTES: usize = 256;
 
@@ -266,7 +267,7 @@ impl PublicKey {
         Ok(Self(PublicKeyKind::Rsa { modulus, exponent }))
     }
 
-    /// Whether signatures of this algorithm can be made with the key.
+    /// Whether signatures of this algorithm can be verified with the key.
     pub fn fits(&self, algorithm: PublicAlgorithm) -> bool {
         use PublicAlgorithm::{
             EcdsaP256Sha1, EcdsaP256Sha256, Ed25519, Es256, Es384, Es512, RsaSha1, RsaSha256, RsaSha384,

@@ -10,8 +10,8 @@ use crate::scheme::canonical;
 use crate::scheme::encoding::Encoding;
 use crate::scheme::error::SyntaxError;
 
-/// Limits bodies that are sorted or escaped, which takes up to ten times their size before
-/// authentication. No provider that signs such a form sends more.
+/// Limits bodies that are sorted or escaped before authentication, because this takes up to ten
+/// times their size. No provider that signs such a form sends larger bodies.
 const MAX_MULTIPLIED_BYTES: usize = 2 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

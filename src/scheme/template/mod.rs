@@ -1,6 +1,6 @@
 //! Templates of texts with placeholders: signed texts (`{id}.{ts}.{body}`), expected claims,
-//! replies. A template is parsed once. For each request its text is fed into the digest in pieces,
-//! so that an unchanged body is not copied.
+//! replies. A template is parsed once. For each request, its text is fed into an HMAC or digest in
+//! pieces, so that an unchanged body is not copied. For public keys, it is rendered as a whole.
 
 mod forms;
 mod named_headers;

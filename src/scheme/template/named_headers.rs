@@ -22,8 +22,8 @@ pub struct NamedHeaders {
 struct Anchors {
     /// The header with the UUID. Both names are in lower case.
     id: String,
-    /// The header whose value may contain dots, but no UUID between them. The other headers after
-    /// the id must not contain dots.
+    /// The header whose value may contain dots, but no UUID between them. The values of other
+    /// headers after the id must not contain dots.
     dotted: String,
 }
 

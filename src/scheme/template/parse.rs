@@ -65,7 +65,10 @@ fn section_parts(text: &str) -> Result<Vec<Part>, SyntaxError> {
     let places = parts.iter().filter(is_place).count();
     let literals = parts.iter().filter(|part| is_fixed(Some(part))).count();
     if places == 0 || places + literals < parts.len() {
-        return Err(format!("`{{?{text}}}` must contain only header, query, json or form places").into());
+        return Err(format!(
+            "`{{?{text}}}` must contain header, query, json or form places, and otherwise only fixed text"
+        )
+        .into());
     }
     if !is_fixed(parts.first()) || !is_fixed(parts.last()) {
         return Err(format!("`{{?{text}}}` must begin and end with fixed text").into());

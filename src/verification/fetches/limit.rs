@@ -46,7 +46,7 @@ impl From<IpAddr> for Neighbourhood {
 }
 
 impl CallLimit {
-    /// Whether this client may cause a call now.
+    /// Whether this client may cause a call now; if so, counts the call.
     pub fn take(&mut self, client: IpAddr, now: Instant) -> bool {
         let client = Neighbourhood::from(client);
         while self.calls.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) >= WINDOW) {
@@ -64,8 +64,8 @@ impl CallLimit {
         may
     }
 
-    /// Records the sender of a genuine message, which no longer shares the limit of unknown
-    /// senders.
+    /// Records the sender of a genuine message. From then on, this sender does not count towards
+    /// the limit for unknown senders.
     pub fn sent(&mut self, client: IpAddr) {
         let client = Neighbourhood::from(client);
         if self.senders.back() == Some(&client) {

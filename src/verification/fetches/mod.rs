@@ -1,6 +1,6 @@
 //! Keys and certificates that the scheme of one source needs from its provider. They are fetched
-//! off the request path; a request waits for them for at most one second. Cached entries are
-//! refreshed in the background, and kept if the provider fails.
+//! off the request path; a request waits for each call for at most one second. Cached entries are
+//! refreshed in the background. If a refresh fails, they remain valid until they are a day old.
 
 mod cache;
 mod limit;
@@ -206,7 +206,7 @@ async fn run_call(call: PendingCall, client: Client) {
     };
     if began.elapsed() > WAIT_TIMEOUT {
         log::warn!(
-            "source {}: its provider took {} ms to return a key or certificate; messages that needed it were answered 503",
+            "source {}: its provider took {} ms to return a key or certificate; requests that waited for it were answered 503",
             fetches.name,
             began.elapsed().as_millis()
         );
@@ -235,7 +235,7 @@ async fn query_provider(
     let call = plan.call(login.as_deref()).ok_or(ProviderUnreachable)?;
     let response = send(client, call, CALL_TIMEOUT).await?;
     plan.read(response.status, &response.body).ok_or_else(|| {
-        log::warn!("cannot parse a provider's keys or certificates (status {})", response.status);
+        log::warn!("a provider's answer has no usable key or certificate (status {})", response.status);
         ProviderUnreachable
     })
 }

@@ -80,7 +80,8 @@ pub fn read(
 
 /// Reserves `bytes` in total.
 fn take(room: &mut DecodingRoom, bytes: usize) -> Result<(), ReadingProblem> {
-    // Anything larger could fail even on an idle service, and would be answered 503 on every retry.
+    // A larger reservation could fail even on an idle service; the request would then be answered
+    // 503 on every retry.
     if bytes > room.max_bytes {
         return Err(CodingProblem::TooLarge.into());
     }

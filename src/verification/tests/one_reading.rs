@@ -209,7 +209,7 @@ fn genuine_values_are_confirmed() {
 }
 
 /// Content that is read after authentication can be confirmed, although unauthenticated bodies are
-/// decoded up to 2 MiB only.
+/// decoded only up to 2 MiB.
 #[test]
 fn large_compressed_body_is_confirmed() {
     let coded = ("content-encoding", "gzip");

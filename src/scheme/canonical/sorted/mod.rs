@@ -1,6 +1,6 @@
 //! Writes sorted JSON in one pass over the input. A document tree would take forty times the
-//! document's size, for unauthenticated requests; this keeps only the keys of the open objects and
-//! the positions of their members.
+//! document's size, for unauthenticated requests; this module keeps only the keys of the open
+//! objects and the positions of their members.
 
 mod surrogates;
 
@@ -20,8 +20,9 @@ pub enum KeyOrder {
     ArrayIndexesFirst,
 }
 
-/// Writes JSON with sorted keys. `None` for invalid JSON, a duplicate key, or a number out of
-/// range. A lone surrogate stays an escape, in lower case as `JSON.stringify` writes it.
+/// Writes JSON with sorted keys. `None` for invalid JSON, a duplicate key, a number out of range,
+/// or a lone surrogate that cannot be marked (see `surrogates::mark`). A lone surrogate stays an
+/// escape, in lower case as `JSON.stringify` writes it.
 pub fn write(text: &str, order: KeyOrder) -> Option<Vec<u8>> {
     let marked = surrogates::mark(text)?;
     let mut written = Vec::with_capacity(text.len());
@@ -44,7 +45,7 @@ struct SortedMember<'de> {
 }
 
 impl SortedValue<'_> {
-    /// Writes a number or text in canonical form.
+    /// Writes a value other than an object or array in canonical form.
     fn scalar<E: Error>(self, value: &impl serde::Serialize) -> Result<(), E> {
         serde_json_canonicalizer::to_writer(value, self.0).map_err(E::custom)
     }
@@ -135,7 +136,7 @@ impl<'de> Visitor<'de> for SortedValue<'_> {
 }
 
 impl KeyOrder {
-    /// Equal keys compare as equal in either order.
+    /// Returns `Equal` only for equal keys, in both key orders.
     fn compare(self, one: &str, next: &str) -> Ordering {
         let by_units = || surrogates::utf_16(one).cmp(surrogates::utf_16(next));
         match self {
@@ -271,8 +272,8 @@ mod tests {
         }
     }
 
-    /// Checks the capacity of the output, the only observable part; the rest follows from the size
-    /// of a member.
+    /// Checks the capacity of the output, the only part of the memory that a test can observe; the
+    /// rest follows from the size of a member.
     #[test]
     fn extra_memory_is_small_for_shortest_members() {
         let body: String = (0..200_000).map(|number| format!("\"{number:x}\":0,")).collect();

@@ -11,8 +11,8 @@ const FIRST_MARK: u32 = 0x10_f000;
 const FIRST_SURROGATE: u32 = 0xd800;
 const SURROGATES: u32 = 0x800;
 
-/// Replaces each escape of a lone surrogate with its mark. `None` if the document also contains a
-/// mark.
+/// Replaces each escape of a lone surrogate with its mark. `None` if the document itself may
+/// contain a mark.
 pub fn mark(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Some(Cow::Borrowed(text));
@@ -26,7 +26,7 @@ pub fn mark(text: &str) -> Option<Cow<'_, str>> {
     if !has_lone {
         return Some(Cow::Borrowed(text));
     }
-    // A document contains a mark literally, or as an escaped surrogate pair.
+    // A document can contain a mark literally, or as an escaped surrogate pair.
     let has_mark = text.chars().any(|character| surrogate(character).is_some());
     let has_escape = |high: &str| text.to_ascii_lowercase().contains(high);
     (!has_mark && !has_escape("\\udbfc") && !has_escape("\\udbfd")).then_some(Cow::Owned(marked))

@@ -3,9 +3,9 @@
 //! A signature covers one text, but creel stores the parts. Without a rule for the end of each
 //! part, an attacker with a captured message can move bytes from one part to its neighbour: the
 //! text and its signature stay the same, but the body changes. So the text itself must determine
-//! the boundaries of every part but one: of the parts before that one if it is read from the left,
-//! and of those after it if it is read from the right. `Split::of` checks this when a recipe is
-//! loaded; `Split::check` enforces it on the values of a request.
+//! the boundaries of every part but one: read from the left, it must determine the end of each part
+//! before that one; read from the right, the beginning of each part after it. `Split::of` checks
+//! this when a recipe is loaded; `Split::check` enforces it on the values of a request.
 
 use std::borrow::Cow;
 
@@ -141,7 +141,7 @@ fn begins_in_text(parts: &[Part], at: usize, unit: Option<TimestampUnit>) -> boo
 }
 
 impl Part {
-    /// Whether the part is the same in all texts of a source, or has a fixed length.
+    /// Whether the part is the same in all texts of a source, has a fixed length, or is the method.
     const fn is_fixed(&self) -> bool {
         matches!(
             self,
@@ -302,7 +302,8 @@ impl<'a> SplitCheck<'a> {
         clear(is_clear)
     }
 
-    /// Rejects an empty body whose text may have been moved into a neighbouring part.
+    /// Rejects neighbouring parts that may contain text moved out of the body: a byte order mark,
+    /// or the whole body if it is empty now.
     fn structured(&self, at: usize) -> Result<(), Cause> {
         let is_empty = self.scope.view.request.body.is_empty();
         // If the text contains the method, a GET must have an empty body, and needs no other rule.

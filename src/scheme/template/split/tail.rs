@@ -2,8 +2,9 @@
 //!
 //! A body of structured JSON is found from the right: no object or array ends with a shorter one.
 //! The id can then contain anything, including a delimiter and a timestamp. Any other body is found
-//! from the left: the id ends at the first delimiter with a timestamp. Such a body must not end in
-//! a timestamp and structured JSON, because the same text could be read with that JSON as its body.
+//! from the left: the id ends at the first delimiter with a timestamp. A body found from the left
+//! must not end in a timestamp followed by structured JSON, because the same text could be read
+//! with that JSON as its body.
 
 use super::super::forms::is_structured;
 use super::super::parts::Part;
@@ -29,8 +30,8 @@ impl SplitCheck<'_> {
         clear(!ends_in_another)
     }
 
-    /// Whether the body may end in a timestamp, between the same delimiters as the text's own, and
-    /// structured JSON.
+    /// Whether the body may end in a timestamp followed by structured JSON, with the same
+    /// delimiters around the timestamp as in the text itself.
     fn ends_in_another_body(&self, stamp_at: usize, body: &[u8]) -> Result<bool, Cause> {
         if !matches!(body.trim_ascii_end(), [.., b'}' | b']']) {
             return Ok(false);

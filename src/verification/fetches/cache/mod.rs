@@ -62,8 +62,8 @@ impl CachedAnswer {
         now.saturating_duration_since(self.since)
     }
 
-    /// Eviction order, lowest first: entries that verified no message, among those the "not found"
-    /// answers, among those the oldest.
+    /// Eviction order, lowest first: entries that verified no message before the others; within
+    /// both groups, "not found" answers before the others, then the oldest first.
     fn eviction_rank(&self) -> (bool, bool, Instant) {
         (self.has_verified, self.answer != KeyResponse::Unknown, self.since)
     }
@@ -91,8 +91,8 @@ impl Cache {
         if is_all || self.is_complete { KeyResponse::Unknown } else { KeyResponse::NotYet }
     }
 
-    /// Whether the provider may have keys that are not cached yet: a key without an id may be a new
-    /// one.
+    /// Whether the provider may have keys that are not cached yet. Only for `WHOLE_SET`: a
+    /// signature that names no key may be made with a new one.
     pub fn may_be_outdated(&self, wanted: &KeyRequest, now: Instant) -> bool {
         *wanted == WHOLE_SET
             && !self.is_complete
