@@ -14,7 +14,7 @@ use crate::store::Unavailable;
 pub enum EndpointError {
     NotReady,
     Unauthorized,
-    /// Host header that is not in the allowed list; see `hosts`.
+    /// The Host header is not one that `hosts::is_own` accepts.
     OtherHost,
     TooManyAttempts,
     Unavailable(Unavailable),

@@ -39,8 +39,8 @@ pub async fn readiness(service: &Service) -> Result<HttpResponse, EndpointError>
         return Err(EndpointError::NotReady);
     }
     service.store.ready().map_err(|_| EndpointError::NotReady)?;
-    // Damage in old pages does not prevent new messages from being stored, and a load balancer that
-    // removes the only instance would lose them.
+    // Damage in old pages does not prevent new messages from being stored. A load balancer that
+    // removes the only instance would lose the new messages.
     let text = if service.store.is_damaged() { "ready, but damaged" } else { "ready" };
     Ok(reply::text(StatusCode::OK, text))
 }

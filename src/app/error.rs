@@ -18,7 +18,7 @@ pub enum StartError {
     #[error("cannot declare a target: {0}")]
     Target(#[from] TargetError),
     #[error(
-        "{variable}: a target created through the API is already named {name}; rename this one, or rename or remove the other one"
+        "{variable}: a target created through the API is already named {name}; rename the target of this variable, or rename or remove the one created through the API"
     )]
     TargetNameTaken { variable: String, name: String },
     #[error(transparent)]

@@ -24,7 +24,8 @@ pub struct ConnectionLimits {
     pub operator: usize,
 }
 
-/// Raises the limit on file descriptors as far as needed and allowed.
+/// Raises the limit on file descriptors as far as needed and allowed, and returns the connection
+/// limits that fit.
 pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     let limit = getrlimit(Resource::Nofile);
     let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS + if has_operator { OPERATOR_CONNECTIONS } else { 0 };

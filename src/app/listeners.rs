@@ -23,8 +23,8 @@ pub struct Listeners {
 #[derive(Debug)]
 pub struct WebhookListener {
     pub socket: TcpListener,
-    /// Whether the service manager also holds the socket. Its queued connections are then kept for
-    /// the next process.
+    /// Whether the service manager also holds the socket. Connections in the socket's queue then
+    /// stay queued for the next process.
     pub is_inherited: bool,
 }
 

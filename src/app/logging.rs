@@ -26,7 +26,7 @@ thread_local! {
     static URGENCY: Cell<Urgency> = const { Cell::new(Urgency::Ordinary) };
 }
 
-/// Flushes the remaining lines on drop.
+/// A handle to flush the log. Dropping it does not flush.
 #[derive(Clone, Debug)]
 pub struct Log(Sink);
 
@@ -43,7 +43,8 @@ impl Log {
 pub fn start(filter: &str, format: LogFormat) -> io::Result<Log> {
     let sink = Sink::start(io::stderr())?;
     let mut builder = Builder::new();
-    // Log lines about the server's workers are not useful to operators unless they enable them.
+    // actix_server's info lines about its workers are not useful to operators, so they are off by
+    // default. The configured filter can enable them.
     builder.filter_module("actix_server", LevelFilter::Warn);
     // The lines of `actix_http` about malformed requests have no client address, and
     // unauthenticated clients can cause any number of them. The module `http` logs such requests
@@ -78,7 +79,7 @@ fn note_urgency(level: Level) {
 }
 
 /// Writes a line such as `2026-11-22T14:31:00.000000Z INFO listening on …`, followed by the id of
-/// the current request.
+/// the current request, if any.
 fn write_text(line: &mut dyn Write, record: &Record<'_>, now: OffsetDateTime) -> io::Result<()> {
     note_urgency(record.level());
     line.write_all(Timestamp::from(now).as_str().as_bytes())?;

@@ -1,5 +1,6 @@
 //! The service as a whole: startup order and shutdown. Building is separate from running, so that
-//! tests can do either alone. This module must never make decisions about messages.
+//! tests can adjust a built service before it runs. This module must never make decisions about
+//! messages.
 
 mod endpoint_error;
 mod endpoints;
@@ -62,9 +63,10 @@ pub mod learned_secret {
 
 /// `EX_IOERR` in `sysexits.h`, an input/output error.
 const STORE_FAILED: u8 = 74;
-/// Size of the main thread's stack.
+/// Size of the stack of the service's thread.
 const SERVICE_STACK_BYTES: usize = 8 << 20;
-/// Limit on closing the store. A stop can take 8 s in total, including 5 s for requests in flight.
+/// Limit on closing the store. A stop can take 9.5 s in total: 5.5 s for requests and deliveries in
+/// flight, 2 s for the last reports of the cleanup, and this.
 const STORE_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for requests in flight after a failure of the store: they only need an error response.
 const STORE_FAILURE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -273,7 +275,8 @@ impl App {
     /// Accepts and serves connections until a signal arrives or the store fails.
     ///
     /// # Errors
-    /// Signals cannot be watched, or a server ends unexpectedly.
+    /// Signals cannot be watched, the delivery thread cannot be started, or a server ends
+    /// unexpectedly.
     pub async fn run(mut self, log: Option<Log>) -> Result<ServiceEnd, StartError> {
         let mut signals = Signals::watch()?;
         let service = self.service.clone();
@@ -347,7 +350,8 @@ async fn stop(handles: &[ServerHandle]) {
     }
 }
 
-/// Resolves with an error when a server ends, because servers run until they are stopped.
+/// Awaits the servers one after the other, and resolves with the first error, or with an error
+/// after all of them have ended. Both are unexpected, because servers run until they are stopped.
 async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io::Error {
     for server in servers {
         if let Ok(Err(error)) = server.await {

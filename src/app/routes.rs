@@ -1,4 +1,5 @@
-//! All routes, in reading order; those of the admin API are in `api/routes.rs`.
+//! The routes of each address. `ingest/routes.rs` has those of webhooks, and `api/routes.rs` has
+//! those of the admin API.
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(150);
 /// Time to discard the rest of a body after an early rejection. Closing the connection immediately
 /// could make the client lose the reply.
 const LINGER: Duration = Duration::from_secs(1);
-/// Limit on finishing requests in flight, after the grace period (`stop`).
+/// Limit on finishing requests in flight, after the grace period (see `stop.rs`).
 const SHUTDOWN_TIMEOUT_SECONDS: u64 = 4;
 /// Blocking threads of each worker. They hash large bodies, so more threads than processors do not
 /// help.
@@ -80,7 +80,7 @@ pub fn server(
         let (registry, service) = (capacity.connections.clone(), handlers.service.clone());
         apply_fn_factory(http.h1(map_config(app, |()| AppConfig::default())), move |stream, http| {
             let accepted = accept(stream, &registry).map(|(connection, peer, registered)| {
-                // The registry entry is released when the connection is closed.
+                // The registry entry is removed when the connection is closed.
                 (http.call((connection, peer)), registered)
             });
             let service = service.clone();

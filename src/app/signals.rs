@@ -40,11 +40,11 @@ impl Signals {
         }
     }
 
-    /// Makes every further signal end the process immediately.
+    /// Makes the next termination signal end the process immediately.
     pub fn end_immediately(mut self, log: Option<Log>) {
         rt::spawn(async move {
             let (name, code) = self.next().await;
-            log::warn!("{name} again: stopping immediately; acknowledged messages are safe");
+            log::warn!("{name} during the stop: exiting immediately; acknowledged messages are safe");
             if let Some(log) = log {
                 log.flush();
             }

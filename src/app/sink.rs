@@ -12,7 +12,8 @@ use parking_lot::{Condvar, Mutex};
 const BUFFER_BYTES: usize = 1 << 20;
 /// Size above which urgent lines are dropped too.
 const URGENT_BUFFER_BYTES: usize = BUFFER_BYTES + (64 << 10);
-/// Time for which lines are collected before a write, unless `MAX_GATHERED_BYTES` is reached first.
+/// Time for which lines are collected before a write, unless `MAX_GATHERED_BYTES` is reached or an
+/// urgent line is added first.
 const GATHER_TIMEOUT: Duration = Duration::from_millis(50);
 /// Size at which collected lines are written immediately.
 const MAX_GATHERED_BYTES: usize = 64 << 10;
@@ -33,9 +34,9 @@ pub struct Sink {
 #[derive(Debug, Default)]
 struct SinkQueue {
     state: Mutex<SinkState>,
-    /// Notified when lines must be written immediately.
+    /// Notified when the buffer is no longer empty, and when it must be written immediately.
     filled: Condvar,
-    /// Notified when all lines are written.
+    /// Notified after each write.
     drained: Condvar,
 }
 
@@ -71,8 +72,8 @@ impl Sink {
         state.buffer.extend_from_slice(line);
         let becomes_urgent = urgency == Urgency::Urgent && !state.is_urgent;
         state.is_urgent |= becomes_urgent;
-        // Waking the thread costs a system call, so it is done once per piece instead of once per
-        // line.
+        // Waking the thread costs a system call, so it is done only when the thread must act, not
+        // for each line.
         if before == 0
             || becomes_urgent
             || (before < MAX_GATHERED_BYTES && state.buffer.len() >= MAX_GATHERED_BYTES)
@@ -96,7 +97,7 @@ fn write_out(shared: &SinkQueue, mut output: impl Write) {
     loop {
         let mut state = shared.state.lock();
         while state.buffer.is_empty() {
-            // A flush of an empty buffer must leave no state.
+            // A flush of an empty buffer must not make the next line urgent.
             state.is_urgent = false;
             shared.filled.wait(&mut state);
         }

@@ -49,10 +49,10 @@ pub struct WebhookServer {
 /// Owner of the listening socket.
 #[derive(Debug)]
 pub enum SocketOrigin {
-    /// This process alone: connections in its queue are reset when it closes.
+    /// This process alone: connections in the socket's queue are reset when the socket is closed.
     Own(TcpListener),
-    /// This process and the service manager: connections in its queue are kept for the next
-    /// process.
+    /// This process and the service manager: connections in the socket's queue stay queued for the
+    /// next process.
     Inherited,
 }
 

@@ -1,5 +1,5 @@
-//! Registers the targets from the environment in the store, which assigns the ids for their
-//! deliveries.
+//! Registers the targets from the environment in the store, which assigns their ids. Deliveries
+//! refer to a target by this id.
 
 use time::OffsetDateTime;
 
@@ -7,8 +7,8 @@ use super::error::StartError;
 use crate::config::{Config, Destination, TargetConfig};
 use crate::store::{Origin, Store, TargetDraft, TargetError, TargetId, TargetKind, TargetState};
 
-/// Takes the targets out of the configuration, each with its id. Targets that are no longer
-/// declared receive no further deliveries.
+/// Registers the targets of the configuration, and moves them into the result, each with its id.
+/// Targets that are no longer declared receive no further deliveries.
 ///
 /// # Errors
 /// Another target has the same name, or the store fails.
@@ -34,8 +34,8 @@ pub async fn declare(
     }
 }
 
-/// Activates targets with a new URL. A target that answered 410 stays disabled across restarts,
-/// until it is declared with another URL.
+/// Activates disabled targets with a new URL. A target that answered 410 stays disabled across
+/// restarts, until it is declared with another URL or an operator resumes it.
 async fn activate_moved(
     declared: &[(TargetId, TargetConfig)],
     store: &Store,
@@ -63,7 +63,7 @@ pub async fn warn_of_disabled(store: &Store) -> Result<(), StartError> {
     for (target, secrets) in targets.iter().filter(|(target, _)| target.state == TargetState::Disabled) {
         let (name, since) = (&target.settings.name, &target.state_since);
         let reason = target.state_reason.as_deref().unwrap_or("without a reason");
-        // The reason states the required step before the target can be resumed.
+        // If the secrets were lost, `reason` states that a new secret must be created first.
         let needs_secret = secrets.as_ref().is_some_and(|secrets| target.has_lost(secrets));
         let advice = match needs_secret {
             true => format!(" (`POST /api/v1/targets/{}/secret`)", target.id),

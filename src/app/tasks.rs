@@ -1,4 +1,4 @@
-//! Background tasks on the main thread's event loop.
+//! Background tasks on the event loop of the service's thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +87,7 @@ async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bo
     store.cleanup().beyond_size_limit().await;
 }
 
-/// Closes connections whenever too few are left for new clients.
+/// Closes surplus connections whenever the connection limit leaves too little room for new clients.
 pub fn keep_room(connections: &Arc<Connections>) {
     rt::spawn(connections.clone().keep_room());
 }

@@ -18,8 +18,9 @@ use crate::store::{
 const PAUSE_FACTOR: u32 = 4;
 /// Expected maximum duration of a step with its commit; time above it was spent in the queue.
 const MAX_STEP: Duration = Duration::from_millis(4);
-/// Interval of full scans; other runs look only at messages that expired or were released since the
-/// previous run. The duration of a full scan grows with the number of retained messages.
+/// Interval of full scans. Other runs check only messages that expired since the previous run, or
+/// whose delivery or confirmation ended since then. The duration of a full scan grows with the
+/// number of retained messages.
 const FULL_SCAN_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Retention of finished replays.
 const REPLAY_RETENTION: Duration = Duration::from_secs(30 * 86_400);
@@ -69,13 +70,14 @@ pub struct Cleaner {
     pub(super) policy: Policy,
     pub(super) pace: CleanupPace,
     pub(super) guard: ClockGuard,
-    /// End of the scan for each group of sources: older messages are deleted, or retained by a
-    /// reference.
+    /// End of the scan for each group of sources: older messages were deleted, or a delivery or
+    /// confirmation retains them.
     pub(super) scanned_until: HashMap<(usize, RetainedSince), Timestamp>,
     /// The newest scanned message. Messages up to here that were retained are checked again later,
     /// see `finished_seen` and `settled`.
     pub(super) scanned_through: MessageId,
-    /// End of the scan of finished deliveries, whose messages may no longer be retained.
+    /// End of the scan of finished deliveries. Each of them was possibly the last delivery that
+    /// retained its message, so these messages are checked again.
     pub(super) finished_seen: Option<TimePosition>,
     /// Wall time and uptime of that scan, to detect a clock that was set back.
     pub(super) finished_checked_at: Option<(OffsetDateTime, Duration)>,
@@ -91,7 +93,8 @@ pub struct Cleaner {
     pub(super) drops_for_disk: DeliveryDropReport,
     /// Targets whose pending deliveries do not retain old messages in this run.
     pub(super) old_yielding: YieldingTargets,
-    /// Absent targets at the last check, with the start of their current state.
+    /// Removed targets and listeners without a connection, as of the last check, with the start of
+    /// that state.
     pub(super) absent: BTreeSet<(TargetId, Timestamp)>,
     /// Start of the idle time of each target that was created for a replay.
     pub(super) idle_since: HashMap<TargetId, Duration>,
@@ -167,7 +170,7 @@ impl Cleaner {
         past_damage(self.yield_old(store).await)?;
         past_damage(self.delete_old(store, now, &mut outcome).await)?;
         past_damage(self.delete_refused(store, now, &mut outcome).await)?;
-        // Most were already deleted with their messages.
+        // Most finished deliveries were already deleted with their messages.
         past_damage(self.delete_finished(store, now, &mut outcome).await)?;
         past_damage(self.keep_within_size(store, now, &mut outcome).await)?;
         past_damage(self.retire_targets(store, now, uptime).await)?;
@@ -201,8 +204,9 @@ impl Cleaner {
         }
     }
 
-    /// Deletes the oldest finished messages between two runs, if the database has exceeded its
-    /// limit.
+    /// Brings the quarantine and the database within their limits between two runs: deletes
+    /// rejections, then the oldest finished messages, then those that only expendable targets
+    /// retain.
     ///
     /// # Errors
     /// See [`Self::run_once`].
@@ -222,7 +226,8 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// Restarts all scans from the beginning, as after a start.
+    /// Restarts the scans of expired messages, of expired deliveries and for the size limit, as
+    /// after a start. The scan of finished deliveries (`finished_seen`) continues.
     pub(super) fn restart_scans(&mut self) {
         self.scanned_until.clear();
         self.attempts_at = Timestamp::MIN;

@@ -32,7 +32,8 @@ pub struct ClockGuard {
     wall: OffsetDateTime,
     uptime: Duration,
     is_first: bool,
-    /// A clock that was set back during a restart is accepted again from this time.
+    /// The last time seen before a restart during which the clock was set back. The clock is
+    /// accepted again from `MAX_CORRECTED_SETBACK` before this time.
     not_before: Option<OffsetDateTime>,
     is_paused: bool,
     agrees_since: Option<Duration>,
@@ -49,14 +50,14 @@ impl ClockGuard {
         Self { is_first: false, is_paused: true, ..Self::new(expected, uptime) }
     }
 
-    /// Returns the correct time; for a clock that was set back, the time from which it is accepted
-    /// again.
+    /// Returns the correct time; for a clock that was set back during a restart, the last time seen
+    /// before that.
     pub fn expected(&self, uptime: Duration) -> OffsetDateTime {
         self.not_before.unwrap_or(self.wall + uptime.saturating_sub(self.uptime))
     }
 
     /// Checks the clock. `last_seen`: the wall time of the last cleanup before this process, if
-    /// any.
+    /// any; used only by the first check.
     pub fn observe(
         &mut self,
         wall: OffsetDateTime,

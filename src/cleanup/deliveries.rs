@@ -10,8 +10,8 @@ use crate::store::{
 };
 
 impl Cleaner {
-    /// Discards pending deliveries to targets that have been inactive for a week, or were removed
-    /// for good. Returns their number.
+    /// Discards deliveries that have been pending for a week, to targets that have been inactive
+    /// for a week, and all pending deliveries to permanently removed targets. Returns their number.
     pub(super) async fn discard_pending(
         &self,
         store: &Cleanup,
@@ -21,7 +21,8 @@ impl Cleaner {
         let mut discarded = 0;
         for target in self.step(store.inactive_targets()).await? {
             if target.is_removed_for_good() && target.is_busy {
-                // The removal discards them itself. Some remain if the service stopped meanwhile.
+                // The removal itself discards the deliveries. Some remain if the service stopped
+                // meanwhile.
                 discarded += store.delivery_queue().drop_pending_of_removed(target.id, now).await?;
                 continue;
             }
@@ -49,8 +50,8 @@ impl Cleaner {
         Ok(discarded)
     }
 
-    /// Deletes successful deliveries with their attempts. Deletes the attempts of dead ones too,
-    /// but the dead deliveries themselves only after their own retention.
+    /// Deletes delivered and replayed deliveries with their attempts. Deletes the attempts of dead
+    /// deliveries too, but the dead deliveries themselves only after their own retention.
     pub(super) async fn delete_finished(
         &mut self,
         store: &Cleanup,
@@ -80,7 +81,7 @@ impl Cleaner {
                     page.deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Dead).collect();
                 let ids = dead.iter().map(|delivery| delivery.id).collect();
                 outcome.deliveries += self.in_steps(ids, async |ids| store.delete_dead(ids).await).await?;
-                // They may have been the last deliveries that retained their messages.
+                // These may have been the last deliveries that retained their messages.
                 let mut messages: Vec<MessageId> = dead.iter().map(|delivery| delivery.message).collect();
                 messages.sort_unstable();
                 messages.dedup();

@@ -1,5 +1,5 @@
 //! Log reports of pending deliveries that were dropped for lack of space: at most one line a
-//! minute, with the sums.
+//! minute for each reason, with the sums.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl DeliveryDropReport {
         }
         if !others.is_empty() {
             let count: u64 = others.iter().map(|(_, count)| count).sum();
-            parts.push(format!("{count} to {} others", others.len()));
+            parts.push(format!("{count} to {} other targets", others.len()));
         }
         log::warn!(
             "{}: dropped {total} pending deliveries with their messages: {}",

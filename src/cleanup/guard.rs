@@ -13,7 +13,7 @@ use crate::store::{Cleanup, Sealing, Timestamp, Unavailable};
 const MAX_CONFIRMATION_AGE: time::Duration = time::Duration::HOUR;
 /// Setting with the time of the last cleanup, to detect a clock set back over a restart.
 const LAST_SEEN: &str = "clock_last_seen";
-/// Setting with the expected time when cleanup was last paused; empty while it is not paused.
+/// Setting with the correct time as of the last paused run; empty while cleanup is not paused.
 const PAUSED: &str = "clock_paused";
 /// Setting with the time at which an operator confirmed the clock.
 pub const CONFIRMED: &str = "clock_confirmed_at";
@@ -30,7 +30,7 @@ impl Cleaner {
         if std::mem::take(&mut self.is_first_run)
             && let Some(expected) = paused_at.as_deref().and_then(time_of)
         {
-            // A restart must not turn a wrong clock into a correct one.
+            // After a restart, a wrong clock must not be taken for a correct one.
             self.guard = ClockGuard::paused(expected, uptime);
         }
         let confirmed = store.settings().setting(CONFIRMED).await?;

@@ -1,6 +1,7 @@
-//! Messages past their retention. A scan skips messages with a pending delivery or confirmation. A
-//! later run checks them again after the delivery or confirmation has ended. Scanning all of them
-//! in each run would take longer as the backlog grows.
+//! Messages past their retention. A scan skips messages that a pending delivery, a dead letter or a
+//! pending confirmation retains. A later run checks a skipped message again after that delivery or
+//! confirmation has ended, or the dead letter was deleted. Scanning all skipped messages in each
+//! run would take longer as the backlog grows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -125,8 +126,8 @@ impl Cleaner {
         while !self.settled.is_empty() {
             let page = self.settled[..self.settled.len().min(MAX_SETTLED_PER_STEP)].to_vec();
             let checked = page.len();
-            // If this fails, the next run starts here. Damage stays, so it must not block the
-            // others.
+            // If this fails, the next run starts here. Damage is permanent, so it must not block
+            // the other messages.
             outcome.messages += past_damage(self.delete_if_old(store, page, now).await)?;
             self.settled.drain(..checked);
         }
@@ -134,7 +135,7 @@ impl Cleaner {
     }
 
     /// Moves the scan of finished deliveries back if the clock was set back, because deliveries
-    /// that end later then have earlier times.
+    /// that end after the setback can have earlier times than those already scanned.
     fn rewind_finished(&mut self, now: OffsetDateTime, uptime: Duration) {
         let last = self.finished_checked_at.replace((now, uptime));
         let Some((then, then_uptime)) = last else { return };
@@ -153,7 +154,7 @@ impl Cleaner {
         self.scanned_through.max(self.size_walk.walked())
     }
 
-    /// Deletes the messages in `ids` that are past their retention and no longer referenced.
+    /// Deletes the messages in `ids` that are past their retention and that nothing else retains.
     pub(super) async fn delete_if_old(
         &self,
         store: &Cleanup,
@@ -169,7 +170,8 @@ impl Cleaner {
         self.delete(store, old.map(|message| message.id).collect(), &retention).await
     }
 
-    /// Deletes messages that their provider did not confirm, regardless of the retention.
+    /// Deletes messages that their provider did not confirm, `REFUSED_RETENTION` after its answer,
+    /// regardless of the configured retention.
     pub(super) async fn delete_refused(
         &self,
         store: &Cleanup,
@@ -186,7 +188,7 @@ impl Cleaner {
         Ok(())
     }
 
-    /// Merges the keys of the messages in `ids`, then deletes the unreferenced ones.
+    /// Merges the keys of the messages in `ids`, then deletes those messages that nothing retains.
     pub(super) async fn delete(
         &self,
         store: &Cleanup,

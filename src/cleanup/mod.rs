@@ -1,6 +1,7 @@
 //! The cleanup: deletes old messages, deliveries, keys and rejections in short steps between ingest
 //! batches, and returns the space. It must never delete based on a clock that has jumped, nor
-//! delete a message that a pending delivery or confirmation still needs.
+//! delete a message that a pending delivery or confirmation still needs. Exception: if space is
+//! short, pending deliveries to expendable targets do not retain messages.
 
 mod cleaner;
 mod clock;

@@ -11,8 +11,8 @@ use super::policy::Policy;
 use crate::config::Config;
 use crate::store::{self, OpenError, Store, StoreOptions, Timestamp};
 
-/// Runs one cleanup immediately; if the service is running, only stores the confirmation. Returns a
-/// message for the user.
+/// Runs one cleanup immediately. If the service is running, only stores the confirmation, if
+/// `confirm` is set. Returns a message for the user.
 ///
 /// # Errors
 /// If the database cannot be opened or written.
@@ -42,7 +42,7 @@ pub async fn run_now(
     store.close(Duration::from_secs(30)).await;
     match outcome {
         Ok(CleanupOutcome { paused: Some(why), .. }) => Err(OpenError(format!(
-            "nothing was deleted: {why}. If the clock is correct, run `creel cleanup --confirm`"
+            "no messages or deliveries were deleted: {why}. If the clock is correct, run `creel cleanup --confirm`"
         ))),
         Ok(outcome) => Ok(format!("Deleted {outcome}.")),
         Err(why) => Err(OpenError(format!("the cleanup stopped: {why}"))),

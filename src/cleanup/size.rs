@@ -1,7 +1,7 @@
 //! The size limit of the database. The cleanup deletes rejections first, then the oldest finished
 //! messages of any age, including those with dead deliveries, then messages that only expendable
-//! targets retain, see [`YieldingTargets`]. If other targets retain all remaining messages, new
-//! ones are rejected.
+//! targets retain, see [`YieldingTargets`]. If other targets or pending confirmations retain all
+//! remaining messages, new ones are rejected.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,8 +21,8 @@ const REOPEN_MARGIN_PERCENT: u64 = 5;
 const MAX_REOPEN_MARGIN_BYTES: u64 = 64 << 20;
 /// Limit on the messages deleted between two measurements of the size.
 const MAX_DELETED_PER_STEP: usize = 64;
-/// Pages that the deletion of a message can free beyond its own bytes: its leaf page, and those of
-/// the indexes.
+/// Bytes of the pages that the deletion of a message can free beyond its own bytes: its leaf page,
+/// and those of the indexes.
 const SLACK_BYTES: u64 = 4 * 4096;
 /// A target that an operator has paused retains its messages for this long, regardless of the
 /// database size.

@@ -1,5 +1,5 @@
-//! Circuit breaker of a target. Repeated failures open it, which pauses the target; a single probe
-//! delivery follows. While the breaker is open, only the probe makes an attempt. No I/O; the caller
+//! Circuit breaker of a target. Repeated failures open it: no delivery starts during a pause, and
+//! then a single one starts as a probe. The target's state stays `active`. No I/O; the caller
 //! passes the time.
 
 use std::time::Duration;
@@ -67,8 +67,8 @@ impl Breaker {
         self.0 = BreakerState::Closed { failures: 0 };
     }
 
-    /// Records a response that rejects only this message. Closes an open breaker; does not reset
-    /// the failure count.
+    /// Records a response that rejects only this message. Closes an open breaker; leaves the
+    /// failure count of a closed one unchanged.
     pub fn answered(&mut self) {
         if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
             self.0 = BreakerState::Closed { failures: 0 };

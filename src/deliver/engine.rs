@@ -165,7 +165,7 @@ impl Engine {
                 _ => MemoryPressure::Full,
             };
             if let Some(query) = lane.query(now, memory, uptime) {
-                // Upper limit of the page's size.
+                // An estimate: the last message of the page can exceed it.
                 bytes += query.bytes;
                 let (store, events) = (self.store.clone(), self.events.clone());
                 spawn_local(async move {
@@ -332,7 +332,7 @@ impl Engine {
     /// Updates the lanes to match the table of targets.
     fn use_targets(&mut self, targets: Vec<(StoredTarget, Option<TargetSecrets>)>) {
         let known: HashSet<TargetId> = targets.iter().map(|(target, _)| target.id).collect();
-        // Listeners fetch their deliveries themselves.
+        // The API sends the deliveries of listeners.
         for (target, secrets) in targets.into_iter().filter(|(target, _)| target.kind != TargetKind::Listener)
         {
             // Without its secrets, the target would receive unsigned requests without credentials.
@@ -357,8 +357,8 @@ impl Engine {
         self.lanes.retain(|id, lane| known.contains(id) || !lane.is_idle());
     }
 
-    /// Ends the deliveries of a failing target that are older than `MAX_DELIVERY_WAIT`. Its open
-    /// breaker permits too few attempts for them to reach their attempt limit.
+    /// Ends deliveries older than `MAX_DELIVERY_WAIT` to a failing target in the same state for as
+    /// long: its open breaker permits too few attempts for them to reach their attempt limit.
     fn drop_old(&mut self, target: TargetId, created_at: Timestamp) {
         let before = Timestamp::from((self.clock)() - MAX_DELIVERY_WAIT);
         let Some(lane) = self.lanes.get(&target).filter(|lane| lane.is_failing()) else { return };

@@ -18,7 +18,8 @@ const MAX_DECODED_BYTES: usize = 64 << 20;
 /// A body for a target that accepts forms.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FormBody {
-    /// The received body: it is already such a form, or it cannot be decoded.
+    /// The received body: it is already a form in UTF-8 without content codings, or it cannot be
+    /// decoded.
     AsReceived,
     Made {
         content_type: String,
@@ -91,7 +92,7 @@ fn form_of(payload: &[u8]) -> String {
     form.finish()
 }
 
-/// The size of the payload as one form value.
+/// The size of a form that has the payload as its only field, `payload`.
 fn encoded_bytes(payload: &[u8]) -> usize {
     let is_kept = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._ ".contains(byte);
     let kept = payload.iter().filter(|byte| is_kept(byte)).count();

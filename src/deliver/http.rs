@@ -17,7 +17,8 @@ use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_
 use crate::store::headers::{self, REDACTED, StoredHeaders, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
-/// Headers about the original sender and its capabilities, which would be wrong for creel.
+/// Headers that are not forwarded: those about the original sender, its credentials and its
+/// capabilities, and `content-type`, which creel sets itself.
 const SENDER_HEADERS: [&str; 11] = [
     "accept",
     "accept-charset",
@@ -50,8 +51,8 @@ pub struct HttpRoute {
     /// Names in lower case.
     pub headers: HeaderFields,
     /// Permit for a form made of a large payload. Such a form can be three times as large as
-    /// the payload, so only one is sent at a time. The lane takes the permit before the attempt
-    /// begins, so that a waiting delivery is not signed yet.
+    /// the payload, so the target receives only one at a time. The lane takes the permit before the
+    /// attempt begins, so that a waiting delivery is not signed yet.
     pub large_form: Arc<Semaphore>,
 }
 

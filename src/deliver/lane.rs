@@ -1,5 +1,5 @@
 //! One target's queue: its loaded deliveries, those in flight, and whether the next one can begin.
-//! Lanes share nothing, so that a slow target never delays the others.
+//! Lanes share only the limit on bodies in memory, so that a slow target does not delay the others.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::store::{
 const MAX_IN_FLIGHT_PER_SLOT: usize = 3;
 /// Limit on deliveries loaded in advance.
 const MAX_PRELOADED: usize = 128;
-/// Size limit of messages loaded for one lane, unless a single one is larger.
+/// Number of message bytes after which a read loads no further message.
 const BYTES_PER_PAGE: usize = 2 << 20;
 /// Limit on loaded large forms that wait for their permit. Below it, the lane loads further
 /// deliveries, which can overtake them.
@@ -130,7 +130,7 @@ impl Lane {
         self.may_have_more = true;
     }
 
-    /// Records that orphans were ended, or will be found again.
+    /// Records that orphans were ended. If that failed, the next read finds them again.
     pub fn discarded(&mut self) {
         self.orphans.clear();
         self.may_have_more = true;
@@ -277,7 +277,7 @@ impl Lane {
 
     /// Whether another delivery may start. The disk must not slow down a target that answers
     /// immediately, but the number of repeats after a crash must stay limited. A strict target
-    /// receives the next delivery only after the last outcome is stored.
+    /// receives the next delivery only after the outcome of the previous one is stored.
     fn has_room(&self) -> bool {
         let max_in_flight = if self.is_strict() { 1 } else { MAX_IN_FLIGHT_PER_SLOT * self.concurrency() };
         self.unanswered < self.concurrency() && self.in_flight.len() < max_in_flight
@@ -297,7 +297,7 @@ impl Lane {
             AttemptVerdict::Failed { is_target_failing: true, .. } => {
                 if self.breaker.failed(uptime) {
                     log::warn!(
-                        "target={}: failed several times in a row; pausing deliveries, then probing with one",
+                        "target={}: failed several times without a success; pausing deliveries, then probing with one",
                         self.target.settings.name
                     );
                 }

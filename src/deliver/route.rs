@@ -51,7 +51,7 @@ pub struct Routes {
     /// Configuration of each declared target, by its id.
     pub declared: HashMap<TargetId, config::TargetConfig>,
     pub environment: CommandEnvironment,
-    /// Client for targets declared by the operator.
+    /// Client for targets declared in the environment.
     pub anywhere: DeliveryClient,
     /// Client for targets created through the API.
     pub public: DeliveryClient,

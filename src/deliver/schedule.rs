@@ -12,7 +12,7 @@ const PAUSES_SECONDS: [u64; 12] = [0, 5, 30, 120, 600, 1_800, 3_600, 10_800, 21_
 /// Maximum relative change of a pause, so that deliveries that fail together are not retried
 /// together.
 const JITTER: f64 = 0.1;
-/// Limit on a longer pause requested by a target.
+/// Limit on a longer pause that a target or a confirmation API requests.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Returns the pause after the given number of failed attempts; `None` after the last one. `jitter`
@@ -22,7 +22,7 @@ pub fn next_try(tries: u32, jitter: f64) -> Option<Duration> {
     Some(Duration::from_secs(seconds).mul_f64(1.0 + JITTER * jitter.clamp(-1.0, 1.0)))
 }
 
-/// Returns the pause of `next_try`, or the longer one requested by the target.
+/// Returns the pause of `next_try`, or the requested one if that is longer.
 pub fn next_try_after(tries: u32, jitter: f64, requested_pause: Option<Duration>) -> Option<Duration> {
     let pause = next_try(tries, jitter)?;
     Some(pause.max(requested_pause.unwrap_or_default().min(MAX_RETRY_AFTER)))

@@ -17,8 +17,8 @@ use crate::config::{self, CommandEnvironment};
 use crate::outbound::{DeliveryClient, Reach};
 use crate::store::{Clock, DeliveryQueue, TargetId};
 
-/// Timeout for stopping the thread. Longer than the engine's timeouts for attempts in flight and
-/// for storing their outcomes together.
+/// Timeout for stopping the thread. Longer than the sum of the engine's timeouts for attempts in
+/// flight and for storing outcomes.
 const STOP_TIMEOUT: Duration = Duration::from_millis(5_500);
 
 /// Limit on threads for database reads, starts of commands and large requests.

@@ -48,7 +48,7 @@ pub fn explanation(cause: Cause) -> &'static str {
         }
         Cause::NotConfirmed => "The provider's API does not confirm the content of the request.",
         Cause::TooLarge => {
-            "The body must be decoded or rewritten for verification, and is larger, or has more fields, than any body of such a provider. It is unknown whether the request is genuine."
+            "The body must be decoded or rewritten for verification, and is larger, or has more fields, than any body that the provider sends. It is unknown whether the request is genuine."
         }
         Cause::AddressNotAllowed => {
             "The client's address is not in the source's allowlist: check the allowlist and CREEL_TRUSTED_PROXIES."

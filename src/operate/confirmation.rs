@@ -5,8 +5,8 @@ use super::problem::Problem;
 use crate::store::{ConfirmationState, MessageId, StoredConfirmation};
 
 impl Operator {
-    /// Queries the provider's API again about a rejected message, with the query that was stored
-    /// on its arrival.
+    /// Schedules another query of the provider's API about a rejected message, with the stored
+    /// values.
     ///
     /// # Errors
     /// `ConfirmationNotRefused`, `ConfirmationNotNeeded` or `ConfirmQueryNotStored`, or the store

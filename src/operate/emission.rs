@@ -56,8 +56,8 @@ impl Event {
 }
 
 impl Operator {
-    /// Emits an event, and returns after it is stored durably. Repeated calls with the same `key`
-    /// store the event once. A key contains no spaces.
+    /// Emits an event, and returns after it is stored durably. Repeated calls with the same owner
+    /// and `key` store the event once. A key contains no spaces.
     ///
     /// # Errors
     /// If the event is not declared, the key was used for another event, or the store accepts no
@@ -107,7 +107,8 @@ impl Operator {
         )))
     }
 
-    /// Rejects an event whose key was used with other content; the store compares payloads only.
+    /// Rejects an event whose key was used with another event name or owner; the store compares
+    /// only payloads.
     async fn reject_other_event(&self, of: MessageId, event: &Event) -> Result<(), Problem> {
         // The message was deleted before its key, so there is nothing to compare with.
         let Some(before) = self.store.reads().message(of).await? else { return Ok(()) };

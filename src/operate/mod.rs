@@ -1,7 +1,7 @@
 //! Operations of an operator: select and replay messages, re-verify and release rejections, change
-//! targets, open listeners, emit events. The admin API calls these functions. They use neither HTTP
-//! nor JSON, and each problem has a code and a sentence. The API reads lists and details directly
-//! from the store.
+//! targets, open listeners, emit events. The admin API calls these functions. Their parameters and
+//! results are neither HTTP nor JSON types, and each problem has a code and a sentence. The API
+//! reads lists directly from the store.
 
 mod cause;
 mod confirmation;

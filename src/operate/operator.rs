@@ -20,7 +20,7 @@ pub struct Operator {
     pub(super) known_events: KnownEvents,
     /// Addresses that are allowed for targets and replays.
     pub(super) reach: Reach,
-    /// Serializes the steps that re-verify many rejections.
+    /// Permits one step over many rejections at a time.
     pub(super) rechecking: Semaphore,
 }
 

@@ -87,7 +87,7 @@ pub enum Problem {
     LostSecrets { name: String, id: TargetId },
     #[error("The owner of {0} cannot be changed: create another target.")]
     FixedOwner(String),
-    /// The source has no confirmation settings.
+    /// The message was stored without a confirmation.
     #[error("Message {0} does not need confirmation.")]
     ConfirmationNotNeeded(MessageId),
     #[error("Message {message} is `{state}`, not `refused`.")]
@@ -118,9 +118,7 @@ pub enum Problem {
         "The body of this request was not stored: the request was rejected before its body was read, or it is noise with a large body. Ask the sender to send it again."
     )]
     BodyNotKept,
-    #[error(
-        "This request cannot become a message: it is a handshake, or its source does not accept its method."
-    )]
+    #[error("This request cannot become a message: it is a handshake.")]
     NoMessage,
     #[error("The service cannot read or write data now: retry later.")]
     Unavailable(#[source] Unavailable),
@@ -145,7 +143,7 @@ pub enum Problem {
     Internal,
 }
 
-/// The remedy for a problem.
+/// The kind of a problem, which determines the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemClass {
     /// The object does not exist.
@@ -277,7 +275,7 @@ fn confirmation_advice(message: MessageId, state: &str) -> String {
             "If the settings of its source caused the rejection, correct them, then `POST /api/v1/messages/{message}/confirm`"
         );
     }
-    "The service queries the provider's API until then".to_owned()
+    "The service is still querying the provider's API".to_owned()
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ pub struct ReplayEstimation {
 #[derive(Debug)]
 pub struct DeadLetterSummary {
     pub letters: DeadLetterCount,
-    /// False if the target was removed and is needed: its dead letters are excluded.
+    /// False if the replay would deliver them to this target, but it was removed: its dead letters
+    /// are excluded.
     pub is_replayable: bool,
 }
 
@@ -125,7 +126,7 @@ impl Operator {
     /// Replays one message; its deliveries are created immediately. Returns their ids.
     ///
     /// # Errors
-    /// If the message is not confirmed, or the destination may not receive it.
+    /// If the message is not confirmed, or the destination must not receive it.
     pub async fn replay_message(
         &self,
         id: MessageId,
@@ -151,7 +152,8 @@ impl Operator {
     /// any state.
     ///
     /// # Errors
-    /// If the message is not confirmed, or the target is removed or now has another owner.
+    /// If the message is not confirmed, or the target is removed or has an owner to which the
+    /// message does not belong.
     pub async fn retry_delivery(&self, id: DeliveryId) -> Result<StoredDelivery, Problem> {
         let old = self.delivery(id).await?;
         let message = self.deliverable(old.message).await?;

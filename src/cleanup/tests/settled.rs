@@ -87,7 +87,7 @@ fn settled_message_makes_room_after_restart() {
         for id in &awaiting {
             settle(&setup, *id, Settlement::Confirmed, NOW).await;
         }
-        // The in-memory list is lost.
+        // Simulates a restart, which loses the list in memory.
         setup.store.cleanup().take_settlements();
         let outcome = limited().run_once(&setup.store.cleanup(), NOW + MINUTE, MINUTE).await.unwrap();
         assert!(outcome.messages > 40 && setup.store.ready().is_ok(), "{outcome:?}");

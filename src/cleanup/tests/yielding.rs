@@ -33,7 +33,8 @@ impl CleanupSetup {
         Self { _directory, store: Store::open(&options).unwrap(), number }
     }
 
-    /// Returns the pending deliveries of each target that holds messages above the size limit.
+    /// Returns the number of pending deliveries of each target that retains messages even above the
+    /// size limit.
     async fn holders(&self) -> Vec<u64> {
         let paused_before = Timestamp::from(NOW - DAY);
         let holders = self.store.cleanup().room_holders(paused_before).await.unwrap();

@@ -34,10 +34,10 @@ pub enum CommandStartError {
 fn explanation(error: &io::Error) -> String {
     let known = match error.kind() {
         io::ErrorKind::NotFound => {
-            "there is no such file, or not the interpreter that its first line names; correct the target's EXEC, or put it there"
+            "there is no such file, or the interpreter that its first line names does not exist; correct the target's EXEC, or add the file"
         }
         io::ErrorKind::PermissionDenied => {
-            "it may not be executed; make it executable (chmod +x), or name an interpreter before it"
+            "creel has no permission to execute it; make it executable (chmod +x), or write an interpreter before it"
         }
         _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
             "it is not a program; a script begins with a line such as #!/bin/sh"

@@ -35,7 +35,8 @@ pub fn variables(attempt: &AttemptRequest<'_>) -> Vec<(&'static str, String)> {
     values.into_iter().map(|(name, value)| (name, cleaned(&value))).collect()
 }
 
-/// Returns the first Content-Type as received.
+/// Returns the first Content-Type as received. Without one, an emitted event and a message whose
+/// body was taken from the query have `application/json`.
 fn content_type(message: &StoredMessage, headers: &StoredHeaders<'_>) -> String {
     let is_json = message.is_emitted() || message.query_without_content().is_some();
     let json = is_json.then_some("application/json");

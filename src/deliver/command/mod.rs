@@ -1,8 +1,8 @@
 //! One attempt with a command: the body on its stdin, the message's metadata in `HOOK_*` variables.
 //!
-//! Commands run without a shell and without the service's environment. They cannot block the
-//! service: input and output are asynchronous, and after the timeout the whole process group is
-//! killed.
+//! Commands run without a shell, and inherit only `PATH`, `HOME` and `LANG` from the service. They
+//! cannot block the service: input and output are asynchronous, and after the timeout the whole
+//! process group is killed.
 
 mod error;
 mod group;

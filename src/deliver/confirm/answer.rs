@@ -1,5 +1,5 @@
-//! Decides from an API's answer whether a message is confirmed, rejected, or queried again later.
-//! No I/O.
+//! Decides from an API's answer whether a message is confirmed or rejected, or whether the API is
+//! queried again later. No I/O.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MAX_REASON_CHARACTERS: usize = 300;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfirmationAnswer {
     Confirmed(String),
-    /// The API definitely does not have the object.
+    /// The API answered that the object does not exist or is not genuine; final only if repeated.
     Unknown(String),
     /// An unexpected answer, or no answer.
     NotYet {

@@ -46,8 +46,8 @@ impl Confirmer {
         join(lanes, wake).await;
     }
 
-    /// Adds a lane for each source with unconfirmed messages that is no longer configured for
-    /// confirmation, so that these messages are rejected in the end.
+    /// Adds a lane for each source that has unconfirmed messages but is no longer configured for
+    /// confirmation, so that these messages are rejected after the last attempt.
     async fn add_lanes_for_unconfigured(&mut self) {
         let awaiting = self.store.sources_awaiting_confirmation().await.unwrap_or_else(|why| {
             log::warn!("cannot read the sources with unconfirmed messages: {why}");

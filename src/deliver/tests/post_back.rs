@@ -106,7 +106,7 @@ fn ended_login_is_renewed_within_same_attempt() {
             assert_eq!((confirmed.state, confirmed.tries), (ConfirmationState::Confirmed, 1));
         }
         assert_eq!(paypal.issued.load(Ordering::Relaxed), 2, "both use the new one");
-        // A token that is always rejected is requested once per attempt.
+        // If the API rejects every token, an attempt requests only one new token.
         paypal.ended.store(usize::MAX, Ordering::Relaxed);
         let id = keep(&store, posted("{}")).await;
         confirmer.run_once(clock()).await;

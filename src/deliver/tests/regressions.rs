@@ -177,7 +177,7 @@ fn shutdown_completes_with_locked_database() {
         drop(other);
         ended.is_ok()
     });
-    assert!(ended, "the engine still runs 20 s after the stop, and App::run waits for it without a limit");
+    assert!(ended, "the engine still runs 20 s after the stop");
 }
 
 fn resident() -> usize {

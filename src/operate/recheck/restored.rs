@@ -17,7 +17,7 @@ use crate::verification::{
     IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
 };
 
-/// The timeout for a webhook, plus the time for one fetch of keys.
+/// Longer than the timeout for a webhook (2.4 s) plus the wait for one fetch of keys (1 s).
 pub const VERIFICATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A rejected request, restored to its original form.

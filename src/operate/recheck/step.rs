@@ -84,7 +84,7 @@ pub struct StepNumbers {
     pub gone: u64,
 }
 
-/// The rejections of a confirmed request, from the position of this step.
+/// The rejections that remain from the position of this step, after their count was confirmed.
 struct StepPlan {
     action: BulkAction,
     filter: RejectionFilter,
@@ -216,8 +216,8 @@ impl Operator {
         })
     }
 
-    /// Stores the messages among the findings in order. Returns the position of the last stored
-    /// finding, and the error that stopped it.
+    /// Stores the messages among the findings in order. Returns the numbers, the position of the
+    /// last processed finding, and the error that ended the processing, if any.
     async fn store_findings(
         &self,
         findings: Vec<(RejectionRow, Finding)>,

@@ -23,8 +23,8 @@ pub struct IssuedSecret {
 
 impl Operator {
     /// Rotates the secret of a target. Until the old secrets expire, each request is signed with
-    /// them as well. The new secret is `given`, or generated. The old ones expire after
-    /// `overlap_seconds`; default: one day.
+    /// them as well. The new secret is `given`, or generated. The old ones expire at the latest
+    /// after `overlap_seconds`; default: one day. At most 5 secrets stay active.
     ///
     /// # Errors
     /// If the target does not exist, its secrets cannot be changed here, or a value is invalid.
@@ -62,7 +62,8 @@ impl Operator {
     }
 }
 
-/// Adds the newest secret without an expiry time, and lets older ones expire after the overlap.
+/// Adds the newest secret without an expiry time, and lets older ones expire at the latest after
+/// the overlap.
 fn rotated(
     before: Vec<StoredSecret>,
     newest: String,

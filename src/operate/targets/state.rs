@@ -15,7 +15,7 @@ impl Operator {
         self.set_target_state(id, TargetState::Paused).await
     }
 
-    /// Resumes a target that was paused, or disabled because it returned 410.
+    /// Resumes a paused or disabled target.
     ///
     /// # Errors
     /// If the target does not exist, is a listener, or has lost its secrets.
@@ -23,7 +23,7 @@ impl Operator {
         self.set_target_state(id, TargetState::Active).await
     }
 
-    /// Removes a target and drops its pending deliveries. A listener's stream stays open.
+    /// Removes a target and drops its pending deliveries. The caller must end a listener's stream.
     ///
     /// # Errors
     /// If the target does not exist or is declared by the environment.

@@ -168,7 +168,7 @@ pub(super) fn with_body(
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, RequestError> {
-    // An error means that a provider is already installed, which is sufficient.
+    // An error means that a crypto provider is already installed, which is sufficient.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder
         .user_agent(concat!("creel/", env!("CARGO_PKG_VERSION")))

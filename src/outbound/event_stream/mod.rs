@@ -97,7 +97,8 @@ impl EventStream {
     /// Returns the next event; `None` at the end of the stream.
     ///
     /// # Errors
-    /// If the connection broke or fell silent, or an event is too large. Later calls fail too.
+    /// If the connection broke or fell silent, or an event is too large. The stream must not be
+    /// used after that.
     pub async fn next(&mut self) -> Result<Option<ServerEvent>, StreamError> {
         loop {
             if let Some(event) = self.parser.events.pop_front() {

@@ -1,8 +1,8 @@
 //! The addresses from which GitHub sends webhooks: the `hooks` list of its meta API.
 //!
-//! A list is always available: the compiled-in one, then the one from the previous run, then the
-//! latest valid response. An invalid response never replaces a valid one, because an empty list
-//! would reject every webhook.
+//! A list is always available: the latest valid response of this run; before the first one, the
+//! list of the previous run, or the compiled-in list if there is no such list. An invalid response
+//! never replaces a valid one, because an empty list would reject every webhook.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ struct List {
     validator: Option<Validator>,
 }
 
-/// An entity tag is valid only for the address that returned it.
+/// An entity tag is valid only for the URL that returned it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Validator {
     url: String,
@@ -62,7 +62,7 @@ struct Validator {
 /// The result of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// A new list, which should be stored with [`GithubAddresses::to_cache`].
+    /// A list was received. [`GithubAddresses::to_cache`] returns the text to store.
     Updated,
     /// The current list equals the published one.
     Unchanged,

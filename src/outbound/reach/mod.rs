@@ -52,7 +52,7 @@ pub(super) enum UnreachableName {
 }
 
 /// Resolves a name whose addresses must all be allowed. One forbidden address rejects the name: a
-/// name with a public and a private address targets the private one.
+/// name with a public and a private address may be an attempt to reach the private one.
 async fn addresses(
     resolver: &Resolver,
     name: &str,
@@ -63,8 +63,8 @@ async fn addresses(
     Ok(addresses)
 }
 
-/// A resolver for the HTTP client that returns only allowed addresses, which are the only ones it
-/// connects to.
+/// A resolver for the HTTP client that returns only allowed addresses. For a host name, the client
+/// connects only to these.
 #[derive(Clone, Debug)]
 pub(super) struct VettingResolver {
     pub reach: Reach,
@@ -106,8 +106,8 @@ pub enum VetError {
 /// Its name may resolve differently later, so every connection is checked again.
 ///
 /// # Errors
-/// If it is not an HTTP URL without credentials and fragment, or an address of its host is not
-/// allowed.
+/// If it is not an HTTP URL, has credentials or a fragment, or its host cannot be resolved or has a
+/// forbidden address.
 pub async fn vet_url(url: &str, reach: &Reach) -> Result<(), VetError> {
     vet_url_by(url, reach, &Resolver::system()).await
 }

@@ -50,7 +50,7 @@ struct SharedLookups {
 
 #[derive(Default)]
 struct LookupState {
-    /// Receivers for each name that is queued or in progress.
+    /// Channels to the waiting callers, for each name that is queued or in progress.
     waiting: HashMap<String, Vec<oneshot::Sender<LookupAnswer>>>,
     queue: VecDeque<String>,
     threads: usize,
@@ -129,7 +129,7 @@ impl SharedLookups {
         }
     }
 
-    /// Returns the next name with a receiver; `None` after the idle timeout.
+    /// Returns the next name that a caller waits for; `None` after the idle timeout.
     fn next(&self) -> Option<String> {
         let mut state = self.state.lock();
         loop {
