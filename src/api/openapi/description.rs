@@ -132,7 +132,7 @@ fn complete(operation: &mut Operation) {
     if operation.request_body.is_some() {
         problems.push(("408", "The body did not arrive in time."));
         problems.push(("413", "The body is too large."));
-        problems.push(("415", "The content type is not JSON."));
+        problems.push(("415", "The content type is not JSON, or the body is not plain UTF-8."));
     }
     let responses = &mut operation.responses.responses;
     for (status, description) in problems {
