@@ -1,5 +1,5 @@
 //! A million pending deliveries: the time of a claim, the memory that delivering takes, and the
-//! wake-ups of an idle service.
+//! wake-ups of the idle delivery thread.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ async fn claim(store: &Store, target: TargetId) -> Outcome<f64> {
         let page = store.delivery_queue().due_deliveries(query).await?;
         took.push(began.elapsed().as_secs_f64() * 1e6);
         if page.deliveries.len() != 8 {
-            return Err("a claim has not returned all due deliveries".into());
+            return Err("a claim did not return 8 deliveries".into());
         }
     }
     Ok(median(&took))

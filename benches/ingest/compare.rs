@@ -61,8 +61,8 @@ pub fn measure(other: &Path, options: &Options, report: &mut Report) -> Outcome<
         let (mut ours, mut theirs) = (Build::default(), Build::default());
         for round in 1..=options.rounds {
             eprintln!("compare, {body}: round {round} of {}", options.rounds);
-            // The order alternates, because the first run of a pair finds the disk in another
-            // state.
+            // The order alternates, because the disk is in a different state for the second run of
+            // a pair.
             if round % 2 == 0 {
                 ours.run(this, kind, options)?;
                 theirs.run(other, kind, options)?;

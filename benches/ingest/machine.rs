@@ -20,7 +20,8 @@ pub fn reject_memory_file_system(directory: &Path) -> Outcome<()> {
     let kind = statfs(directory)?.f_type;
     if kind == TMPFS_MAGIC || kind == RAMFS_MAGIC {
         let path = directory.display();
-        return Err(format!("{path} is in memory: set INGEST_DIRECTORY to a directory on a real disk").into());
+        let variable = "INGEST_DIRECTORY or DELIVER_DIRECTORY";
+        return Err(format!("{path} is in memory: set {variable} to a directory on a real disk").into());
     }
     Ok(())
 }

@@ -19,10 +19,10 @@ Sections: rates latency wal memory start disk table
 Environment:
   INGEST_DIRECTORY     where databases and logs are made; must be on a real disk (default: below target/)
   INGEST_SECONDS       length of one run (default 5)
-  INGEST_ROUNDS        runs of each kind, of which the median counts (default 5)
+  INGEST_ROUNDS        runs of each kind, for which the median is reported (default 5)
   INGEST_LONG_SECONDS  length of the run that measures WAL and memory (default 60)
   INGEST_ROWS          rows of the full table (default 2000000)
-  INGEST_START_BYTES   size of the database for the start (default 1000000000)
+  INGEST_START_BYTES   bytes of headers and bodies in the databases of `start` and `disk` (default 1000000000)
 ";
 
 /// A part of the benchmark that can run alone.

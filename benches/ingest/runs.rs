@@ -49,8 +49,8 @@ pub fn run_in(
     Ok(run)
 }
 
-/// Measures one run at saturation with another build of creel. Also returns its resident memory
-/// before the run, in bytes.
+/// Measures one run at saturation with any build of creel. Also returns the resident memory of the
+/// server before the run, in bytes.
 pub fn run_binary(
     binary: &Path,
     size: BodySize,

@@ -54,7 +54,7 @@ impl Server {
         Self::spawn(command(kind, directory, workers)?, directory)
     }
 
-    /// Starts another build of creel in the same way.
+    /// Starts any build of creel in the same way.
     pub fn start_binary(binary: &Path, directory: &Path) -> Outcome<Self> {
         Self::spawn(creel(binary, directory), directory)
     }
@@ -105,7 +105,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Number of threads that accept requests.
+    /// Number of threads that handle requests.
     pub fn workers(&self) -> Outcome<usize> {
         let mut workers = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.process()))? {

@@ -86,8 +86,8 @@ fn read(body: &Bytes) -> Result<Event, ApiError> {
     Ok(Event::new(event, owner, body.slice_ref(payload.get().as_bytes()))?)
 }
 
-/// Returns the key, bare or quoted: draft-ietf-httpapi-idempotency-key-header quotes it, but most
-/// clients send it bare.
+/// Returns the key without quotes: draft-ietf-httpapi-idempotency-key-header requires them, but
+/// most clients send none.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let wrong = || {
         ApiError::InvalidHeader(format!(

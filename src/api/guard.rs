@@ -24,14 +24,14 @@ use crate::store::MessageId;
 /// Response header with the id of the request, as in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENAPI_PATH: &str = "/api/v1/openapi.json";
-/// Routes that the listener token allows and the read token does not.
+/// Prefix of the routes that the listener token allows and the read token does not.
 const LISTENERS_PREFIX: &str = "/api/v1/listeners";
 
 /// The message that a request created, for its log line.
 #[derive(Clone, Copy, Debug)]
 struct CreatedMessage(MessageId);
 
-/// Adds the id of the message that the request created to its log line.
+/// Adds the id of a message to the log line of the request that created or repeated the message.
 pub fn log_message(request: &HttpRequest, message: MessageId) {
     request.extensions_mut().insert(CreatedMessage(message));
 }

@@ -61,8 +61,8 @@ pub struct ListenerStream {
 }
 
 enum ListenerStep {
-    /// Adding the old messages that a new listener requested. It comes first, because they precede
-    /// all other messages.
+    /// Adding the old messages that a new listener requested. This step is first, because the old
+    /// messages precede all others.
     Fill(rt::task::JoinHandle<Result<(), Unavailable>>),
     Greet,
     Deliver,
@@ -220,8 +220,8 @@ impl ListenerStream {
 
 impl Drop for ListenerStream {
     fn drop(&mut self) {
-        // The next connection continues to add old messages. Short-lived clients must not leave
-        // work running.
+        // Short-lived clients must not leave the first search for old messages running; the next
+        // connection continues it. Only the search for late messages runs on (see `fill`).
         if let ListenerStep::Fill(filling) = &self.step {
             filling.abort();
         }
@@ -235,15 +235,15 @@ impl Drop for ListenerStream {
 async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<(), Unavailable> {
     let newest = service.store.reads().newest_message().await?;
     service.store.listener_registry().fill_listener(opened.target, false, (service.clock)()).await?;
-    // A message in flight when the listener was created may be committed with an id that was
-    // already passed.
+    // A message in flight when the listener was created may be committed after the search has
+    // passed its position.
     rt::spawn(request_id::for_task(async move {
         tokio::time::sleep(LATE_MESSAGE_TIMEOUT).await;
         if let Err(why) =
             service.store.listener_registry().finish_filling(opened.target, newest, (service.clock)()).await
         {
             log::warn!(
-                "target={}: the last old messages are added when the listener connects next: {why}",
+                "target={}: cannot add the last old messages before the listener connects again: {why}",
                 opened.target
             );
         }
@@ -251,9 +251,10 @@ async fn fill(service: web::Data<Service>, opened: ListenerSession) -> Result<()
     Ok(())
 }
 
-/// Stores whether a client is connected, and repeats until the stored state is current.
+/// Stores whether a client is connected, and repeats until the stored state is current or cannot be
+/// written.
 fn settle(service: &web::Data<Service>, target: TargetId, request: Option<RequestId>) {
-    // Without a runtime the service has stopped; the next start resets all listeners to
+    // Without a runtime the service has stopped; the next start marks all listeners as
     // disconnected.
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let service = service.clone();

@@ -50,7 +50,7 @@ pub struct ListenQuery {
     pub since: Option<String>,
 }
 
-/// All listeners.
+/// All listeners, oldest first.
 #[cfg_attr(test, utoipa::path(get, path = "/listeners", tag = "listeners",
     responses((status = 200, description = "All listeners, on one page.", body = Page<Listener>))))]
 pub async fn list(
@@ -80,7 +80,8 @@ pub async fn stream(
     query: Query<ListenQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
-    // Before a slot in the limit on streams is taken: a retry helps only against a missing slot.
+    // Checked before the limit on streams: a client retries a 503, but a retry does not help
+    // against an invalid value.
     let selection = operator.listener_selection(query.events.as_deref(), query.since.as_deref())?;
     let waiting = StreamWait::new(&service, &request)?;
     let opened = operator.open_listener(&name.0, selection).await?;

@@ -22,7 +22,7 @@ use crate::operate::{MessageCriteria, Operator};
 use crate::store::headers::{self, StoredHeaders};
 use crate::store::{self, DeliveryFilter, Direction, MessageId};
 
-/// Maximum size of a payload in the details. Longer ones are omitted; the body download has them.
+/// Maximum size of a payload in the details. Longer ones are omitted; clients download the body.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
 /// Limit on the deliveries in a message's details.
 const MAX_SHOWN_DELIVERIES: usize = 200;
@@ -113,11 +113,11 @@ pub async fn one(
     }))
 }
 
-/// Queries the provider's API again about a rejected message, with the query that was stored on its
-/// arrival.
+/// Queries the provider's API again about a message that it did not confirm (`refused`), with the
+/// query that was stored when the message arrived.
 ///
-/// Use it after correcting the source settings that caused the rejection. A confirmed message is
-/// delivered.
+/// Use this after correcting the source settings that prevented the confirmation. A confirmed
+/// message is delivered.
 #[cfg_attr(test, utoipa::path(post, path = "/messages/{id}/confirm", tag = "messages",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(

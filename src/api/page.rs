@@ -1,5 +1,5 @@
-//! Paged lists. A cursor is the id of the last item on the previous page, so that new items neither
-//! hide an item nor repeat one.
+//! Paged lists. A cursor is an id, and the next page has only smaller ids, so that new items
+//! neither hide an item nor repeat one.
 
 use super::error::ApiError;
 

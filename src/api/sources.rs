@@ -11,7 +11,7 @@ use crate::http::tokens::Role;
 use crate::store::SourceNumbers;
 use crate::verification::{self, Sources};
 
-/// All configured senders by name, on one page.
+/// All configured senders, sorted by name, on one page.
 #[cfg_attr(test, utoipa::path(get, path = "/sources", tag = "sources",
     responses((status = 200, description = "All sources.", body = Page<SourceSummary>))))]
 pub async fn list(

@@ -83,7 +83,7 @@ pub enum WakeReason {
     Other,
 }
 
-/// The wake-up sources of a stream, and its slot in the limit on streams.
+/// The events that wake a stream, and its slot in the limit on streams.
 #[derive(Debug)]
 pub struct StreamWait {
     client: DisconnectSignal,

@@ -1,7 +1,7 @@
 //! Slows down guessing of tokens. The reply to a wrong token is delayed, longer with each attempt
 //! from the same client network; a correct token is never delayed. A network with several delayed
 //! replies receives 429 for any token, because parallel guesses would otherwise avoid the delay.
-//! While many networks guess at the same time, one rate limits all of them.
+//! While many networks guess at the same time, all of them share one rate limit.
 //!
 //! The exception is a correct token whose role was recently used from the same network: behind an
 //! untrusted proxy, an attacker shares the operator's address, and must not lock the operator out.
@@ -24,15 +24,15 @@ const MAX_NETWORKS: usize = 4_096;
 /// Limit on delayed replies to wrong tokens of one network.
 const MAX_WAITING: u32 = 8;
 /// The same limit for all networks together: each delayed reply holds a connection, and
-/// `CREEL_ADMIN_LISTEN` accepts fewer than a hundred. Above it, a wrong token is answered
-/// immediately, and its network receives 429 for the duration of the delay.
+/// `CREEL_ADMIN_LISTEN` accepts fewer than a hundred. Once this limit is reached, a wrong token is
+/// answered immediately, and its network receives 429 for the duration of the delay.
 const MAX_WAITING_OF_ALL: u32 = 32;
-/// Above that limit, creel checks one token per interval for all networks together; the other
-/// requests receive 429.
+/// While `MAX_WAITING_OF_ALL` is reached, creel checks one token per interval for all networks
+/// together; other requests receive 429.
 const PAUSE_ABOVE_LIMIT: Duration = Duration::from_millis(200);
 /// Limit on remembered uses of correct tokens.
 const MAX_KNOWN: usize = 64;
-/// A network is treated as known for this time after its last correct token.
+/// A role is treated as known for a network until this time after its last use from there.
 const MAX_KNOWN_AGE: Duration = Duration::from_secs(3_600);
 /// Delay of the reply to the first wrong token. It doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -63,10 +63,10 @@ struct Failures {
     barred_until: Option<Instant>,
 }
 
-/// Reason for rejecting a request without checking its token.
+/// Reason for rejecting a request without disclosing whether its token is correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UncheckedToken {
-    /// The network has too many delayed replies to wrong tokens.
+    /// Too many replies to wrong tokens are delayed, for this network or for all networks together.
     TooManyAttempts,
     Unavailable(Unavailable),
 }
@@ -109,7 +109,7 @@ impl Attempts {
         true
     }
 
-    /// Waits for the delay of the reply to a wrong token.
+    /// Records a wrong token, and waits for the delay of its reply.
     pub async fn failed(&self, network: Network) {
         let Some((waiting, delay)) = self.note(network, Instant::now()) else { return };
         tokio::time::sleep(delay).await;

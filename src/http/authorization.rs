@@ -11,8 +11,8 @@ use crate::http::network::Network;
 use crate::http::service::Service;
 use crate::http::tokens::{Role, has_token};
 
-/// Returns the role of a request's token; `None` if there is no token or, after a delay, if it is
-/// wrong.
+/// Returns the role of a request's token; `None` if there is no token, or if it is wrong. Usually
+/// waits before it returns `None` for a wrong token.
 ///
 /// # Errors
 /// If too many replies to wrong tokens are delayed, or the stored token is unreadable.

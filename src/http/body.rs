@@ -23,7 +23,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// worst mobile connection reaches even with an interruption of several seconds.
 const PART_BYTES: usize = 10 << 10;
 const PART_TIMEOUT: Duration = Duration::from_secs(10);
-/// Memory reserved before the first byte arrives.
+/// Limit on the memory reserved before the first byte arrives.
 const INITIAL_BYTES: usize = 16 << 10;
 /// The reason why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl From<BudgetExhausted> for BodyError {
 #[derive(Debug)]
 pub struct ReceivedBody {
     pub bytes: Bytes,
-    /// The reservation of a large body: the store keeps it while SQLite holds copies and the body
-    /// itself is dropped.
+    /// The reservation of a large body. The store holds it until SQLite has released its copies,
+    /// because the body itself is dropped earlier.
     pub memory: Option<Arc<Reservation>>,
 }
 
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    /// Sends a chunk of `bytes` in each interval; resolves with the outcome and the time taken.
+    /// Sends a chunk of `bytes` in each interval. Returns the outcome and the seconds taken.
     fn read_slowly(bytes: usize, every: Duration, total: usize) -> (Result<usize, BodyError>, u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(async {

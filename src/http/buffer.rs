@@ -1,7 +1,7 @@
 //! The bytes of a body that arrives in several pieces. A large body has its own memory mapping: the
 //! system allocates its pages on the first write, so the body grows without a copy, and reclaims
 //! them as soon as the body is dropped. An allocator returns freed memory late: after a flood of
-//! dropped bodies, it would still hold as much memory as the bodies in flight.
+//! dropped bodies, it would still hold as much memory as those bodies had used.
 
 use bytes::Bytes;
 use memmap2::{MmapMut, MmapOptions};
@@ -49,8 +49,10 @@ impl Buffer {
         self.len
     }
 
+    /// Appends a piece.
+    ///
     /// # Errors
-    /// If the system has no memory.
+    /// If the system has no memory, or the piece exceeds the mapping.
     pub fn push(&mut self, piece: &[u8], at_most: usize) -> Result<(), BudgetExhausted> {
         let needed = self.len + piece.len();
         if let BufferMemory::Heap(heap) = &mut self.memory {

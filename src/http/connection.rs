@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval between checks of these timeouts. A timer for each request would cost more.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Limit on bytes of pipelined requests that are read while an earlier request is unanswered.
+/// Number of held bytes of pipelined requests at which reading stops until the next reply.
 const MAX_HELD_BYTES: usize = 4 << 10;
 /// Bytes read in one step while a request is unanswered.
 const HELD_STEP_BYTES: usize = 512;
@@ -100,7 +100,7 @@ impl<S> Connection<S> {
             match self.scanner.read(&mut bytes[end..]) {
                 Ok(scanned) => end += scanned,
                 Err(over) => {
-                    // NUL is invalid in a header name: actix-http answers 400, in order.
+                    // NUL is invalid in a name: actix-http answers 400, after earlier replies.
                     bytes[end + over.at..].fill(0);
                     self.link.note_long_name();
                     end = bytes.len();
@@ -148,9 +148,9 @@ impl<S> Connection<S> {
 }
 
 impl<S: AsyncRead + Unpin> Connection<S> {
-    /// Holds at most `MAX_HELD_BYTES` that arrive before the reply is written. Ready when the
-    /// client closes its sending side. Beyond the limit, this is not noticed: reading on would take
-    /// memory, and no client pipelines requests after a stream.
+    /// Holds about `MAX_HELD_BYTES` that arrive before the reply is written. Ready if the client
+    /// closes its sending side while no bytes are held. At the limit the end is not noticed: more
+    /// reading would take memory, and no client pipelines requests after a stream.
     fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < MAX_HELD_BYTES {
             let mut bytes = [0; HELD_STEP_BYTES];

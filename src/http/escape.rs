@@ -40,7 +40,7 @@ impl Display for JsonString<'_> {
     }
 }
 
-/// Creates a writer for the content of a JSON string.
+/// A writer for the content of a JSON string.
 pub struct JsonText<W>(pub W);
 
 impl<W: Write> Write for JsonText<W> {

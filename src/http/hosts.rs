@@ -1,6 +1,6 @@
 //! Checks the `Host` of requests that need no token. In a DNS rebinding attack, the attacker's
-//! domain resolves to this address, and the browser sends that domain as `Host`. A name that does
-//! not exist in public DNS cannot be the attacker's.
+//! domain resolves to creel's address, and the browser sends that domain as `Host`. A name that
+//! does not exist in public DNS cannot be the attacker's.
 
 use std::net::IpAddr;
 

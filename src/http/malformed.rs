@@ -1,5 +1,6 @@
-//! Counts requests that actix-http rejects before any handler runs, and logs them with the client's
-//! address. The log is rate-limited, because any client can cause such requests.
+//! Counts requests that actix-http rejects before any handler runs, and logs them with the peer's
+//! address (that of a proxy, if there is one). The log is rate-limited, because any client can send
+//! malformed requests.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ impl MalformedRequests {
                 let status = if matches!(error, ParseError::TooLarge) { "431" } else { "400" };
                 self.note(link, status, problem(link, error));
             }
-            // The client disconnected, or its connection was closed because it was too slow.
+            // The client disconnected, or creel closed the connection.
             Ok(()) | Err(DispatchError::Io(_) | DispatchError::DisconnectTimeout) => {}
             Err(error) => log::error!("a connection of {} failed: {error}", Peer(link.peer())),
         }
@@ -72,7 +73,7 @@ fn problem(link: &Link, error: &ParseError) -> &'static str {
     }
 }
 
-/// The address of a client, if known.
+/// The address of a peer, if known.
 struct Peer(Option<IpAddr>);
 
 impl std::fmt::Display for Peer {

@@ -12,7 +12,7 @@ pub enum Network {
 }
 
 impl Network {
-    /// The range that one customer may rotate through: an IPv4 address, or an IPv6 /48.
+    /// The range that one customer can rotate through: an IPv4 address, or an IPv6 /48.
     pub fn allocation(self) -> Self {
         match self {
             Self::V6([a, b, c, _]) => Self::V6([a, b, c, 0]),

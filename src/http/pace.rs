@@ -63,8 +63,8 @@ impl BodyPace {
         Some(rate / needed)
     }
 
-    /// Returns [`Self::progress`], but treats a body without any bytes as the slowest after one
-    /// window.
+    /// Returns [`Self::progress`], but 0 for a body of which no byte has arrived within one window,
+    /// so that such a body counts as slower than any that is not stalled.
     pub fn progress_since_start(&self, held_bytes: usize, now: Instant) -> Option<f64> {
         let is_silent = !self.has_arrivals() && now.saturating_duration_since(self.window_began) >= WINDOW;
         self.progress(held_bytes, now).or(is_silent.then_some(0.0))

@@ -16,8 +16,9 @@ impl TrustedProxies {
     /// Returns the rightmost hop that is not a trusted proxy; `lines` are the values of
     /// `X-Forwarded-For` as received.
     ///
-    /// Proxies append to the right end, so everything left of an unreadable hop may be forged. In
-    /// that case, returns the last readable hop before it, or the peer.
+    /// Proxies append to the right end, so everything left of an unreadable hop may be forged. If
+    /// the search reaches an unreadable hop, returns the hop to its right, or the peer if the
+    /// unreadable hop is the rightmost. If all hops are trusted proxies, returns the leftmost.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,

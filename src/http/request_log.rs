@@ -46,7 +46,7 @@ pub struct LogEntry<'a> {
 pub enum LogPath<'a> {
     /// A path of creel's own routes.
     Known(&'a str),
-    /// The path as sent: shown only in part, so that it cannot contain a random path part.
+    /// The path as sent: shown only in part, so that the log cannot contain a random path part.
     Unknown(&'a str),
 }
 

@@ -15,7 +15,7 @@ const PER_CENT: u64 = 95;
 #[derive(Debug, Default)]
 pub struct Peers {
     has_warned: AtomicBool,
-    /// Requests in the current window that cannot have come through an untrusted proxy.
+    /// Requests in the current window without signs of an untrusted proxy.
     unsuspected: AtomicU32,
     window: Mutex<PeerWindow>,
 }
@@ -29,6 +29,7 @@ struct PeerWindow {
 
 impl Peers {
     /// Records a request, and warns once. `is_trusted`: the peer is a trusted proxy.
+    /// `is_forwarded`: the request has the header `X-Forwarded-For`.
     pub fn note(&self, peer: IpAddr, is_trusted: bool, is_forwarded: bool) {
         if self.has_warned.load(Ordering::Relaxed) {
             return;
@@ -46,8 +47,8 @@ impl Peers {
         {
             log::warn!(
                 "nearly all requests come from {proxy}, a private address: if it is a proxy, set \
-                 CREEL_TRUSTED_PROXIES={proxy} so that creel distinguishes its clients; otherwise limits apply \
-                 to all of them together"
+                 CREEL_TRUSTED_PROXIES={proxy} so that creel distinguishes its clients; without this, limits \
+                 apply to all of them together"
             );
         }
     }

@@ -1,6 +1,6 @@
-//! Handles a webhook from its first byte to its acknowledgement. Each step costs less than the
-//! next, and no step reads or stores input that an earlier step rejected, except the body of a
-//! request that may be genuine (`reject`). The other files in this directory implement the steps;
+//! Handles a webhook from its first byte to its acknowledgement. Cheap checks come first. If a
+//! step rejects a request before its body was read, the body is read only if the request may be
+//! genuine (`reject`). The other files in this directory implement the steps;
 //! only this file defines their order.
 
 use std::borrow::Cow;

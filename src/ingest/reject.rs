@@ -100,7 +100,7 @@ fn is_carried_in_head(
 }
 
 /// Whether the request is a candidate when its body is included. Large bodies are examined on a
-/// blocking thread.
+/// blocking thread; false if this cannot begin within `TURN_TIMEOUT`.
 async fn is_carried(
     sources: &Sources,
     verifier: &Arc<Verifier>,
@@ -124,7 +124,8 @@ async fn is_carried(
     verdict.await.unwrap_or(false)
 }
 
-/// The allowlist is checked before the throttle, so a request that fails it is throttled here.
+/// The allowlist is checked before the throttle, so a request from an address that is not on the
+/// allowlist is throttled here.
 fn is_within_rate(endpoint: &Endpoint, method: &str, network: Network, cause: Cause) -> bool {
     cause != Cause::AddressNotAllowed || endpoint.throttle(method, network).is_ok()
 }

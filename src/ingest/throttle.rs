@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 use crate::config::Rate;
 use crate::http::network::Network;
 
-/// Limit on separately tracked clients, for all sources together.
+/// Limit on separately tracked clients of messages, for all sources together. The separate
+/// throttles for probes can track the same number again.
 pub const MAX_KEYS: usize = 100_000;
 /// Buckets shared by clients above the limit.
 const SHARED_BUCKETS: usize = 1_024;

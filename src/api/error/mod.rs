@@ -18,15 +18,18 @@ use crate::operate::{Problem, ProblemClass};
 use crate::store::Unavailable;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
-/// `Retry-After` of a response while the store accepts no writes.
+/// `Retry-After` of every 503 response.
 const UNAVAILABLE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// All errors that the API returns.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    #[error("Send the admin token or the read token: `Authorization: Bearer <token>`.")]
+    #[error(
+        "Send the admin token, the read token or, for listeners, the listener token: \
+         `Authorization: Bearer <token>`."
+    )]
     Unauthorized,
-    #[error("Too many wrong tokens from your address: retry after the time in `Retry-After`.")]
+    #[error("Too many wrong tokens: retry after the time in `Retry-After`.")]
     TooManyAttempts,
     /// An operation that the read token does not allow.
     #[error("The read token does not allow {0}. Use the admin token.")]
@@ -38,7 +41,7 @@ pub enum ApiError {
     )]
     NotListening,
     /// The listener token on any other route.
-    #[error("The listener token only opens listeners. Use the read token or the admin token.")]
+    #[error("The listener token allows only `/listeners`. Use the read token or the admin token.")]
     OnlyListening,
     #[error("This path does not exist; `/api/v1/openapi.json` lists all paths.")]
     NoSuchPath,
@@ -120,7 +123,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the connection must close, because its next bytes may not be a new request.
+    /// Whether the connection must close, because the start of the next request is unknown.
     fn ends_connection(&self) -> bool {
         matches!(self, Self::Ambiguous | Self::Body(_))
     }

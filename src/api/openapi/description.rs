@@ -19,10 +19,11 @@ const TOKEN: &str = "token";
     info(
         title = "creel",
         description = "A webhook inbox: its messages, their deliveries, and their errors.\n\n\
-            Every request needs a token, `Authorization: Bearer <token>`. The admin token allows every operation, the \
+            Every request except for this document needs a token, `Authorization: Bearer <token>`. The admin token allows every operation, the \
             listener token only `/listeners`, and the read token all other GET requests, without the content of messages.\n\n\
             Errors are problems in the sense of RFC 9457; `code` is for programs. Lists are paged, newest first: \
-            pass `next_cursor` as `cursor` until it is null. New items do not shift the pages.",
+            pass `next_cursor` as `cursor` until it is null. New items do not shift the pages. `/sources` and `/listeners` \
+            have only one page.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/api/v1")),
@@ -116,7 +117,7 @@ fn complete(operation: &mut Operation) {
         problems.push(("401", "The token is missing or wrong."));
         problems.push(("403", "The token does not allow this operation."));
         problems
-            .push(("429", "Too many wrong tokens from one address: retry after the time in `Retry-After`."));
+            .push(("429", "Too many wrong tokens: retry after the time in `Retry-After`."));
         problems.push((
             "503",
             "The service cannot read or write data now: retry after the time in `Retry-After`.",
@@ -131,7 +132,7 @@ fn complete(operation: &mut Operation) {
     if operation.request_body.is_some() {
         problems.push(("408", "The body did not arrive in time."));
         problems.push(("413", "The body is too large."));
-        problems.push(("415", "The content type is not JSON."));
+        problems.push(("415", "The content type is not JSON, or the body is not plain UTF-8."));
     }
     let responses = &mut operation.responses.responses;
     for (status, description) in problems {

@@ -18,7 +18,7 @@ use crate::store::{MessageId, Receipt, RejectionFilter, RejectionId};
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The verdict.", body = Recheck),
-        (status = 409, description = "Verification is impossible: its source is not configured, or its body was not stored."),
+        (status = 409, description = "Verification is impossible: the source of the rejection is not configured, or verification needs the body, which was not stored."),
     )))]
 pub async fn recheck(
     operator: web::Data<Operator>,
@@ -39,7 +39,7 @@ pub async fn recheck(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message.", body = ReleasedMessage),
-        (status = 409, description = "It cannot become a message: its source is not configured, its body was not stored, or it is a handshake."),
+        (status = 409, description = "The rejection cannot become a message: its source is not configured, its body was not stored, or it is a handshake."),
     )))]
 pub async fn release(
     operator: web::Data<Operator>,
@@ -58,7 +58,7 @@ pub async fn release(
 #[cfg_attr(test, utoipa::path(post, path = "/rejections/recheck", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or the result of the step.", body = BulkReply),
-        (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
+        (status = 409, description = "The number of rejections differs from `confirm`, or another step is running."),
     )))]
 pub async fn recheck_all(
     operator: web::Data<Operator>,
@@ -73,7 +73,7 @@ pub async fn recheck_all(
 #[cfg_attr(test, utoipa::path(post, path = "/rejections/release", tag = "rejections", request_body = BulkRequest,
     responses(
         (status = 200, description = "The count, or the result of the step.", body = BulkReply),
-        (status = 409, description = "The number of rejections differs from the confirmed one, or another step is running."),
+        (status = 409, description = "The number of rejections differs from `confirm`, or another step is running."),
     )))]
 pub async fn release_all(
     operator: web::Data<Operator>,
@@ -107,11 +107,12 @@ impl From<RecheckOutcome> for Recheck {
             RecheckOutcome::Message(_) => (Verdict::Accepted, "The request is genuine and is now a message."),
             RecheckOutcome::WithoutBody => (
                 Verdict::Accepted,
-                "It would be accepted now, but its body was not stored: the sender must send it again.",
+                "The request would be verified now, but its body was not stored: the sender must resend it.",
             ),
-            RecheckOutcome::Handshake => {
-                (Verdict::Handshake, "It is a genuine handshake: the provider must start it again.")
-            }
+            RecheckOutcome::Handshake => (
+                Verdict::Handshake,
+                "The request is a genuine handshake: the provider must start the handshake again.",
+            ),
             RecheckOutcome::Rejected(cause) => (Verdict::Refused, explanation(cause)),
         };
         let cause = match outcome {

@@ -21,7 +21,8 @@ use crate::store::{DeliveryId, MessageId};
 /// number is unchanged.
 ///
 /// Messages that their provider has not confirmed are excluded, as are other owners' messages if
-/// the target has an owner. Messages that a target's filter rejects are counted, but not delivered.
+/// the target has an owner. Messages that do not match a target's filter are counted, but not
+/// delivered.
 /// With the filter `dead` each message is delivered only to the targets where it is dead; those
 /// dead letters become `replayed`.
 #[cfg_attr(test, utoipa::path(post, path = "/replays", tag = "replays", request_body = ReplayRequest,
@@ -29,7 +30,7 @@ use crate::store::{DeliveryId, MessageId};
         (status = 200, description = "The count; no replay was started.", body = ReplayCount),
         (status = 201, description = "The replay, which runs in the background.", body = Replay, headers(("Location" = String))),
         (status = 404, description = "Target not found."),
-        (status = 409, description = "The number of messages differs from the confirmed one, or the target was removed."),
+        (status = 409, description = "The number of messages differs from `confirm`, or the target was removed."),
         (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
     )))]
 pub async fn create(
@@ -78,7 +79,8 @@ pub async fn replay_one(
     Ok(web::Json(ReplayedMessage { message_id: id.0.get(), delivery_ids }))
 }
 
-/// Creates a new delivery of the message to the same target. The delivery may be in any state.
+/// Creates a new delivery of the same message to the same target. The existing delivery can be in
+/// any state.
 #[cfg_attr(test, utoipa::path(post, path = "/deliveries/{id}/retry", tag = "deliveries",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(

@@ -49,7 +49,7 @@ pub async fn list(
     Ok(web::Json(Page { items, next_cursor: next_cursor.map(TargetId::get) }))
 }
 
-/// One target, including a removed one.
+/// One target, also if it was removed.
 #[cfg_attr(test, utoipa::path(get, path = "/targets/{id}", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses((status = 200, description = "The target.", body = TargetDetails))))]
@@ -64,7 +64,8 @@ pub async fn one(
     Ok(web::Json(details(&service, target, role).await?))
 }
 
-/// Pauses a target. Its deliveries stay pending until it is resumed, for up to a week.
+/// Pauses a target. Its deliveries stay pending until it is resumed. After it was paused for a
+/// week, deliveries older than a week become dead.
 #[cfg_attr(test, utoipa::path(post, path = "/targets/{id}/pause", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
@@ -81,12 +82,12 @@ pub async fn pause(
     Ok(web::Json(details(&service, target, Role::Admin).await?))
 }
 
-/// Resumes a target that was paused, or disabled because it returned 410.
+/// Resumes a target that was paused or disabled, e.g. because it returned 410.
 #[cfg_attr(test, utoipa::path(post, path = "/targets/{id}/resume", tag = "targets",
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The target.", body = TargetDetails),
-        (status = 409, description = "The target is a listener, or its secrets were dropped with a lost key and it needs a new secret first."),
+        (status = 409, description = "The target is a listener, or its secrets were dropped because their key was lost: set a new secret first."),
     )))]
 pub async fn resume(
     service: web::Data<Service>,

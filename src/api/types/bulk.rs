@@ -72,7 +72,7 @@ pub struct BulkStep {
     /// Rejections that became messages.
     #[cfg_attr(test, schema(examples(58)))]
     pub released: u64,
-    /// Duplicates of stored messages, which are only counted.
+    /// Rejections that are duplicates of stored messages. A duplicate is only counted.
     pub duplicates: u64,
     /// Rejections that failed verification again and stay, by cause.
     pub still_rejected: BTreeMap<Cow<'static, str>, u64>,

@@ -33,12 +33,12 @@ pub struct Delivery {
     /// Time of the next attempt, while the delivery is pending.
     #[cfg_attr(test, schema(format = DateTime))]
     pub due_at: Option<String>,
-    /// Time at which it was delivered or became dead.
+    /// Time at which the delivery succeeded or became dead.
     #[cfg_attr(test, schema(format = DateTime))]
     pub finished_at: Option<String>,
     /// Outcome of the last attempt, or the reason why the delivery is dead.
     pub outcome: Option<String>,
-    /// The replay that created it.
+    /// The replay that created the delivery.
     pub replay_id: Option<i64>,
     /// The newest delivery of the message to the target, if the state is `replayed`.
     pub replayed_by: Option<i64>,

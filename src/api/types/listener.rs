@@ -19,8 +19,8 @@ pub struct Listener {
     pub events: Vec<String>,
     /// Whether a client is connected.
     pub connected: bool,
-    /// Time of the last change of `connected`. Pending deliveries of a listener are dropped after a
-    /// week without a client.
+    /// Time of the last change of `connected`. After a week without a client, pending deliveries
+    /// older than a week are dropped.
     #[cfg_attr(test, schema(format = DateTime))]
     pub since: String,
     /// Deliveries that are not acknowledged.
@@ -67,7 +67,7 @@ pub struct ProgramAnswer {
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[cfg_attr(test, schema(as = Acknowledged))]
 pub struct AcknowledgementResult {
-    /// Number of these deliveries that were still pending.
+    /// Number of the given deliveries that were still pending.
     #[serde(default)]
     #[cfg_attr(test, schema(required = true))]
     pub acknowledged: usize,
@@ -81,7 +81,7 @@ pub struct ListenerDelivery {
     /// The id to acknowledge.
     #[cfg_attr(test, schema(value_type = i64))]
     pub delivery: DeliveryId,
-    /// The replay that created it.
+    /// The replay that created the delivery.
     pub replay: Option<i64>,
     pub message: DeliveredMessage,
     /// The exact bytes of the body in base64; null if longer than 256 KiB.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One page, newest first.
+/// One page, newest first; sources are sorted by name, and listeners are oldest first.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct Page<T> {

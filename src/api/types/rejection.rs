@@ -24,7 +24,7 @@ pub struct RejectionHead {
     pub cause: String,
     /// Whether the request has everything that the scheme requires (a well-formed signature and a
     /// fresh time, or a token), so that it may be genuine. Candidates are stored for
-    /// `CREEL_QUARANTINE_RETENTION`, other rejections for a day.
+    /// `CREEL_QUARANTINE_RETENTION`, other rejections for at most a day.
     pub candidate: bool,
     /// The cause in words, with hints.
     #[serde(default)]
@@ -112,7 +112,7 @@ pub enum Verdict {
     Accepted,
     /// Verification failed again; the rejection stays.
     Refused,
-    /// A verified handshake, which is answered and not stored.
+    /// A verified handshake, which cannot become a message; the rejection stays.
     Handshake,
 }
 

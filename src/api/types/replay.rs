@@ -17,8 +17,8 @@ pub struct Replay {
     #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z")))]
     pub created_at: String,
     pub filter: ReplayFilter,
-    /// Null: the targets that match the messages today; with the filter `dead`, the targets for
-    /// which each message is dead.
+    /// Null: the targets that match each message when it is replayed; with the filter `dead`, the
+    /// targets for which each message is dead.
     pub target_id: Option<i64>,
     /// Messages per second.
     #[cfg_attr(test, schema(examples(50)))]
@@ -76,11 +76,12 @@ pub struct ReplayRequest {
     pub ids: Option<Vec<MessageId>>,
     /// The target that receives the selected messages that pass its filter; its event patterns are
     /// ignored. With the filter `dead`, only its dead letters are replayed. Without `target` and
-    /// `url`, the messages go to the targets that match them today; with the filter `dead`, each
-    /// message goes to the targets for which it is dead.
+    /// `url`, the messages go to the targets that currently match them; with the filter `dead`,
+    /// each message goes to the targets for which it is dead.
     #[cfg_attr(test, schema(schema_with = schemas::target_or_null, required = false))]
     pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The requests are not signed.
+    /// Another destination, on a public address or one allowed by `CREEL_TARGET_ALLOW_IPS`. The
+    /// requests are not signed.
     #[cfg_attr(test, schema(max_length = 2000, examples("https://staging.example.com/hooks")))]
     pub url: Option<String>,
     /// Messages per second.
@@ -131,15 +132,16 @@ pub struct DeadLetters {
     pub replayable: bool,
 }
 
-/// The destination of one replayed message; default: the targets that match it today. A named
-/// target receives it regardless of its event patterns and filter.
+/// The destination of one replayed message; default: the targets that currently match it. A target
+/// that is given here receives the message regardless of its event patterns and filter.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayOne {
     #[cfg_attr(test, schema(schema_with = schemas::target_or_null, required = false))]
     pub target: Option<TargetReference>,
-    /// Another destination, on a public address. The request is not signed.
+    /// Another destination, on a public address or one allowed by `CREEL_TARGET_ALLOW_IPS`. The
+    /// request is not signed.
     #[cfg_attr(test, schema(max_length = 2000, examples("https://staging.example.com/hooks")))]
     pub url: Option<String>,
 }

@@ -82,7 +82,7 @@ pub struct TargetDetails {
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 pub struct TargetSecret {
-    /// Time after which it no longer signs; null: never expires.
+    /// Time after which requests are not signed with this secret; null: it never expires.
     #[cfg_attr(test, schema(format = DateTime))]
     pub until: Option<String>,
 }

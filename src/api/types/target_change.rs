@@ -80,7 +80,7 @@ pub struct TargetPatch {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[cfg_attr(test, schema(value_type = Option<ContentType>))]
     pub content_type: Option<Option<ContentType>>,
-    /// The complete set: headers that it does not list are no longer sent.
+    /// The complete set: all other headers are removed.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[cfg_attr(test, schema(schema_with = schemas::headers_or_null, required = false))]
     pub headers: Option<Option<BTreeMap<String, String>>>,

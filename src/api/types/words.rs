@@ -95,7 +95,7 @@ word_schema!(Origin, "Origin", "Origin of a target.");
 word_schema!(
     TargetState,
     "TargetState",
-    "State of a target. Deliveries to a paused or disabled target stay pending, and\nbecome dead after a week."
+    "State of a target. Deliveries to a paused or disabled target stay pending. After a week\nin this state, deliveries older than a week become dead."
 );
 word_schema!(
     DeliveryOrdering,

@@ -9,11 +9,11 @@ use crate::http::network::Network;
 use crate::http::pace::BodyPace;
 use crate::store::LARGE_BYTES;
 
-/// A client with several bodies in flight may use this fraction of the budget (1/4).
+/// A client with several bodies in flight may use at most this fraction of the budget (1/4).
 const SHARE_OF_ONE_CLIENT: usize = 4;
 /// No copies are counted for bodies up to this size: most webhooks are much smaller.
 pub const LARGE: usize = LARGE_BYTES;
-/// Bodies up to this size may also use the last part of the budget, so that large ones cannot
+/// Bodies up to this size may also use the last part of the budget, so that larger ones cannot
 /// starve them.
 pub const SMALL: usize = 64 << 10;
 /// Copies of a body in memory, in addition to the body itself.
@@ -33,8 +33,8 @@ pub struct InFlight {
     /// Total of the bodies that are larger than `LARGE`.
     pub large_bytes: usize,
     pub next_id: u64,
-    /// Bodies that are larger than `SMALL`, still arriving, or waiting for memory. Older ones have
-    /// smaller ids.
+    /// Bodies that are larger than `SMALL`, that arrived slowly, or that had to wait for memory.
+    /// Older ones have smaller ids.
     pub bodies: HashMap<u64, BodyInFlight>,
     /// Bytes held by each client.
     pub of_clients: HashMap<Network, usize>,
@@ -84,12 +84,13 @@ impl InFlight {
     pub fn share_of_client(&self, total: usize) -> usize {
         let share = total / SHARE_OF_ONE_CLIENT;
         let is_short = self.waiting > 0 && self.bytes > total / 4 * 3;
-        // Counts one more network: the waiting one, which may hold no memory yet.
+        // Counts one more network: that of the waiting body, which is missing from `of_clients` as
+        // long as it holds no memory.
         if is_short { share.min(fair_share(total, self.of_clients.len() + 1)) } else { share }
     }
 
     /// Whether a body of this client may wait for memory. At the limit, it can displace the
-    /// youngest waiting body of the network that has the most of them.
+    /// youngest waiting body of the network that has the most waiting bodies.
     pub fn has_waiting_slot(&mut self, client: Network) -> bool {
         if self.waiting < MAX_WAITING {
             return true;

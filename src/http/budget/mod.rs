@@ -1,10 +1,10 @@
 //! The memory budget of all bodies in flight, from their first byte until they are committed.
 //!
 //! While SQLite inserts a body, it holds two copies. The body itself is dropped after the first
-//! copy (`store/message.rs`), and bodies are inserted one at a time. So the budget includes room
-//! for one more copy of the largest body, unless that body is the only large one. When memory runs
-//! short, the slowest bodies are dropped (see `shortage`); if none may be dropped, younger bodies
-//! give way to the oldest.
+//! copy (`store/message/insert.rs`), and bodies are inserted one at a time. So the budget includes
+//! room for one more copy of the largest body, unless that body is the only large one. When memory
+//! runs short, the slowest bodies are dropped (see `shortage`); if none may be dropped, younger
+//! bodies give way to the oldest.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub struct Reservation {
     budget: Arc<Budget>,
     client: Network,
     bytes: usize,
-    /// `None` until it is registered.
+    /// The key in `InFlight::bodies`; `None` until the body is registered there.
     id: Option<u64>,
     dropped: Option<Arc<Notify>>,
 }
@@ -253,7 +253,7 @@ impl Reservation {
         }
     }
 
-    /// Marks the body as complete: it is no longer dropped.
+    /// Marks the body as complete: from now on it cannot be dropped.
     pub fn complete(&mut self) {
         if self.dropped.take().is_some()
             && let Some(id) = self.id

@@ -70,7 +70,7 @@ impl InFlight {
         if coming < demand.needed_bytes && !demand.is_client_share_exhausted {
             self.drop_of_crowds(demand, fair_share, &mut coming, now);
         }
-        // If these hold little, dropping them would not free enough memory.
+        // If the bodies in `last` hold little, dropping them would not free enough memory.
         let last_bytes: usize = last.iter().map(|body| body.bytes).sum();
         if demand.wanted_bytes <= SMALL || last_bytes > demand.total_bytes / SHARE_OF_SLOW_SMALL {
             self.drop_some(last, &mut coming, demand.needed_bytes);
@@ -82,7 +82,7 @@ impl InFlight {
     fn drop_some(&mut self, mut bodies: Vec<DroppableBody>, coming: &mut usize, needed_bytes: usize) {
         bodies.sort_unstable_by(|a, b| b.bytes.cmp(&a.bytes).then(a.progress.total_cmp(&b.progress)));
         for body in bodies {
-            // Dropping a body also frees the room for its copies.
+            // `coming` is a lower bound: dropping a body also frees the room for its copies.
             if *coming >= needed_bytes {
                 break;
             }
@@ -98,7 +98,8 @@ impl InFlight {
         body.bytes
     }
 
-    /// Returns the other bodies that are too slow for the memory they hold.
+    /// Returns the bodies that are too slow for the memory they hold, without the body of the
+    /// demand. If only the client's share is exhausted, returns only bodies of that client.
     fn slow(&self, demand: Demand, now: Instant) -> Vec<DroppableBody> {
         let of_client =
             |body: &DroppableBody| !demand.is_client_share_exhausted || body.client == demand.client;

@@ -97,7 +97,7 @@ fn stalled_bodies_give_way_within_a_moment() {
         };
         tokio::select! {
             took = newcomer => assert!(took <= Duration::from_secs(2), "{took:?}"),
-            _ = stalled_bodies => panic!("all were dropped, not as many as was needed"),
+            _ = stalled_bodies => panic!("all were dropped, instead of only the necessary ones"),
         }
     });
 }
@@ -230,7 +230,7 @@ fn stalled_small_bodies_cannot_hold_the_budget() {
         };
         tokio::select! {
             () = newcomer => {}
-            _ = stalled_bodies => panic!("all were dropped, not as many as was needed"),
+            _ = stalled_bodies => panic!("all were dropped, instead of only the necessary ones"),
         }
     });
 }

@@ -58,7 +58,7 @@ struct CloseRank {
     is_fresh: bool,
     class: Class,
     /// Bytes per second for connections that send a request. For all others, including fresh ones,
-    /// the negative wait in seconds, so that the longest wait is closed first.
+    /// the negative wait in seconds, so that the connection with the longest wait is closed first.
     pace: f64,
 }
 
@@ -88,11 +88,12 @@ impl Ord for CloseRank {
     }
 }
 
-/// Rank of a group for losing its next connection: its number of connections, whether it is not a
-/// proxy, the rank of the connection, and the index of the group. The highest rank is next.
+/// Rank of a group for losing its next connection: its number of connections (at least `fair`),
+/// whether it is not a proxy, the rank of the connection, and the index of the group. The group
+/// with the highest rank is next.
 type NextClosing = (usize, bool, Reverse<CloseRank>, usize);
 
-/// The connections of one client network.
+/// The connections of one client network, or one connection of a trusted proxy.
 #[derive(Debug, Default)]
 struct ConnectionGroup {
     open: usize,

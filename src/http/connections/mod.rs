@@ -64,7 +64,7 @@ pub struct Link(Arc<ConnectionEntry>);
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     progress: Mutex<ConnectionProgress>,
-    /// Number of `OpenGuard`s. While there are any, the connection is not treated as idle.
+    /// Number of `OpenGuard`s. While there are any, the registry does not close the connection.
     holds: AtomicUsize,
     is_closing: AtomicBool,
     /// Whether the connection ends as soon as it has no request.
@@ -104,7 +104,7 @@ enum RegistryState {
     Blocked,
 }
 
-/// Keeps a connection from being closed as idle, until it is dropped.
+/// Until this guard is dropped, the registry does not close the connection.
 #[derive(Debug)]
 pub struct OpenGuard(Link);
 
@@ -167,7 +167,7 @@ impl Connections {
         }
     }
 
-    /// Number of connections above which idle and slow ones are closed.
+    /// Number of connections above which the registry closes some.
     fn target(&self) -> usize {
         self.limit.saturating_sub((self.limit / FREE_SHARE).max(1))
     }

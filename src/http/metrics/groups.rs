@@ -67,7 +67,7 @@ impl StoreMetrics {
                 "creel_keys_in_memory",
                 "Keys of messages in memory, used to find duplicates.",
             ),
-            keys_bytes: make.gauge("creel_keys_bytes", "Memory used by these keys and their filters."),
+            keys_bytes: make.gauge("creel_keys_bytes", "Memory used by message keys and their filters."),
             is_damaged: make.gauge(
                 "creel_database_damaged",
                 "1 after damage was found in the database: see `creel verify`.",

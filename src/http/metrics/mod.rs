@@ -62,12 +62,12 @@ impl Metrics {
         Self {
             received: make.counters(
                 "creel_messages_received_total",
-                "Messages verified, stored and acknowledged, including duplicates.",
+                "Messages verified and acknowledged: stored messages and their duplicates.",
                 &["source"],
             ),
             duplicates: make.counters(
                 "creel_duplicates_total",
-                "Duplicates of stored messages, which are only counted.",
+                "Duplicates of stored messages. A duplicate is only counted.",
                 &["source"],
             ),
             not_json: make.counters(
@@ -82,7 +82,7 @@ impl Metrics {
             ),
             rejected: make.counters(
                 "creel_rejected_total",
-                "Requests that failed authentication or exceeded the rate limit.",
+                "Requests answered with an error because of the request itself, by cause.",
                 &["source", "cause"],
             ),
             unavailable: make.counters(

@@ -17,8 +17,8 @@ pub const MAX_HEADER_NAME_BYTES: usize = 8 << 10;
 const NAME_PREFIX_BYTES: usize = 20;
 /// Number of leading bytes of a header value that are compared: a 64-bit length, or a coding.
 const VALUE_PREFIX_BYTES: usize = 24;
-/// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with other
-/// names are skipped.
+/// Lengths of `upgrade`, `connection`, `content-length` and `transfer-encoding`: lines with names
+/// of other lengths are skipped.
 const NAME_LENGTHS: [usize; 4] = [7, 10, 14, 17];
 
 /// The part of a request to which the next byte belongs.

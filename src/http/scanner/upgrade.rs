@@ -1,5 +1,5 @@
 //! Removes offers to change the protocol from a head. creel does not support upgrades, so it must
-//! answer such a request as if the offer was absent (RFC 9110, 7.8). actix-http instead disables
+//! answer a request as if its offer was absent (RFC 9110, 7.8). actix-http instead disables
 //! keep-alive for `Connection: upgrade`, and treats the rest of the connection as the body for
 //! `Upgrade: websocket`.
 
@@ -25,7 +25,7 @@ impl UpgradeOffer {
 
     /// Overwrites each element of the value that equals `word` with blanks, because an empty
     /// element has no meaning. `part`: the next bytes of the value. Bytes that were already passed
-    /// on cannot be changed, but even without its last letter, the element is a different word.
+    /// on cannot be changed, but the parser does not recognise a word without its last letter.
     pub fn blank(&mut self, word: &[u8], part: &mut [u8]) {
         for at in 0..part.len() {
             let byte = part[at];
