@@ -156,11 +156,20 @@ fn rotates(key: &str) -> bool {
     keys.any(|known| known.rotates && known.name.eq_ignore_ascii_case(key))
 }
 
-/// Limit on the providers that are named for each key.
+/// Limit on the providers that are named for each meaning of a key.
 const NAMED_PROVIDERS: usize = 4;
 
-/// Returns the keys of recipes in alphabetical order, with the meaning for the first provider and
-/// the names of a few providers, then the fields of custom sources.
+/// Returns the meaning of a key with the names of a few providers.
+fn meaning(doc: &str, providers: &[&str]) -> String {
+    let named = providers[..providers.len().min(NAMED_PROVIDERS)].join(", ");
+    match providers.len().saturating_sub(NAMED_PROVIDERS) {
+        0 => format!("{doc} ({named})"),
+        more => format!("{doc} ({named} and {more} more)"),
+    }
+}
+
+/// Returns the keys of recipes in alphabetical order, with each meaning and the providers that use
+/// the key so, then the fields of custom sources.
 fn recipe_rows() -> Vec<RecipeRow> {
     let mut users: BTreeMap<String, Vec<(&str, &str)>> = BTreeMap::new();
     for recipe in providers::recipes() {
@@ -169,24 +178,26 @@ fn recipe_rows() -> Vec<RecipeRow> {
         }
     }
     let row = |(key, users): (String, Vec<(&str, &str)>)| {
-        let mut doc = match key.as_str() {
-            "SECRET" => {
-                "the provider's signing secret or token (`creel providers <name>` shows where to find it); \
-                         `_SECRET_2` … `_SECRET_9` are accepted next to it, for rotation"
-                    .to_owned()
-            }
-            "PUBLIC_KEY" => "the provider's public key, as PEM, base64 or hex".to_owned(),
-            _ => users[0].1.to_owned(),
+        let of_all = match key.as_str() {
+            "SECRET" => Some(
+                "the provider's signing secret or token (`creel providers <name>` shows where to find it)",
+            ),
+            "PUBLIC_KEY" => Some("the provider's public key, as PEM, base64 or hex"),
+            _ => None,
         };
-        if key != "SECRET" && rotates(&key) {
+        let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (name, doc) in users {
+            let doc = of_all.unwrap_or(doc);
+            match meanings.iter_mut().find(|(known, _)| *known == doc) {
+                Some((_, names)) => names.push(name),
+                None => meanings.push((doc, vec![name])),
+            }
+        }
+        let meanings: Vec<String> = meanings.iter().map(|(doc, names)| meaning(doc, names)).collect();
+        let mut doc = meanings.join("; ");
+        if rotates(&key) {
             doc.push_str(&format!("; `_{key}_2` … `_{key}_9` are accepted next to it, for rotation"));
         }
-        let names: Vec<&str> = users.iter().map(|(name, _)| *name).collect();
-        let more = match names.len().saturating_sub(NAMED_PROVIDERS) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        doc.push_str(&format!(" ({}{more})", names[..names.len().min(NAMED_PROVIDERS)].join(", ")));
         let unit = if is_secret(&key) {
             "text; secret"
         } else if is_switch(&key) {

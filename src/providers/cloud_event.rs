@@ -11,7 +11,7 @@ use crate::content::request::Request;
 
 /// The common prefix of all content types of the structured and the batched mode.
 const STRUCTURED_TYPE: &[u8] = b"application/cloudevents";
-/// A header of events in binary mode only.
+/// A header that events have in binary mode, and not in structured or batched mode.
 pub(super) const BINARY_MARK: &str = "ce-id";
 
 /// Places of the attributes of a structured event or of the items of a batch.
@@ -49,7 +49,8 @@ impl EventSlots {
 
     /// Reads the type and id; `None` if the request is not an event. With the content type of the
     /// structured or batched mode, the JSON body is read first, and the headers of the binary mode
-    /// only if it has no event type, e.g. in another format. Otherwise the headers are read first.
+    /// only if the body has no event type, e.g. because it is not JSON. Otherwise the headers are
+    /// read first.
     pub fn read<'a>(self, request: &Request<'a>, json: Option<&'a PathValues>) -> Option<CloudEvent<'a>> {
         if is_declared(request) {
             return self.structured(json, true).or_else(|| binary(request));
@@ -100,7 +101,7 @@ fn id(source: Option<&str>, id: Option<&str>) -> Option<String> {
 /// Decodes an attribute in a header (section 3.1.3.2): removes the double quotes that older
 /// versions of the specification required, then percent-decodes once. Percent-escapes stay if the
 /// result would not be UTF-8. A value that is not UTF-8 is read as Latin-1: the SDK for JavaScript
-/// does not encode, and Node.js sends Latin-1.
+/// does not encode, and Node.js sends Latin-1. Such a value keeps its quotes.
 fn decoded(value: &[u8]) -> Cow<'_, str> {
     let latin_1 = || -> String { value.iter().copied().map(char::from).collect() };
     let unquoted = match std::str::from_utf8(value) {
@@ -124,7 +125,7 @@ fn decoded(value: &[u8]) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(unquoted, Cow::Owned)
 }
 
-/// Removes the quotes of a value that is a quoted string (RFC 7230, section 3.2.6).
+/// Removes the quotes of quoted strings in a value (RFC 7230, section 3.2.6).
 fn unquoted(value: &str) -> Cow<'_, str> {
     if !value.contains('"') {
         return Cow::Borrowed(value);

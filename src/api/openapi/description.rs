@@ -116,8 +116,7 @@ fn complete(operation: &mut Operation) {
     if needs_token {
         problems.push(("401", "The token is missing or wrong."));
         problems.push(("403", "The token does not allow this operation."));
-        problems
-            .push(("429", "Too many wrong tokens: retry after the time in `Retry-After`."));
+        problems.push(("429", "Too many wrong tokens: retry after the time in `Retry-After`."));
         problems.push((
             "503",
             "The service cannot read or write data now: retry after the time in `Retry-After`.",

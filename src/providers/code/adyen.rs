@@ -90,7 +90,7 @@ impl Scheme for Adyen {
     }
 }
 
-/// Signs a sample; `None` if the source has no key for it.
+/// Signs a sample; `None` if the source has no key for it, or the body has no items.
 fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()> {
     let secret = keys.secrets().first()?;
     let mut body: Value = serde_json::from_str(&draft.body).ok()?;

@@ -64,8 +64,8 @@ impl CallLimit {
         may
     }
 
-    /// Records the sender of a genuine message. From then on, this sender does not count towards
-    /// the limit for unknown senders.
+    /// Records the sender of a genuine message. While it is among the latest `MAX_SENDERS` senders,
+    /// its calls do not count towards the limit for unknown senders.
     pub fn sent(&mut self, client: IpAddr) {
         let client = Neighbourhood::from(client);
         if self.senders.back() == Some(&client) {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn excessive_unknown_sender_leaves_genuine_sender_its_share() {
+    fn excessive_sender_leaves_other_sender_its_share() {
         let (mut limit, now) = (CallLimit::default(), Instant::now());
         let of_v4 =
             (0..=u8::MAX).filter(|last| limit.take(Ipv4Addr::new(198, 51, 100, *last).into(), now)).count();

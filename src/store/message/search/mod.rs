@@ -1,4 +1,4 @@
-//! Searches messages and chooses the rows that a page examines. A time range is found in the index
+//! Searches messages: chooses the rows that are examined for one page of results. A time range is found in the index
 //! on time, regardless of the number of messages outside it. Lists are nevertheless ordered by id.
 //!
 //! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
@@ -37,11 +37,11 @@ pub struct Search<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RowRanges {
     ranges: Vec<(MessageId, MessageId)>,
-    /// The last id of these ranges if more rows remain; the next search starts after it.
+    /// The last id of these ranges if more rows may remain; the next search starts after it.
     next: Option<MessageId>,
 }
 
-/// Sorts after every other text.
+/// Sorts after every text that does not begin with this character.
 const AFTER_ALL_TEXT: &str = "\u{10ffff}";
 
 /// The handling of an unreadable row.
@@ -66,7 +66,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Returns the matching messages, and the start of the next search; `None` after the last one.
+    /// Returns the matching messages, and the id after which the next search starts; `None` if no
+    /// rows remain.
     ///
     /// Rows in a damaged page of the file are omitted and noted.
     pub fn run<T>(
@@ -181,8 +182,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lists the ids of one page in the range of time, from the index alone: no page of the table
-    /// is read.
+    /// Lists the ids in the time range for one page of results. Reads only the index, not the table,
+    /// whose pages may be damaged.
     fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         let (since, until) = self.bounds_of_time();
         let sql = match self.direction {
