@@ -1,6 +1,7 @@
 //! The middleware of the API: it authenticates the token, checks its permissions, and logs each
 //! request.
 
+use std::pin::pin;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -80,7 +81,7 @@ async fn handle(
     let client = client_address(&service.proxies, request.request());
     let path = shown_path(&request);
     let outcome = match admit(&service, &request).await {
-        Ok(()) => match caught(next.call(request)).await {
+        Ok(()) => match caught(pin!(next.call(request))).await {
             Ok(done) => done.map(ServiceResponse::map_into_boxed_body),
             // The panic consumed the request, so the server responds with the error.
             Err(_) => Err(ApiError::Internal.into()),

@@ -1,5 +1,6 @@
 //! Health, readiness and metrics endpoints.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -85,7 +86,7 @@ pub async fn answer(
 ) -> HttpResponse {
     let handled = async {
         let began = Instant::now();
-        let response = match caught(work).await {
+        let response = match caught(pin!(work)).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => error.error_response(),
             Err(_) => reply::internal_error(),

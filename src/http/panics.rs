@@ -3,19 +3,19 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// A handler panicked; the panic hook has already logged it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandlerPanic;
 
-/// Runs a future until it returns or panics. Its resources are dropped in both cases.
+/// Runs a future until it returns or panics. The caller pins it, because it is large for webhooks,
+/// and each move would copy it.
 ///
 /// # Errors
 /// If the future panicked.
-pub async fn caught<F: Future>(future: F) -> Result<F::Output, HandlerPanic> {
-    let mut future = pin!(future);
+pub async fn caught<F: Future>(mut future: Pin<&mut F>) -> Result<F::Output, HandlerPanic> {
     poll_fn(move |context| {
         // A future that has panicked is not polled again, so its inconsistent state is never
         // observed.
@@ -30,6 +30,7 @@ pub async fn caught<F: Future>(future: F) -> Result<F::Output, HandlerPanic> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::Arc;
 
     use super::*;
@@ -38,13 +39,13 @@ mod tests {
     async fn panic_is_an_error_and_resources_are_released() {
         let held = Arc::new(());
         let inner = Arc::clone(&held);
-        let outcome: Result<(), HandlerPanic> = caught(async move {
+        let panicking = async move {
             let _inner = inner;
             panic!("on purpose, in a test");
-        })
-        .await;
+        };
+        let outcome: Result<(), HandlerPanic> = caught(pin!(panicking)).await;
         assert_eq!(outcome, Err(HandlerPanic));
         assert_eq!(Arc::strong_count(&held), 1);
-        assert_eq!(caught(async { 1 }).await, Ok(1));
+        assert_eq!(caught(pin!(async { 1 })).await, Ok(1));
     }
 }

@@ -2,9 +2,13 @@
 //! step rejects a request before its body was read, the body is read only if the request may be
 //! genuine (`reject`). The other files in this directory implement the steps;
 //! only this file defines their order.
+//!
+//! Futures of rare branches are boxed: actix copies the future of a handler, which is as large as
+//! its largest branch, for each message.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +46,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_millis(2_400);
 pub async fn receive(mount: Rc<Mount>, request: HttpRequest, payload: web::Payload) -> HttpResponse {
     let began = Instant::now();
     let mut report = Report::default();
-    let outcome = caught(process(&mount, &request, payload.into_inner(), &mut report)).await;
+    let outcome = caught(pin!(process(&mount, &request, payload.into_inner(), &mut report))).await;
     let outcome = outcome.unwrap_or_else(|panicked| Err(panicked.into()));
     let took = began.elapsed();
     let (response, error) = match outcome {
@@ -82,7 +86,8 @@ async fn process(
     incoming.url = source.registered_url(incoming.target, incoming.query);
     if !source.admits(client, &sources.github) {
         let cause = Cause::AddressNotAllowed;
-        return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
+        let rejection = reject_unread(mount, request, incoming, cause, payload, announced_length);
+        return Err(Box::pin(rejection).await);
     }
 
     // 4. Throttle.
@@ -94,7 +99,7 @@ async fn process(
     let mut proof = Proof::NeedsBody;
     if !verifier.reads_body() {
         if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &[]) {
-            return answer(mount, &incoming, handshake, Instant::now() + COMMIT_TIMEOUT).await;
+            return Box::pin(answer(mount, &incoming, handshake, Instant::now() + COMMIT_TIMEOUT)).await;
         }
         if !source.is_message_method(method) {
             return answer_probe(source, method);
@@ -102,7 +107,8 @@ async fn process(
         match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
             Ok(()) => proof = Proof::Authenticated,
             Err(VerifyError::Rejected(cause)) => {
-                return Err(reject_unread(mount, request, incoming, cause, payload, announced_length).await);
+                let rejection = reject_unread(mount, request, incoming, cause, payload, announced_length);
+                return Err(Box::pin(rejection).await);
             }
             // A key must be fetched first. `verify` below does so, and repeats the check.
             Err(VerifyError::Missing(_)) => {}
@@ -116,7 +122,7 @@ async fn process(
 
     // 6. Unsigned handshakes: answered and not stored.
     if let Some(handshake) = unsigned_handshake(&verifier, &incoming, &body) {
-        return answer(mount, &incoming, handshake, deadline).await;
+        return Box::pin(answer(mount, &incoming, handshake, deadline)).await;
     }
     if !source.is_message_method(method) {
         return answer_probe(source, method);
@@ -126,10 +132,10 @@ async fn process(
     let mut verified = match verify(sources, source, &verifier, &incoming, &body, proof, deadline).await? {
         VerificationOutcome::Message(verified) => verified,
         VerificationOutcome::Handshake(handshake) => {
-            return answer(mount, &incoming, Ok(handshake), deadline).await;
+            return Box::pin(answer(mount, &incoming, Ok(handshake), deadline)).await;
         }
         VerificationOutcome::Rejected(reason) => {
-            return Err(reject(service, source, &incoming, reason, Some(&body)).await);
+            return Err(Box::pin(reject(service, source, &incoming, reason, Some(&body))).await);
         }
     };
     source.health.verified(&source.name, &service.store, incoming.received_at);

@@ -50,13 +50,16 @@ impl Ingest {
         if let Some(why) = self.core.shared.stopped() {
             return Err(why.into());
         }
-        let prepared = self.prepare(message, deadline).await?;
+        let prepared = match self.prepare_here(message) {
+            Ok(prepared) => prepared,
+            Err(message) => Box::pin(self.prepare_elsewhere(message, deadline)).await?,
+        };
         self.keep_prepared(prepared, memory, deadline).await
     }
 
     pub(in crate::store) async fn keep_prepared(
         &self,
-        message: PreparedMessage,
+        message: Box<PreparedMessage>,
         memory: Option<Memory>,
         deadline: Instant,
     ) -> Result<Receipt, IngestError> {
@@ -66,7 +69,7 @@ impl Ingest {
 
     fn enqueue(
         &self,
-        message: PreparedMessage,
+        message: Box<PreparedMessage>,
         memory: Option<Memory>,
         deadline: Instant,
     ) -> Result<PendingAnswer, Unavailable> {
@@ -77,7 +80,7 @@ impl Ingest {
             return Err(Unavailable::DatabaseFull);
         }
         let (reply, answer) = mailbox::channel();
-        self.core.send(Job::Keep(Keep { message: Box::new(message), deadline, reply, _memory: memory }))?;
+        self.core.send(Job::Keep(Keep { message, deadline, reply, _memory: memory }))?;
         Ok(answer)
     }
 
@@ -92,21 +95,38 @@ impl Ingest {
         }
     }
 
-    /// Matches the message to targets. Large payloads are read on a blocking thread, so that they
-    /// do not delay other requests.
+    /// Matches the message to targets.
     pub(in crate::store) async fn prepare(
         &self,
         message: NewMessage,
         deadline: Instant,
-    ) -> Result<PreparedMessage, Unavailable> {
+    ) -> Result<Box<PreparedMessage>, Unavailable> {
+        match self.prepare_here(message) {
+            Ok(prepared) => Ok(prepared),
+            Err(message) => self.prepare_elsewhere(message, deadline).await,
+        }
+    }
+
+    /// Matches the message to targets; returns it unchanged if a large payload must be read for
+    /// this, which would delay other requests.
+    fn prepare_here(&self, message: NewMessage) -> Result<Box<PreparedMessage>, Box<NewMessage>> {
         let subscriptions = self.core.shared.audience.current();
         let is_long = message.content.payload().is_some_and(|payload| payload.len() >= OFFLOAD_BYTES_MIN);
-        let sealer = self.core.sealer.clone();
-        if !is_long || !subscriptions.read_payload(&message.event, message.owner.as_deref()) {
-            return Ok(PreparedMessage::new(message, &subscriptions, &sealer));
+        if is_long && subscriptions.read_payload(&message.event, message.owner.as_deref()) {
+            return Err(Box::new(message));
         }
+        Ok(Box::new(PreparedMessage::new(message, &subscriptions, &self.core.sealer)))
+    }
+
+    /// Matches the message to targets on a blocking thread.
+    async fn prepare_elsewhere(
+        &self,
+        message: Box<NewMessage>,
+        deadline: Instant,
+    ) -> Result<Box<PreparedMessage>, Unavailable> {
+        let (subscriptions, sealer) = (self.core.shared.audience.current(), self.core.sealer.clone());
         let prepared = spawn_blocking(request_id::for_thread(move || {
-            PreparedMessage::new(message, &subscriptions, &sealer)
+            Box::new(PreparedMessage::new(*message, &subscriptions, &sealer))
         }));
         match tokio::time::timeout_at(deadline.into(), prepared).await {
             Ok(prepared) => prepared.map_err(|_| Unavailable::Refused),
@@ -158,7 +178,7 @@ impl Ingest {
         deadline: Instant,
     ) -> Result<Receipt, IngestError> {
         let prepared = self.prepare(message, deadline).await?;
-        self.keep_prepared(prepared.released(rejection), None, deadline).await
+        self.keep_prepared(Box::new(prepared.released(rejection)), None, deadline).await
     }
 
     /// Releases many rejections in order: each is queued without waiting for the previous one.
@@ -169,7 +189,9 @@ impl Ingest {
     ) -> Vec<Result<Receipt, IngestError>> {
         let mut prepared = Vec::with_capacity(messages.len());
         for (rejection, message) in messages {
-            prepared.push(self.prepare(message, deadline).await.map(|message| message.released(rejection)));
+            prepared.push(
+                self.prepare(message, deadline).await.map(|message| Box::new(message.released(rejection))),
+            );
         }
         let mut queued = Vec::with_capacity(prepared.len());
         for message in prepared {
