@@ -6,7 +6,6 @@
 //! Futures of rare branches are boxed: actix copies the future of a handler, which is as large as
 //! its largest branch, for each message.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -80,14 +79,14 @@ async fn process(
         return Err(ReceiveError::MethodNotAllowed);
     }
     let announced_length = framing::announced_length(request.headers())?;
+    let reject_unread_now = |incoming, cause, payload| {
+        Box::pin(reject_unread(mount, request, incoming, cause, payload, announced_length))
+    };
 
     // 3. Allowlist.
-    let mut incoming = incoming_request(request, (service.clock)(), client);
-    incoming.url = source.registered_url(incoming.target, incoming.query);
+    let mut incoming = incoming_request(request, source, (service.clock)(), client);
     if !source.admits(client, &sources.github) {
-        let cause = Cause::AddressNotAllowed;
-        let rejection = reject_unread(mount, request, incoming, cause, payload, announced_length);
-        return Err(Box::pin(rejection).await);
+        return Err(reject_unread_now(incoming, Cause::AddressNotAllowed, payload).await);
     }
 
     // 4. Throttle.
@@ -107,8 +106,7 @@ async fn process(
         match verifier.authenticate(&incoming.request(&[]), &EmptyKeyStore) {
             Ok(()) => proof = Proof::Authenticated,
             Err(VerifyError::Rejected(cause)) => {
-                let rejection = reject_unread(mount, request, incoming, cause, payload, announced_length);
-                return Err(Box::pin(rejection).await);
+                return Err(reject_unread_now(incoming, cause, payload).await);
             }
             // A key must be fetched first. `verify` below does so, and repeats the check.
             Err(VerifyError::Missing(_)) => {}
@@ -212,17 +210,20 @@ fn answer_probe(source: &Source, method: &str) -> Result<HttpResponse, ReceiveEr
     if source.answers_probe(method) { Ok(reply::empty()) } else { Err(ReceiveError::MethodNotAllowed) }
 }
 
-fn incoming_request(
-    request: &HttpRequest,
+fn incoming_request<'a>(
+    request: &'a HttpRequest,
+    source: &'a Source,
     received_at: OffsetDateTime,
     client: IpAddr,
-) -> IncomingRequest<'_> {
+) -> IncomingRequest<'a> {
     let uri = request.uri();
+    let target = uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str());
+    let query = uri.query().unwrap_or_default();
     IncomingRequest {
         method: request.method().as_str(),
-        target: uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str()),
-        query: uri.query().unwrap_or_default(),
-        url: Cow::Borrowed(""),
+        target,
+        query,
+        url: source.registered_url(target, query),
         fields: fields(request.headers()),
         received_at,
         client,
