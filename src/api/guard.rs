@@ -7,8 +7,8 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, ResponseError as _, web};
 
@@ -88,20 +88,30 @@ async fn handle(
         },
         Err(error) => Ok(request.into_response(error.error_response())),
     };
-    let (status, cause, id) = match &outcome {
+    let (status, cause, id) = logged(&outcome);
+    let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
+    let entry =
+        LogEntry { cause, id, ..LogEntry::without_message(method, path, status.as_u16(), took, client) };
+    entry.write(service.log_format);
+    outcome
+}
+
+/// Returns the status, the code of the problem, and the id of the created message, for the log.
+fn logged(
+    outcome: &Result<ServiceResponse<BoxBody>, Error>,
+) -> (StatusCode, Option<&'static str>, Option<i64>) {
+    match outcome {
         Ok(response) => {
             let code = response.response().extensions().get::<ProblemCode>().map(|code| code.0);
             let message =
                 response.request().extensions().get::<CreatedMessage>().map(|message| message.0.get());
             (response.status(), code, message)
         }
-        Err(error) => (error.as_response_error().status_code(), None, None),
-    };
-    let (method, path, took) = (method.as_str(), path.as_ref(), began.elapsed());
-    let entry =
-        LogEntry { cause, id, ..LogEntry::without_message(method, path, status.as_u16(), took, client) };
-    entry.write(service.log_format);
-    outcome
+        Err(error) => {
+            let code = error.as_error::<ApiError>().map(ApiError::code);
+            (error.as_response_error().status_code(), code, None)
+        }
+    }
 }
 
 /// Checks that the token allows the request. Handlers hide the content of messages from the read
@@ -152,12 +162,17 @@ fn shown_path(request: &ServiceRequest) -> LoggedPath {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
     use actix_web::{App, HttpResponse, test};
 
     use super::*;
     use crate::store::{Store, StoreOptions};
+
+    #[actix_web::test]
+    async fn log_line_after_panic_has_code() {
+        let outcome = Err(ApiError::Internal.into());
+        assert_eq!(logged(&outcome), (StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), None));
+    }
 
     async fn panics() -> HttpResponse {
         panic!("on purpose, in a test")

@@ -31,10 +31,16 @@ impl<I: Copy + Ord> Paging<I> {
     pub fn of_all<T>(self, mut items: Vec<(I, T)>) -> (Vec<T>, Option<I>) {
         items.retain(|(id, _)| self.cursor.is_none_or(|cursor| *id < cursor));
         items.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        let (items, next) = self.of_longer(items, |(id, _)| *id);
+        (items.into_iter().map(|(_, item)| item).collect(), next)
+    }
+
+    /// Returns a page of a list with at least one more item than the limit, unless it is complete.
+    pub fn of_longer<T>(self, mut items: Vec<T>, id_of: impl Fn(&T) -> I) -> (Vec<T>, Option<I>) {
         let has_more = items.len() > self.limit;
         items.truncate(self.limit);
-        let next = items.last().filter(|_| has_more).map(|(id, _)| *id);
-        (items.into_iter().map(|(_, item)| item).collect(), next)
+        let next = items.last().filter(|_| has_more).map(id_of);
+        (items, next)
     }
 }
 
@@ -50,6 +56,14 @@ mod tests {
         assert_eq!(page(Some(4), 2), (vec![3, 2], Some(2)));
         assert_eq!(page(Some(2), 2), (vec![1], None));
         assert_eq!(page(None, 5), (vec![5, 4, 3, 2, 1], None));
+    }
+
+    #[test]
+    fn full_last_page_has_no_cursor() {
+        let paging = Paging::new(None, Some(2)).unwrap();
+        assert_eq!(paging.of_longer(vec![5, 4, 3], |id| *id), (vec![5, 4], Some(4)));
+        assert_eq!(paging.of_longer(vec![5, 4], |id| *id), (vec![5, 4], None));
+        assert_eq!(paging.of_longer(Vec::new(), |id: &i64| *id), (vec![], None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `creel emit`: emits an event in the same way as the app itself.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use serde_json::value::RawValue;
 
@@ -55,12 +55,7 @@ pub fn run(arguments: &EmitArguments) -> Result<String, Failure> {
 fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
     let text = match given {
         None => "{}".to_owned(),
-        Some("-") => {
-            let mut text = String::new();
-            let read = std::io::stdin().take(MAX_PAYLOAD_BYTES).read_to_string(&mut text);
-            read.map_err(|error| Failure(format!("the payload cannot be read from stdin: {error}")))?;
-            text
-        }
+        Some("-") => read_payload(std::io::stdin(), MAX_PAYLOAD_BYTES)?,
         Some(text) => text.to_owned(),
     };
     // Windows editors write a byte order mark, which is valid only at the start of a document.
@@ -68,9 +63,29 @@ fn payload(given: Option<&str>) -> Result<Box<RawValue>, Failure> {
     RawValue::from_string(text).map_err(|error| Failure(format!("the payload is not JSON: {error}")))
 }
 
+fn read_payload(input: impl Read, max_bytes: u64) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = input.take(max_bytes + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure(format!("the payload cannot be read from stdin: {error}")))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(Failure(format!(
+            "the payload is larger than {max_bytes} bytes, the maximum of CREEL_MAX_BODY"
+        )));
+    }
+    let text = String::from_utf8(bytes);
+    text.map_err(|error| Failure(format!("the payload is not UTF-8 text: {}", error.utf8_error())))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::payload;
+    use super::{payload, read_payload};
+
+    #[test]
+    fn payload_above_limit_is_rejected_as_too_large() {
+        assert_eq!(read_payload(&b"[1]"[..], 3).expect("within the limit"), "[1]");
+        let failure = read_payload("[1\u{e9}]".as_bytes(), 3).expect_err("too large").to_string();
+        assert!(failure.contains("larger than 3 bytes"), "{failure}");
+    }
 
     #[test]
     fn payload_is_sent_as_written() {

@@ -89,8 +89,9 @@ fn help_option() -> Arg {
 enum Command {
     /// Receive webhooks (the default without a command).
     ///
-    /// Exit codes: 0 after a stop by SIGTERM or SIGINT, 1 when the configuration or the start
-    /// failed, 74 when the store failed while running.
+    /// Exit codes: 0 after a stop by SIGTERM or SIGINT (143 or 130 if a second signal ends it), 1
+    /// when the configuration or the start failed, 2 after wrong usage, 74 when the store failed
+    /// while running.
     ///
     /// Use each option for one start only, after creel has listed the data that would be lost.
     ///

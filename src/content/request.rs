@@ -78,7 +78,8 @@ pub enum Cause {
     MissingHeader,
     /// A signature or timestamp is not in the format of the scheme, or appears twice.
     MalformedSignature,
-    /// The signature names an algorithm or version that the provider's recipe does not support.
+    /// The signature names an algorithm or version that the provider's recipe does not support, or
+    /// that this source does not allow.
     UnknownAlgorithm,
     /// Correctly signed, but the timestamp differs from the clock by more than the tolerance, or
     /// the token has expired or is not valid yet.

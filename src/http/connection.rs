@@ -24,7 +24,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(70);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Interval between checks of these timeouts. A timer for each request would cost more.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Number of held bytes of pipelined requests at which reading stops until the next reply.
+/// Held bytes of pipelined requests at which reading stops; one read of actix-http may exceed it.
 const MAX_HELD_BYTES: usize = 4 << 10;
 /// Bytes read in one step while a request is unanswered.
 const HELD_STEP_BYTES: usize = 512;

@@ -21,7 +21,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// `throttle_keys`: the number of clients that the throttle tracks separately.
+    /// `throttle_keys`: the number of clients that each of the two throttles tracks separately.
     pub fn new(source: &Arc<Source>, throttle_keys: usize, metrics: &Metrics) -> Self {
         let throttle = || {
             let new = |rate| Throttle::new(rate, throttle_keys, DefaultClock::default());

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 
 /// Number of requests in a window.
 const WINDOW_REQUESTS: u32 = 500;
-/// Percentage of the requests in a window that must come from one address to cause a warning.
-const PER_CENT: u64 = 95;
+/// Lead of one address over all others that causes a warning, as a percentage of the requests in a
+/// window. An address with 95 % of the requests has it.
+const MIN_LEAD_PERCENT: u64 = 90;
 
 #[derive(Debug, Default)]
 pub struct Peers {
@@ -23,7 +24,9 @@ pub struct Peers {
 #[derive(Debug, Default)]
 struct PeerWindow {
     candidate: Option<IpAddr>,
-    of_candidate: u32,
+    /// Lead of the candidate. At zero, the next suspected peer becomes the candidate, so that the
+    /// peer with most of the requests prevails (Boyer and Moore's majority vote).
+    lead: u32,
     suspected: u32,
 }
 
@@ -59,17 +62,23 @@ impl PeerWindow {
     /// window in which nearly all requests came from it.
     fn note(&mut self, peer: IpAddr, unsuspected: &AtomicU32) -> Option<IpAddr> {
         self.suspected += 1;
-        if *self.candidate.get_or_insert(peer) == peer {
-            self.of_candidate += 1;
+        if self.lead == 0 {
+            self.candidate = Some(peer);
         }
-        let total = self.suspected.saturating_add(unsuspected.load(Ordering::Relaxed));
+        if self.candidate == Some(peer) {
+            self.lead += 1;
+        } else {
+            self.lead -= 1;
+        }
+        let others = unsuspected.load(Ordering::Relaxed);
+        let total = self.suspected.saturating_add(others);
         if total < WINDOW_REQUESTS {
             return None;
         }
-        // Resets the window. The first request of the next window determines its candidate.
         unsuspected.store(0, Ordering::Relaxed);
         let window = std::mem::take(self);
-        window.candidate.filter(|_| u64::from(window.of_candidate) * 100 >= u64::from(total) * PER_CENT)
+        let lead = u64::from(window.lead.saturating_sub(others));
+        window.candidate.filter(|_| lead * 100 >= u64::from(total) * MIN_LEAD_PERCENT)
     }
 }
 
@@ -102,6 +111,15 @@ mod tests {
             assert!(warns(&[(peer, false, false)]), "{peer}");
         }
         assert!(warns(&[("127.0.0.1", false, true)]));
+    }
+
+    #[test]
+    fn few_requests_of_another_peer_do_not_hide_the_proxy() {
+        let mut peers = vec![("172.17.0.1", false, true); 50];
+        peers[0] = ("10.0.0.9", false, false);
+        assert!(warns(&peers));
+        peers[..5].fill(("203.0.113.9", false, false));
+        assert!(!warns(&peers), "90 %");
     }
 
     #[test]

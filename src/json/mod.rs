@@ -26,7 +26,7 @@ pub use object::Object;
 pub use path_error::PathError;
 pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::{Paths, unlike_batch};
-pub use pointers::{PointedValues, Pointers};
+pub use pointers::{PointedValues, Pointers, is_pointer};
 pub use strings::{replace_lone_surrogates, text_lossy, text_of};
 pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty};

@@ -20,7 +20,7 @@ pub fn explanation(cause: Cause) -> &'static str {
             "The signature or its timestamp does not have the provider's format, or is repeated: check that the source has the right provider."
         }
         Cause::UnknownAlgorithm => {
-            "The signature names an algorithm or version that the provider's recipe does not support."
+            "The signature names an algorithm or version that the provider's recipe does not support, or that the source does not allow."
         }
         Cause::StaleTimestamp => {
             "Correctly signed, but the timestamp is too old or too far in the future: check this machine's clock and the source's tolerance. It may also be an intercepted request that was sent again."

@@ -7,13 +7,14 @@ use crate::scheme::jwt::ClaimCheck;
 use crate::scheme::place::Place;
 use crate::scheme::signature::BoundSignature;
 
+use super::confirm::ConfirmApi;
 use super::recipe::Detail;
 use super::verifier::Verifier;
 
 impl Verifier {
     /// Returns the names in lower case; `x-acme-*` for a common prefix. Excludes headers that a
-    /// scheme in code reads, because proxies do not drop their names, and headers whose values are
-    /// read only for the confirmation request.
+    /// scheme in code reads, because proxies do not drop their names, and those of
+    /// `ConfirmApi::header_names`.
     pub fn header_names(&self) -> BTreeSet<String> {
         let (recipe, proofs) = (self.recipe(), &self.proofs);
         let details = recipe
@@ -37,6 +38,13 @@ impl Verifier {
         });
         let places = tokens.chain(signatures).chain(jwts).chain(handshakes);
         places.filter_map(header_name).chain(details).collect()
+    }
+}
+
+impl ConfirmApi {
+    /// Returns the names of the headers whose values are part of the confirmation request.
+    pub fn header_names(&self) -> impl Iterator<Item = String> {
+        self.places().filter_map(header_name)
     }
 }
 

@@ -159,7 +159,7 @@ impl Verifier {
                     draft.push_header(name, value.to_owned());
                 }
             }
-            Some(Detail::Query(name)) if !draft.query.contains(name.as_str()) => {
+            Some(Detail::Query(name)) if !has_field(&draft.query, name) => {
                 let pair = form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish();
                 draft.add_query(&pair);
             }
@@ -173,6 +173,10 @@ impl Verifier {
             push(places, &content.id);
         }
     }
+}
+
+fn has_field(query: &str, wanted: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == wanted)
 }
 
 /// Builds a body with a value at each path of the recipe, for recipes without a sample.

@@ -126,6 +126,9 @@ impl fmt::Display for Expectation {
 impl Equal {
     fn parse(word: &str) -> Result<Self, SyntaxError> {
         match word.split_once('=') {
+            Some((pointer, _)) if !json::is_pointer(pointer) => {
+                Err(format!("has {pointer:?} with a `~` that is neither `~0` nor `~1`").into())
+            }
             Some((pointer, value)) if !value.is_empty() => {
                 Ok(Self { pointer: pointer.to_owned(), value: value.to_owned() })
             }
@@ -222,6 +225,7 @@ mod tests {
             ("200 status=paid", "instead of a condition"),
             ("200 /status", "without a value"),
             ("200 /status=", "without a value"),
+            ("200 /a~2=b", "neither `~0` nor `~1`"),
         ] {
             let found = Expectation::parse(text).unwrap_err().to_string();
             assert!(found.contains(problem), "{text}: {found}");

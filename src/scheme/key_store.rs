@@ -13,6 +13,9 @@ use crate::json::{Object, text_of};
 /// untrusted requests.
 pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_URL_BYTES: usize = 512;
+/// Limit on the fetched issuers of a certificate. Real chains have few links; a longer chain is an
+/// attack.
+const MAX_ISSUERS: usize = 3;
 
 /// A key or certificate that must be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -111,18 +114,17 @@ impl dyn KeyStore + '_ {
             return Err(Cause::CertificateNotTrusted.into());
         }
         let chain = self.document(KeyRequest::Document(url.to_owned()))?;
-        let mut further = Vec::new();
-        // Real chains have few links; a longer chain is an attack.
-        for _ in 0..3 {
+        let (mut further, mut issuers) = (Vec::new(), 0);
+        loop {
             match trusted_key(&chain, &further, self.roots(), view.request.now) {
                 Ok(key) => return Ok(key),
-                Err(CertificateError::IssuerMissing { url: Some(url) }) => {
+                Err(CertificateError::IssuerMissing { url: Some(url) }) if issuers < MAX_ISSUERS => {
+                    issuers += 1;
                     further.extend(certificates(&self.document(KeyRequest::Issuer(url))?));
                 }
-                Err(_) => break,
+                Err(_) => return Err(Cause::CertificateNotTrusted.into()),
             }
         }
-        Err(Cause::CertificateNotTrusted.into())
     }
 
     fn document(&self, wanted: KeyRequest) -> Result<Vec<u8>, VerifyError> {

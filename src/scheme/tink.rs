@@ -5,7 +5,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::json::lookup;
 
 const ECDSA_KEY: &str = "type.googleapis.com/google.crypto.tink.EcdsaPublicKey";
 
@@ -39,8 +41,8 @@ struct KeyData {
 /// Returns the usable keys of a key set as JSON Web Keys whose `kid` is the key's id. `keys` is the
 /// array in its field `key`.
 pub fn web_keys(keys: &str) -> Option<Vec<String>> {
-    let keys: Vec<Value> = serde_json::from_str(keys).ok()?;
-    Some(keys.into_iter().filter_map(|key| web_key(&serde_json::from_value(key).ok()?)).collect())
+    let keys = lookup::items(keys)?;
+    Some(keys.into_iter().filter_map(|key| web_key(&serde_json::from_str(key).ok()?)).collect())
 }
 
 fn web_key(key: &TinkKey) -> Option<String> {
@@ -133,6 +135,8 @@ fn number(fields: &[Field<'_>], wanted: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use crate::scheme::public_key::PublicKey;
 
     use super::*;
@@ -188,6 +192,18 @@ mod tests {
         assert_eq!(with_message(&|message| message.truncate(50)), Some(Vec::new()));
         assert_eq!(with_message(&|message| *message = vec![0xff; 30]), Some(Vec::new()));
         assert_eq!(web_keys("{}"), None);
+    }
+
+    #[test]
+    fn odd_key_does_not_hide_the_others() {
+        let good = set(|_| ());
+        for odd in
+            [r#"{"note":"\ud83d"}"#, r#"{"far":1e400}"#, r#"{"keyId":1e400}"#, r#"{"status":"\ud83d"}"#]
+        {
+            assert_eq!(web_keys(&format!("[{odd},{}", &good[1..])), web_keys(&good), "{odd}");
+        }
+        let with_odd_member = good.replacen('{', r#"{"note":"\ud83d","far":1e400,"#, 1);
+        assert_eq!(web_keys(&with_odd_member), web_keys(&good));
     }
 
     #[test]

@@ -67,20 +67,19 @@ impl SharedToken {
         self.check_value(&presented)
     }
 
-    /// Whether the request carries a token at the place and with the prefix of the scheme. In JSON,
-    /// the prefix is not checked.
+    /// Whether the request carries a token at the place and with the prefix of the scheme.
     pub fn is_carried(&self, view: &View<'_>) -> bool {
-        let is_text = |found: &PathValue| match found {
-            PathValue::Text(text) | PathValue::Number(text) => !text.is_empty(),
+        let has_token =
+            |value: &[u8]| self.scheme.strip(value).is_some_and(|token| !token.trim_ascii().is_empty());
+        let is_token = |found: &PathValue| match found {
+            PathValue::Text(text) | PathValue::Number(text) => has_token(text.as_bytes()),
             PathValue::Absent | PathValue::Other => false,
         };
         if let Place::Json(path) = &self.at {
             let every = view.json().ok().and_then(|document| path.every(document));
-            return every.is_some_and(|every| !every.is_empty() && every.iter().all(is_text));
+            return every.is_some_and(|every| !every.is_empty() && every.iter().all(is_token));
         }
-        let presented = self.at.find(view).ok().flatten();
-        let bare = presented.as_ref().and_then(|value| self.scheme.strip(value));
-        bare.is_some_and(|token| !token.trim_ascii().is_empty())
+        self.at.find(view).ok().flatten().is_some_and(|value| has_token(&value))
     }
 
     fn check_value(&self, presented: &[u8]) -> Result<(), Cause> {

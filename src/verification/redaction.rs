@@ -105,8 +105,9 @@ impl Redaction {
         self.headers.iter().any(|secret| secret == name)
     }
 
+    /// Whether a query field holds a credential. A name without `=` has no value.
     fn is_secret_field(&self, field: &str) -> bool {
-        if self.query.is_empty() {
+        if self.query.is_empty() || !field.contains('=') {
             return false;
         }
         let name = form_urlencoded::parse(field.as_bytes()).next().map(|(name, _)| name);
@@ -216,6 +217,7 @@ mod tests {
     fn redacted_originals_can_be_stored_separately() {
         let fields: [(&str, &[u8]); 3] = [("x-token", b"s1"), ("x-token", b"s\xfc"), ("accept", b"*/*")];
         assert_eq!(redaction().credentials(&fields[2..], "id=1"), None);
+        assert_eq!(redaction().credentials(&[], "key&id=1"), None, "without a value");
         assert_eq!(
             redaction().credentials(&fields, "").as_deref(),
             Some(r#"{"headers":{"x-token":["s1","\u001asü"]}}"#)

@@ -68,7 +68,7 @@ pub async fn verify(
     deadline: Instant,
 ) -> Result<VerificationOutcome, VerificationError> {
     let (fetches, client) = (&source.fetches, &sources.client);
-    for _ in 0..MAX_FETCHES {
+    for fetched in 0..=MAX_FETCHES {
         let (outcome, used) =
             examine_on_suitable_thread(sources, source, verifier, incoming, body, proof, deadline).await?;
         match outcome {
@@ -79,6 +79,7 @@ pub async fn verify(
                 return Ok(outcome);
             }
             Err(ExamineError::NoRoom) => return Err(VerificationError::NoRoom),
+            Err(ExamineError::Missing(_)) if fetched == MAX_FETCHES => break,
             Err(ExamineError::Missing(wanted)) => {
                 fetches::fetch(fetches, verifier, client, &wanted, incoming.client, deadline).await?;
             }

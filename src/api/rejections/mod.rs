@@ -70,8 +70,8 @@ pub async fn list(
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
     let filter = operator.rejection_filter(query.into())?;
-    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit).await?;
-    let next = found.last().filter(|_| found.len() == paging.limit).map(|rejection| rejection.id);
+    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit + 1).await?;
+    let (found, next) = paging.of_longer(found, |rejection| rejection.id);
     let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
     Ok(web::Json(Page::new(items, next.map(RejectionId::get))))
 }

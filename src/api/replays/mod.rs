@@ -40,10 +40,10 @@ pub async fn list(
     query: Query<ListReplays>,
 ) -> Result<web::Json<Page<Replay>>, ApiError> {
     let paging = Paging::new(query.0.cursor, query.0.limit)?;
-    let found = service.store.reads().replays(paging.cursor, paging.limit).await?;
-    let next_cursor = found.last().filter(|_| found.len() == paging.limit).map(|replay| replay.id);
+    let found = service.store.reads().replays(paging.cursor, paging.limit + 1).await?;
+    let (found, next) = paging.of_longer(found, |replay| replay.id);
     let items = found.into_iter().map(|replay| Replay::of(replay, role)).collect();
-    Ok(web::Json(Page { items, next_cursor: next_cursor.map(ReplayId::get) }))
+    Ok(web::Json(Page { items, next_cursor: next.map(ReplayId::get) }))
 }
 
 /// One replay and its progress.

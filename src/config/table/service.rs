@@ -19,7 +19,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("on `CREEL_LISTEN`"),
         unit: "address:port",
         secret: false,
-        doc: "separate address for API and metrics; `/metrics` needs no token there",
+        doc: "separate address for API and metrics; there, `/metrics` needs no token if the `Host` is an IP address, a private name or that of `CREEL_PUBLIC_URL`",
         example: "127.0.0.1:9090",
     },
     Variable {
@@ -131,7 +131,7 @@ pub const VARIABLES: &[Variable] = &[
         absent: AbsentValue::Means("no limit"),
         unit: "size",
         secret: false,
-        doc: "above this size the oldest finished messages are deleted",
+        doc: "above this size the oldest rejected requests and messages are deleted; finished messages before those that are pending only for expendable targets (`docs/operations.md`)",
         example: "10GiB",
     },
     Variable {

@@ -2,7 +2,7 @@
 
 use crate::config::error::ValueError;
 use crate::config::parse::shown;
-use crate::json::{Literal, is_number};
+use crate::json::{Literal, is_number, is_pointer};
 use crate::store::{Filter, PayloadCondition};
 
 const MAX_CONDITIONS: usize = 50;
@@ -31,8 +31,7 @@ pub fn check(filter: &Filter) -> Result<(), ValueError> {
 
 fn check_condition(condition: &PayloadCondition) -> Result<(), ValueError> {
     let pointer = &condition.pointer;
-    let escapes_are_good = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    if !(pointer.is_empty() || pointer.starts_with('/')) || !escapes_are_good {
+    if !is_pointer(pointer) {
         return Err(ValueError::new(format!("contains the invalid place {}", shown(pointer)))
             .hint("write a JSON pointer like /repository/name (~0 is a ~ in a name, ~1 a /)"));
     }

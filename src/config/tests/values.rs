@@ -53,6 +53,27 @@ fn unusable_file_error_names_variable() {
 }
 
 #[test]
+fn path_of_recipes_can_come_from_file() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).expect("the file is written");
+        path.to_str().expect("a UTF-8 path").to_owned()
+    };
+    let recipes = file("letters-of-a-test.toml", "title = \"Letters\"\n");
+    let path = file("path", &format!("{recipes}\n"));
+    let config = accepted(&[
+        ("CREEL_RECIPES_FILE", &path),
+        ("CREEL_SOURCE_LETTERS_PROVIDER", "letters-of-a-test"),
+        ("CREEL_SOURCE_LETTERS_PATH", PATH),
+    ]);
+    assert_eq!(config.sources[0].verifier.recipe().title(), "Letters");
+    assert_rejected(&[("CREEL_RECIPES_FILE", "/missing")], &["CREEL_RECIPES_FILE: ", "No such file"]);
+    let missing = file("missing", "/missing/recipes.toml\n");
+    assert_rejected(&[("CREEL_RECIPES_FILE", &missing)], &["CREEL_RECIPES: ", "/missing/recipes.toml"]);
+}
+
+#[test]
 fn value_given_directly_and_as_file_is_rejected() {
     assert_rejected(
         &[("CREEL_KEY", "0123456789012345678901234567890123456789"), ("CREEL_KEY_FILE", "/dev/null")],

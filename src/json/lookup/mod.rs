@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::document::{BLANKS, without_mark};
 use super::path_error::PathError;
 use super::path_value::PathValue;
+use super::pointers::has_valid_escapes;
 use super::strings::key_text;
 
 /// Limit on the items of an array. The result holds a reference to each item, which takes several
@@ -34,7 +35,7 @@ impl JsonPath {
     /// A path with an empty key, or a pointer with an invalid escape.
     pub fn parse(text: &str) -> Result<Self, PathError> {
         if let Some(pointer) = text.strip_prefix('/') {
-            if !text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1'])) {
+            if !has_valid_escapes(text) {
                 return Err(PathError::Escape(text.to_owned()));
             }
             let unescaped = |token: &str| PathStep::Token(token.replace("~1", "/").replace("~0", "~"));

@@ -8,6 +8,17 @@ use super::document::{BLANKS, JsonProblem, candidate, has_syntax, problem};
 use super::path_value::Slot;
 use super::strings::key_text;
 
+/// Whether a text is a JSON pointer: empty or with a slash at the start, and with a valid escape
+/// after each `~`.
+pub fn is_pointer(text: &str) -> bool {
+    (text.is_empty() || text.starts_with('/')) && has_valid_escapes(text)
+}
+
+/// Whether each `~` is `~0` or `~1`.
+pub fn has_valid_escapes(pointer: &str) -> bool {
+    pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']))
+}
+
 /// A set of pointers, as a tree of their tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Pointers {
@@ -41,11 +52,10 @@ impl<'a> PointedValues<'a> {
 }
 
 impl Pointers {
-    /// Adds a pointer. A text that is neither empty nor starts with a slash is not a pointer, and
-    /// never matches.
+    /// Adds a pointer. A text that is not a pointer never matches.
     pub fn add(&mut self, pointer: &str) -> Slot {
         let new = Slot(self.count);
-        if !pointer.is_empty() && !pointer.starts_with('/') {
+        if !is_pointer(pointer) {
             self.count += 1;
             return new;
         }

@@ -42,6 +42,14 @@ fn pointers_of_rfc_6901_lead_to_their_values() {
 }
 
 #[test]
+fn pointer_with_invalid_escape_never_matches() {
+    let body = r#"{"a~2":1,"~":2,"a":{"~b":3},"":4}"#;
+    for pointer in ["/a~2", "/~", "/a/~b", "~0", "~"] {
+        assert_eq!(read(&[pointer], body), Ok(vec![None]), "{pointer}");
+    }
+}
+
+#[test]
 fn odd_members_do_not_hide_other_values() {
     for odd in [r#""o":"\ud83d","#, r#""\ud83d":1,"#, r#""o":1e400,"#, r#""o":-1e-99999999999999999999,"#] {
         let body = format!("{{{odd}\"draft\":true,\"n\":[1.10,{{\"x\":2}}]}}");

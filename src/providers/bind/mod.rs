@@ -128,6 +128,12 @@ fn texts(recipe: &Recipe, settings: &Settings, errors: &mut Vec<SettingError>) -
         {
             errors.push(SettingError::new(&key.name, "is empty; give it a value or remove it"));
         }
+        let is_in_url =
+            recipe.fetch.as_ref().is_some_and(|rule| rule.url.settings().any(|name| name == key.name));
+        if is_in_url && given.iter().any(|value| value.expose().iter().any(u8::is_ascii_whitespace)) {
+            errors
+                .push(SettingError::new(&key.name, "contains white space, and must be a single URL or host"));
+        }
         let words = |value: &Secret| {
             let text = String::from_utf8_lossy(value.expose()).into_owned();
             text.split_whitespace().map(Secret::new_text).collect::<Vec<_>>()

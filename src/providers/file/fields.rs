@@ -56,11 +56,12 @@ pub fn key_source(field: &str, key: &KeyField, keys: &[KeyTable]) -> Result<KeyS
     }
 }
 
-/// Parses a template, whose settings must all be declared.
+/// Parses a template, whose settings must all be declared. It can contain no list: a request could
+/// name one word of the list, and be verified with the key of another.
 pub fn template(field: &str, text: &str, keys: &[KeyTable]) -> Result<Template, FieldProblem> {
     let template = Template::parse(text).map_err(|error| problem(field, error))?;
     for setting in template.settings() {
-        declared(field, setting, &[KeyKind::Secret, KeyKind::Text, KeyKind::List], keys)?;
+        declared(field, setting, &[KeyKind::Secret, KeyKind::Text], keys)?;
     }
     Ok(template)
 }

@@ -157,7 +157,10 @@ fn authentication(recipe: &Recipe) -> Vec<String> {
         lines.push("- None: use a random path or an allowlist.".to_owned());
     }
     let coverage: &[&str] = match recipe.coverage {
-        _ if recipe.signs_body_sometimes() => &SOMETIMES_SIGNED,
+        _ if recipe.signs_body_sometimes() && may_lack_signing_key(recipe) => {
+            &[SOMETIMES_SIGNED, NO_SIGNING_KEY]
+        }
+        _ if recipe.signs_body_sometimes() => &[SOMETIMES_SIGNED],
         Coverage::Partial if signs_all_content(recipe) => &[CONTENT_SIGNED],
         coverage => &[coverage_in_words(coverage)],
     };
@@ -176,12 +179,18 @@ fn signs_all_content(recipe: &Recipe) -> bool {
 /// Text for a recipe whose signatures cover the body in another form.
 const CONTENT_SIGNED: &str = "**The signature does not cover the body byte for byte**: see the pitfalls. creel flags these messages `body_unsigned`.";
 
-/// Texts for a recipe that accepts signatures over the body as well as other proofs.
-const SOMETIMES_SIGNED: [&str; 2] = [
-    "A signature covers the body. **The other credentials do not**: anyone with a token or a captured request can send any body. \
-     creel flags messages without a signature `body_unsigned`.",
-    "Without the key for signatures, creel cannot verify signatures and ignores even wrong ones; `creel check` names the missing setting.",
-];
+/// Whether a source can have no key for signatures.
+fn may_lack_signing_key(recipe: &Recipe) -> bool {
+    let signing = recipe.signing_settings();
+    !recipe.keys.iter().any(|key| key.required && signing.contains(&key.name.as_str()))
+}
+
+/// Text for a recipe that accepts signatures over the body as well as other proofs.
+const SOMETIMES_SIGNED: &str = "A signature covers the body. **The other credentials do not**: anyone with a token or a captured request can send any body. \
+     creel flags messages without a signature `body_unsigned`.";
+
+/// Text for such a recipe if a source can have a token alone.
+const NO_SIGNING_KEY: &str = "Without the key for signatures, creel cannot verify signatures and ignores even wrong ones; `creel check` names the missing setting.";
 
 /// Describes how much of the body the signature covers.
 const fn coverage_in_words(coverage: Coverage) -> &'static str {
@@ -317,6 +326,15 @@ mod tests {
             assert!(!has_mark || page.contains(UNCONFIRMED), "{}", recipe.name());
             let has_warning = page.contains("body_unsigned");
             assert_eq!(has_warning, recipe.coverage != Coverage::Full, "{}", recipe.name());
+        }
+    }
+
+    #[test]
+    fn page_mentions_missing_signing_key_only_if_possible() {
+        for (name, is_possible) in [("flutterwave", false), ("jira", true)] {
+            let page = page(recipes().find(|recipe| recipe.name() == name).unwrap());
+            assert!(page.contains(SOMETIMES_SIGNED), "{name}");
+            assert_eq!(page.contains(NO_SIGNING_KEY), is_possible, "{name}");
         }
     }
 

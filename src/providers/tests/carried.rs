@@ -111,6 +111,18 @@ fn malformed_proof_is_not_carried() {
 }
 
 #[test]
+fn token_in_json_is_carried_only_after_its_prefix() {
+    let text = "title = \"T\"\n[[key]]\nname = \"secret\"\nkind = \"secret\"\ndoc = \"d\"\n\
+        [[token]]\nat = \"json auth\"\nscheme = \"Bearer\"";
+    let recipe: &'static Recipe = Box::leak(Box::new(Recipe::parse("mine", text).unwrap()));
+    let verifier = Verifier::bind(recipe, &settings(&[("secret", "correct horse")])).unwrap();
+    for (token, carried) in [("Bearer x", true), ("x", false), ("Bearer ", false), (" ", false)] {
+        let sent = SentRequest::new(&[], &format!(r#"{{"auth":"{token}"}}"#));
+        assert_eq!(is_carried(&sent, &verifier), carried, "{token:?}");
+    }
+}
+
+#[test]
 fn signature_list_on_several_lines_carries_proof() {
     let stripe = bind("stripe", &[("secret", "s")]);
     let (time, signature) = (format!("t={NOW}"), format!("v1={}", "0".repeat(64)));

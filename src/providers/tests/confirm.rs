@@ -43,6 +43,12 @@ fn values_come_from_query_header_json_and_form() {
 }
 
 #[test]
+fn headers_of_confirmation_are_named() {
+    let confirm_api = own("https://api.example.com/{query:id}?token={header:X_Token}", None);
+    assert_eq!(confirm_api.header_names().collect::<Vec<_>>(), ["x_token"]);
+}
+
+#[test]
 fn json_in_other_charset_can_be_confirmed() {
     let confirm_api = own("https://api.example.com/{json:/id}", None);
     let utf_16: Vec<u8> =

@@ -116,6 +116,18 @@ fn invalid_recipe_is_rejected_with_field_name() {
     }
 }
 
+#[test]
+fn list_in_template_is_rejected() {
+    let with = |kind: &str| {
+        let text = format!(
+            "title = \"T\"\n[[key]]\nname = \"urls\"\nkind = \"{kind}\"\ndoc = \"d\"\n[fetch]\nurl = \"{{setting:urls}}\""
+        );
+        Recipe::parse("mine", &text).map(|_| ()).map_err(|error| error.field)
+    };
+    assert_eq!(with("text"), Ok(()));
+    assert_eq!(with("list"), Err("fetch.url".to_owned()));
+}
+
 /// Other algorithms would ignore the timestamp, which would then be unsigned.
 #[test]
 fn timestamp_in_key_needs_sha_hmac() {

@@ -148,6 +148,15 @@ fn page_recommends_sample_only_if_it_verifies() {
 }
 
 #[test]
+fn sample_query_has_type_next_to_similar_field() {
+    let text = "title = \"T\"\nevent_type = \"query type\"\n[[sample]]\nevent = \"paid\"\nquery = \"subtype=type\"\nbody = \"{}\"";
+    let recipe: &'static Recipe = Box::leak(Box::new(Recipe::parse("mine", text).unwrap()));
+    let verifier = Verifier::bind(recipe, &settings(&[])).unwrap();
+    let sample = verifier.sample(&sample_options(None, "nonce")).unwrap();
+    assert_eq!(sample.query, "subtype=type&type=paid");
+}
+
+#[test]
 fn box_sample_has_the_header_of_each_configured_key() {
     let names = |keys: &[(&str, &str)]| {
         let verifier = bind("box", keys);

@@ -32,6 +32,12 @@ fn each_wrong_setting_is_named_with_its_problem() {
         ),
         ("standard-webhooks", &[("secret", "whsec_")], "secret", "is empty"),
         ("standard-webhooks", &[("public_key", "whpk_YWJj")], "public_key", "32 bytes"),
+        (
+            "truelayer",
+            &[("allowed_jku", "https://a.example/ https://b.example/")],
+            "allowed_jku",
+            "white space",
+        ),
     ];
     for (provider, values, key, problem) in rows {
         let problems = problems(provider, &settings(values));

@@ -206,9 +206,10 @@ async fn run_call(call: PendingCall, client: Client) {
     };
     if began.elapsed() > WAIT_TIMEOUT {
         log::warn!(
-            "source {}: its provider took {} ms to return a key or certificate; requests that waited for it were answered 503",
+            "source {}: its provider took {} ms to return a key or certificate; a request that needs one waits for at most {} ms, and is then answered 503",
             fetches.name,
-            began.elapsed().as_millis()
+            began.elapsed().as_millis(),
+            WAIT_TIMEOUT.as_millis()
         );
     }
     fetches.change(|cache| cache.put(request.clone(), answer, Instant::now()));

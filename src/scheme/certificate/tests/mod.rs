@@ -2,6 +2,8 @@
 
 mod chains;
 
+use std::cell::Cell;
+
 use time::macros::datetime;
 
 use self::chains::{
@@ -10,6 +12,9 @@ use self::chains::{
 };
 use super::CertificateError::{IssuerMissing, Malformed, NotValidNow, Untrusted};
 use super::*;
+use crate::content::request::{Headers, Request};
+use crate::content::view::View;
+use crate::scheme::key_store::{KeyRequest, KeyResponse, KeyStore};
 use crate::scheme::public_key::PublicAlgorithm;
 
 const NOW: OffsetDateTime = datetime!(2030-01-01 0:00 UTC);
@@ -70,6 +75,49 @@ fn chain_to_another_root_is_not_trusted() {
     assert_eq!(problem(&[EC_LEAF, EC_INTERMEDIATE], &[], &[IMPOSTOR_ROOT]), Some(Untrusted));
     assert_eq!(problem(&[EC_LEAF, EC_INTERMEDIATE, IMPOSTOR_ROOT], &[], &[OTHER_ROOT]), Some(Untrusted));
     assert_eq!(problem(&[EC_ROOT], &[], &[OTHER_ROOT]), Some(Untrusted));
+}
+
+/// Answers the first requests for an issuer with a certificate that is not the issuer.
+#[derive(Default)]
+struct LateIssuer {
+    roots: Roots,
+    requests: Cell<usize>,
+    /// Number of the request that the issuer answers, from 1.
+    issuer_at: usize,
+}
+
+impl KeyStore for LateIssuer {
+    fn known(&self, wanted: &KeyRequest) -> KeyResponse {
+        let KeyRequest::Issuer(_) = wanted else { return KeyResponse::Document(der(EC_LEAF)) };
+        self.requests.set(self.requests.get() + 1);
+        let is_issuer = self.requests.get() == self.issuer_at;
+        KeyResponse::Document(der(if is_issuer { EC_INTERMEDIATE } else { RSA_INTERMEDIATE }))
+    }
+
+    fn roots(&self) -> &Roots {
+        &self.roots
+    }
+}
+
+#[test]
+fn every_fetched_issuer_is_used() {
+    let request = Request {
+        method: "POST",
+        target: "/",
+        query: "",
+        url: "",
+        headers: Headers(&[]),
+        body: b"",
+        now: NOW,
+    };
+    let view = View::new(&request, None);
+    for (issuer_at, is_trusted) in [(1, true), (3, true), (4, false)] {
+        let store = LateIssuer { roots: Roots::from_pem(EC_ROOT), issuer_at, ..LateIssuer::default() };
+        let key_store: &dyn KeyStore = &store;
+        let key = key_store.certified_key("https://a.example/leaf.pem", |_| true, &view);
+        assert_eq!(key.is_ok(), is_trusted, "{issuer_at}");
+        assert_eq!(store.requests.get(), issuer_at.min(3));
+    }
 }
 
 #[test]
