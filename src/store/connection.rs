@@ -24,6 +24,8 @@ pub const WRITER_BUSY: Duration = Duration::from_millis(50);
 const READER_BUSY: Duration = Duration::from_millis(1_000);
 pub const READERS: u32 = 4;
 
+/// SQLite's number for `PRAGMA auto_vacuum = INCREMENTAL`.
+const INCREMENTAL: i64 = 2;
 /// Size to which a longer WAL file is truncated after a reset, so that one long read does not leave
 /// a huge file.
 const JOURNAL_SIZE_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
@@ -49,10 +51,15 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
     // If the pool cannot open its connection, it reports only a timeout, without the cause. Also,
     // two connections that convert a new file to WAL at the same time conflict. So this connection
     // is opened and prepared before the pool opens its own.
-    if !path.exists() {
+    let is_new = !path.exists();
+    if is_new {
         create_private(path).map_err(|error| problem("create", &error))?;
     }
     let first = Connection::open_with_flags(path, access).map_err(|error| problem("open", &error))?;
+    if is_new {
+        // An empty file needs no journal on disk, which costs three syncs for each transaction.
+        first.pragma_update(None, "journal_mode", "MEMORY").map_err(|error| problem("use", &error))?;
+    }
     prepare_writer(&first).map_err(|error| problem("use", &error))?;
     let manager = SqliteConnectionManager::file(path)
         .with_flags(access)
@@ -74,8 +81,11 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     // Must precede the first table to have an effect: cleanup then frees space without a VACUUM of
-    // the whole file.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    // the whole file. Setting the same value again would write a page.
+    let auto_vacuum: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+    if auto_vacuum != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // NORMAL does not sync the WAL at a commit: a power cut would lose acknowledged messages.
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -88,6 +98,18 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -4096)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.busy_timeout(WRITER_BUSY)
+}
+
+/// Runs transactions of the writer that are not synced. A later commit of the writer syncs them.
+pub fn without_sync<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
+    let problem = |error| OpenError(format!("cannot use the database: {error}"));
+    connection.pragma_update(None, "synchronous", "NORMAL").map_err(problem)?;
+    let result = work(connection);
+    connection.pragma_update(None, "synchronous", "FULL").map_err(problem)?;
+    result
 }
 
 /// Opens the connection that copies the WAL into the database.

@@ -85,8 +85,13 @@ impl Store {
         }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
         let (writer_pool, mut connection) = connection::writer(&path, pool_threads.clone())?;
-        schema::migrate(&mut connection)?;
-        let sealer = Arc::new(key.apply(&mut connection, &path)?);
+        // These transactions need no sync of their own: the sync of the first counted commit, in
+        // `continue_or_begin`, covers them.
+        let sealer = connection::without_sync(&mut connection, |connection| {
+            schema::migrate(connection)?;
+            key.apply(connection, &path)
+        })?;
+        let sealer = Arc::new(sealer);
         let files = Arc::new(Files::watch(&path, options.min_free_bytes)?);
         past.continue_or_begin(&mut connection, &lock, files.database_inode())?;
         let copied = if options.checkpoint { copy_first_commit(&connection, &files)? } else { 0 };
@@ -94,7 +99,6 @@ impl Store {
         let marker =
             Marker::start(&lock, files.clone(), &path, &connection, (before.0, copied.max(before.1)))?;
         files.update_min_bytes();
-        files.write_ballast_if_room();
         modes::loose_modes(&path).iter().for_each(|warning| log::warn!("{warning}"));
         let problem =
             |error| OpenError(format!("cannot read the database: {error}{}", damage::advice(&error)));
@@ -238,6 +242,10 @@ impl Core {
         let (count, bytes) = keys.in_memory();
         self.shared.set_keys(count, bytes);
         let mut threads = Vec::new();
+        // On its own thread, because the start does not have to wait for the sync.
+        let files = self.files.clone();
+        let ballast = spawn("ballast", self.shared.clone(), move || files.write_ballast_if_room());
+        threads.push(ballast.map_err(|error| problem(&error))?);
         if checkpoint {
             let checkpointer = Checkpointer {
                 connection: connection::checkpointer(&self.path)?,
