@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{rt, web};
+use futures_util::future::select_all;
 use time::OffsetDateTime;
 
 pub use error::StartError;
@@ -350,13 +351,23 @@ async fn stop(handles: &[ServerHandle]) {
     }
 }
 
-/// Awaits the servers one after the other, and resolves with the first error, or with an error
-/// after all of them have ended. Both are unexpected, because servers run until they are stopped.
+/// Resolves with an error when one of the servers ends. This is unexpected, because servers run
+/// until they are stopped.
 async fn first_to_end(servers: Vec<rt::task::JoinHandle<io::Result<()>>>) -> io::Error {
-    for server in servers {
-        if let Ok(Err(error)) = server.await {
-            return error;
-        }
+    match select_all(servers).await.0 {
+        Ok(Err(error)) => error,
+        Ok(Ok(())) | Err(_) => io::Error::other("a server ended unexpectedly"),
     }
-    io::Error::other("the server ended unexpectedly")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn end_of_any_server_is_detected() {
+        let servers = vec![rt::spawn(std::future::pending()), rt::spawn(async { Ok(()) })];
+        let ended = tokio::time::timeout(Duration::from_secs(20), first_to_end(servers)).await;
+        assert_eq!(ended.unwrap().to_string(), "a server ended unexpectedly");
+    }
 }

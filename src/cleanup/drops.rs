@@ -65,6 +65,11 @@ impl DeliveryDropReport {
         unlogged.dropped.retain(|_, count| *count > 0);
     }
 
+    #[cfg(test)]
+    pub fn unlogged(&self) -> BTreeMap<TargetId, u64> {
+        self.unlogged.lock().dropped.clone()
+    }
+
     pub async fn log(&self, store: &Cleanup) {
         let due = self.unlogged.lock().take_due(Instant::now());
         if let Some(dropped) = due {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::cleaner::{Cleaner, CleanupOutcome, past_damage};
+use super::drops::DeliveryDropReport;
 use crate::store::{
     Cleanup, ExpirySelection, InactiveTarget, MessageId, RetainedSince, RetentionRule, TargetKind,
     TargetState, TimePosition, Timestamp, Unavailable, YieldingTargets,
@@ -66,11 +67,10 @@ impl Cleaner {
                         ExpirySelection { since, after, before, sources, retention: retention.clone() };
                     let page = self.step(store.old_messages(selection)).await?;
                     self.scanned_through = self.scanned_through.max(page.scanned_through);
-                    if self.old_yielding != YieldingTargets::NoTargets {
-                        let pending = self.step(store.pending_of_messages(page.ids.clone())).await?;
-                        self.drops_for_disk.add(&pending);
-                    }
-                    outcome.messages += self.delete(store, page.ids, &retention).await?;
+                    outcome.messages += match self.old_yielding {
+                        YieldingTargets::NoTargets => self.delete(store, page.ids, &retention).await?,
+                        _ => self.delete_yielding(store, page.ids, &retention, &self.drops_for_disk).await?,
+                    };
                     next = page.next;
                 }
                 self.scanned_until.insert((group, since), before);
@@ -186,6 +186,27 @@ impl Cleaner {
             next = page.next;
         }
         Ok(())
+    }
+
+    /// Deletes those messages in `ids` that only yielding targets retain, and adds their
+    /// pending deliveries to the report.
+    pub(super) async fn delete_yielding(
+        &self,
+        store: &Cleanup,
+        ids: Vec<MessageId>,
+        retention: &RetentionRule,
+        report: &DeliveryDropReport,
+    ) -> Result<usize, Unavailable> {
+        let pending = self.step(store.pending_of_messages(ids.clone())).await?;
+        // Counted before the deletion: a stop of the service ends this task, but not a deletion
+        // that the writer has received.
+        report.add(&pending);
+        let deleted = self.delete(store, ids.clone(), retention).await;
+        if deleted != Ok(ids.len()) {
+            let kept = self.step(store.pending_of_messages(ids)).await;
+            report.subtract(&kept.unwrap_or(pending));
+        }
+        deleted
     }
 
     /// Merges the keys of the messages in `ids`, then deletes those messages that nothing retains.

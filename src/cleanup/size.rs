@@ -3,7 +3,6 @@
 //! targets retain, see [`YieldingTargets`]. If other targets or pending confirmations retain all
 //! remaining messages, new ones are rejected.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -158,20 +157,11 @@ impl Cleaner {
     ) -> Result<usize, Unavailable> {
         let sizes = store.message_sizes(ids.to_vec()).await?;
         let needed = &ids[..needed_count(&sizes, excess_bytes).min(ids.len())];
-        let pending = match level {
-            0 => BTreeMap::default(),
-            _ => self.step(store.pending_of_messages(needed.to_vec())).await?,
+        let deleted = match level {
+            0 => self.delete(store, needed.to_vec(), retention).await?,
+            _ => self.delete_yielding(store, needed.to_vec(), retention, &self.drops_for_size).await?,
         };
-        // Counted before the deletion: a stop of the service ends this task, but not a deletion
-        // that the writer has received.
-        self.drops_for_size.add(&pending);
-        let deleted = self.delete(store, needed.to_vec(), retention).await.inspect_err(|_| {
-            self.drops_for_size.subtract(&pending);
-        })?;
         self.size_walk.forget(level, needed);
-        if deleted == 0 {
-            self.drops_for_size.subtract(&pending);
-        }
         Ok(deleted)
     }
 

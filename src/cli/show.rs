@@ -110,10 +110,15 @@ fn head(message: &Message) -> String {
         let due = confirmation.due_at.as_ref().map(|at| format!(", next query at {}", seconds(at)));
         let reason = confirmation.reason.as_ref().map(|reason| format!(": {reason}"));
         let (due, reason) = (due.unwrap_or_default(), reason.unwrap_or_default());
-        let summary = format!("{} after {} attempts{due}{reason}", confirmation.state, confirmation.tries);
+        let tries = attempts(confirmation.tries);
+        let summary = format!("{} after {tries}{due}{reason}", confirmation.state);
         line(&mut text, "confirmation", &summary);
     }
     text
+}
+
+fn attempts(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "attempt" } else { "attempts" })
 }
 
 fn content(message: &Message, body: Option<&[u8]>) -> String {
@@ -200,8 +205,11 @@ fn delivery_text(delivery: &DeliveryWithAttempts) -> String {
     };
     let outcome = delivery.outcome.as_ref().map(|outcome| format!(" ({outcome})")).unwrap_or_default();
     let state = format!(
-        "#{} to {}: {}{when}{outcome}, {} attempts",
-        delivery.id, delivery.target, delivery.state, delivery.attempts
+        "#{} to {}: {}{when}{outcome}, {}",
+        delivery.id,
+        delivery.target,
+        delivery.state,
+        attempts(delivery.attempts)
     );
     line(&mut text, "delivery", &state);
     for attempt in tries {
@@ -279,9 +287,14 @@ mod tests {
                 "status": 500, "error": null, "excerpt": "oh\n\u{1b}[2Jno"}],
         }))
         .expect("a delivery");
-        let expected = "delivery     #9 to billing: pending, next attempt at 2026-11-22T14:36:00Z (500), 1 attempts\n  \
+        let expected = "delivery     #9 to billing: pending, next attempt at 2026-11-22T14:36:00Z (500), 1 attempt\n  \
                         attempt 1  2026-11-22T14:31:00Z failed 500, 12 ms\n    | oh\n    | \\u{1b}[2Jno\n";
         assert_eq!(delivery_text(&delivery), expected);
+    }
+
+    #[test]
+    fn only_other_numbers_of_attempts_are_plural() {
+        assert_eq!([0, 1, 2].map(attempts), ["0 attempts", "1 attempt", "2 attempts"]);
     }
 
     #[test]
@@ -291,7 +304,7 @@ mod tests {
             "tries": [{"number": 1, "began_at": "2026-11-22T14:31:00.000000Z", "took_ms": 12, "outcome": "skipped"}],
         }))
         .expect("a delivery");
-        let expected = "delivery     #9 to billing: expired, 1 attempts\n  \
+        let expected = "delivery     #9 to billing: expired, 1 attempt\n  \
                         attempt 1  2026-11-22T14:31:00Z skipped, 12 ms\n";
         assert_eq!(delivery_text(&delivery), expected);
     }

@@ -117,13 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn only_consecutive_failures_open_the_breaker() {
+    fn only_failures_without_success_in_between_open_breaker() {
         let mut breaker = Breaker::default();
         for _ in 0..20 {
             (0..4).for_each(|_| assert!(!breaker.failed(seconds(0))));
             breaker.succeeded();
             assert_eq!(breaker.permit(seconds(0)), Permit::Free);
         }
+        (0..4).for_each(|_| assert!(!breaker.failed(seconds(0))));
+        breaker.answered();
+        assert!(breaker.failed(seconds(0)), "a rejected message does not reset the count");
         assert_eq!(opened().permit(seconds(0)), Permit::Wait(Some(seconds(15))));
     }
 

@@ -370,7 +370,7 @@ impl Engine {
         log::warn!("target={}: dropping deliveries pending for a week", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
         spawn_local(async move {
-            let why = "the target was failing for a week";
+            let why = "pending for a week, and the target is failing";
             while let Ok(waiting) = store.pending_before(target, before).await
                 && !waiting.is_empty()
                 && ending::end(&store, waiting.clone(), why, clock)

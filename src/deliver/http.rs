@@ -13,7 +13,7 @@ use super::form_body::FormBody;
 use super::schedule;
 use super::signature::Signer;
 use crate::json::OFFLOAD_BYTES_MIN;
-use crate::outbound::{DeliveryClient, DeliveryResponse, as_variable, remove_hop_fields};
+use crate::outbound::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, as_variable, remove_hop_fields};
 use crate::store::headers::{self, REDACTED, StoredHeaders, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
@@ -67,7 +67,7 @@ impl HttpRoute {
             },
         };
         match self.client.post(&self.url, &headers, body, attempt.timeout).await {
-            Ok(response) => self.without_secrets(attempt_result(&response, now)),
+            Ok(response) => self.without_secrets(&response, attempt_result(&response, now)),
             Err(error) => AttemptResult::failed(error.to_string()),
         }
     }
@@ -110,16 +110,14 @@ impl HttpRoute {
 
     /// Redacts the target's own header values in the excerpt, because a target can echo its
     /// request.
-    fn without_secrets(&self, mut attempted: AttemptResult) -> AttemptResult {
-        if let Some(excerpt) = &mut attempted.excerpt {
-            let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
-            // `Bearer x` may be echoed as `x`.
-            let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
-            for value in values.filter(|value| value.len() >= MIN_SECRET_BYTES) {
-                *excerpt = excerpt.replace(value, REDACTED);
-            }
-        }
-        attempted
+    fn without_secrets(&self, response: &DeliveryResponse, attempted: AttemptResult) -> AttemptResult {
+        let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
+        // `Bearer x` may be echoed as `x`.
+        let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
+        let secrets: Vec<&str> = values.filter(|value| value.len() >= MIN_SECRET_BYTES).collect();
+        let is_cut = response.excerpt.len() >= EXCERPT_BYTES;
+        let excerpt = attempted.excerpt.map(|excerpt| redacted(excerpt, &secrets, is_cut));
+        AttemptResult { excerpt, ..attempted }
     }
 
     fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {
@@ -204,6 +202,30 @@ fn of_provider(stored: &StoredHeaders<'_>) -> HeaderFields {
     fields
 }
 
+/// Replaces the secrets in the text, and the beginning of a secret at its end. `is_cut`: the text
+/// is only the beginning of a longer one, so even a few bytes at its end may belong to a secret.
+fn redacted(mut text: String, secrets: &[&str], is_cut: bool) -> String {
+    for secret in secrets {
+        text = text.replace(secret, REDACTED);
+    }
+    let min_bytes = if is_cut { 1 } else { MIN_SECRET_BYTES };
+    // The last character may have been cut in two.
+    let whole = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+    let begun = secrets.iter().map(|secret| begun_at_end(whole, secret)).max().unwrap_or_default();
+    let end = whole.len() - begun;
+    if begun >= min_bytes {
+        text.truncate(end);
+        text.push_str(REDACTED);
+    }
+    text
+}
+
+/// Returns the length of the longest beginning of `secret` with which the text ends.
+fn begun_at_end(text: &str, secret: &str) -> usize {
+    let mut lengths = secret.char_indices().map(|(bytes, _)| bytes).rev();
+    lengths.find(|bytes| text.ends_with(&secret[..*bytes])).unwrap_or_default()
+}
+
 fn attempt_result(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptResult {
     let verdict = match response.status {
         200..=299 => AttemptVerdict::Delivered,
@@ -226,4 +248,26 @@ fn attempt_result(response: &DeliveryResponse, now: OffsetDateTime) -> AttemptRe
 
 fn retry_after(response: &DeliveryResponse, now: OffsetDateTime) -> Option<Duration> {
     schedule::retry_after(response.retry_after.as_deref()?, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_is_redacted_even_if_cut() {
+        let secrets = ["Bearer pässword", "pässword", "X-Bearer"];
+        for (text, is_cut, expected) in [
+            ("a Bearer pässword, pässword b", false, "a [redacted], [redacted] b"),
+            ("a Bearer pä", false, "a [redacted]"),
+            ("a pässwo", false, "a [redacted]"),
+            ("a päs", false, "a päs"),
+            ("a päs", true, "a [redacted]"),
+            ("a p\u{fffd}", true, "a [redacted]"),
+            ("a X-Beare", true, "a [redacted]"),
+            ("a b\u{fffd}", true, "a b\u{fffd}"),
+        ] {
+            assert_eq!(redacted(text.to_owned(), &secrets, is_cut), expected);
+        }
+    }
 }

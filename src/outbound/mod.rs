@@ -19,7 +19,7 @@ mod tests;
 mod vetting;
 
 pub use client::{Client, RequestError, Response};
-pub use delivery::{DeliveryClient, DeliveryResponse};
+pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES};
 pub use event_stream::{EventStream, ServerEvent, StreamAnswer};
 pub use github_meta::GithubAddresses;
 pub use hop::{as_variable, remove_hop_fields};

@@ -59,13 +59,13 @@ fn save(connection: &Connection, files: &Files) -> String {
 }
 
 /// Copies the WAL into the database. Retries, because readers may hold back a part of the WAL for a
-/// moment.
+/// moment, or another process may be checkpointing.
 fn copy_wal(connection: &Connection) -> Result<(), String> {
     let deadline = Instant::now() + COPY_TIMEOUT;
     loop {
         let why = match checkpoint::copy_all(connection) {
             Ok(true) => return Ok(()),
-            Ok(false) => "a reader blocks the checkpoint".to_owned(),
+            Ok(false) => "a reader or another process blocks the checkpoint".to_owned(),
             Err(error) => error.to_string(),
         };
         if Instant::now() >= deadline {
@@ -88,5 +88,9 @@ fn write_copy(connection: &Connection, path: &Path, target: &Path) -> Result<(),
         // Left by an earlier file with this name. SQLite must not apply it to the new file.
         let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
-    std::fs::rename(&temporary, target).map_err(|error| error.to_string())
+    std::fs::rename(&temporary, target).map_err(|error| error.to_string())?;
+    let directory = target.parent().ok_or("the path has no directory")?;
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| error.to_string())
 }

@@ -1,8 +1,13 @@
 //! Pending deliveries that yield to new messages above the size limit, by the kind and state of
 //! their target.
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::store::{DeliveryState, Origin, Pattern, TargetId, TargetKind, TargetState};
+use crate::store::test_support::change;
+use crate::store::{
+    DeliveryState, Origin, Pattern, RetentionRule, TargetId, TargetKind, TargetState, YieldingTargets,
+};
 
 const LIMIT: u64 = 4_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -233,5 +238,45 @@ fn removed_target_drops_its_pending_deliveries() {
         let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
         assert_eq!((outcome.discarded, outcome.messages), (1, 1));
         assert_eq!(setup.state(delivery).await, None, "deleted with its message, which nothing retains");
+    });
+}
+
+#[test]
+fn partial_deletion_reports_only_dropped_deliveries() {
+    run(async {
+        let setup = CleanupSetup::new();
+        let active = setup.target(TargetKind::Http, Origin::Api).await;
+        let away = setup.listener(false).await;
+        let (kept, free) = (setup.keep_one(DAY).await, setup.keep_one(DAY).await);
+        for (message, target) in [(kept, active), (kept, away), (free, away)] {
+            setup.deliver(message, target, NOW).await;
+        }
+        let cleaner = cleaner(Retention::Keep, &[], None);
+        let retention = RetentionRule { yielding: YieldingTargets::Absent, ..RetentionRule::default() };
+        let [report, _] = cleaner.drop_reports();
+        let cleanup = setup.store.cleanup();
+        let deleted = cleaner.delete_yielding(&cleanup, vec![kept, free], &retention, &report).await;
+        assert_eq!(deleted, Ok(1));
+        assert_eq!(report.unlogged(), BTreeMap::from([(away, 1)]));
+    });
+}
+
+#[test]
+fn edited_times_do_not_retain_deliveries_of_removed_target() {
+    run(async {
+        let setup = CleanupSetup::new();
+        let target = setup.target(TargetKind::Http, Origin::Api).await;
+        let message = setup.keep_one(10 * DAY).await;
+        setup.deliver(message, target, NOW).await;
+        let registry = setup.store.target_registry();
+        registry.set_target_state(target, TargetState::Removed, None, NOW).await.unwrap();
+        change(
+            setup.store.path(),
+            "UPDATE deliveries SET due_at = 'yesterday', created_at = 'yesterday';
+             UPDATE targets SET state_since = 'yesterday'",
+        );
+        let mut cleaner = cleaner(Retention::For(DAY), &[], None);
+        let outcome = cleaner.run_once(&setup.store.cleanup(), NOW, Duration::ZERO).await.unwrap();
+        assert_eq!((outcome.discarded, outcome.messages), (1, 1));
     });
 }

@@ -288,7 +288,7 @@ fn delivery_to_unavailable_target_is_dead_after_a_week() {
         until(&store, "opened", |all| all.iter().map(|one| one.attempts).sum::<u32>() >= 5).await;
         pass(&store, SECOND * 8 * 86_400).await;
         let dead = until(&store, "dead after a week", are_all(DeliveryState::Dead, 20)).await;
-        assert_eq!(dead[19].outcome.as_deref(), Some("the target was failing for a week"));
+        assert_eq!(dead[19].outcome.as_deref(), Some("pending for a week, and the target is failing"));
         assert!(server.requests().len() < 12, "{}", server.requests().len());
     });
 }

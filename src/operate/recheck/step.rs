@@ -208,11 +208,7 @@ impl Operator {
             Ok(Verification::Message(message)) => Finding::Message(message),
             Ok(Verification::Handshake) => Finding::Skipped("handshake"),
             Ok(Verification::Rejected(cause)) => Finding::StillRejected(cause.name()),
-            Err(Problem::MethodWithoutMessage { .. }) => Finding::Skipped("method_not_allowed"),
-            // Missing keys or a timeout of one request must not block the later ones.
-            Err(Problem::ProviderUnreachable) => Finding::Skipped("provider_not_reached"),
-            Err(Problem::Unavailable(_)) => Finding::Skipped("not_judged_in_time"),
-            Err(_) => Finding::Skipped("unreadable"),
+            Err(problem) => Finding::Skipped(skip_reason(&problem)),
         })
     }
 
@@ -255,6 +251,17 @@ impl Operator {
     }
 }
 
+/// Returns the reason why a rejection is skipped. A temporary problem of one request, such as
+/// missing keys, must not block the later ones.
+fn skip_reason(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::MethodWithoutMessage { .. } => "method_not_allowed",
+        Problem::ProviderUnreachable => "provider_not_reached",
+        Problem::Unavailable(_) | Problem::NoRoom => "not_judged_in_time",
+        _ => "unreadable",
+    }
+}
+
 impl StepNumbers {
     fn count(&mut self, finding: &Finding) {
         match finding {
@@ -283,5 +290,22 @@ impl StepNumbers {
             Err(error) => return Err(error.unavailable()),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_problem_does_not_count_as_unreadable() {
+        for (problem, reason) in [
+            (Problem::NoRoom, "not_judged_in_time"),
+            (Problem::Unavailable(Unavailable::Deadline), "not_judged_in_time"),
+            (Problem::ProviderUnreachable, "provider_not_reached"),
+            (Problem::Internal, "unreadable"),
+        ] {
+            assert_eq!(skip_reason(&problem), reason);
+        }
     }
 }

@@ -239,10 +239,11 @@ pub fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(!checkpoint(connection, "TRUNCATE")?.is_busy)
 }
 
-/// Copies frames without waiting for readers. Returns false if readers held some frames back.
+/// Copies frames without waiting for readers. Returns false if readers held some frames back, or if
+/// another connection is checkpointing.
 pub fn copy_all(connection: &Connection) -> rusqlite::Result<bool> {
-    let CheckpointProgress { frames, copied, .. } = checkpoint(connection, "PASSIVE")?;
-    Ok(copied >= frames)
+    let CheckpointProgress { is_busy, frames, copied } = checkpoint(connection, "PASSIVE")?;
+    Ok(!is_busy && copied >= frames)
 }
 
 /// Returns the length in bytes of the database once all frames are copied; 0 if unknown.

@@ -71,6 +71,7 @@ fn concurrent_checkpoint_of_another_connection_counts_as_nothing_copied() {
     assert!(matches!(checkpointer.copy(core.files.database_may_change(0)), Ok(SyncOutcome::Yes)));
     assert_eq!((core.shared.frames_to_copy(), core.shared.commits_copied()), before);
     assert!(core.shared.checkpoint_signal.is_blocked());
+    assert_eq!(copy_all(&checkpointer.connection), Ok(false));
     release.send(()).unwrap();
     other.join().unwrap();
     drop((reader, alone));

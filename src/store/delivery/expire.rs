@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::FAILED_STATE;
@@ -102,7 +103,8 @@ pub fn delete_dead(database: &mut Database<'_>, ids: &[DeliveryId]) -> rusqlite:
 }
 
 /// Returns one page of a target's pending deliveries that were created before `before` and are due
-/// before it, in order of their due time. Runs on a read-only connection.
+/// before it, in order of their due time; `Timestamp::MAX` selects all. Runs on a read-only
+/// connection.
 pub fn pending_before(
     connection: &Connection,
     target: TargetId,
@@ -114,7 +116,7 @@ pub fn pending_before(
              WHERE target_id = ?1 AND state = 'pending' AND due_at < ?2 AND created_at < ?2
              ORDER BY due_at LIMIT ?3",
         )?
-        .query_map(params![target, before, MAX_SCANNED_PER_PAGE], |row| row.get(0))?
+        .query_map(params![target, upper_bound(before), MAX_SCANNED_PER_PAGE], |row| row.get(0))?
         .collect()
 }
 
@@ -124,7 +126,7 @@ pub fn pending_before(
 pub struct DiscardRequest {
     pub deliveries: Vec<DeliveryId>,
     /// If set, discards a delivery only if its target became inactive before this time. A target
-    /// that is active again keeps its deliveries.
+    /// that is active again keeps its deliveries. `Timestamp::MAX`: became inactive at any time.
     pub inactive_since: Option<Timestamp>,
     pub why: String,
 }
@@ -136,6 +138,7 @@ pub fn discard(
     now: Timestamp,
 ) -> rusqlite::Result<StepResult> {
     let connection = database.connection;
+    let inactive_since = request.inactive_since.map(upper_bound);
     step(&request.deliveries, |id| {
         connection
             .prepare_cached(&format!(
@@ -143,8 +146,14 @@ pub fn discard(
                  WHERE id = ?1 AND state = 'pending' AND (?2 IS NULL OR EXISTS
                    (SELECT 1 FROM targets WHERE id = target_id AND state <> 'active' AND state_since < ?2))"
             ))?
-            .execute(params![id, request.inactive_since, request.why, now])
+            .execute(params![id, inactive_since, request.why, now])
     })
+}
+
+/// Returns the value that stored times before `before` sort before. An edited time can sort after
+/// `Timestamp::MAX`, so that becomes a BLOB, which sorts after all text.
+fn upper_bound(before: Timestamp) -> Value {
+    if before == Timestamp::MAX { Value::Blob(Vec::new()) } else { Value::Text(before.to_string()) }
 }
 
 fn step(

@@ -241,7 +241,7 @@ impl Cleanup {
             log::error!(
                 "the database is larger than CREEL_MAX_DATABASE_SIZE, and its messages are retained by pending deliveries or \
                  confirmations: {holders}. New messages get 503 until enough of these have finished. Repair or remove \
-                 the targets, or raise the limit"
+                 the targets, restore access to the APIs that confirm messages, or raise the limit"
             );
         } else {
             log::info!("there is room in the database again");

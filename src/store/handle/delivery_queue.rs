@@ -253,7 +253,7 @@ impl DeliveryQueue {
     }
 
     /// Returns one page of a target's pending deliveries that were created before `before` and are
-    /// due before it.
+    /// due before it; `Timestamp::MAX` selects all.
     pub async fn pending_before(
         &self,
         target: TargetId,

@@ -161,7 +161,7 @@ impl Ingest {
                 || self.core.files.is_low()
                 || tokio::time::timeout_at(deadline.into(), space).await.is_err()
             {
-                intake.count_dropped(&rejection);
+                intake.count_unqueued(&rejection);
                 return;
             }
         }

@@ -24,6 +24,16 @@ pub struct Books {
     /// Number of the intake's known senders already added to the shares.
     senders: usize,
     noise: BTreeMap<String, Noise>,
+    /// Stored texts that differ from the network they count as, written by another program.
+    foreign_texts: Vec<ForeignText>,
+}
+
+/// A text in the column `network` of a source's candidates, and the network it counts as.
+#[derive(Debug)]
+struct ForeignText {
+    source: String,
+    network: ClientNetwork,
+    text: String,
 }
 
 /// Noise of one source, oldest first.
@@ -60,9 +70,13 @@ impl Books {
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let (source, network): (String, String) = (row.get(0)?, row.get(1)?);
-            books.candidates.add(&source, parsed(&network), row.get(2)?);
+            let (source, text): (String, String) = (row.get(0)?, row.get(1)?);
+            let network = parsed(&text);
+            books.candidates.add(&source, network, row.get(2)?);
             books.candidate_rows += row.get::<_, u64>(3)?;
+            if network.to_string() != text {
+                books.foreign_texts.push(ForeignText { source, network, text });
+            }
         }
         let mut statement = connection.prepare_cached(
             "SELECT id, source, network, cause, bytes FROM rejections INDEXED BY rejections_noise
@@ -197,15 +211,17 @@ impl Books {
             return self.evict_row(connection, intake, id);
         }
         while let Some((source, network)) = self.candidates.heaviest() {
-            let oldest: Option<RejectionId> = connection
-                .prepare_cached(
-                    "SELECT id FROM rejections INDEXED BY rejections_candidates
-                     WHERE candidate = 1 AND source = ?1 AND network = ?2 ORDER BY id LIMIT 1",
-                )?
-                .query_row([source, &network.to_string()], |row| row.get(0))
-                .optional()?;
-            if let Some(id) = oldest {
+            if let Some(id) = oldest_candidate(connection, source, &network.to_string())? {
                 return self.evict_row(connection, intake, id);
+            }
+            let is_same = |one: &ForeignText| one.source == source && one.network == network;
+            if let Some(place) = self.foreign_texts.iter().position(is_same) {
+                let text = &self.foreign_texts[place].text;
+                if let Some(id) = oldest_candidate(connection, source, text)? {
+                    return self.evict_row(connection, intake, id);
+                }
+                self.foreign_texts.swap_remove(place);
+                continue;
             }
             // Another process has deleted rows of this table.
             let (source, held) = (source.to_owned(), self.candidates.of(source, network));
@@ -279,6 +295,21 @@ impl Noise {
 /// that its rows are counted.
 fn parsed(text: &str) -> ClientNetwork {
     ClientNetwork::parse(text).unwrap_or(ClientNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into()))
+}
+
+/// Returns the oldest candidate of a source whose column `network` has this text.
+fn oldest_candidate(
+    connection: &Connection,
+    source: &str,
+    network: &str,
+) -> rusqlite::Result<Option<RejectionId>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM rejections INDEXED BY rejections_candidates
+             WHERE candidate = 1 AND source = ?1 AND network = ?2 ORDER BY id LIMIT 1",
+        )?
+        .query_row([source, network], |row| row.get(0))
+        .optional()
 }
 
 fn delete_row(connection: &Connection, id: RejectionId) -> rusqlite::Result<()> {

@@ -21,29 +21,39 @@ type DropCause = Cow<'static, str>;
 
 /// Counts by source, cause and kind.
 #[derive(Debug, Default)]
-pub struct Drops(BTreeMap<(Arc<str>, DropCause, RejectionKind), u64>);
+pub struct Drops {
+    counts: BTreeMap<(Arc<str>, DropCause, RejectionKind), u64>,
+    /// Number of candidates that never entered the queue of the writer.
+    unqueued: u64,
+}
 
 impl Drops {
     pub fn count(&mut self, source: &Arc<str>, cause: DropCause, kind: RejectionKind) {
         self.add((source.clone(), cause, kind), 1);
     }
 
+    /// Notes that a counted candidate never entered the queue of the writer.
+    pub fn note_unqueued(&mut self) {
+        self.unqueued += 1;
+    }
+
     pub fn append(&mut self, other: Self) {
-        other.0.into_iter().for_each(|(key, count)| self.add(key, count));
+        self.unqueued += other.unqueued;
+        other.counts.into_iter().for_each(|(key, count)| self.add(key, count));
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
     fn add(&mut self, key: (Arc<str>, DropCause, RejectionKind), count: u64) {
-        if self.0.len() < MAX_COUNTERS || self.0.contains_key(&key) {
-            *self.0.entry(key).or_default() += count;
+        if self.counts.len() < MAX_COUNTERS || self.counts.contains_key(&key) {
+            *self.counts.entry(key).or_default() += count;
         }
     }
 
     pub fn write(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-        for ((source, cause, kind), count) in &self.0 {
+        for ((source, cause, kind), count) in &self.counts {
             let candidates = if *kind == RejectionKind::Candidate { *count } else { 0 };
             connection
                 .prepare_cached(
@@ -59,7 +69,7 @@ impl Drops {
 
     /// Returns the number of drops of a kind, and their breakdown.
     fn of_kind(&self, kind: RejectionKind) -> (u64, String) {
-        let of_kind = || self.0.iter().filter(|((_, _, one), _)| *one == kind);
+        let of_kind = || self.counts.iter().filter(|((_, _, one), _)| *one == kind);
         let parts: Vec<String> = of_kind()
             .take(10)
             .map(|((source, cause, _), count)| format!("{count} {source} {cause}"))
@@ -119,10 +129,11 @@ impl RejectionDropReport {
         {
             log::warn!(
                 "quarantine dropped {count} rejected requests that may be genuine ({parts}). See the cause with \
-                 `creel rejections`, or {}",
-                self.limit.advice()
+                 `creel rejections`{}",
+                self.advice(count)
             );
-            self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Candidate);
+            self.unreported.counts.retain(|(_, _, kind), _| *kind != RejectionKind::Candidate);
+            self.unreported.unqueued = 0;
             self.next_warning = Some(now + PAUSE_BETWEEN_WARNINGS);
         }
         if is_due(self.next_remark)
@@ -133,8 +144,40 @@ impl RejectionDropReport {
                 "{count} more rejected requests are only counted, because they are noise, e.g. without a well-formed signature \
                  or token ({parts})"
             );
-            self.unreported.0.retain(|(_, _, kind), _| *kind != RejectionKind::Noise);
+            self.unreported.counts.retain(|(_, _, kind), _| *kind != RejectionKind::Noise);
             self.next_remark = Some(now + PAUSE_BETWEEN_REMARKS);
         }
+    }
+
+    /// Returns advice on `count` dropped candidates, to append. The limit matters only for those
+    /// that entered the queue of the writer.
+    fn advice(&self, count: u64) -> String {
+        let unqueued = self.unreported.unqueued;
+        let of_limit = if unqueued < count { format!(", or {}", self.limit.advice()) } else { String::new() };
+        match unqueued {
+            0 => of_limit,
+            _ => format!(
+                "{of_limit}. {unqueued} of them were not queued: too many arrived at the same time, or the disk was below \
+                 CREEL_MIN_FREE"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_is_not_named_for_unqueued_candidates() {
+        let advice = |counted: u64, unqueued| {
+            let mut drops = Drops { unqueued, ..Drops::default() };
+            (0..counted).for_each(|_| drops.count(&"a".into(), "b".into(), RejectionKind::Candidate));
+            let mut report = RejectionDropReport::default();
+            report.add(drops);
+            let advice = report.advice(counted);
+            (advice.contains("CREEL_QUARANTINE_SIZE"), advice.contains(" of them were not queued"))
+        };
+        assert_eq!([advice(2, 0), advice(2, 1), advice(2, 2)], [(true, false), (true, true), (false, true)]);
     }
 }

@@ -138,6 +138,15 @@ impl Intake {
         self.queue.lock().is_empty()
     }
 
+    /// Counts a rejection that was dropped instead of queued.
+    pub fn count_unqueued(&self, rejection: &NewRejection) {
+        self.count_dropped(rejection);
+        if rejection.kind == RejectionKind::Candidate {
+            self.drops.lock().note_unqueued();
+        }
+    }
+
+    /// Counts a rejection that was queued, but not stored.
     pub fn count_dropped(&self, rejection: &NewRejection) {
         self.count(&rejection.source, Cow::Borrowed(rejection.cause), rejection.kind);
     }

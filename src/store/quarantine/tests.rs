@@ -215,6 +215,26 @@ fn shrinking_evicts_noise_first_and_stops_when_done() {
 }
 
 #[test]
+fn candidate_with_edited_network_is_evicted() {
+    let mut bench = Bench::new(MIB);
+    for _ in 0..5 {
+        bench.keep(candidate("192.0.2.1", 10_000));
+    }
+    bench
+        .connection
+        .execute_batch(
+            "UPDATE rejections SET network = 'elsewhere' WHERE id < 3;
+             UPDATE rejections SET network = '192.0.2.77' WHERE id = 3;",
+        )
+        .unwrap();
+    bench.restart();
+    bench.check();
+    assert_eq!(bench.quarantine.shrink(&bench.connection, &bench.intake, MIB).unwrap().rows, 5);
+    assert_eq!(bench.number("SELECT count(*) FROM rejections"), 0);
+    bench.check();
+}
+
+#[test]
 fn credentials_are_sealed_and_rows_expire_by_kind() {
     let mut bench = Bench::new(MIB);
     bench.keep(candidate("::1", 1));

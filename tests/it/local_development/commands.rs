@@ -133,7 +133,7 @@ fn show_prints_message_and_replies_and_escapes_terminal_codes() {
         "\nx-github-event: push\n",
         "\\u{1b}[2J\\u{202e}gnp",
         "\ndelivery     #1 to listener:laptop: delivered at 20",
-        "(500), 1 attempts\n  attempt 1  20",
+        "(500), 1 attempt\n  attempt 1  20",
         "delivered 500, ",
         "    | it \\u{1b}[31mbroke\n",
     ] {
