@@ -5,12 +5,12 @@
 //! is therefore only checked with `stat`, and the one descriptor opened here, for syncing, is never
 //! closed.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Write as _;
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -23,85 +23,19 @@ pub mod lock;
 pub mod modes;
 pub mod paths;
 pub mod roots;
+mod watched;
+
+pub use watched::FileChange;
+use watched::{WatchedFile, allocated_bytes, is_still_true};
 
 /// Size of the ballast: a file that reserves disk space, so that cleanup can still write after
 /// other data has filled the disk.
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
-const STAT_BLOCK_BYTES: u64 = 512;
 /// Free space below which a disk that was full still counts as full, even if the current WAL has
 /// room. It is more than the ballast, whose space is reserved for cleanup.
 const MIN_FREE_AFTER_FULL_BYTES: u64 = BALLAST_BYTES + (4 << 20);
 /// Free space that SQLite needs to open the database.
 const MIN_FREE_TO_OPEN_BYTES: u64 = 1 << 20;
-/// Smallest hole that indicates a file was truncated and rewritten.
-const HOLE_BYTES: u64 = 64 * 1024;
-
-/// A change to a file that was not made through SQLite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileChange {
-    /// A file that was unlinked, renamed or replaced; the open handle still has all data.
-    Moved(&'static str),
-    /// A file that is shorter than the data written to it, or has lost a part of this data. For the
-    /// WAL, the cause may be a checkpoint by another process.
-    Truncated(&'static str),
-}
-
-#[derive(Debug)]
-struct WatchedFile {
-    name: &'static str,
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-    /// Minimum length of the file; 0 if any length is accepted, e.g. during an intended reset of
-    /// the WAL.
-    min_bytes: AtomicU64,
-    /// Highest number of allocated bytes at a check since the last intended change: a file that was
-    /// truncated and then written at its old end has the right length, but a hole.
-    allocated_bytes: AtomicU64,
-}
-
-impl WatchedFile {
-    fn new(name: &'static str, path: PathBuf) -> std::io::Result<Self> {
-        let metadata = std::fs::metadata(&path)?;
-        Ok(Self {
-            name,
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            path,
-            min_bytes: AtomicU64::new(0),
-            allocated_bytes: AtomicU64::new(0),
-        })
-    }
-
-    fn check(&self, holes_are_visible: bool) -> Result<Metadata, FileChange> {
-        // Loaded before the call to `stat`, because the file and this minimum may grow in between.
-        let min_bytes = self.min_bytes.load(Ordering::Acquire);
-        let metadata = std::fs::metadata(&self.path).map_err(|_| FileChange::Moved(self.name))?;
-        if (metadata.dev(), metadata.ino()) != (self.device, self.inode) {
-            return Err(FileChange::Moved(self.name));
-        }
-        let allocated = metadata.blocks() * STAT_BLOCK_BYTES;
-        let before = self.allocated_bytes.load(Ordering::Acquire);
-        let has_hole = allocated + HOLE_BYTES < metadata.len();
-        if metadata.len() < min_bytes
-            || (min_bytes > 0 && holes_are_visible && has_hole && allocated < before)
-        {
-            return Err(FileChange::Truncated(self.name));
-        }
-        if min_bytes > 0 && allocated > before {
-            self.allocated_bytes.store(allocated, Ordering::Release);
-        }
-        Ok(metadata)
-    }
-
-    fn expect_at_least(&self, bytes: u64) {
-        if bytes == 0 {
-            // The file may be truncated on purpose now, and use less space.
-            self.allocated_bytes.store(0, Ordering::Release);
-        }
-        self.min_bytes.store(bytes, Ordering::Release);
-    }
-}
 
 /// State of the database file before a checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -147,11 +81,11 @@ impl Files {
 
     /// Checks that neither file was moved or truncated, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
-        self.database.check(self.holes_are_visible)?;
+        self.database.check(self.holes_are_visible, || self.sync_database())?;
         if self.has_lost_pages() {
             return Err(FileChange::Truncated(self.database.name));
         }
-        self.wal.check(self.holes_are_visible)?;
+        self.wal.check(self.holes_are_visible, || File::open(&self.wal.path)?.sync_data())?;
         Ok(())
     }
 
@@ -192,8 +126,11 @@ impl Files {
         read_roots: impl FnOnce() -> rusqlite::Result<RootPages>,
     ) {
         let has_new_hole = baseline.is_some_and(|baseline| {
-            let hole = self.first_hole();
-            hole < baseline.first_hole.min(self.for_sync.metadata().map_or(0, |metadata| metadata.len()))
+            let has_hole = || {
+                let hole = self.first_hole();
+                hole < baseline.first_hole.min(self.for_sync.metadata().map_or(0, |metadata| metadata.len()))
+            };
+            has_hole() && is_still_true(self.database.name, || self.sync_database(), has_hole)
         });
         if has_new_hole || self.roots.lock().are_lost(&self.for_sync, read_roots) {
             self.has_lost_pages.store(true, Ordering::Release);
@@ -219,7 +156,7 @@ impl Files {
         let Ok(metadata) = self.for_sync.metadata() else { return };
         if metadata.len() >= self.database.min_bytes.load(Ordering::Acquire) {
             self.database.min_bytes.store(metadata.len(), Ordering::Release);
-            self.database.allocated_bytes.store(metadata.blocks() * STAT_BLOCK_BYTES, Ordering::Release);
+            self.database.allocated_bytes.store(allocated_bytes(&metadata), Ordering::Release);
         }
     }
 

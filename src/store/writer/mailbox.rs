@@ -282,7 +282,7 @@ mod tests {
         let (_others, _) = waiting(1);
         assert_eq!(slots(), 2);
         answer_all(replies);
-        assert_eq!(slots(), 0 + 1);
+        assert_eq!(slots(), 1);
     }
 
     #[test]
