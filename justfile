@@ -44,6 +44,10 @@ bench:
     cargo bench --bench ingest
     cargo bench --bench deliver
 
+# Compare creel with other tools
+race *arguments:
+    scripts/race {{ arguments }}
+
 # Run the long fault tests
 faults group="":
     scripts/faults {{ group }}
