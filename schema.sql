@@ -10,8 +10,8 @@
 -- restore).
 
 -- Messages: verified webhooks, requests released from quarantine, and events emitted by the app.
--- Only columns marked "updated" change after the insert, and headers and remote_ip if a message that
--- failed confirmation is received again.
+-- Only columns marked "updated" change after the insert, and headers and remote_ip if a message
+-- that failed confirmation is received again.
 CREATE TABLE messages (
   id                INTEGER PRIMARY KEY AUTOINCREMENT,        -- never reused, even after cleanup
   received_at       TEXT    NOT NULL,                         -- when its last byte arrived

@@ -12,9 +12,9 @@ use super::form::{self, FormKind};
 const MAX_VALUE_BYTES: usize = 4 << 10;
 const MAX_TOTAL_BYTES: usize = 256 << 10;
 
-/// Returns a JSON object of the fields that appear once, are short, and whose values have no replaced
-/// bytes. `None` if together they exceed `MAX_TOTAL_BYTES`, if the form has too many fields, or if it
-/// has the field named by `payload`: that field then contains the whole message.
+/// Returns a JSON object of the fields that appear once, are short, and whose values have no
+/// replaced bytes. `None` if together they exceed `MAX_TOTAL_BYTES`, if the form has too many
+/// fields, or if it has the field named by `payload`: that field then contains the whole message.
 pub fn to_json(
     body: &[u8],
     kind: FormKind,

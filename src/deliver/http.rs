@@ -1,6 +1,7 @@
 //! An attempt over HTTP: sends the message with its body, the provider's relevant headers and
 //! creel's signature, and evaluates the response.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +115,9 @@ impl HttpRoute {
         let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
         // `Bearer x` may be echoed as `x`.
         let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
-        let secrets: Vec<&str> = values.filter(|value| value.len() >= MIN_SECRET_BYTES).collect();
+        let mut secrets: Vec<&str> = values.filter(|value| value.len() >= MIN_SECRET_BYTES).collect();
+        // Longer ones first: one secret may be a part of another.
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
         let is_cut = response.excerpt.len() >= EXCERPT_BYTES;
         let excerpt = attempted.excerpt.map(|excerpt| redacted(excerpt, &secrets, is_cut));
         AttemptResult { excerpt, ..attempted }

@@ -57,7 +57,8 @@ pub fn writer(path: &Path, threads: Arc<ScheduledThreadPool>) -> Result<(Pool, P
     }
     let first = Connection::open_with_flags(path, access).map_err(|error| problem("open", &error))?;
     if is_new {
-        // An empty file needs no journal on disk, which costs three syncs for each transaction.
+        // The transactions that write the first page have no journal on disk, which would cost
+        // three syncs each: a new file has nothing to lose.
         first.pragma_update(None, "journal_mode", "MEMORY").map_err(|error| problem("use", &error))?;
     }
     prepare_writer(&first).map_err(|error| problem("use", &error))?;

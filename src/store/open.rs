@@ -82,11 +82,13 @@ impl Store {
             // the new file is created: otherwise a crash in between would leave a mark that does
             // not match the new file.
             let _ = lock.clear_mark();
+            if past.mark.is_some() {
+                lock.sync();
+            }
         }
         let pool_threads = Arc::new(ScheduledThreadPool::new(1));
         let (writer_pool, mut connection) = connection::writer(&path, pool_threads.clone())?;
-        // These transactions need no sync of their own: the sync of the first counted commit, in
-        // `continue_or_begin`, covers them.
+        // The sync of the first counted commit, in `continue_or_begin`, covers these transactions.
         let sealer = connection::without_sync(&mut connection, |connection| {
             schema::migrate(connection)?;
             key.apply(connection, &path)

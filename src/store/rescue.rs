@@ -89,8 +89,10 @@ fn write_copy(connection: &Connection, path: &Path, target: &Path) -> Result<(),
         let _ = std::fs::remove_file(format!("{}{leftover}", target.display()));
     }
     std::fs::rename(&temporary, target).map_err(|error| error.to_string())?;
-    let directory = target.parent().ok_or("the path has no directory")?;
-    std::fs::File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| error.to_string())
+    // Some file systems cannot sync a directory.
+    let directory = target.parent().unwrap_or(Path::new("."));
+    if let Err(error) = std::fs::File::open(directory).and_then(|directory| directory.sync_all()) {
+        log::warn!("cannot sync the directory {}: {error}", directory.display());
+    }
+    Ok(())
 }

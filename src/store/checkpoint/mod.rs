@@ -143,8 +143,12 @@ impl Checkpointer {
             let commits = self.shared.commits_written();
             let progress = checkpoint(&self.connection, "PASSIVE");
             // Runs before the sync: the sync may take long, and the writer acknowledges messages
-            // meanwhile, which it must not do after a loss of pages.
+            // meanwhile, which it must not do after a loss of pages. Only the sign of a hole needs
+            // a sync to confirm it.
             self.files.detect_lost_pages(Some(baseline), || RootPages::read(&self.connection));
+            if self.files.has_lost_pages() {
+                return Ok(SyncOutcome::Yes);
+            }
             let CheckpointProgress { frames, copied, .. } = match progress {
                 Ok(progress) if progress.frames >= 0 => progress,
                 // Both numbers are -1 while another process checkpoints.

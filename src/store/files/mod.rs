@@ -55,6 +55,8 @@ pub struct Files {
     has_lost_pages: AtomicBool,
     /// Descriptor for syncing the database outside SQLite; must never be closed.
     for_sync: ManuallyDrop<File>,
+    /// Opened here, because a shortage of descriptors must not look like a failed sync.
+    wal_for_sync: File,
     holes_are_visible: bool,
     min_free_bytes: u64,
     ballast: Mutex<PathBuf>,
@@ -72,6 +74,7 @@ impl Files {
             roots: Mutex::default(),
             has_lost_pages: AtomicBool::new(false),
             for_sync: ManuallyDrop::new(File::open(database).map_err(problem)?),
+            wal_for_sync: File::open(wal_of(database)).map_err(problem)?,
             holes_are_visible: shows_holes(database),
             min_free_bytes,
             ballast: Mutex::new(sibling_path(database, "ballast")),
@@ -81,12 +84,21 @@ impl Files {
 
     /// Checks that neither file was moved or truncated, with two `stat` calls.
     pub fn check(&self) -> Result<(), FileChange> {
-        self.database.check(self.holes_are_visible, || self.sync_database())?;
+        self.database.check(self.holes_are_visible, || self.sync_to_confirm())?;
         if self.has_lost_pages() {
             return Err(FileChange::Truncated(self.database.name));
         }
-        self.wal.check(self.holes_are_visible, || File::open(&self.wal.path)?.sync_data())?;
+        self.wal.check(self.holes_are_visible, || self.wal_for_sync.sync_data())?;
         Ok(())
+    }
+
+    /// Checks that neither file was moved or became too short. Unlike `check`, never syncs, so it
+    /// does not block an event loop.
+    pub fn check_quickly(&self) -> Result<(), FileChange> {
+        for file in [&self.database, &self.wal] {
+            file.check(false, || Ok(()))?;
+        }
+        if self.has_lost_pages() { Err(FileChange::Truncated(self.database.name)) } else { Ok(()) }
     }
 
     /// Sets the minimum length of the WAL; 0 before an intended reset.
@@ -125,16 +137,29 @@ impl Files {
         baseline: Option<CheckpointBaseline>,
         read_roots: impl FnOnce() -> rusqlite::Result<RootPages>,
     ) {
+        if self.roots.lock().are_lost(&self.for_sync, read_roots) {
+            self.has_lost_pages.store(true, Ordering::Release);
+            return;
+        }
         let has_new_hole = baseline.is_some_and(|baseline| {
             let has_hole = || {
                 let hole = self.first_hole();
                 hole < baseline.first_hole.min(self.for_sync.metadata().map_or(0, |metadata| metadata.len()))
             };
-            has_hole() && is_still_true(self.database.name, || self.sync_database(), has_hole)
+            has_hole() && is_still_true(self.database.name, || self.sync_to_confirm(), has_hole)
         });
-        if has_new_hole || self.roots.lock().are_lost(&self.for_sync, read_roots) {
+        if has_new_hole {
             self.has_lost_pages.store(true, Ordering::Release);
         }
+    }
+
+    /// Syncs the database to confirm the sign of a hole. An error stops the store: the kernel
+    /// reports it only once, so a later sync would succeed without the lost data.
+    fn sync_to_confirm(&self) -> std::io::Result<()> {
+        self.sync_database().inspect_err(|error| {
+            log::error!("cannot sync the database: {error}");
+            self.has_lost_pages.store(true, Ordering::Release);
+        })
     }
 
     pub fn has_lost_pages(&self) -> bool {

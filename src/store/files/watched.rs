@@ -92,8 +92,8 @@ pub fn allocated_bytes(metadata: &Metadata) -> u64 {
     metadata.blocks() * STAT_BLOCK_BYTES
 }
 
-/// Whether a sign of a hole remains after a sync. While the kernel allocates blocks for cached pages,
-/// a file system can report a hole where there is none. A failed sync counts as a loss.
+/// Whether a sign of a hole remains after a sync. While the kernel allocates blocks for cached
+/// pages, a file system can report holes that do not exist. A failed sync counts as a loss.
 pub fn is_still_true(
     name: &str,
     sync: impl FnOnce() -> std::io::Result<()>,
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hole_that_disappears_after_sync_is_no_loss() {
+    fn hole_that_disappears_after_sync_is_not_a_loss() {
         assert!(!is_still_true("database", || Ok(()), || false));
         assert!(is_still_true("database", || Ok(()), || true));
         assert!(is_still_true("database", || Err(io::ErrorKind::Other.into()), || false));

@@ -37,7 +37,7 @@ impl Store {
         if let Some(why) = self.core.shared.stopped() {
             return Err(why);
         }
-        if self.core.files.check().is_err() {
+        if self.core.files.check_quickly().is_err() {
             // Wakes the writer, which checks the files and finds the kind of change. Without a job,
             // it does not check them.
             let _ = self.core.send(Job::Wake);

@@ -152,7 +152,7 @@ impl RejectionDropReport {
     /// Returns advice on `count` dropped candidates, to append. The limit matters only for those
     /// that entered the queue of the writer.
     fn advice(&self, count: u64) -> String {
-        let unqueued = self.unreported.unqueued;
+        let unqueued = self.unreported.unqueued.min(count);
         let of_limit = if unqueued < count { format!(", or {}", self.limit.advice()) } else { String::new() };
         match unqueued {
             0 => of_limit,

@@ -140,10 +140,10 @@ impl Intake {
 
     /// Counts a rejection that was dropped instead of queued.
     pub fn count_unqueued(&self, rejection: &NewRejection) {
-        self.count_dropped(rejection);
         if rejection.kind == RejectionKind::Candidate {
             self.drops.lock().note_unqueued();
         }
+        self.count_dropped(rejection);
     }
 
     /// Counts a rejection that was queued, but not stored.

@@ -11,7 +11,7 @@ use crate::store::keys::KeyIndex;
 use crate::store::message::insert::{InsertOutcome, PreparedMessage};
 use crate::store::quarantine::intake::Intake;
 use crate::store::quarantine::write::Quarantine;
-use crate::store::writer::mailbox::{Answers, Reply};
+use crate::store::writer::mailbox::{AnswerSender, BatchAnswers};
 
 /// A job for the writer.
 pub enum Job {
@@ -26,7 +26,7 @@ pub enum Job {
 pub struct Keep {
     pub message: Box<PreparedMessage>,
     pub deadline: Instant,
-    pub reply: Reply,
+    pub reply: AnswerSender,
     pub _memory: Option<Memory>,
 }
 
@@ -154,8 +154,8 @@ pub enum JobOutcome {
 }
 
 impl JobOutcome {
-    /// Answers a task at once; adds the answer about a message to `answers`.
-    pub fn answer(self, job: Job, answers: &mut Answers) {
+    /// Answers a task; adds the answer about a message to `answers`.
+    pub fn answer(self, job: Job, answers: &mut BatchAnswers) {
         match (self, job) {
             (Self::Insert(outcome), Job::Keep(keep)) => answers.push(keep.reply, Ok(outcome)),
             (Self::Done, Job::Run(task)) => task.answer(Ok(())),

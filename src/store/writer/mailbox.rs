@@ -12,37 +12,37 @@ use slab::Slab;
 use crate::store::error::Unavailable;
 use crate::store::message::insert::InsertOutcome;
 
-pub type Answer = Result<InsertOutcome, Unavailable>;
+pub type KeepAnswer = Result<InsertOutcome, Unavailable>;
 
 thread_local! {
     /// The mailbox of all requests that begin on this thread.
     static MAILBOX: Arc<Mailbox> = Arc::default();
 }
 
-/// Requests that wait for the writer. Any thread may poll them; it is cheap on the thread where
-/// they began.
+/// Requests that wait for the writer. Any thread may poll them, but only on the thread where they
+/// began do they wake each other without a system call.
 #[derive(Debug, Default)]
-struct Mailbox(Mutex<Entries>);
+struct Mailbox(Mutex<MailboxState>);
 
 #[derive(Debug, Default)]
-struct Entries {
-    slots: Slab<Slot>,
+struct MailboxState {
+    slots: Slab<MailboxSlot>,
     /// Tasks that have an answer and were not woken yet. The task that the writer wakes wakes them;
     /// if it is dropped instead of polled, its `PendingAnswer` does.
     answered: Vec<Waker>,
 }
 
 #[derive(Debug)]
-enum Slot {
+enum MailboxSlot {
     Waiting(Option<Waker>),
-    Answered(Answer),
-    /// The request has stopped waiting, the writer still holds its `Reply`.
+    Answered(KeepAnswer),
+    /// The request has stopped waiting, the writer still holds its `AnswerSender`.
     Abandoned,
 }
 
 /// The writer's end. Dropping it without an answer means that the writer has failed.
 #[derive(Debug)]
-pub struct Reply {
+pub struct AnswerSender {
     mailbox: Arc<Mailbox>,
     slot: usize,
     is_answered: bool,
@@ -58,32 +58,32 @@ pub struct PendingAnswer {
 
 /// The answers of one batch.
 #[derive(Debug, Default)]
-pub struct Answers(Vec<(Reply, Answer)>);
+pub struct BatchAnswers(Vec<(AnswerSender, KeepAnswer)>);
 
 /// Creates the two ends for one message.
-pub fn channel() -> (Reply, PendingAnswer) {
+pub fn channel() -> (AnswerSender, PendingAnswer) {
     let mailbox = MAILBOX.with(Arc::clone);
-    let slot = mailbox.0.lock().slots.insert(Slot::Waiting(None));
+    let slot = mailbox.0.lock().slots.insert(MailboxSlot::Waiting(None));
     (
-        Reply { mailbox: mailbox.clone(), slot, is_answered: false },
+        AnswerSender { mailbox: mailbox.clone(), slot, is_answered: false },
         PendingAnswer { mailbox, slot: Some(slot) },
     )
 }
 
-impl Entries {
-    fn answer(&mut self, slot: usize, answer: Answer) {
+impl MailboxState {
+    fn answer(&mut self, slot: usize, answer: KeepAnswer) {
         let Some(entry) = self.slots.get_mut(slot) else { return };
-        match std::mem::replace(entry, Slot::Answered(answer)) {
-            Slot::Waiting(waker) => self.answered.extend(waker),
-            Slot::Answered(_) => {}
-            Slot::Abandoned => drop(self.slots.try_remove(slot)),
+        match std::mem::replace(entry, MailboxSlot::Answered(answer)) {
+            MailboxSlot::Waiting(waker) => self.answered.extend(waker),
+            MailboxSlot::Answered(_) => {}
+            MailboxSlot::Abandoned => drop(self.slots.try_remove(slot)),
         }
     }
 }
 
 impl Mailbox {
     /// Stores answers, then wakes one of the tasks that have one.
-    fn answer(&self, answers: impl Iterator<Item = (usize, Answer)>) {
+    fn answer(&self, answers: impl Iterator<Item = (usize, KeepAnswer)>) {
         let mut entries = self.0.lock();
         answers.for_each(|(slot, answer)| entries.answer(slot, answer));
         let first = entries.answered.pop();
@@ -92,19 +92,19 @@ impl Mailbox {
     }
 }
 
-impl Reply {
+impl AnswerSender {
     /// Whether the request has stopped waiting.
     pub fn is_closed(&self) -> bool {
-        matches!(self.mailbox.0.lock().slots.get(self.slot), None | Some(Slot::Abandoned))
+        matches!(self.mailbox.0.lock().slots.get(self.slot), None | Some(MailboxSlot::Abandoned))
     }
 
-    pub fn send(mut self, answer: Answer) {
+    pub fn send(mut self, answer: KeepAnswer) {
         self.is_answered = true;
         self.mailbox.answer(std::iter::once((self.slot, answer)));
     }
 }
 
-impl Drop for Reply {
+impl Drop for AnswerSender {
     fn drop(&mut self) {
         if !self.is_answered {
             self.mailbox.answer(std::iter::once((self.slot, Err(Unavailable::Failed))));
@@ -112,8 +112,8 @@ impl Drop for Reply {
     }
 }
 
-impl Answers {
-    pub fn push(&mut self, reply: Reply, answer: Answer) {
+impl BatchAnswers {
+    pub fn push(&mut self, reply: AnswerSender, answer: KeepAnswer) {
         self.0.push((reply, answer));
     }
 
@@ -131,14 +131,16 @@ impl Answers {
 }
 
 impl Future for PendingAnswer {
-    type Output = Answer;
+    type Output = KeepAnswer;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<KeepAnswer> {
         let Some(slot) = self.slot else { return Poll::Ready(Err(Unavailable::Failed)) };
         let mut entries = self.mailbox.0.lock();
         let taken = match entries.slots.get_mut(slot) {
-            Some(Slot::Waiting(waker)) => Err(waker.replace(context.waker().clone())),
-            Some(Slot::Answered(_) | Slot::Abandoned) | None => Ok(entries.slots.try_remove(slot)),
+            Some(MailboxSlot::Waiting(waker)) => Err(waker.replace(context.waker().clone())),
+            Some(MailboxSlot::Answered(_) | MailboxSlot::Abandoned) | None => {
+                Ok(entries.slots.try_remove(slot))
+            }
         };
         let answered = std::mem::take(&mut entries.answered);
         drop(entries);
@@ -148,8 +150,8 @@ impl Future for PendingAnswer {
             Ok(slot) => {
                 self.slot = None;
                 Poll::Ready(match slot {
-                    Some(Slot::Answered(answer)) => answer,
-                    Some(Slot::Waiting(_) | Slot::Abandoned) | None => Err(Unavailable::Failed),
+                    Some(MailboxSlot::Answered(answer)) => answer,
+                    Some(MailboxSlot::Waiting(_) | MailboxSlot::Abandoned) | None => Err(Unavailable::Failed),
                 })
             }
         }
@@ -162,8 +164,8 @@ impl Drop for PendingAnswer {
         let mut entries = self.mailbox.0.lock();
         // A waker is dropped after the lock, because that can run code of its task.
         let _left = match entries.slots.get_mut(slot) {
-            Some(entry @ Slot::Waiting(_)) => Some(std::mem::replace(entry, Slot::Abandoned)),
-            Some(Slot::Answered(_) | Slot::Abandoned) | None => entries.slots.try_remove(slot),
+            Some(entry @ MailboxSlot::Waiting(_)) => Some(std::mem::replace(entry, MailboxSlot::Abandoned)),
+            Some(MailboxSlot::Answered(_) | MailboxSlot::Abandoned) | None => entries.slots.try_remove(slot),
         };
         let answered = std::mem::take(&mut entries.answered);
         drop(entries);
@@ -182,21 +184,21 @@ mod tests {
 
     /// Counts how often a task is woken.
     #[derive(Default)]
-    struct Task(AtomicUsize);
+    struct WakeCounter(AtomicUsize);
 
-    impl Wake for Task {
+    impl Wake for WakeCounter {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     struct Waiting {
-        task: Arc<Task>,
+        task: Arc<WakeCounter>,
         pending: Option<PendingAnswer>,
     }
 
     impl Waiting {
-        fn poll(&mut self) -> Poll<Answer> {
+        fn poll(&mut self) -> Poll<KeepAnswer> {
             let waker = Waker::from(self.task.clone());
             Pin::new(self.pending.as_mut().unwrap()).poll(&mut Context::from_waker(&waker))
         }
@@ -206,7 +208,7 @@ mod tests {
         }
     }
 
-    fn waiting(count: usize) -> (Vec<Reply>, Vec<Waiting>) {
+    fn waiting(count: usize) -> (Vec<AnswerSender>, Vec<Waiting>) {
         let (replies, pending): (Vec<_>, Vec<_>) = (0..count).map(|_| channel()).unzip();
         let mut waiting: Vec<_> = pending
             .into_iter()
@@ -216,12 +218,12 @@ mod tests {
         (replies, waiting)
     }
 
-    fn stored(id: i64) -> Answer {
+    fn stored(id: i64) -> KeepAnswer {
         Ok(InsertOutcome::Stored(Receipt::New { id: MessageId::of_rowid(id) }))
     }
 
-    fn answer_all(replies: Vec<Reply>) {
-        let mut answers = Answers::default();
+    fn answer_all(replies: Vec<AnswerSender>) {
+        let mut answers = BatchAnswers::default();
         (1..).zip(replies).for_each(|(id, reply)| answers.push(reply, stored(id)));
         answers.send();
     }

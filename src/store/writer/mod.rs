@@ -35,7 +35,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::writer::job::{
     Database, Job, JobOutcome, NextJob, Task, TaskEffect, drop_expired, reject_released,
 };
-use crate::store::writer::mailbox::Answers;
+use crate::store::writer::mailbox::BatchAnswers;
 use crate::store::writer::trouble::Trouble;
 
 const JOBS_PER_BATCH: usize = 256;
@@ -160,7 +160,7 @@ impl Writer {
                     }
                     self.shared.batch_written(messages);
                     self.notify_of_work(&outcomes, &batch);
-                    let mut answers = Answers::default();
+                    let mut answers = BatchAnswers::default();
                     outcomes
                         .into_iter()
                         .zip(batch.drain(..))

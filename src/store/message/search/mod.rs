@@ -1,5 +1,6 @@
-//! Searches messages: chooses the rows that are examined for one page of results. A time range is found in the index
-//! on time, regardless of the number of messages outside it. Lists are nevertheless ordered by id.
+//! Searches messages: chooses the rows that are examined for one page of results. A time range is
+//! found in the index on time, regardless of the number of messages outside it. Lists are
+//! nevertheless ordered by id.
 //!
 //! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
 //! time of its arrival. So no range of ids is derived from a time without the index.
@@ -182,8 +183,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Lists the ids in the time range for one page of results. Reads only the index, not the table,
-    /// whose pages may be damaged.
+    /// Lists the ids in the time range for one page of results. Reads only the index, not the
+    /// table, whose pages may be damaged.
     fn listed(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
         let (since, until) = self.bounds_of_time();
         let sql = match self.direction {
