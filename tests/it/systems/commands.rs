@@ -70,4 +70,6 @@ fn command_is_killed_at_stop_and_repeated_later() {
             .flatten()
             .any(|entry| entry.file_name().to_string_lossy().starts_with("process-"))
     });
+    // A killed service would leave the command running.
+    app.stop();
 }
