@@ -5,16 +5,21 @@
 mod client;
 mod compare;
 mod files;
+mod growth;
 mod handlers;
+mod large_file;
 mod latency;
+mod load;
 mod long_run;
 mod machine;
+mod many;
 mod options;
 mod payload;
 mod rates;
 mod report;
 mod rows;
 mod runs;
+mod samples;
 mod server;
 mod table;
 
@@ -67,6 +72,11 @@ fn measure(options: &Options) -> Outcome<()> {
         print!("{}", report.to_markdown(&machine));
         return Ok(());
     }
+    if let Some((address, process)) = options.load {
+        load::measure(address, process, options, &mut report)?;
+        print!("{}", report.to_markdown(&machine));
+        return Ok(());
+    }
     if options.wants(Section::Rates) {
         rates::measure(options, &mut report)?;
     }
@@ -81,6 +91,12 @@ fn measure(options: &Options) -> Outcome<()> {
     }
     if options.wants(Section::Table) {
         table::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Growth) {
+        growth::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Many) {
+        many::measure(options, &mut report)?;
     }
     if options.quick {
         report.note("short runs (`--quick`): these figures only show that the benchmark works".to_owned());

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Outcome;
 use crate::handlers::SERVE;
 use crate::machine::field;
-use crate::payload::SECRET;
+use crate::payload::{MANY, MANY_PREFIX, SECRET};
 
 const READ_TOKEN: &str = "read-token-of-the-benchmark";
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -28,6 +28,9 @@ pub enum Kind {
     /// The same with one subscribed target that refuses connections, to measure the cost of
     /// creating deliveries.
     Subscribed,
+    /// The real server with 1,000 sources and 1,000 targets. The targets subscribe to an event that
+    /// is not sent, so no deliveries are created.
+    Many,
     /// A handler that checks and replies, but stores nothing.
     Bare,
     /// A handler with one transaction per request.
@@ -36,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn is_creel(self) -> bool {
-        matches!(self, Self::Creel | Self::Subscribed)
+        matches!(self, Self::Creel | Self::Subscribed | Self::Many)
     }
 }
 
@@ -88,13 +91,8 @@ impl Server {
 
     /// Returns the time from the start of the process until it reports readiness.
     pub fn wait_until_ready(&self) -> Outcome<Duration> {
-        while self.begin.elapsed() < TIMEOUT {
-            if get(self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
-                return Ok(self.begin.elapsed());
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Err("the server did not become ready".into())
+        wait_until_ready(self.address, self.begin)?;
+        Ok(self.begin.elapsed())
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -143,6 +141,17 @@ impl Drop for Server {
     }
 }
 
+/// Waits for the first 200 of `/readyz`, for at most a minute after `begin`.
+pub fn wait_until_ready(address: SocketAddr, begin: Instant) -> Outcome<()> {
+    while begin.elapsed() < TIMEOUT {
+        if get(address, "/readyz")?.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Err("the server did not become ready".into())
+}
+
 pub fn database(directory: &Path) -> PathBuf {
     directory.join("creel.db")
 }
@@ -153,6 +162,9 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
         if kind == Kind::Subscribed {
             command.env("CREEL_TARGET_APP_URL", "http://127.0.0.1:9/");
         }
+        if kind == Kind::Many {
+            configure_many(&mut command);
+        }
         return Ok(command);
     }
     let mut command = Command::new(std::env::current_exe()?);
@@ -161,6 +173,18 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
         command.arg(database(directory));
     }
     Ok(command)
+}
+
+fn configure_many(command: &mut Command) {
+    command.env_remove("CREEL_SOURCE_GITHUB_SECRET");
+    for number in 0..MANY {
+        let source = format!("{MANY_PREFIX}{number:03}");
+        let name = source.replace('-', "_").to_uppercase();
+        command.env(format!("CREEL_SOURCE_{name}_PROVIDER"), "github");
+        command.env(format!("CREEL_SOURCE_{name}_SECRET"), SECRET);
+        command.env(format!("CREEL_TARGET_{name}_URL"), "http://127.0.0.1:9/");
+        command.env(format!("CREEL_TARGET_{name}_EVENTS"), format!("{source}.push"));
+    }
 }
 
 /// Sets only an address, a database, a source, and a token for metrics. Otherwise creel runs with
@@ -173,7 +197,8 @@ fn creel(binary: &Path, directory: &Path) -> Command {
     command
 }
 
-fn get(address: SocketAddr, path: &str) -> Outcome<String> {
+/// Sends a GET request with the read token on a new connection, and returns the whole reply.
+pub fn get(address: SocketAddr, path: &str) -> Outcome<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let head = format!(
@@ -192,8 +217,8 @@ pub fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     Ok(value.parse()?)
 }
 
-/// Resident memory of a process: all of it (`VmRSS:`), or the part that is not backed by a file
-/// (`RssAnon:`).
+/// Resident memory of a process: all of it (`VmRSS:`), the part that is not backed by a file
+/// (`RssAnon:`), or the largest value since the start (`VmHWM:`).
 pub fn resident_bytes(process: u32, part: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kib: u64 = field(&status, part).ok_or("the process has no memory")?.parse()?;
