@@ -16,6 +16,8 @@ use crate::machine::field;
 use crate::payload::{MANY, MANY_PREFIX, SECRET};
 
 const READ_TOKEN: &str = "read-token-of-the-benchmark";
+/// Lines of the log that are printed after an error.
+const LAST_LINES: usize = 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Names of actix's workers, truncated by the kernel: `actix-rt|system:0|arbiter:N` below an actix
 /// system, otherwise `actix-server worker N`.
@@ -48,6 +50,8 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     begin: Instant,
+    log: PathBuf,
+    is_stopped: bool,
 }
 
 impl Server {
@@ -66,7 +70,8 @@ impl Server {
         let log = directory.join("log");
         let begin = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), begin };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, address, begin, log: log.clone(), is_stopped: false };
         server.address = server.wait_for_address(&log)?;
         Ok(server)
     }
@@ -117,6 +122,7 @@ impl Server {
     pub fn stop(mut self) -> Outcome<Duration> {
         let begin = Instant::now();
         let process = Pid::from_child(&self.child);
+        self.is_stopped = true;
         kill_process(process, Signal::TERM)?;
         let status = self.child.wait()?;
         if !status.success() {
@@ -127,14 +133,34 @@ impl Server {
 
     /// Sends SIGKILL.
     pub fn kill(mut self) -> Outcome<()> {
+        self.is_stopped = true;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 }
 
+impl Server {
+    /// Prints the state of the server and the end of its log after an error, because the log is
+    /// deleted with its directory.
+    fn explain(&mut self) {
+        let state = match self.child.try_wait() {
+            Ok(Some(status)) => format!("had ended with {status}"),
+            _ => "was still running".to_owned(),
+        };
+        eprintln!("the server {state}; its log without requests:");
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" 204 ")).collect();
+        lines.iter().rev().take(LAST_LINES).rev().for_each(|line| eprintln!("  {line}"));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if !self.is_stopped {
+            self.explain();
+        }
         // Cleanup after an error during a run; the process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
