@@ -84,7 +84,7 @@ struct Connection {
 
 impl Connection {
     fn send(&mut self, ids: &mut DeliveryIds, intended: Instant) -> Outcome<()> {
-        self.request.set_delivery_id(ids);
+        self.request.renew(ids);
         self.intended = intended;
         // The last reply has arrived, so the send buffer is empty and takes a request of some
         // kilobytes as a whole.
@@ -145,8 +145,17 @@ impl Client {
         Self::connect_many(server, size, CONNECTIONS)
     }
 
+    /// Sends to the many sources in random order.
+    pub fn connect_to_many_sources(server: SocketAddr, size: BodySize) -> Outcome<Self> {
+        Self::open(server, CONNECTIONS, |number| Request::to_many(size, number))
+    }
+
     /// Opens up to 256 connections.
     pub fn connect_many(server: SocketAddr, size: BodySize, count: usize) -> Outcome<Self> {
+        Self::open(server, count, |number| Request::new(size, number))
+    }
+
+    fn open(server: SocketAddr, count: usize, request: impl Fn(usize) -> Request) -> Outcome<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut connections = Vec::with_capacity(count);
         for number in 0..count.min(MAX_CONNECTIONS) {
@@ -154,7 +163,7 @@ impl Client {
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
             epoll::add(&epoll, &stream, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
-            let request = Request::new(size, number);
+            let request = request(number);
             connections.push(Connection {
                 stream,
                 request,

@@ -1,5 +1,5 @@
-//! This build against another build of creel, in turns: rate, processor time per message, latency
-//! and memory.
+//! This build against another build of creel, in turns: rate, processor time per message, latency,
+//! memory and start.
 
 use std::fs;
 use std::path::Path;
@@ -8,45 +8,27 @@ use crate::Outcome;
 use crate::client::CONNECTIONS;
 use crate::options::Options;
 use crate::payload::BodySize;
-use crate::report::{Report, median, number, with_spread};
-use crate::runs::{Run, run_binary};
+use crate::report::Report;
+use crate::runs::{BinaryRun, Run, run_binary};
 
-const RUNS: [(BodySize, usize); 3] =
+/// Bodies and numbers of connections.
+pub const RUNS: [(BodySize, usize); 3] =
     [(BodySize::Small, CONNECTIONS), (BodySize::Small, 256), (BodySize::Large, CONNECTIONS)];
 
-/// Measurements of one build.
-#[derive(Debug, Default)]
-struct Build {
-    runs: Vec<Run>,
-    idle_megabytes: Vec<f64>,
-}
-
-impl Build {
-    fn run(
-        &mut self,
-        binary: &Path,
-        (size, connections): (BodySize, usize),
-        options: &Options,
-    ) -> Outcome<()> {
-        let (run, idle_bytes) = run_binary(binary, size, connections, options)?;
-        self.runs.push(run);
-        self.idle_megabytes.push(idle_bytes as f64 / 1e6);
-        Ok(())
-    }
-
-    fn values(&self, value: fn(&Run) -> f64) -> Vec<f64> {
-        self.runs.iter().map(value).collect()
-    }
-}
-
 /// A figure of a run: its name, its unit and its value.
-type Figure = (&'static str, &'static str, fn(&Run) -> f64);
+type Figure<T> = (&'static str, &'static str, fn(&T) -> f64);
 
-const FIGURES: [Figure; 4] = [
-    ("acknowledged", "/s", |run| run.tally.rate()),
-    ("processor time per message", " µs", |run| 1e6 * run.usage.server / run.tally.rate()),
-    ("ack p50", " ms", |run| quantile(run, 0.5)),
-    ("ack p99", " ms", |run| quantile(run, 0.99)),
+const FIGURES: [Figure<Run>; 4] = [
+    ("acknowledged", "/s", Run::rate),
+    ("processor time per message", " µs", Run::processor_time_us),
+    ("ack p50", " ms", Run::p50_ms),
+    ("ack p99", " ms", Run::p99_ms),
+];
+
+/// Measured before each run, and reported for all of them together.
+const FIGURES_OF_A_START: [Figure<BinaryRun>; 2] = [
+    ("start to ready, new database", " ms", |start| start.ready_ms),
+    ("resident memory, idle", " MB", |start| start.idle_bytes as f64 / 1e6),
 ];
 
 pub fn measure(other: &Path, options: &Options, report: &mut Report) -> Outcome<()> {
@@ -55,40 +37,40 @@ pub fn measure(other: &Path, options: &Options, report: &mut Report) -> Outcome<
         let bytes = fs::metadata(binary)?.len();
         report.figure(&format!("binary, {name} build"), "", format!("{:.1} MB", bytes as f64 / 1e6));
     }
-    for kind in RUNS {
-        let (size, connections) = kind;
+    let (mut all_ours, mut all_theirs) = (Vec::new(), Vec::new());
+    for (size, connections) in RUNS {
         let body = format!("{}, {connections} connections", size.name());
-        let (mut ours, mut theirs) = (Build::default(), Build::default());
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=options.rounds {
             eprintln!("compare, {body}: round {round} of {}", options.rounds);
             // The order alternates, because the disk is in a different state for the second run of
             // a pair.
             if round % 2 == 0 {
-                ours.run(this, kind, options)?;
-                theirs.run(other, kind, options)?;
+                ours.push(run_binary(this, size, connections, options)?);
+                theirs.push(run_binary(other, size, connections, options)?);
             } else {
-                theirs.run(other, kind, options)?;
-                ours.run(this, kind, options)?;
+                theirs.push(run_binary(other, size, connections, options)?);
+                ours.push(run_binary(this, size, connections, options)?);
             }
         }
         for (name, unit, value) in FIGURES {
-            compare(name, &body, unit, &ours.values(value), &theirs.values(value), report);
+            let values = |runs: &[BinaryRun]| runs.iter().map(|run| value(&run.run)).collect::<Vec<_>>();
+            report.ratio(&this_to_other(name), &body, unit, (&values(&ours), &values(&theirs)));
         }
-        compare("resident memory, idle", &body, " MB", &ours.idle_megabytes, &theirs.idle_megabytes, report);
-        let rejected: u64 = ours.runs.iter().chain(&theirs.runs).map(|run| run.tally.rejected).sum();
+        let rejected: u64 = ours.iter().chain(&theirs).map(|run| run.run.tally.rejected).sum();
         if rejected > 0 {
             report.note(format!("{rejected} requests at {body} were not acknowledged"));
         }
+        all_ours.append(&mut ours);
+        all_theirs.append(&mut theirs);
+    }
+    for (name, unit, value) in FIGURES_OF_A_START {
+        let values = |runs: &[BinaryRun]| runs.iter().map(value).collect::<Vec<_>>();
+        report.ratio(&this_to_other(name), "", unit, (&values(&all_ours), &values(&all_theirs)));
     }
     Ok(())
 }
 
-fn compare(name: &str, body: &str, unit: &str, ours: &[f64], theirs: &[f64], report: &mut Report) {
-    let ratio = number(median(ours) / median(theirs));
-    let text = format!("{} : {} = **{ratio}**", with_spread(ours, unit), with_spread(theirs, unit));
-    report.figure(&format!("{name}, this : other"), body, text);
-}
-
-fn quantile(run: &Run, quantile: f64) -> f64 {
-    run.tally.latency.value_at_quantile(quantile) as f64 / 1e3
+fn this_to_other(name: &str) -> String {
+    format!("{name}, this : other")
 }

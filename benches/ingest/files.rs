@@ -47,7 +47,7 @@ fn measure_full(size: BodySize, options: &Options, report: &mut Report) -> Outco
         let ratio = per_message / content_bytes as f64;
         let figure = "bytes on disk ÷ bytes of headers and body";
         match size {
-            BodySize::Small => report.figure(figure, body, format!("{ratio:.2}")),
+            BodySize::Tiny | BodySize::Small => report.figure(figure, body, format!("{ratio:.2}")),
             BodySize::Large => report.bounded(figure, body, ratio, "", Bound::AtMost(1.35)),
         }
     }

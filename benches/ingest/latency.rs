@@ -9,11 +9,11 @@ use crate::client::Client;
 use crate::options::Options;
 use crate::payload::BodySize;
 use crate::report::{Bound, Report, median};
-use crate::runs::{fresh_directory, saturate};
+use crate::runs::{fresh_directory, milliseconds, saturate};
 use crate::server::{Kind, Server};
 
 /// 100 requests per second.
-const INTERVAL: Duration = Duration::from_millis(10);
+pub const INTERVAL: Duration = Duration::from_millis(10);
 const PROMISED_P99_MS: f64 = 100.0;
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
@@ -55,8 +55,4 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         }
     }
     Ok(())
-}
-
-fn milliseconds(latency: &Histogram<u64>, quantile: f64) -> f64 {
-    latency.value_at_quantile(quantile) as f64 / 1_000.0
 }

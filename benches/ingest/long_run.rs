@@ -12,7 +12,7 @@ use crate::client::{Client, Until};
 use crate::options::{Options, Section};
 use crate::payload::BodySize;
 use crate::report::{Bound, Report};
-use crate::runs::fresh_directory;
+use crate::runs::{CALM, fresh_directory};
 use crate::server::{Kind, Server, database, metric, resident_bytes};
 
 const WAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -37,8 +37,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
         let directory = fresh_directory(options)?;
         let server = Server::start(Kind::Creel, directory.path(), 0)?;
         server.wait_until_ready()?;
-        // Gives the server time to release the memory of its startup.
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(CALM);
         let idle_bytes = resident_bytes(server.process(), "VmRSS:")?;
         let idle_anonymous_bytes = resident_bytes(server.process(), "RssAnon:")?;
         let watch = Watch::begin(&server, directory.path());

@@ -27,12 +27,16 @@ pub fn reject_memory_file_system(directory: &Path) -> Outcome<()> {
 }
 
 pub fn reject_small_disk(directory: &Path, needed_bytes: u64) -> Outcome<()> {
-    let free = free_bytes(&statvfs(directory)?);
+    let free = free_disk_bytes(directory)?;
     if free < needed_bytes {
         let path = directory.display();
         return Err(format!("{path} has {free} bytes free: the benchmark needs {needed_bytes}").into());
     }
     Ok(())
+}
+
+pub fn free_disk_bytes(directory: &Path) -> Outcome<u64> {
+    Ok(free_bytes(&statvfs(directory)?))
 }
 
 fn free_bytes(file_system: &StatVfs) -> u64 {
@@ -45,7 +49,7 @@ pub fn describe(directory: &Path) -> Outcome<Vec<(&'static str, String)>> {
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     let memory = fs::read_to_string("/proc/meminfo")?;
     let memory_kib: f64 = field(&memory, "MemTotal:").unwrap_or("0").parse()?;
-    let free = free_bytes(&statvfs(directory)?) as f64 / 1e9;
+    let free = free_disk_bytes(directory)? as f64 / 1e9;
     let load = fs::read_to_string("/proc/loadavg")?;
     Ok(vec![
         ("processor", model.trim_start_matches([' ', '\t', ':']).to_owned()),

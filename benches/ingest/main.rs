@@ -5,16 +5,21 @@
 mod client;
 mod compare;
 mod files;
+mod growth;
 mod handlers;
+mod large_file;
 mod latency;
+mod load;
 mod long_run;
 mod machine;
+mod many;
 mod options;
 mod payload;
 mod rates;
 mod report;
 mod rows;
 mod runs;
+mod samples;
 mod server;
 mod table;
 
@@ -31,6 +36,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Disk space per row of the `table` section (bodies of 1 kB), including the WAL and the log.
 const DISK_BYTES_PER_ROW: u64 = 2_500;
+
+/// Disk space for a run of a minute at saturation.
+const DISK_BYTES_OF_RUNS: u64 = 4_000_000_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,16 +62,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// Disk space for all sections but `growth`, which checks it itself.
+fn needed_bytes(options: &Options) -> u64 {
+    let sections = [
+        (Section::Start, 4 * options.start_bytes),
+        (Section::Disk, 4 * options.start_bytes),
+        (Section::Table, DISK_BYTES_PER_ROW * options.table_rows),
+    ];
+    let needed = sections.iter().filter(|(section, _)| options.wants(*section)).map(|(_, bytes)| *bytes);
+    needed.max().unwrap_or(0).max(DISK_BYTES_OF_RUNS)
+}
+
 fn measure(options: &Options) -> Outcome<()> {
     machine::reject_memory_file_system(&options.directory)?;
-    machine::reject_small_disk(
-        &options.directory,
-        4 * options.start_bytes + DISK_BYTES_PER_ROW * options.table_rows,
-    )?;
+    machine::reject_small_disk(&options.directory, needed_bytes(options))?;
     let machine = machine::describe(&options.directory)?;
     let mut report = Report::default();
     if let Some(other) = &options.compare {
         compare::measure(other, options, &mut report)?;
+        print!("{}", report.to_markdown(&machine));
+        return Ok(());
+    }
+    if let Some((address, process)) = options.load {
+        load::measure(address, process, options, &mut report)?;
         print!("{}", report.to_markdown(&machine));
         return Ok(());
     }
@@ -81,6 +102,12 @@ fn measure(options: &Options) -> Outcome<()> {
     }
     if options.wants(Section::Table) {
         table::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Growth) {
+        growth::measure(options, &mut report)?;
+    }
+    if options.wants(Section::Many) {
+        many::measure(options, &mut report)?;
     }
     if options.quick {
         report.note("short runs (`--quick`): these figures only show that the benchmark works".to_owned());

@@ -17,6 +17,8 @@ pub const EVENT: &str = "issues";
 /// The body sizes of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodySize {
+    /// Only in the section `growth`.
+    Tiny,
     Small,
     Large,
 }
@@ -26,6 +28,7 @@ impl BodySize {
 
     pub fn bytes(self) -> usize {
         match self {
+            Self::Tiny => 200,
             Self::Small => 1_000,
             Self::Large => 5_400,
         }
@@ -33,24 +36,46 @@ impl BodySize {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Tiny => "200 B",
             Self::Small => "1 kB",
             Self::Large => "5.4 kB",
         }
     }
 }
 
-/// One signed request whose delivery id can be replaced in place: the signature does not cover it.
+/// Number of sources in the section `many`, all with the same secret.
+pub const MANY: usize = 1_000;
+/// Start of their names, which end with three digits.
+pub const MANY_PREFIX: &str = "repo-";
+const MANY_DIGITS: usize = 3;
+
+/// One signed request whose delivery id and source can be replaced in place: the signature does not
+/// cover them.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     pub body: String,
     pub bytes: Vec<u8>,
     id_at: usize,
+    /// Position of the source's number in the path, for requests to many sources.
+    source_at: Option<usize>,
 }
 
 impl Request {
     /// `number` makes the body distinct from those of other connections.
     pub fn new(size: BodySize, number: usize) -> Self {
+        Self::to_path(PATH, size, number)
+    }
+
+    /// Returns a request that `renew` sends to another of the many sources each time.
+    pub fn to_many(size: BodySize, number: usize) -> Self {
+        let path = format!("/webhooks/{MANY_PREFIX}{:0MANY_DIGITS$}", 0);
+        let mut request = Self::to_path(&path, size, number);
+        request.source_at = Some("POST ".len() + path.len() - MANY_DIGITS);
+        request
+    }
+
+    fn to_path(path: &str, size: BodySize, number: usize) -> Self {
         let body = body(size.bytes(), number);
         let sha1 = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, SECRET.as_bytes());
         let sha256 = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
@@ -68,7 +93,7 @@ impl Request {
             ("X-Hub-Signature", format!("sha1={}", hex(hmac::sign(&sha1, body.as_bytes()).as_ref()))),
             ("X-Hub-Signature-256", format!("sha256={}", hex(hmac::sign(&sha256, body.as_bytes()).as_ref()))),
         ];
-        let mut head = format!("POST {PATH} HTTP/1.1\r\n");
+        let mut head = format!("POST {path} HTTP/1.1\r\n");
         let mut id_at = 0;
         for (name, value) in &headers {
             if *name == "X-GitHub-Delivery" {
@@ -78,7 +103,7 @@ impl Request {
         }
         head.push_str("\r\n");
         let bytes = [head.as_bytes(), body.as_bytes()].concat();
-        Self { headers, body, bytes, id_at }
+        Self { headers, body, bytes, id_at, source_at: None }
     }
 
     /// Size of the content that creel stores: names and values of the headers, and the body,
@@ -88,8 +113,21 @@ impl Request {
         headers + self.body.len()
     }
 
-    pub fn set_delivery_id(&mut self, ids: &mut DeliveryIds) {
+    /// Sets a new delivery id and, for requests to many sources, a random source.
+    pub fn renew(&mut self, ids: &mut DeliveryIds) {
         ids.write(&mut self.bytes[self.id_at..self.id_at + DeliveryIds::LENGTH]);
+        if let Some(at) = self.source_at {
+            let mut source = ids.next() % MANY as u64;
+            for digit in self.bytes[at..at + MANY_DIGITS].iter_mut().rev() {
+                *digit = b'0' + (source % 10) as u8;
+                source /= 10;
+            }
+        }
+    }
+
+    /// Sets the delivery id of another message.
+    pub fn set_delivery_id(&mut self, id: &[u8; DeliveryIds::LENGTH]) {
+        self.bytes[self.id_at..self.id_at + DeliveryIds::LENGTH].copy_from_slice(id);
     }
 }
 
@@ -135,7 +173,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// An `issues` event with a repository that has as many of GitHub's URLs as fit; the issue's text
-/// fills the rest.
+/// fills the rest. Below 500 bytes only the title fills it.
 fn body(size: usize, number: usize) -> String {
     const URLS: [&str; 36] = [
         "forks",
@@ -178,6 +216,12 @@ fn body(size: usize, number: usize) -> String {
     const TEXT: &str = "The nightly export stops after the third page when the list was changed meanwhile. ";
     let api = "https://api.github.com/repos/octo-org/warehouse";
     let issue = 1_000 + number;
+    if size < 500 {
+        let head = format!(r#"{{"action":"opened","issue":{{"number":{issue},"title":""#);
+        let tail = r#""},"repository":{"full_name":"octo-org/warehouse"},"sender":{"login":"octocat"}}"#;
+        let text: String = TEXT.chars().cycle().take(size - head.len() - tail.len()).collect();
+        return format!("{head}{text}{tail}");
+    }
     let tail = format!(
         r#""full_name":"octo-org/warehouse","private":true,"default_branch":"main"}},"sender":{{"login":"octocat","id":{},"node_id":"MDQ6VXNlcjU4MzIzMQ==","type":"User","site_admin":false}}}}"#,
         583_231 + number

@@ -66,7 +66,7 @@ impl Rounds {
 
     fn compare_with_bare(&self, body: &str, ratio: f64, size: BodySize, report: &mut Report) {
         let wanted = match size {
-            BodySize::Small => 0.6,
+            BodySize::Tiny | BodySize::Small => 0.6,
             BodySize::Large => 0.4,
         };
         let doubts: Vec<_> = self.bare.iter().filter_map(|run| run.usage.other_bottleneck()).collect();

@@ -46,6 +46,13 @@ impl Report {
         self.row(figure, body, format!("{}{unit}", number(value)), wanted, reached);
     }
 
+    /// Adds the medians of two kinds of run that alternated, and their ratio.
+    pub fn ratio(&mut self, figure: &str, body: &str, unit: &str, (first, second): (&[f64], &[f64])) {
+        let ratio = number(median(first) / median(second));
+        let text = format!("{} : {} = **{ratio}**", with_spread(first, unit), with_spread(second, unit));
+        self.figure(figure, body, text);
+    }
+
     /// Adds a figure whose runs are invalid, with the reason.
     pub fn void(&mut self, figure: &str, body: &str, value: f64, why: &str) {
         self.row(figure, body, format!("{} (void: {why})", number(value)), String::new(), "**void**");

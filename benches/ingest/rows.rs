@@ -64,7 +64,11 @@ impl Row<'_> {
 }
 
 pub fn timestamp() -> Outcome<String> {
-    Ok(OffsetDateTime::now_utc().format(TIMESTAMP)?)
+    timestamp_of(OffsetDateTime::now_utc())
+}
+
+pub fn timestamp_of(time: OffsetDateTime) -> Outcome<String> {
+    Ok(time.format(TIMESTAMP)?)
 }
 
 /// Formats the headers as a JSON object with lower-case names.

@@ -13,9 +13,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Outcome;
 use crate::handlers::SERVE;
 use crate::machine::field;
-use crate::payload::SECRET;
+use crate::payload::{MANY, MANY_PREFIX, SECRET};
 
 const READ_TOKEN: &str = "read-token-of-the-benchmark";
+/// Lines of the log that are printed after an error.
+const LAST_LINES: usize = 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Names of actix's workers, truncated by the kernel: `actix-rt|system:0|arbiter:N` below an actix
 /// system, otherwise `actix-server worker N`.
@@ -28,6 +30,9 @@ pub enum Kind {
     /// The same with one subscribed target that refuses connections, to measure the cost of
     /// creating deliveries.
     Subscribed,
+    /// The real server with 1,000 sources and 1,000 targets. The targets subscribe to an event that
+    /// is not sent, so no deliveries are created.
+    Many,
     /// A handler that checks and replies, but stores nothing.
     Bare,
     /// A handler with one transaction per request.
@@ -36,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn is_creel(self) -> bool {
-        matches!(self, Self::Creel | Self::Subscribed)
+        matches!(self, Self::Creel | Self::Subscribed | Self::Many)
     }
 }
 
@@ -45,6 +50,8 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     begin: Instant,
+    log: PathBuf,
+    is_stopped: bool,
 }
 
 impl Server {
@@ -63,7 +70,8 @@ impl Server {
         let log = directory.join("log");
         let begin = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?).spawn()?;
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), begin };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut server = Self { child, address, begin, log: log.clone(), is_stopped: false };
         server.address = server.wait_for_address(&log)?;
         Ok(server)
     }
@@ -88,13 +96,8 @@ impl Server {
 
     /// Returns the time from the start of the process until it reports readiness.
     pub fn wait_until_ready(&self) -> Outcome<Duration> {
-        while self.begin.elapsed() < TIMEOUT {
-            if get(self.address, "/readyz")?.starts_with("HTTP/1.1 200") {
-                return Ok(self.begin.elapsed());
-            }
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        Err("the server did not become ready".into())
+        wait_until_ready(self.address, self.begin)?;
+        Ok(self.begin.elapsed())
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -119,6 +122,7 @@ impl Server {
     pub fn stop(mut self) -> Outcome<Duration> {
         let begin = Instant::now();
         let process = Pid::from_child(&self.child);
+        self.is_stopped = true;
         kill_process(process, Signal::TERM)?;
         let status = self.child.wait()?;
         if !status.success() {
@@ -129,18 +133,49 @@ impl Server {
 
     /// Sends SIGKILL.
     pub fn kill(mut self) -> Outcome<()> {
+        self.is_stopped = true;
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 }
 
+impl Server {
+    /// Prints the state of the server and the end of its log after an error, because the log is
+    /// deleted with its directory.
+    fn explain(&mut self) {
+        let state = match self.child.try_wait() {
+            Ok(Some(status)) => format!("had ended with {status}"),
+            _ => "was still running".to_owned(),
+        };
+        eprintln!("the server {state}; its log without requests:");
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" 204 ")).collect();
+        lines.iter().rev().take(LAST_LINES).rev().for_each(|line| eprintln!("  {line}"));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if !self.is_stopped {
+            self.explain();
+        }
         // Cleanup after an error during a run; the process may already have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Waits for the first 200 of `/readyz`, for at most a minute after `begin`.
+pub fn wait_until_ready(address: SocketAddr, begin: Instant) -> Outcome<()> {
+    while begin.elapsed() < TIMEOUT {
+        if get(address, "/readyz")?.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Err("the server did not become ready".into())
 }
 
 pub fn database(directory: &Path) -> PathBuf {
@@ -153,6 +188,9 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
         if kind == Kind::Subscribed {
             command.env("CREEL_TARGET_APP_URL", "http://127.0.0.1:9/");
         }
+        if kind == Kind::Many {
+            configure_many(&mut command);
+        }
         return Ok(command);
     }
     let mut command = Command::new(std::env::current_exe()?);
@@ -161,6 +199,18 @@ fn command(kind: Kind, directory: &Path, workers: usize) -> Outcome<Command> {
         command.arg(database(directory));
     }
     Ok(command)
+}
+
+fn configure_many(command: &mut Command) {
+    command.env_remove("CREEL_SOURCE_GITHUB_SECRET");
+    for number in 0..MANY {
+        let source = format!("{MANY_PREFIX}{number:03}");
+        let name = source.replace('-', "_").to_uppercase();
+        command.env(format!("CREEL_SOURCE_{name}_PROVIDER"), "github");
+        command.env(format!("CREEL_SOURCE_{name}_SECRET"), SECRET);
+        command.env(format!("CREEL_TARGET_{name}_URL"), "http://127.0.0.1:9/");
+        command.env(format!("CREEL_TARGET_{name}_EVENTS"), format!("{source}.push"));
+    }
 }
 
 /// Sets only an address, a database, a source, and a token for metrics. Otherwise creel runs with
@@ -173,7 +223,8 @@ fn creel(binary: &Path, directory: &Path) -> Command {
     command
 }
 
-fn get(address: SocketAddr, path: &str) -> Outcome<String> {
+/// Sends a GET request with the read token on a new connection, and returns the whole reply.
+pub fn get(address: SocketAddr, path: &str) -> Outcome<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let head = format!(
@@ -192,8 +243,8 @@ pub fn metric(address: SocketAddr, name: &str) -> Outcome<f64> {
     Ok(value.parse()?)
 }
 
-/// Resident memory of a process: all of it (`VmRSS:`), or the part that is not backed by a file
-/// (`RssAnon:`).
+/// Resident memory of a process: all of it (`VmRSS:`), the part that is not backed by a file
+/// (`RssAnon:`), or the largest value since the start (`VmHWM:`).
 pub fn resident_bytes(process: u32, part: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let kib: u64 = field(&status, part).ok_or("the process has no memory")?.parse()?;

@@ -4,7 +4,7 @@ use crate::Outcome;
 use crate::options::Options;
 use crate::payload::BodySize;
 use crate::report::{Bound, Report, median, with_spread};
-use crate::runs::{fill, fresh_directory, run, run_in};
+use crate::runs::{fill, fresh_directory, run, run_in, sync};
 use crate::server::{Kind, Server};
 
 pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
@@ -19,7 +19,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Outcome<()> {
     for round in 1..=options.rounds {
         eprintln!("table: round {round} of {}", options.rounds);
         empty.push(run(Kind::Creel, size, 0, options)?.tally.rate());
-        rustix::fs::syncfs(std::fs::File::open(full_directory.path())?)?;
+        sync(full_directory.path())?;
         full.push(run_in(full_directory.path(), Kind::Creel, size, 0, options)?.tally.rate());
     }
     let body = size.name();

@@ -1,5 +1,6 @@
 //! Matches messages to targets: patterns of events, owners, and conditions on the payload. No I/O.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,6 +22,14 @@ impl Pattern {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the text before the first dot of all matching events; `None` if it can differ.
+    fn first_part(&self) -> Option<&str> {
+        match self.0.split_once('*') {
+            Some((head, _)) => head.split_once('.').map(|(first, _)| first),
+            None => Some(first_part(&self.0)),
+        }
     }
 
     pub fn matches(&self, event: &str) -> bool {
@@ -118,10 +127,47 @@ impl Subscription {
     }
 }
 
+fn first_part(event: &str) -> &str {
+    event.split_once('.').map_or(event, |(first, _)| first)
+}
+
+/// Positions of subscriptions by the first part of their patterns, so that an event is compared only
+/// with the patterns of its source.
+#[derive(Clone, Debug, Default)]
+struct PatternIndex {
+    by_first_part: HashMap<String, Vec<usize>>,
+    of_any_event: Vec<usize>,
+}
+
+impl PatternIndex {
+    fn new(all: &[Subscription]) -> Self {
+        let mut index = Self::default();
+        for (at, one) in all.iter().enumerate() {
+            for pattern in &one.events {
+                match pattern.first_part() {
+                    Some(first) => index.by_first_part.entry(first.to_owned()).or_default().push(at),
+                    None => index.of_any_event.push(at),
+                }
+            }
+        }
+        index
+    }
+
+    /// Returns the positions of the subscriptions that may select the event, in order.
+    fn candidates(&self, event: &str) -> Vec<usize> {
+        let of_source = self.by_first_part.get(first_part(event)).into_iter().flatten();
+        let mut found: Vec<usize> = of_source.chain(&self.of_any_event).copied().collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
 /// Subscriptions of all targets.
 #[derive(Clone, Debug, Default)]
 pub struct Subscriptions {
     all: Vec<Subscription>,
+    index: PatternIndex,
     /// Pointers of all filters, so that a payload is read in one pass.
     places: Pointers,
     /// Slots in `places` for the conditions of each subscription.
@@ -136,12 +182,19 @@ impl Subscriptions {
             conditions.map(|condition| places.add(&condition.pointer)).collect()
         };
         let slots = all.iter().map(&mut slots_of).collect();
-        Self { all, places, slots }
+        Self { index: PatternIndex::new(&all), all, places, slots }
     }
 
     /// Whether matching requires the payload.
     pub fn read_payload(&self, event: &str, owner: Option<&str>) -> bool {
-        self.all.iter().any(|one| one.filter.is_some() && one.selects(event, owner))
+        self.selecting(event, owner).any(|(one, _)| one.filter.is_some())
+    }
+
+    /// Returns the subscriptions that select the event, with the slots of their conditions.
+    fn selecting(&self, event: &str, owner: Option<&str>) -> impl Iterator<Item = (&Subscription, &[Slot])> {
+        let candidates = self.index.candidates(event).into_iter();
+        let subscriptions = candidates.map(|at| (&self.all[at], &self.slots[at][..]));
+        subscriptions.filter(move |(one, _)| one.selects(event, owner))
     }
 
     /// Returns the targets for a message. `payload`: the JSON text. Without a readable payload no
@@ -149,7 +202,7 @@ impl Subscriptions {
     pub fn matching(&self, event: &str, owner: Option<&str>, payload: Option<&[u8]>) -> Vec<TargetId> {
         let mut read: Option<Option<PointedValues<'_>>> = None;
         let mut targets = Vec::new();
-        for (one, slots) in self.all.iter().zip(&self.slots).filter(|(one, _)| one.selects(event, owner)) {
+        for (one, slots) in self.selecting(event, owner) {
             let holds = one.filter.as_ref().is_none_or(|filter| {
                 let values = read.get_or_insert_with(|| self.places.read(payload?).ok());
                 let place = |slot: &Slot| values.as_ref().map(|values| values.get(*slot));
@@ -191,6 +244,35 @@ mod tests {
         ];
         for (pattern, event, matches) in rows {
             assert_eq!(Pattern::new(pattern).matches(event), matches, "{pattern} {event}");
+        }
+    }
+
+    #[test]
+    fn index_finds_each_matching_pattern() {
+        let patterns = [
+            "*",
+            "github.*",
+            "github.push",
+            "git*",
+            "stripe.*",
+            "a.b.*",
+            "*.paid",
+            "github",
+            "github.p*h",
+            "",
+        ];
+        let of = |at: usize, events: &[&str]| Subscription {
+            events: events.iter().map(|text| Pattern::new(text)).collect(),
+            ..subscription((at as i64).into(), None, "*")
+        };
+        let mut all: Vec<_> = patterns.iter().enumerate().map(|(at, text)| of(at + 1, &[text])).collect();
+        all.push(of(99, &["*", "github.*", "github.push"]));
+        let subscriptions = Subscriptions::new(all.clone());
+        for event in ["github.push", "github", "gitlab.push", "stripe.invoice.paid", "a.b.c", "a.bc", "", "."]
+        {
+            let expected: Vec<TargetId> =
+                all.iter().filter(|one| one.selects(event, None)).map(|one| one.target).collect();
+            assert_eq!(subscriptions.matching(event, None, None), expected, "{event}");
         }
     }
 
