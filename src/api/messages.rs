@@ -51,7 +51,7 @@ pub struct ListMessages {
     /// Received before: same format as `since`.
     #[cfg_attr(test, param(schema_with = schemas::time))]
     pub until: Option<String>,
-    /// Exact text to find in the body. Only for the admin token.
+    /// Exact text to find in the body or in the payload decoded from it. Only for the admin token.
     #[cfg_attr(test, param(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
     /// Owner of emitted events.
@@ -113,8 +113,9 @@ pub async fn one(
     }))
 }
 
-/// Queries the provider's API again about a message that it did not confirm (`refused`), with the
-/// query that was stored when the message arrived.
+/// Asks the provider's API again to confirm a message that it did not confirm (`refused`). The
+/// request uses the values that were stored when the message arrived, and the current settings of
+/// the source.
 ///
 /// Use this after correcting the source settings that prevented the confirmation. A confirmed
 /// message is delivered.
@@ -122,7 +123,7 @@ pub async fn one(
     params(("id" = i64, Path, minimum = 1, example = 1)),
     responses(
         (status = 200, description = "The message is awaiting confirmation again.", body = Confirmation),
-        (status = 409, description = "The message is not `refused`, or its query is not stored."),
+        (status = 409, description = "The message is not `refused`, or the values for the confirmation request are not stored."),
     )))]
 pub async fn confirm(
     operator: web::Data<Operator>,

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Limit on connections, which limits request heads of up to 128 KiB each to 512 MiB of memory. It
 /// is twice the number of slow clients that the service must tolerate.
 const MAX_CONNECTIONS: u64 = 4_096;
-/// Limit on connections to an operator-only address; at most half of them are streams.
+/// Limit on connections to an operator-only address: twice the limit on streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
 /// Descriptors for the database and its readers, listeners, event loops, signals, outgoing requests
 /// and commands.
@@ -16,7 +16,7 @@ const MIN_OTHER_DESCRIPTORS: u64 = 64;
 /// starts.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// Connection limits that fit within the limit on file descriptors.
+/// Connection limits within the limit on file descriptors, but at least `MIN_CONNECTIONS` each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     pub webhooks: usize,
@@ -25,7 +25,7 @@ pub struct ConnectionLimits {
 }
 
 /// Raises the limit on file descriptors as far as needed and allowed, and returns the connection
-/// limits that fit.
+/// limits for it.
 pub fn connection_limits(has_operator: bool) -> ConnectionLimits {
     let limit = getrlimit(Resource::Nofile);
     let wanted = MAX_CONNECTIONS + OTHER_DESCRIPTORS + if has_operator { OPERATOR_CONNECTIONS } else { 0 };

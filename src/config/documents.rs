@@ -143,7 +143,7 @@ struct RecipeRow {
 
 fn is_secret(key: &str) -> bool {
     let mut keys = providers::recipes().flat_map(|recipe| recipe.keys());
-    keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
+    key != "PUBLIC_KEY" && keys.any(|known| known.secret && known.name.eq_ignore_ascii_case(key))
 }
 
 fn is_switch(key: &str) -> bool {

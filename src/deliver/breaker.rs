@@ -67,8 +67,8 @@ impl Breaker {
         self.0 = BreakerState::Closed { failures: 0 };
     }
 
-    /// Records a response that rejects only this message. Closes an open breaker; leaves the
-    /// failure count of a closed one unchanged.
+    /// Records a response that shows that the target is available, but is not a success. Closes an
+    /// open breaker; leaves the failure count of a closed one unchanged.
     pub fn answered(&mut self) {
         if let BreakerState::Probing { .. } | BreakerState::Open { .. } = self.0 {
             self.0 = BreakerState::Closed { failures: 0 };

@@ -92,7 +92,9 @@ pub enum Problem {
     ConfirmationNotNeeded(MessageId),
     #[error("Message {message} is `{state}`, not `refused`.")]
     ConfirmationNotRefused { message: MessageId, state: String },
-    #[error("The query about message {0} is not stored. Send the message again from the provider.")]
+    #[error(
+        "The values for the confirmation request of message {0} are not stored. Send the message again from the provider."
+    )]
     ConfirmQueryNotStored(MessageId),
     /// A message that its provider has not confirmed.
     #[error(

@@ -20,6 +20,9 @@ use places::{alternatives, parts};
 use text::sentence;
 use text::{UNCONFIRMED, mark, source_variable, with_variables};
 
+/// The setting for a key that the provider publishes. It is not shown as secret.
+const PUBLIC_KEY: &str = "public_key";
+
 /// Returns the page of a recipe, as Markdown that is also readable in a terminal.
 pub fn page(recipe: &Recipe) -> String {
     page_under(recipe, &recipe.name)
@@ -127,6 +130,7 @@ fn settings(recipe: &Recipe, name: &str) -> Vec<String> {
                 let name = key.name.to_ascii_uppercase();
                 Some(format!("secret; more values in `_{name}_2` … `_{name}_9`"))
             }
+            SettingKind::Secret if key.name == PUBLIC_KEY => None,
             SettingKind::Secret => Some("secret".to_owned()),
             SettingKind::Switch => Some("`yes` or `no`".to_owned()),
             SettingKind::List => Some("words separated by white space".to_owned()),

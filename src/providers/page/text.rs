@@ -3,7 +3,7 @@
 use super::super::recipe::Recipe;
 
 /// Marks facts for which no documentation or code of the provider was found.
-pub const UNCONFIRMED: &str = " (no reference found)";
+pub const UNCONFIRMED: &str = " (not found in any documentation)";
 
 /// Returns the mark of a fact without a reference; empty for other facts.
 pub fn mark(recipe: &Recipe, field: &str) -> &'static str {

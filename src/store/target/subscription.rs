@@ -131,8 +131,8 @@ fn first_part(event: &str) -> &str {
     event.split_once('.').map_or(event, |(first, _)| first)
 }
 
-/// Positions of subscriptions by the first part of their patterns, so that an event is compared only
-/// with the patterns of its source.
+/// Positions of subscriptions by the first part of their patterns, so that an event is compared
+/// only with the patterns of its source.
 #[derive(Clone, Debug, Default)]
 struct PatternIndex {
     by_first_part: HashMap<String, Vec<usize>>,

@@ -1,5 +1,6 @@
 //! Background work of the writer between batches: rejections, counts of dropped ones, and merging
-//! keys. Small transactions with pauses between them keep the delay of messages low.
+//! keys. Small transactions keep the delay of messages low; those for rejections and counts also
+//! have pauses between them.
 
 use std::time::{Duration, Instant};
 
@@ -33,8 +34,8 @@ impl Writer {
         !self.intake.is_empty() && self.next_rejections + REJECTION_WRITE_INTERVAL <= Instant::now()
     }
 
-    /// Runs one small transaction of due work. Returns false if it failed and must be retried
-    /// later.
+    /// Runs one small transaction of due work. Returns false if the work was not done: it failed,
+    /// the files were changed, or the disk is nearly full.
     pub(super) fn work_in_background(&mut self) -> bool {
         if self.check_files().is_err() || self.files.is_low() {
             return false;
