@@ -153,10 +153,11 @@ proptest! {
     #[test]
     fn sample_with_any_event_is_accepted(event in "[^\\x00-\\x20\\x7f$]{1,20}", nonce in "[a-z0-9]{1,32}") {
         // Dropbox Sign signs its time, in digits, directly before the event type. Adyen joins
-        // fields with colons.
+        // fields with colons. Payfast's trim is not that of Unicode, and white space is not signed.
         let may_be_sent = |provider: &str| match provider {
             "dropbox-sign" => !event.starts_with(|first: char| first.is_ascii_digit()),
             "adyen" => !event.contains(':'),
+            "payfast" => event.trim() == event,
             _ => true,
         };
         for request in OWN.iter().filter(|request| may_be_sent(&request.provider)) {
