@@ -112,6 +112,7 @@ impl HttpRoute {
     /// Redacts the target's own header values in the excerpt, because a target can echo its
     /// request.
     fn without_secrets(&self, response: &DeliveryResponse, attempted: AttemptResult) -> AttemptResult {
+        let Some(excerpt) = attempted.excerpt else { return attempted };
         let values = self.headers.iter().filter_map(|(_, value)| std::str::from_utf8(value).ok());
         // `Bearer x` may be echoed as `x`.
         let values = values.flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]);
@@ -119,8 +120,7 @@ impl HttpRoute {
         // Longer ones first: one secret may be a part of another.
         secrets.sort_by_key(|secret| Reverse(secret.len()));
         let is_cut = response.excerpt.len() >= EXCERPT_BYTES;
-        let excerpt = attempted.excerpt.map(|excerpt| redacted(excerpt, &secrets, is_cut));
-        AttemptResult { excerpt, ..attempted }
+        AttemptResult { excerpt: Some(redacted(excerpt, &secrets, is_cut)), ..attempted }
     }
 
     fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {

@@ -34,7 +34,7 @@ pub enum CommandStartError {
 fn explanation(error: &io::Error) -> String {
     let known = match error.kind() {
         io::ErrorKind::NotFound => {
-            "there is no such file, or the interpreter that its first line names does not exist; correct the target's EXEC, or add the file"
+            "the file does not exist, or the interpreter named in its first line does not; correct the target's EXEC, or add the file"
         }
         io::ErrorKind::PermissionDenied => {
             "creel has no permission to execute it; make it executable (chmod +x), or write an interpreter before it"

@@ -124,9 +124,9 @@ fn unstartable_program_counts_against_target_with_remedy() {
     };
     let rows = [
         ("no-such-program".to_owned(), "write its whole path"),
-        ("/no/such/program".to_owned(), "there is no such file"),
+        ("/no/such/program".to_owned(), "the file does not exist"),
         (file("not-executable", "#!/bin/sh\n", 0o644), "chmod +x"),
-        (file("no-interpreter", "#!/no/such/interpreter\n", 0o755), "interpreter that its first line names"),
+        (file("no-interpreter", "#!/no/such/interpreter\n", 0o755), "interpreter named in its first line"),
         (file("no-first-line", "echo a\n", 0o755), "#!/bin/sh"),
         ("with\0nul".to_owned(), "cannot start"),
     ];

@@ -1,7 +1,7 @@
 //! The addresses from which GitHub sends webhooks: the `hooks` list of its meta API.
 //!
 //! A list is always available: the latest valid response of this run; before the first one, the
-//! list of the previous run, or the compiled-in list if there is no such list. An invalid response
+//! list of the previous run, or the compiled-in list without one. An invalid response
 //! never replaces a valid one, because an empty list would reject every webhook.
 
 use std::net::IpAddr;

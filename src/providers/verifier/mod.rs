@@ -42,7 +42,7 @@ pub struct Verifier {
     pub(super) settings: Settings,
     pub(super) proofs: BoundProofs,
     pub(super) texts: Texts,
-    /// Tolerance of a signed timestamp; unused if there is no such timestamp.
+    /// Tolerance of a signed timestamp; unused without one.
     pub(super) tolerance: Duration,
     /// Replies by event; the last row applies to all other events.
     pub(super) accepted: Vec<AcceptedReply>,

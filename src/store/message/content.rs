@@ -1,5 +1,5 @@
 //! The content of a message: the exact bytes of its body, and the JSON text that filters and
-//! searches read, or the reason why there is no such text.
+//! searches read, or the reason why that text is missing.
 
 use bytes::Bytes;
 

@@ -22,7 +22,7 @@ const SHARE_OF_FREE_SPACE: u64 = 4;
 const PERCENT_OF_DATABASE: u64 = 90;
 
 impl Writer {
-    /// Returns the time of the next background work; `None` if there is no such work.
+    /// Returns the time of the next background work; `None` if nothing is waiting.
     pub(super) fn background_work_at(&self) -> Option<Instant> {
         let rejections = (!self.intake.is_empty()).then_some(self.next_rejections);
         let counts = self.intake.has_drops().then_some(self.next_counts);

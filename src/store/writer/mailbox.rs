@@ -84,10 +84,10 @@ impl MailboxState {
 impl Mailbox {
     /// Stores answers, then wakes one of the tasks that have one.
     fn answer(&self, answers: impl Iterator<Item = (usize, KeepAnswer)>) {
-        let mut entries = self.0.lock();
-        answers.for_each(|(slot, answer)| entries.answer(slot, answer));
-        let first = entries.answered.pop();
-        drop(entries);
+        let mut state = self.0.lock();
+        answers.for_each(|(slot, answer)| state.answer(slot, answer));
+        let first = state.answered.pop();
+        drop(state);
         first.into_iter().for_each(Waker::wake);
     }
 }
@@ -113,18 +113,18 @@ impl Drop for AnswerSender {
 }
 
 impl BatchAnswers {
-    pub fn push(&mut self, reply: AnswerSender, answer: KeepAnswer) {
-        self.0.push((reply, answer));
+    pub fn push(&mut self, sender: AnswerSender, answer: KeepAnswer) {
+        self.0.push((sender, answer));
     }
 
     /// Sends all answers, with one wake-up for each mailbox.
     pub fn send(mut self) {
         while let Some((last, _)) = self.0.last() {
             let mailbox = last.mailbox.clone();
-            let of_mailbox = self.0.extract_if(.., |(reply, _)| Arc::ptr_eq(&reply.mailbox, &mailbox));
-            mailbox.answer(of_mailbox.map(|(mut reply, answer)| {
-                reply.is_answered = true;
-                (reply.slot, answer)
+            let of_mailbox = self.0.extract_if(.., |(sender, _)| Arc::ptr_eq(&sender.mailbox, &mailbox));
+            mailbox.answer(of_mailbox.map(|(mut sender, answer)| {
+                sender.is_answered = true;
+                (sender.slot, answer)
             }));
         }
     }
@@ -135,15 +135,15 @@ impl Future for PendingAnswer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<KeepAnswer> {
         let Some(slot) = self.slot else { return Poll::Ready(Err(Unavailable::Failed)) };
-        let mut entries = self.mailbox.0.lock();
-        let taken = match entries.slots.get_mut(slot) {
+        let mut state = self.mailbox.0.lock();
+        let taken = match state.slots.get_mut(slot) {
             Some(MailboxSlot::Waiting(waker)) => Err(waker.replace(context.waker().clone())),
             Some(MailboxSlot::Answered(_) | MailboxSlot::Abandoned) | None => {
-                Ok(entries.slots.try_remove(slot))
+                Ok(state.slots.try_remove(slot))
             }
         };
-        let answered = std::mem::take(&mut entries.answered);
-        drop(entries);
+        let answered = std::mem::take(&mut state.answered);
+        drop(state);
         answered.into_iter().for_each(Waker::wake);
         match taken {
             Err(_replaced) => Poll::Pending,
@@ -161,14 +161,14 @@ impl Future for PendingAnswer {
 impl Drop for PendingAnswer {
     fn drop(&mut self) {
         let Some(slot) = self.slot else { return };
-        let mut entries = self.mailbox.0.lock();
+        let mut state = self.mailbox.0.lock();
         // A waker is dropped after the lock, because that can run code of its task.
-        let _left = match entries.slots.get_mut(slot) {
+        let _left = match state.slots.get_mut(slot) {
             Some(entry @ MailboxSlot::Waiting(_)) => Some(std::mem::replace(entry, MailboxSlot::Abandoned)),
-            Some(MailboxSlot::Answered(_) | MailboxSlot::Abandoned) | None => entries.slots.try_remove(slot),
+            Some(MailboxSlot::Answered(_) | MailboxSlot::Abandoned) | None => state.slots.try_remove(slot),
         };
-        let answered = std::mem::take(&mut entries.answered);
-        drop(entries);
+        let answered = std::mem::take(&mut state.answered);
+        drop(state);
         answered.into_iter().for_each(Waker::wake);
     }
 }
