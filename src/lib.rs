@@ -29,7 +29,7 @@ pub mod testing {
     pub use crate::content::{charset, coding, form, view};
     pub use crate::deliver::{DeliverySettings, DeliveryThread};
     pub use crate::json::{PathValue, Paths, Pointers, lookup};
-    pub use crate::outbound::{DeliveryClient, Reach};
+    pub use crate::outbound::{DeliveryClient, OutgoingFields, Reach};
     pub use crate::providers::{
         Cause, ConfirmQuery, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction,
         HandshakePhase, Headers, KeyRequest, KeyResponse, KeyStore, LearningWindow, Recipe, Reply, Request,

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the named sections (`rates`, `latency`, `backlog`, `ingest`), or all of them.
+/// Runs the named sections (`rates`, `fan-out`, `latency`, `backlog`, `ingest`), or all of them.
 /// `DELIVER_PENDING` sets the number of pending deliveries in `backlog` (default: 1,000,000).
 fn measure(arguments: &[String]) -> Outcome<()> {
     let named: Vec<&str> =
@@ -53,6 +53,9 @@ fn measure(arguments: &[String]) -> Outcome<()> {
     let mut report = Report::default();
     if is_selected("rates") {
         rates::measure(&mut report)?;
+    }
+    if is_selected("fan-out") {
+        rates::measure_fan_out(&mut report)?;
     }
     if is_selected("latency") {
         latency::measure(&mut report)?;

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::output::Failure;
 use crate::api::types::listener::DeliveredMessage;
 use crate::config;
-use crate::outbound::{DeliveryClient, DeliveryResponse, Reach, RequestError, remove_hop_fields};
+use crate::outbound::{
+    DeliveryClient, DeliveryResponse, OutgoingFields, Reach, RequestError, remove_hop_fields,
+};
 use crate::store::headers::{StoredHeaders, visible};
 use crate::store::query_without_content;
 
@@ -66,14 +68,15 @@ pub fn with_query(url: &str, query: &str) -> String {
     format!("{base}{joint}{query}")
 }
 
-fn headers(message: &DeliveredMessage) -> Vec<(String, Vec<u8>)> {
+fn headers(message: &DeliveredMessage) -> OutgoingFields<'_> {
     let DeliveredMessage { head, headers } = message;
-    let mut headers = StoredHeaders::parse(headers.get()).unwrap_or_default().fields();
+    let mut headers = StoredHeaders::parse(headers.get()).unwrap_or_default().into_fields();
     remove_hop_fields(&mut headers);
-    headers.push(("creel-event".to_owned(), visible(&head.event).into_bytes()));
-    headers.push(("creel-source".to_owned(), visible(&head.source).into_bytes()));
-    headers.push(("creel-method".to_owned(), visible(&head.method).into_bytes()));
-    headers.push(("creel-message".to_owned(), head.id.to_string().into_bytes()));
+    let mut set = |name: &'static str, value: String| headers.push((name.into(), value.into_bytes().into()));
+    set("creel-event", visible(&head.event).into_owned());
+    set("creel-source", visible(&head.source).into_owned());
+    set("creel-method", visible(&head.method).into_owned());
+    set("creel-message", head.id.to_string());
     headers
 }
 

@@ -160,8 +160,7 @@ fn unread_in_words(reason: &str) -> String {
 /// else as text, truncated to `MAX_SHOWN_CHARACTERS`.
 fn shown(headers: &StoredHeaders<'_>, body: &[u8]) -> String {
     let fields = headers.fields();
-    let fields: Vec<(&str, &[u8])> =
-        fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
     let headers = Headers(&fields);
     let decoded = match (json::accepts(body), codings(headers)) {
         (false, Ok(codings)) if !codings.is_empty() => {

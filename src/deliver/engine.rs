@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::task::{JoinSet, spawn_local};
+use tokio::task::JoinSet;
 
 use super::attempt::{AttemptRequest, AttemptVerdict};
 use super::bodies::Bodies;
 use super::clock::Uptime;
 use super::event::{DeliveryOutcome, EngineEvent};
 use super::lane::{Lane, MemoryPressure, Turn};
+use super::loading::{self, READ_PAUSE};
 use super::route::{Route, Routes};
 use super::{ending, outcome, recorder};
 use crate::store::{
@@ -26,8 +27,6 @@ use crate::store::{
 const BYTES_IN_MEMORY: usize = 64 << 20;
 /// Bytes of bodies in all lanes above which no lane loads a message.
 const MAX_BYTES_IN_MEMORY: usize = 256 << 20;
-/// Pause before a failed read is retried.
-const READ_PAUSE: Duration = Duration::from_millis(500);
 const MAX_SLEEP: Duration = Duration::from_secs(10 * 60); // The wall clock can be adjusted.
 /// Time for storing outcomes at shutdown.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -73,7 +72,8 @@ pub struct Engine {
 
 impl Engine {
     /// Delivers until `stop` changes, then finishes the attempts in flight within the time limit.
-    /// Must run in a `LocalSet`.
+    /// Tasks are spawned on the runtime, in one queue with the tasks of the HTTP client: those return
+    /// a connection to the client's pool, and must run before the next attempt opens another one.
     pub async fn run(
         store: DeliveryQueue,
         clock: Clock,
@@ -83,7 +83,7 @@ impl Engine {
     ) {
         let (events, mut incoming) = mpsc::unbounded_channel();
         let (outcomes, to_record) = mpsc::unbounded_channel();
-        let recording = spawn_local(recorder::run(store.clone(), clock, to_record, events.clone()));
+        let recording = tokio::spawn(recorder::run(store.clone(), clock, to_record, events.clone()));
         let (due, mut changes) = (store.due_signal(), store.reads().target_changes());
         let mut engine = Self {
             instances: store.reads().instances(),
@@ -142,6 +142,7 @@ impl Engine {
         let now = (self.clock)();
         let uptime = (self.uptime)();
         let mut sleep = Duration::MAX;
+        let mut queries = Vec::new();
         let mut bytes = self.bodies.bytes();
         let ids: Vec<TargetId> = self.lanes.keys().copied().collect();
         for id in ids {
@@ -167,19 +168,13 @@ impl Engine {
             if let Some(query) = lane.query(now, memory, uptime) {
                 // An estimate: the last message of the page can exceed it.
                 bytes += query.bytes;
-                let (store, events) = (self.store.clone(), self.events.clone());
-                spawn_local(async move {
-                    let page = store.due_deliveries(query).await.ok();
-                    if page.is_none() {
-                        tokio::time::sleep(READ_PAUSE).await;
-                    }
-                    let _ = events.send(EngineEvent::Loaded(id, page));
-                });
+                queries.push(query);
             }
             if let Some(due) = lane.next_due() {
                 sleep = sleep.min(Duration::try_from(due - now).unwrap_or_default()).min(MAX_SLEEP);
             }
         }
+        loading::load(&self.store, queries, &self.events);
         // A timer that fires slightly early would cause a busy loop.
         sleep.max(Duration::from_millis(1))
     }
@@ -196,7 +191,7 @@ impl Engine {
         let settings = &lane.target.settings;
         let (name, timeout, ordering) = (settings.name.clone(), settings.timeout, settings.ordering);
         let (clock, instances) = (self.clock, self.instances.clone());
-        self.attempts.spawn_local(async move {
+        self.attempts.spawn(async move {
             let _place = place;
             let (began_at, began) = (clock(), Instant::now());
             let (number, message) = (delivery.attempts + 1, delivery.message.head.id);
@@ -240,7 +235,7 @@ impl Engine {
     fn disable(&self, target: TargetId, url: String) {
         let name = self.lanes.get(&target).map(|lane| lane.target.settings.name.clone()).unwrap_or_default();
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
-        spawn_local(async move {
+        tokio::spawn(async move {
             if !outcome::disable(&store, clock, target, &name, url).await {
                 tokio::time::sleep(READ_PAUSE).await;
                 let _ = events.send(EngineEvent::NotDisabled(target));
@@ -300,7 +295,7 @@ impl Engine {
         let name = &lane.target.settings.name;
         log::warn!("target={name}: dropping {} deliveries without an attempt: {why}", deliveries.len());
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
-        spawn_local(async move {
+        tokio::spawn(async move {
             if ending::end(&store, deliveries, why, clock).await.is_err() {
                 tokio::time::sleep(READ_PAUSE).await;
             }
@@ -317,7 +312,7 @@ impl Engine {
         }
         self.reading_targets = TargetRefresh::Once;
         let (store, events) = (self.store.clone(), self.events.clone());
-        spawn_local(async move {
+        tokio::spawn(async move {
             let targets = store.reads().targets_with_secrets().await;
             if let Err(why) = &targets {
                 // The store has already logged the damage.
@@ -369,7 +364,7 @@ impl Engine {
         }
         log::warn!("target={}: dropping deliveries pending for a week", lane.target.settings.name);
         let (store, clock, events) = (self.store.clone(), self.clock, self.events.clone());
-        spawn_local(async move {
+        tokio::spawn(async move {
             let why = "pending for a week, and the target is failing";
             while let Ok(waiting) = store.pending_before(target, before).await
                 && !waiting.is_empty()

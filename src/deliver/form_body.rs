@@ -8,6 +8,7 @@ use encoding_rs::{Encoding, UTF_8};
 
 use crate::json::{self, Object};
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
+use crate::store::headers::HeaderFields;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
@@ -29,9 +30,8 @@ pub enum FormBody {
 
 impl FormBody {
     /// `body` is the received body. `payload` is its JSON, which can be the body itself.
-    pub fn of(headers: &[(String, Vec<u8>)], body: &[u8], payload: &[u8]) -> Self {
-        let fields: Vec<(&str, &[u8])> =
-            headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    pub fn of(headers: &HeaderFields<'_>, body: &[u8], payload: &[u8]) -> Self {
+        let fields: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (&**name, &**value)).collect();
         let headers = Headers(&fields);
         let content_type = fields.iter().find(|(name, _)| *name == "content-type").map(|(_, value)| *value);
         let content_type = String::from_utf8_lossy(content_type.unwrap_or_default());
@@ -141,9 +141,8 @@ mod tests {
     const PAYLOAD: &str = r#"{"a":"é","b":1.10}"#;
 
     fn of(content_type: &str, coding: Option<&str>, body: &[u8]) -> FormBody {
-        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
-        let mut headers = vec![field("content-type", content_type)];
-        headers.extend(coding.map(|coding| field("content-encoding", coding)));
+        let mut headers: HeaderFields<'_> = vec![("content-type".into(), content_type.as_bytes().into())];
+        headers.extend(coding.map(|coding| ("content-encoding".into(), coding.as_bytes().into())));
         FormBody::of(&headers, body, PAYLOAD.as_bytes())
     }
 

@@ -1,6 +1,7 @@
 //! An attempt over HTTP: sends the message with its body, the provider's relevant headers and
 //! creel's signature, and evaluates the response.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,9 @@ use super::form_body::FormBody;
 use super::schedule;
 use super::signature::Signer;
 use crate::json::OFFLOAD_BYTES_MIN;
-use crate::outbound::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES, as_variable, remove_hop_fields};
+use crate::outbound::{
+    DeliveryClient, DeliveryResponse, EXCERPT_BYTES, OutgoingFields, as_variable, remove_hop_fields,
+};
 use crate::store::headers::{self, REDACTED, StoredHeaders, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
 
@@ -40,17 +43,14 @@ const SENDER_HEADER_PREFIXES: [&str; 2] = ["webhook-", "sec-"];
 const MIN_SECRET_BYTES: usize = 6;
 const JSON: &str = "application/json";
 
-pub type HeaderFields = Vec<(String, Vec<u8>)>;
-
 /// Route to an HTTP target. Contains secrets, so it does not implement `Debug`.
-#[derive(Clone)]
 pub struct HttpRoute {
     pub client: DeliveryClient,
     pub url: String,
     pub content_type: Option<ContentType>,
     pub signer: Signer,
     /// Names in lower case.
-    pub headers: HeaderFields,
+    pub headers: Vec<(String, Vec<u8>)>,
     /// Permit for a form made of a large payload. Such a form can be three times as large as
     /// the payload, so the target receives only one at a time. The lane takes the permit before the
     /// attempt begins, so that a waiting delivery is not signed yet.
@@ -59,7 +59,11 @@ pub struct HttpRoute {
 
 impl HttpRoute {
     /// Makes one attempt. `now` becomes the timestamp of the signature.
-    pub async fn deliver(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> AttemptResult {
+    pub async fn deliver(
+        self: &Arc<Self>,
+        attempt: &AttemptRequest<'_>,
+        now: OffsetDateTime,
+    ) -> AttemptResult {
         let (headers, body) = match self.is_quick(attempt.message) {
             true => self.request(attempt, now),
             false => match self.request_elsewhere(attempt, now).await {
@@ -88,10 +92,10 @@ impl HttpRoute {
 
     /// Builds the request on another thread: a large one would delay all other targets.
     async fn request_elsewhere(
-        &self,
+        self: &Arc<Self>,
         attempt: &AttemptRequest<'_>,
         now: OffsetDateTime,
-    ) -> Option<(HeaderFields, Bytes)> {
+    ) -> Option<(OutgoingFields<'static>, Bytes)> {
         let (route, message) = (self.clone(), attempt.message.clone());
         let (id, number, timeout) = (attempt.webhook_id.to_owned(), attempt.number, attempt.timeout);
         let (delivery, target) = (attempt.delivery, attempt.target.to_owned());
@@ -104,7 +108,11 @@ impl HttpRoute {
                 target: &target,
                 timeout,
             };
-            route.request(&attempt, now)
+            let (fields, body) = route.request(&attempt, now);
+            let owned = |(name, value): (Cow<'_, str>, Cow<'_, [u8]>)| {
+                (Cow::Owned(name.into_owned()), Cow::Owned(value.into_owned()))
+            };
+            (fields.into_iter().map(owned).collect(), body)
         });
         made.await.ok()
     }
@@ -123,34 +131,46 @@ impl HttpRoute {
         AttemptResult { excerpt: Some(redacted(excerpt, &secrets, is_cut)), ..attempted }
     }
 
-    fn request(&self, attempt: &AttemptRequest<'_>, now: OffsetDateTime) -> (HeaderFields, Bytes) {
+    fn request<'a>(
+        &'a self,
+        attempt: &AttemptRequest<'a>,
+        now: OffsetDateTime,
+    ) -> (OutgoingFields<'a>, Bytes) {
         let message = attempt.message;
         let stored = StoredHeaders::parse(&message.head.headers).unwrap_or_default();
         let OutgoingBody { content_type, body, is_as_received } =
             OutgoingBody::of(message, self.content_type, &stored);
         let timestamp = now.unix_timestamp();
-        let mut fields = of_provider(&stored);
+        let mut fields = of_provider(stored);
         fields.retain(|(name, _)| is_as_received || name != "content-encoding");
-        let mut set = |name: &str, value: &[u8]| fields.push((name.to_owned(), value.to_vec()));
+        let mut set = |name: &'static str, value: Cow<'a, [u8]>| fields.push((name.into(), value));
         if let Some(content_type) = content_type {
-            set("content-type", &headers::sendable(&content_type));
+            set("content-type", headers::sendable(&content_type).into_owned().into());
         }
-        set("webhook-id", attempt.webhook_id.as_bytes());
-        set("webhook-timestamp", timestamp.to_string().as_bytes());
+        set("webhook-id", attempt.webhook_id.as_bytes().into());
+        set("webhook-timestamp", timestamp.to_string().into_bytes().into());
         if let Some(signature) = self.signer.sign(attempt.webhook_id, timestamp, &body) {
-            set("webhook-signature", signature.as_bytes());
+            set("webhook-signature", signature.into_bytes().into());
         }
-        set("creel-event", visible(&message.head.event).as_bytes());
-        set("creel-source", message.head.source.as_bytes());
-        set("creel-method", visible(&message.head.method).as_bytes());
-        set("creel-attempt", attempt.number.to_string().as_bytes());
+        set("creel-event", visible_bytes(&message.head.event));
+        set("creel-source", message.head.source.as_bytes().into());
+        set("creel-method", visible_bytes(&message.head.method));
+        set("creel-attempt", attempt.number.to_string().into_bytes().into());
         let query = message.query_without_content().or_else(|| message.head.query.clone());
         if let Some(query) = query.filter(|query| !query.is_empty()) {
-            set("creel-query", visible(&query).as_bytes());
+            set("creel-query", visible(&query).into_owned().into_bytes().into());
         }
         fields.retain(|(name, _)| !self.headers.iter().any(|(own, _)| own == name));
-        fields.extend(self.headers.iter().cloned());
+        let own = self.headers.iter().map(|(name, value)| (name.as_str().into(), value.as_slice().into()));
+        fields.extend(own);
         (fields, body)
+    }
+}
+
+fn visible_bytes(text: &str) -> Cow<'_, [u8]> {
+    match visible(text) {
+        Cow::Borrowed(text) => text.as_bytes().into(),
+        Cow::Owned(text) => text.into_bytes().into(),
     }
 }
 
@@ -194,8 +214,8 @@ impl OutgoingBody {
 }
 
 /// Returns the provider's headers that matter for processing the message.
-fn of_provider(stored: &StoredHeaders<'_>) -> HeaderFields {
-    let mut fields = stored.fields();
+fn of_provider(stored: StoredHeaders<'_>) -> OutgoingFields<'_> {
+    let mut fields = stored.into_fields();
     remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {
         let name = as_variable(name);

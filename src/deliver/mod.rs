@@ -14,6 +14,7 @@ mod event;
 mod form_body;
 mod http;
 mod lane;
+mod loading;
 mod outcome;
 mod recorder;
 mod replays;

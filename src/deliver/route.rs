@@ -17,7 +17,7 @@ use crate::store::{Origin, StoredMessage, StoredTarget, TargetId, TargetKind, Ta
 /// Route to a target. Contains secrets, so it does not implement `Debug`.
 #[derive(Clone)]
 pub enum Route {
-    Http(HttpRoute),
+    Http(Arc<HttpRoute>),
     Command(Vec<String>, CommandEnvironment),
 }
 
@@ -66,7 +66,7 @@ impl Routes {
                 let until = |until: Timestamp| until.to_time().unix_timestamp();
                 let signing = secrets.secrets.iter();
                 let signing = signing.map(|secret| (secret.secret.as_bytes(), secret.until.map(until)));
-                Some(Route::Http(HttpRoute {
+                Some(Route::Http(Arc::new(HttpRoute {
                     client: self.public.clone(),
                     url: target.settings.url.clone()?,
                     content_type: target.settings.content_type,
@@ -77,7 +77,7 @@ impl Routes {
                         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone().into_bytes()))
                         .collect(),
                     large_form: one_at_a_time(),
-                }))
+                })))
             }
             // Only the environment can declare commands: an API token must not allow running
             // programs.
@@ -88,7 +88,7 @@ impl Routes {
     fn declared(&self, target: &config::TargetConfig) -> Route {
         match &target.destination {
             Destination::Command(words) => Route::Command(words.clone(), self.environment.clone()),
-            Destination::Http(url) => Route::Http(HttpRoute {
+            Destination::Http(url) => Route::Http(Arc::new(HttpRoute {
                 client: self.anywhere.clone(),
                 url: String::from_utf8_lossy(url.expose()).into_owned(),
                 content_type: target.settings.content_type,
@@ -99,7 +99,7 @@ impl Routes {
                     .map(|(name, value)| (name.clone(), value.expose().to_vec()))
                     .collect(),
                 large_form: one_at_a_time(),
-            }),
+            })),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 use super::clock::monotonic;
 use super::engine::Engine;
@@ -63,9 +62,8 @@ impl DeliveryThread {
             };
             let replaying = replays::run(store.clone(), clock, stopping.clone());
             let delivering = Engine::run(store, clock, monotonic, routes, stopping);
-            let tasks = LocalSet::new();
-            tasks.spawn_local(command::collect_orphans());
-            tasks.block_on(&runtime, async { tokio::join!(replaying, delivering) });
+            runtime.spawn(command::collect_orphans());
+            runtime.block_on(async { tokio::join!(replaying, delivering) });
             // A blocking call that hangs must not delay the shutdown.
             runtime.shutdown_background();
         };

@@ -30,11 +30,14 @@ const PREFIXES: [&str; 4] = ["proxy-", "x-forwarded-", "cf-", "creel-"];
 /// section 7.6.1) and must not make the body unreadable.
 const ABOUT_BODY: [&str; 2] = ["content-type", "content-encoding"];
 
+/// Header fields of a request: names in lower case with the bytes of their values.
+pub type OutgoingFields<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
+
 /// Removes the fields that are not for the recipient of a forwarded message: hop-by-hop fields,
 /// those that a `Connection` field lists, and creel's own. Names are in lower case.
-pub fn remove_hop_fields(fields: &mut Vec<(String, Vec<u8>)>) {
+pub fn remove_hop_fields(fields: &mut OutgoingFields<'_>) {
     let named = named_in_connection(fields);
-    fields.retain(|(name, _)| !belongs_to_hop(name) && !named.contains(name));
+    fields.retain(|(name, _)| !belongs_to_hop(name) && !named.iter().any(|other| other == name));
 }
 
 /// Returns the name as CGI and WSGI servers read it: to them, `creel_method` and `creel-method` are
@@ -48,7 +51,7 @@ fn belongs_to_hop(name: &str) -> bool {
     FIELDS.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-fn named_in_connection(fields: &[(String, Vec<u8>)]) -> Vec<String> {
+fn named_in_connection(fields: &[(Cow<'_, str>, Cow<'_, [u8]>)]) -> Vec<String> {
     let values = fields.iter().filter(|(name, _)| name == "connection").map(|(_, value)| value);
     let options = values.flat_map(|value| value.split(|byte| *byte == b','));
     let names = options.map(|option| String::from_utf8_lossy(option.trim_ascii()).to_ascii_lowercase());
@@ -60,10 +63,12 @@ mod tests {
     use super::*;
 
     fn left(fields: &[(&str, &str)]) -> Vec<String> {
-        let field = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        let field = |(name, value): &(&str, &str)| {
+            (Cow::Owned((*name).to_owned()), Cow::Owned(value.as_bytes().to_vec()))
+        };
         let mut fields: Vec<_> = fields.iter().map(field).collect();
         remove_hop_fields(&mut fields);
-        fields.into_iter().map(|(name, _)| name).collect()
+        fields.into_iter().map(|(name, _)| name.into_owned()).collect()
     }
 
     #[test]

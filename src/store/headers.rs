@@ -15,6 +15,9 @@ pub const REDACTED: &str = "[redacted]";
 /// in a header value, so no UTF-8 value begins with it.
 const LATIN_1: char = '\u{1a}';
 
+/// Header fields that can be sent: names with the bytes of their values.
+pub type HeaderFields<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
+
 /// The stored header fields of a message or rejection, sorted by name. Values without escapes are
 /// borrowed from the JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,13 +46,24 @@ impl<'a> StoredHeaders<'a> {
         self.values(name).next()
     }
 
+    /// Like `into_fields`, without giving up the headers.
+    pub fn fields(&self) -> HeaderFields<'_> {
+        StoredHeaders(self.pairs().map(|(name, value)| (name.into(), value.into())).collect()).into_fields()
+    }
+
     /// Returns the fields that can be sent, byte for byte as received, without redacted values.
     /// ASCII control characters except tabs, which only a manually edited database contains, are
     /// removed: a line break would end the header line.
-    pub fn fields(&self) -> Vec<(String, Vec<u8>)> {
+    pub fn into_fields(self) -> HeaderFields<'a> {
         let mut fields = Vec::with_capacity(self.0.len());
-        let kept = self.pairs().filter(|(_, value)| *value != REDACTED);
-        fields.extend(kept.map(|(name, value)| (name.to_owned(), sendable(value))));
+        let kept = self.0.into_iter().filter(|(_, value)| *value != REDACTED);
+        fields.extend(kept.map(|(name, value)| {
+            let value = match value {
+                Cow::Borrowed(value) => sendable(value),
+                Cow::Owned(value) => Cow::Owned(sendable(&value).into_owned()),
+            };
+            (name, value)
+        }));
         fields
     }
 }
@@ -175,10 +189,10 @@ pub fn text(value: &[u8]) -> Cow<'_, str> {
 }
 
 /// Returns the original bytes of a stored value.
-pub fn bytes(stored: &str) -> Vec<u8> {
+pub fn bytes(stored: &str) -> Cow<'_, [u8]> {
     let latin_1 = stored.strip_prefix(LATIN_1).map(|text| text.chars().map(u8::try_from));
     let original: Option<Vec<u8>> = latin_1.and_then(|bytes| bytes.collect::<Result<_, _>>().ok());
-    original.unwrap_or_else(|| stored.as_bytes().to_vec())
+    original.map_or(Cow::Borrowed(stored.as_bytes()), Cow::Owned)
 }
 
 /// Returns a stored value for display.
@@ -187,15 +201,21 @@ pub fn readable(stored: &str) -> &str {
 }
 
 /// Returns the bytes of a stored value that are allowed in a header value (RFC 9110, section 5.5).
-pub fn sendable(stored: &str) -> Vec<u8> {
+pub fn sendable(stored: &str) -> Cow<'_, [u8]> {
+    let is_allowed = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
     let mut bytes = bytes(stored);
-    bytes.retain(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f));
+    if !bytes.iter().all(is_allowed) {
+        bytes.to_mut().retain(is_allowed);
+    }
     bytes
 }
 
 /// Removes control characters, for use in a header value.
-pub fn visible(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
+pub fn visible(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        true => text.chars().filter(|character| !character.is_control()).collect(),
+        false => text.into(),
+    }
 }
 
 #[cfg(test)]
@@ -219,8 +239,8 @@ mod tests {
             &all,
         ];
         for value in values {
-            assert_eq!(bytes(&text(value)), value, "{value:x?}");
-            assert_eq!(sendable(&text(value)), value, "{value:x?}");
+            assert_eq!(*bytes(&text(value)), *value, "{value:x?}");
+            assert_eq!(*sendable(&text(value)), *value, "{value:x?}");
         }
     }
 
@@ -276,8 +296,10 @@ mod tests {
     #[test]
     fn edited_value_cannot_end_its_line() {
         let json = r#"{"a":"1\r\nb: 2\u0000","c":"\u001a\u20ac","d":["[redacted]",5]}"#;
-        let expected =
-            [("a".to_owned(), b"1b: 2".to_vec()), ("c".to_owned(), "\u{20ac}".as_bytes().to_vec())];
-        assert_eq!(StoredHeaders::parse(json).unwrap().fields(), expected);
+        let expected = [("a", b"1b: 2".as_slice()), ("c", "\u{20ac}".as_bytes())];
+        let headers = StoredHeaders::parse(json).unwrap();
+        let fields = headers.fields();
+        let fields: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(fields, expected);
     }
 }

@@ -117,6 +117,7 @@ impl Store {
             readers,
             reading: Semaphore::new(connection::READERS as usize),
             intake: Arc::default(),
+            loaded: Arc::default(),
             filling: Semaphore::new(1),
             sealer,
             files,

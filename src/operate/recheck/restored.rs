@@ -140,10 +140,10 @@ fn fields(stored: &str, mut credentials: BTreeMap<String, Vec<String>>) -> Optio
     let mut restored = None;
     for (name, value) in stored.pairs() {
         if let Some(values) = credentials.remove(name) {
-            fields.extend(values.iter().map(|value| (name.to_owned(), headers::bytes(value))));
+            fields.extend(values.iter().map(|value| (name.to_owned(), headers::bytes(value).into_owned())));
             restored = Some(name);
         } else if restored != Some(name) {
-            fields.push((name.to_owned(), headers::bytes(value)));
+            fields.push((name.to_owned(), headers::bytes(value).into_owned()));
         }
     }
     Some(fields)

@@ -1,6 +1,7 @@
 //! The delivery client: it connects only to vetted addresses, and does not trust the declared
 //! length of a response.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,6 @@ pub const EXCERPT_BYTES: usize = 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const MAX_IDLE_PER_HOST: usize = 32;
 
 /// Headers that define where a message ends or how the connection is used; only the client sets
 /// them.
@@ -75,7 +75,7 @@ impl DeliveryClient {
     pub async fn post(
         &self,
         url: &str,
-        headers: &[(String, Vec<u8>)],
+        headers: &[(Cow<'_, str>, Cow<'_, [u8]>)],
         body: Bytes,
         timeout: Duration,
     ) -> Result<DeliveryResponse, RequestError> {
@@ -93,7 +93,7 @@ impl DeliveryClient {
         &self,
         method: &str,
         url: &str,
-        headers: &[(String, Vec<u8>)],
+        headers: &[(Cow<'_, str>, Cow<'_, [u8]>)],
         body: Bytes,
         timeout: Duration,
     ) -> Result<DeliveryResponse, RequestError> {
@@ -126,12 +126,13 @@ impl DeliveryClient {
             // copy each request.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tcp_nodelay(true)
+            // The number of idle connections is not limited: it never exceeds that of concurrent
+            // attempts, and a limit below that would close connections that are needed again.
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
     }
 }
 
-fn header_map(headers: &[(String, Vec<u8>)]) -> Result<HeaderMap, RequestError> {
+fn header_map(headers: &[(Cow<'_, str>, Cow<'_, [u8]>)]) -> Result<HeaderMap, RequestError> {
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         // The text omits the value, which may be a credential.

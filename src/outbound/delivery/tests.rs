@@ -60,9 +60,9 @@ fn exact_bytes_and_headers_arrive() {
     let (server, requests) = answering("HTTP/1.1 204 No Content\r\n\r\n");
     let body: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let headers = [
-        ("Content-Type".to_owned(), b"text/plain; charset=x".to_vec()),
-        ("x-many".to_owned(), b"one".to_vec()),
-        ("x-many".to_owned(), b"two \xff\xe9".to_vec()),
+        ("Content-Type".into(), b"text/plain; charset=x".as_slice().into()),
+        ("x-many".into(), b"one".as_slice().into()),
+        ("x-many".into(), b"two \xff\xe9".as_slice().into()),
     ];
     let sent = run(client().post(&format!("{}?a=%2F&b", server.url()), &headers, body.clone().into(), LONG));
 
@@ -301,7 +301,7 @@ fn sent_request_is_never_repeated_automatically() {
 fn invalid_request_is_rejected_before_sending() {
     let (server, _requests) = answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     let send = |url: &str, name: &str, value: &[u8]| {
-        let headers = [(name.to_owned(), value.to_vec())];
+        let headers = [(name.into(), value.into())];
         run(client().post(url, &headers, Bytes::new(), LONG)).unwrap_err().to_string()
     };
     for name in ["content-length", "Transfer-Encoding", "Connection", "upgrade", "bad name", ""] {

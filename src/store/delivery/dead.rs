@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
-use crate::store::id::{MessageId, TargetId, ids_text};
+use crate::store::id::{DeliveryId, MessageId, TargetId, ids_text};
 use crate::store::target::settings::TargetState;
 
 /// SQL expression for the state of a delivery that failed permanently: `replayed` if a newer
@@ -32,6 +32,25 @@ pub fn settle(connection: &Connection, message: MessageId, target: TargetId) -> 
             "UPDATE deliveries SET state = 'replayed' WHERE target_id = ?1 AND message_id = ?2 AND state = 'dead'",
         )?
         .execute(params![target, message])
+}
+
+/// Settles the dead deliveries of the same message to the same target as this delivery.
+pub fn settle_delivered(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'replayed' WHERE state = 'dead' AND (target_id, message_id) =
+               (SELECT target_id, message_id FROM deliveries WHERE id = ?1)",
+        )?
+        .execute([delivery])
+}
+
+/// Whether there are any dead deliveries.
+pub fn exist(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM deliveries INDEXED BY deliveries_dead WHERE state = 'dead')",
+        )?
+        .query_row([], |row| row.get(0))
 }
 
 /// Whether the message has a dead letter at the target.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
+use crate::store::damage;
+use crate::store::delivery::loaded::LoadedMessages;
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
-use crate::store::message::read::StoredMessage;
+use crate::store::message::read::{MessageReader, StoredMessage};
 use crate::store::target::settings::DeliveryOrdering;
 use crate::store::timestamp::Timestamp;
-use crate::store::{damage, message};
 
 /// Query for the due deliveries of a target.
 #[derive(Clone, Debug)]
@@ -51,7 +52,6 @@ pub struct DuePage {
 
 /// A row of `deliveries` that may be due.
 struct DueRow {
-    id: DeliveryId,
     message: MessageId,
     attempts: u32,
     created_at: Timestamp,
@@ -60,63 +60,48 @@ struct DueRow {
     replay: Option<ReplayId>,
 }
 
-const DUE_COLUMNS: &str =
-    "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries";
+/// Returns the ids of a target's next pending deliveries, in the order of its queue, without held
+/// ones. Reads only the index, because a page can leave out more deliveries than it returns.
+fn pending_ids(connection: &Connection, query: &DueQuery) -> rusqlite::Result<Vec<DeliveryId>> {
+    let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
+    let held: HashSet<DeliveryId> = query.held.iter().copied().collect();
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM deliveries INDEXED BY deliveries_due
+         WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
+    )?;
+    let ids = statement.query_map(params![query.target, wanted + held.len()], |row| row.get(0))?;
+    ids.filter(|id| !id.as_ref().is_ok_and(|id| held.contains(id))).collect()
+}
 
 fn read_due_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<DueRow> {
     Ok(DueRow {
-        id: row.get(0)?,
-        message: row.get(1)?,
-        attempts: row.get(2)?,
-        created_at: damage::time("deliveries", row, 3)?,
-        due_at: damage::due_time("deliveries", row, 4, now)?,
-        not_before: damage::readable_time("deliveries", row, 5)?.flatten(),
-        replay: row.get(6)?,
+        message: row.get(0)?,
+        attempts: row.get(1)?,
+        created_at: damage::time("deliveries", row, 2)?,
+        due_at: damage::due_time("deliveries", row, 3, now)?,
+        not_before: damage::readable_time("deliveries", row, 4)?.flatten(),
+        replay: row.get(5)?,
     })
-}
-
-/// Returns the next pending deliveries of a target, except held ones.
-fn due_rows(connection: &Connection, query: &DueQuery, page: &mut DuePage) -> rusqlite::Result<Vec<DueRow>> {
-    let wanted = if query.ordering == DeliveryOrdering::Strict { 1 } else { query.limit + 1 };
-    let limit = wanted + query.held.len();
-    let held: HashSet<DeliveryId> = query.held.iter().copied().collect();
-    let sql =
-        format!("{DUE_COLUMNS} WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let read = |row: &Row<'_>| read_due_row(row, query.now);
-    let rows: rusqlite::Result<Vec<DueRow>> =
-        statement.query_map(params![query.target, limit], read)?.collect();
-    if let Some(mut rows) = damage::skip("deliveries", rows)? {
-        rows.retain(|row| !held.contains(&row.id));
-        return Ok(rows);
-    }
-    // A row is unreadable. The index has the ids, so the rows are read one by one to find the
-    // readable ones.
-    let ids: Vec<DeliveryId> = connection
-        .prepare_cached(
-            "SELECT id FROM deliveries INDEXED BY deliveries_due
-             WHERE target_id = ?1 AND state = 'pending' ORDER BY due_at, id LIMIT ?2",
-        )?
-        .query_map(params![query.target, limit], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut one = connection.prepare_cached(&format!("{DUE_COLUMNS} WHERE id = ?1"))?;
-    let mut rows = Vec::new();
-    for id in ids.into_iter().filter(|id| !held.contains(id)) {
-        match damage::skip("deliveries", one.query_row([id], read))? {
-            Some(row) => rows.push(row),
-            None => page.damaged.push(id),
-        }
-    }
-    Ok(rows)
 }
 
 /// Returns the due deliveries of a target, in the order that the target requires. Runs on a
 /// read-only connection.
-pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePage> {
+pub fn due(connection: &Connection, loaded: &LoadedMessages, query: &DueQuery) -> rusqlite::Result<DuePage> {
     let is_strict = query.ordering == DeliveryOrdering::Strict;
     let mut page = DuePage::default();
     let mut bytes = 0;
-    for row in due_rows(connection, query, &mut page)? {
+    // One snapshot: a delivery that ends meanwhile is still read as pending, with its message.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut one = snapshot.prepare_cached(
+        "SELECT message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries WHERE id = ?1",
+    )?;
+    let mut messages = MessageReader::new(&snapshot)?;
+    for id in pending_ids(&snapshot, query)? {
+        let row = one.query_row([id], |row| read_due_row(row, query.now));
+        let Some(row) = damage::skip("deliveries", row)? else {
+            page.damaged.push(id);
+            continue;
+        };
         let is_postponed = row.not_before.is_some_and(|at| at > query.now);
         let due_at = row.not_before.filter(|at| *at > row.due_at).unwrap_or(row.due_at);
         // A delivery without an attempt is due even if the clock was ahead when it was created.
@@ -134,21 +119,27 @@ pub fn due(connection: &Connection, query: &DueQuery) -> rusqlite::Result<DuePag
             page.is_full = true;
             break;
         }
-        let Some(message) = damage::skip("messages", message::read::one(connection, row.message))? else {
-            page.damaged.push(row.id);
-            continue;
-        };
-        let Some(message) = message else {
-            page.orphans.push(row.id);
-            continue;
+        let message = match loaded.get(row.message) {
+            Some(message) => message,
+            None => match damage::skip("messages", messages.one(row.message))? {
+                Some(Some(message)) => loaded.add(message),
+                Some(None) => {
+                    page.orphans.push(id);
+                    continue;
+                }
+                None => {
+                    page.damaged.push(id);
+                    continue;
+                }
+            },
         };
         bytes += message.body.len() + message.decoded.as_ref().map_or(0, String::len);
         page.deliveries.push(DueDelivery {
-            id: row.id,
+            id,
             attempts: row.attempts,
             created_at: row.created_at,
             replay: row.replay,
-            message: Arc::new(message),
+            message,
         });
     }
     // More may follow the head of a strict queue, or the unreadable deliveries.

@@ -4,6 +4,7 @@ pub mod dead;
 pub mod due;
 pub mod expire;
 pub mod insert;
+pub mod loaded;
 pub mod outcome;
 pub mod read;
 pub mod signal;

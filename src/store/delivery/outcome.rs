@@ -1,10 +1,13 @@
 //! Outcomes of attempts, written in batches.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, params};
 
 use crate::store::delivery::dead::{self, FAILED_STATE};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
-use crate::store::id::{DeliveryId, MessageId, TargetId};
+use crate::store::id::DeliveryId;
 use crate::store::target::settings::DeliveryOrdering;
 use crate::store::timestamp::Timestamp;
 
@@ -38,11 +41,11 @@ pub enum Disposition {
 
 impl AttemptRecord {
     /// Returns a summary for display.
-    fn summary(&self) -> String {
+    fn summary(&self) -> Cow<'_, str> {
         match (&self.error, self.status) {
-            (Some(error), _) => error.clone(),
-            (None, Some(status)) => status.to_string(),
-            (None, None) => self.outcome.name().to_owned(),
+            (Some(error), _) => error.into(),
+            (None, Some(status)) => status.to_string().into(),
+            (None, None) => self.outcome.name().into(),
         }
     }
 }
@@ -50,26 +53,13 @@ impl AttemptRecord {
 /// Writes the outcomes. If a delivery is not pending at that time, its attempt is stored, and its
 /// row stays unchanged.
 pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp) -> rusqlite::Result<()> {
+    let mut update = connection.prepare_cached(&UPDATE)?;
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    let mut has_dead = dead::exist(connection)?;
     for record in records {
-        // A delivery can be deleted with its message while an attempt is in flight.
-        let is_stored = connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)
-                 SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8 FROM deliveries WHERE id = ?1",
-            )?
-            .execute(params![
-                record.delivery,
-                record.number,
-                record.began_at,
-                record.took_ms,
-                record.outcome,
-                record.status,
-                record.error,
-                record.excerpt,
-            ])?;
-        if is_stored == 0 {
-            continue;
-        }
         let (state, due_at, not_before) = match &record.next {
             Disposition::Delivered => (DeliveryState::Delivered, None, None),
             Disposition::Dead => (DeliveryState::Dead, None, None),
@@ -81,28 +71,47 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp
             }
         };
         let finished_at = (state != DeliveryState::Pending).then_some(now);
-        let settled: Option<(MessageId, TargetId)> = connection
-            .prepare_cached(&format!(
-                "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {FAILED_STATE} ELSE ?2 END,
-                   attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7
-                 WHERE id = ?1 AND state = 'pending' RETURNING message_id, target_id"
-            ))?
-            .query_row(
-                params![
-                    record.delivery,
-                    state,
-                    record.number,
-                    due_at,
-                    not_before,
-                    finished_at,
-                    record.summary(),
-                ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        if let (Some((message, target)), DeliveryState::Delivered) = (settled, state) {
-            dead::settle(connection, message, target)?;
+        let was_pending = update.execute(params![
+            record.delivery,
+            state,
+            record.number,
+            due_at,
+            not_before,
+            finished_at,
+            record.summary(),
+        ])? == 1;
+        // A delivery can be deleted with its message while an attempt is in flight.
+        if !was_pending && !exists(connection, record.delivery)? {
+            continue;
+        }
+        insert.execute(params![
+            record.delivery,
+            record.number,
+            record.began_at,
+            record.took_ms,
+            record.outcome,
+            record.status,
+            record.error,
+            record.excerpt,
+        ])?;
+        has_dead |= state == DeliveryState::Dead;
+        if was_pending && has_dead && state == DeliveryState::Delivered {
+            dead::settle_delivered(connection, record.delivery)?;
         }
     }
     Ok(())
+}
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE deliveries SET state = CASE ?2 WHEN 'dead' THEN {FAILED_STATE} ELSE ?2 END,
+           attempts = ?3, due_at = coalesce(?4, due_at), not_before = ?5, finished_at = ?6, outcome = ?7
+         WHERE id = ?1 AND state = 'pending'"
+    )
+});
+
+fn exists(connection: &Connection, delivery: DeliveryId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)")?
+        .query_row([delivery], |row| row.get(0))
 }

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::request_id;
+use crate::store::delivery::loaded::LoadedMessages;
 use crate::store::error::{ChangeError, Unavailable};
 use crate::store::files::Files;
 use crate::store::files::lock::InstanceLock;
@@ -35,6 +36,7 @@ pub struct Core {
     pub path: PathBuf,
     pub jobs: SyncSender<Job>,
     pub readers: connection::Pool,
+    pub loaded: Arc<LoadedMessages>,
     pub reading: Semaphore,
     pub intake: Arc<Intake>,
     /// One permit, held while old messages are added to a listener.
@@ -47,6 +49,16 @@ pub struct Core {
     pub threads: Mutex<Vec<JoinHandle<()>>>,
     pub _writer_pool: connection::Pool,
     pub _lock: Arc<InstanceLock>,
+}
+
+/// Notes or logs the error of a read.
+pub fn failed_read(error: &rusqlite::Error) -> Unavailable {
+    if damage::is_damage(error) {
+        damage::note("a read", error);
+        return Unavailable::Damaged;
+    }
+    log::error!("cannot read the database: {error}");
+    Unavailable::Refused
 }
 
 impl std::fmt::Debug for Core {
@@ -112,14 +124,7 @@ impl Core {
                 log::error!("cannot read the database: {error}");
                 Unavailable::Refused
             })?;
-            let result = work(&connection).map_err(|error| {
-                if damage::is_damage(&error) {
-                    damage::note("a read", &error);
-                    return Unavailable::Damaged;
-                }
-                log::error!("cannot read the database: {error}");
-                Unavailable::Refused
-            });
+            let result = work(&connection).map_err(|error| failed_read(&error));
             damage::take().into_iter().for_each(|what| shared.note_damage(what));
             result
         };

@@ -13,7 +13,7 @@ use crate::store::delivery::expire::DiscardRequest;
 use crate::store::delivery::outcome::{AttemptRecord, Disposition};
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
-use crate::store::handle::core::Core;
+use crate::store::handle::core::{self, Core};
 use crate::store::handle::reads::Reads;
 use crate::store::id::{DeliveryId, MessageId, ReplayId, TargetId};
 use crate::store::message::read::StoredMessage;
@@ -43,7 +43,27 @@ impl DeliveryQueue {
     }
 
     pub async fn due_deliveries(&self, query: DueQuery) -> Result<DuePage, Unavailable> {
-        self.core.read(move |connection| due::due(connection, &query)).await
+        let loaded = self.core.loaded.clone();
+        self.core.read(move |connection| due::due(connection, &loaded, &query)).await
+    }
+
+    /// Reads the pages of several targets on one thread, so that a message for several of them is
+    /// read once. `None` for a page that could not be read.
+    pub async fn due_pages(&self, queries: Vec<DueQuery>) -> Vec<(TargetId, Option<DuePage>)> {
+        let targets: Vec<TargetId> = queries.iter().map(|query| query.target).collect();
+        let loaded = self.core.loaded.clone();
+        let read = move |connection: &Connection| {
+            let page = |query: &DueQuery| match due::due(connection, &loaded, query) {
+                Ok(page) => Some(page),
+                Err(error) => {
+                    core::failed_read(&error);
+                    None
+                }
+            };
+            Ok(queries.iter().map(page).collect::<Vec<_>>())
+        };
+        let pages = self.core.read(read).await.unwrap_or_default();
+        targets.into_iter().zip(pages.into_iter().chain(std::iter::repeat_with(|| None))).collect()
     }
 
     /// Writes the outcomes of attempts in one step.

@@ -1,9 +1,11 @@
 //! Reads stored messages: whole for delivery, without the body for lists.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 
 use crate::json;
 use crate::store::damage;
@@ -135,27 +137,42 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
 /// Index of the body among the columns that `one` selects, after those of `HEAD`.
 const BODY_COLUMN: usize = 21;
 
-/// Returns one message with its body, or an error that `damage::is_damage` recognises if it cannot
-/// be read as stored.
+/// A statement that reads messages with their bodies.
+pub struct MessageReader<'c>(CachedStatement<'c>);
+
+impl<'c> MessageReader<'c> {
+    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        static ONE: LazyLock<String> =
+            LazyLock::new(|| format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1"));
+        connection.prepare_cached(&ONE).map(Self)
+    }
+
+    /// Returns one message, or an error that `damage::is_damage` recognises if it cannot be read as
+    /// stored.
+    pub fn one(&mut self, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
+        let Self(statement) = self;
+        statement
+            .query_row([id], |row| {
+                let head = read_head(row, 0)?;
+                let body: Option<Vec<u8>> = row.get(BODY_COLUMN)?;
+                let payload: Option<String> = row.get(BODY_COLUMN + 1)?;
+                let message = match (body, payload) {
+                    (Some(body), decoded) => StoredMessage { head, body: body.into(), decoded },
+                    (None, payload) => StoredMessage {
+                        head,
+                        body: payload.unwrap_or_default().into_bytes().into(),
+                        decoded: None,
+                    },
+                };
+                check_body(&message).map(|()| message)
+            })
+            .optional()
+    }
+}
+
+/// Returns one message with its body, as `MessageReader::one`.
 pub fn one(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredMessage>> {
-    let sql = format!("SELECT {HEAD}, body, payload FROM messages WHERE id = ?1");
-    connection
-        .prepare_cached(&sql)?
-        .query_row([id], |row| {
-            let head = read_head(row, 0)?;
-            let body: Option<Vec<u8>> = row.get(BODY_COLUMN)?;
-            let payload: Option<String> = row.get(BODY_COLUMN + 1)?;
-            let message = match (body, payload) {
-                (Some(body), decoded) => StoredMessage { head, body: body.into(), decoded },
-                (None, payload) => StoredMessage {
-                    head,
-                    body: payload.unwrap_or_default().into_bytes().into(),
-                    decoded: None,
-                },
-            };
-            check_body(&message).map(|()| message)
-        })
-        .optional()
+    MessageReader::new(connection)?.one(id)
 }
 
 /// Compares the body with its hash: only this detects a flipped bit in a page that is otherwise

@@ -1,0 +1,45 @@
+//! The messages that deliveries hold in memory. Targets of the same message share one copy, so it is
+//! read from the database once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::store::id::MessageId;
+use crate::store::message::read::StoredMessage;
+
+/// Number of entries from which entries of released messages are removed.
+const MIN_ENTRIES_TO_PURGE: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub struct LoadedMessages(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    all: HashMap<MessageId, Weak<StoredMessage>>,
+    /// Number of entries after the last removal of released messages.
+    purged: usize,
+}
+
+impl LoadedMessages {
+    pub fn get(&self, id: MessageId) -> Option<Arc<StoredMessage>> {
+        self.0.lock().all.get(&id).and_then(Weak::upgrade)
+    }
+
+    /// Adds a message; returns the copy that another thread has added since `get`, if there is one.
+    pub fn add(&self, message: StoredMessage) -> Arc<StoredMessage> {
+        let id = message.head.id;
+        let mut entries = self.0.lock();
+        if let Some(other) = entries.all.get(&id).and_then(Weak::upgrade) {
+            return other;
+        }
+        if entries.all.len() >= MIN_ENTRIES_TO_PURGE.max(2 * entries.purged) {
+            entries.all.retain(|_, message| message.strong_count() > 0);
+            entries.purged = entries.all.len();
+        }
+        let message = Arc::new(message);
+        entries.all.insert(id, Arc::downgrade(&message));
+        message
+    }
+}
