@@ -50,7 +50,11 @@ fn line(text: &mut String, name: &str, value: &str) {
 }
 
 fn add_signed_text(text: &mut String, signed: &SignedText) {
-    line(text, "signed text", &format!("{} bytes (· space, ␊ line feed, ␍ carriage return, ␉ tab)", signed.bytes));
+    line(
+        text,
+        "signed text",
+        &format!("{} bytes (· space, ␊ line feed, ␍ carriage return, ␉ tab)", signed.bytes),
+    );
     line(text, "", &signed.first);
     if let Some(last) = &signed.last {
         line(text, "", "…");
@@ -87,8 +91,11 @@ fn add_trials(text: &mut String, explained: &RejectionExplanation) {
         (TrialVerdict::LeftOut, "left out"),
     ];
     let others = others.map(|(verdict, words)| (count(verdict), words));
-    let others: Vec<String> =
-        others.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}")).collect();
+    let others: Vec<String> = others
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
     if !others.is_empty() {
         line(text, "other trials", &others.join(", "));
     }

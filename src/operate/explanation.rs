@@ -90,7 +90,9 @@ fn complete(
     if request.lacks_credentials() {
         diagnosis.omissions.push("Credentials of the request are encrypted with another key, so checks of tokens fail: start with that key to read them.".to_owned());
     }
-    if let Some(report) = address.filter(|report| !report.is_allowed || cause == Some(Cause::AddressNotAllowed)) {
+    if let Some(report) =
+        address.filter(|report| !report.is_allowed || cause == Some(Cause::AddressNotAllowed))
+    {
         diagnosis.advice.insert(0, report.advice(&request.source().name));
     }
     diagnosis
@@ -108,7 +110,9 @@ impl AddressReport {
         let origin = match (is_forwarded, self.hops.is_empty()) {
             (true, _) => "It was read from X-Forwarded-For.",
             (false, true) => "It is the address of the connection: the request has no X-Forwarded-For.",
-            (false, false) => "It is the address of the connection: X-Forwarded-For was ignored, because that address is not in CREEL_TRUSTED_PROXIES.",
+            (false, false) => {
+                "It is the address of the connection: X-Forwarded-For was ignored, because that address is not in CREEL_TRUSTED_PROXIES."
+            }
         };
         format!(
             "The client address {client} is not allowed ({allowed}). {origin} If {client} is a proxy, add it to CREEL_TRUSTED_PROXIES; if it is the sender, add it to CREEL_SOURCE_{name}_ALLOW_IPS."

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::providers::{
-    Cause, Diagnosis, OtherSource, RejectedRequest, Request, Secret, Verifier, explain,
-};
+use crate::providers::{Cause, Diagnosis, OtherSource, RejectedRequest, Request, Secret, Verifier, explain};
 use crate::verification::lookups::Lookups;
 use crate::verification::source::Source;
 use crate::verification::sources::Sources;

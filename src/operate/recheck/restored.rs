@@ -124,7 +124,10 @@ impl RestoredRequest {
     pub fn lacks_credentials(&self) -> bool {
         let is_redacted = |text: &[u8]| text == headers::REDACTED.as_bytes();
         self.fields.iter().any(|(_, value)| is_redacted(value))
-            || self.query.split('&').any(|field| field.split_once('=').is_some_and(|(_, value)| is_redacted(value.as_bytes())))
+            || self
+                .query
+                .split('&')
+                .any(|field| field.split_once('=').is_some_and(|(_, value)| is_redacted(value.as_bytes())))
     }
 
     /// Returns the values of a header, in the order received.
