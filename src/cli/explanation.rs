@@ -22,10 +22,11 @@ pub fn explanation_text(explained: &RejectionExplanation) -> String {
     }
     let signatures =
         [("received", &explained.received_signature), ("computed", &explained.computed_signature)];
-    for (name, signature) in signatures {
-        if let Some(signature) = signature {
-            line(&mut text, name, &format!("signature {signature}…"));
-        }
+    let signatures =
+        signatures.iter().filter_map(|(name, signature)| Some(format!("{name} {}…", (*signature).as_ref()?)));
+    let signatures: Vec<String> = signatures.collect();
+    if !signatures.is_empty() {
+        line(&mut text, "signature", &signatures.join(", "));
     }
     if let Some(address) = &explained.address {
         add_address(&mut text, address);
@@ -128,8 +129,7 @@ mod tests {
                         scheme       HMAC over `{body}`\n\
                         signed text  3 bytes (· space, ␊ line feed, ␍ carriage return, ␉ tab)\n             \
                         {}␊\\u{1b}\n\
-                        received     signature 1f3a9c0b…\n\
-                        computed     signature 77e0d41c…\n\
+                        signature    received 1f3a9c0b…, computed 77e0d41c…\n\
                         address      192.0.2.7, not allowed by 198.51.100.0/24\n             \
                         X-Forwarded-For: x\\ny (unverified)\n             \
                         X-Forwarded-For: 192.0.2.7 (client)\n\

@@ -1,5 +1,5 @@
-//! The explanation of one rejection: what was verified, what would have to be different, and the
-//! addresses that the allowlist was compared with.
+//! The explanation of one rejection: the result of verification, the changes that were tried, and
+//! the addresses that the allowlist was compared with.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Operator {
     }
 }
 
-/// Adds what only the stored request shows.
+/// Adds the texts about redacted credentials and about the address.
 fn complete(
     mut diagnosis: Diagnosis,
     cause: Option<Cause>,

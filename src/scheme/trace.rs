@@ -1,5 +1,5 @@
-//! What a scheme computes for a received request, to explain a rejection. A computed signature
-//! leaves this module only as a [`SignaturePrefix`].
+//! The signed text and the signatures of a received request, to explain a rejection. A computed
+//! signature leaves this module only as a [`SignaturePrefix`].
 
 use std::borrow::Cow;
 
@@ -84,8 +84,8 @@ impl SignatureTrace {
 }
 
 impl BoundSignature {
-    /// Returns what the scheme computes for a request; `None` without a value at the place of the
-    /// signature. `timestamp` replaces the one in the request.
+    /// Returns the signed text and the signatures of a request; `None` without a value at the place
+    /// of the signature. `timestamp` replaces the one in the request.
     pub fn trace(
         &self,
         view: &View<'_>,

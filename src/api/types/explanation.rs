@@ -33,11 +33,11 @@ pub struct RejectionExplanation {
     #[cfg_attr(test, schema(examples("77e0d41c")))]
     pub computed_signature: Option<String>,
     pub trials: Vec<TriedChange>,
-    /// What to do, most specific first.
+    /// Advice, most specific first.
     pub advice: Vec<String>,
     /// Null if the source has no allowlist.
     pub address: Option<ComparedAddress>,
-    /// What the limits left out.
+    /// Texts that name each part left out because of a limit.
     pub omissions: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ pub struct TriedChange {
     pub title: String,
     #[cfg_attr(test, schema(value_type = TrialVerdict))]
     pub result: Word<TrialVerdict>,
-    /// What to do, if the change fits.
+    /// Advice, if the change fits.
     pub advice: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What to do for each cause, from the parts of the request that the cause concerns.
+//! Advice for each cause, from the parts of the request that the cause concerns.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

@@ -1,5 +1,7 @@
 //! Changes of the body between the signature and creel.
 
+use std::fmt::Write as _;
+
 use crate::content::request::Request;
 use crate::json;
 
@@ -9,14 +11,17 @@ use super::diagnosis::Trial;
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Tries one change of the body; the result says what to do.
+/// Tries one change of the body; returns the advice if it fits.
 pub fn try_body(checks: &Checks<'_>, trial: Trial) -> TrialFinding<String> {
     let request = checks.rejected.request;
     if !checks.rejected.verifier.reads_body() {
         return TrialFinding::Inapplicable;
     }
-    let bodies = changed(checks, trial);
-    let bodies = bodies.into_iter().filter(|body| body.as_slice() != request.body);
+    // JSON without white space has no line end either, and that is another trial.
+    let is_json = matches!(trial, Trial::CompactJson | Trial::SpacedJson);
+    let known = if is_json { changed(checks, Trial::WithoutLineEnd) } else { Vec::new() };
+    let bodies = changed(checks, trial).into_iter().filter(|body| !known.contains(body));
+    let bodies = bodies.filter(|body| body.as_slice() != request.body);
     let fits = |body: &Vec<u8>| {
         let changed = Request { body, ..*request };
         checks.verifies(checks.rejected.verifier, &changed)
@@ -105,7 +110,8 @@ fn escaped(text: &str) -> String {
             continue;
         }
         for unit in character.encode_utf16(&mut units) {
-            written.push_str(&format!("\\u{unit:04x}"));
+            // Writing into a string cannot fail.
+            let _ = write!(written, "\\u{unit:04x}");
         }
     }
     written

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::content::request::{Cause, Request};
-use crate::scheme::key_store::VerifyError;
+use crate::scheme::key_store::{KeyStore, VerifyError};
 use crate::scheme::signature::Terms;
 
 use super::super::recipe::Recipe;
@@ -71,11 +71,21 @@ impl<'a> Checks<'a> {
         left.is_some()
     }
 
-    /// Whether a request is correctly signed for a verifier; false at the limit.
+    /// Whether a request is correctly signed for a verifier of its source; false at the limit.
     pub fn verifies(&self, verifier: &Verifier, request: &Request<'_>) -> bool {
+        self.verifies_with(verifier, request, self.rejected.key_store)
+    }
+
+    /// Whether a request is correctly signed for any verifier, with these keys.
+    pub fn verifies_with(
+        &self,
+        verifier: &Verifier,
+        request: &Request<'_>,
+        key_store: &dyn KeyStore,
+    ) -> bool {
         let bytes = if verifier.reads_body() { request.body.len() } else { 0 };
         self.spend_bytes(bytes, self.groups.saturating_mul(secrets_of(verifier))) && {
-            let verdict = verifier.authenticate(request, self.rejected.key_store);
+            let verdict = verifier.authenticate(request, key_store);
             // The timestamp is compared with the clock last.
             matches!(verdict, Ok(()) | Err(VerifyError::Rejected(Cause::StaleTimestamp)))
         }

@@ -7,7 +7,7 @@ use crate::scheme::trace::SignaturePrefix;
 use super::super::verifier::Verifier;
 use super::excerpt::TextExcerpt;
 
-/// A stored rejection, and what its source verifies it with.
+/// A stored rejection, with the verifier and keys of its source.
 #[derive(Clone, Copy)]
 pub struct RejectedRequest<'a> {
     /// The name of the source.
@@ -45,9 +45,9 @@ pub struct Diagnosis {
     pub received_signature: Option<SignaturePrefix>,
     pub computed_signature: Option<SignaturePrefix>,
     pub trials: Vec<TrialResult>,
-    /// What to do, most specific first.
+    /// Advice, most specific first.
     pub advice: Vec<String>,
-    /// What the limits left out.
+    /// Texts that name each part left out because of a limit.
     pub omissions: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ pub struct TrialResult {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialOutcome {
-    /// The request verifies with this change; the text says what to do.
+    /// The request verifies with this change; with advice.
     Fits(String),
     Differs,
     /// The change does not apply to this request or scheme.

@@ -1,12 +1,11 @@
-//! Why a request was rejected: the signed text, both signatures, and a fixed list of changes, each
-//! tried alone, that says what would have to be different. Without I/O.
+//! Explains why a request was rejected: the signed text, both signatures, and the results of a
+//! fixed list of changes, each tried alone. Without I/O.
 //!
-//! Nothing in the result can be used to forge a request: of a computed signature, 8 characters (at
-//! most 48 of at least 128 bits) exist outside `scheme::trace`, and no secret is shown. A text is
-//! signed only if a client sent it to a source and creel rejected and stored it, so the explanation
-//! signs nothing on request, and whether a trial fits tells only what a received signature already
-//! proved to its sender. Only the admin token, which can also release the request as a message,
-//! gives access to the result.
+//! The result cannot be used to forge a request: only `scheme::trace` handles a computed signature
+//! as a whole, all other code gets its first 8 characters (at most 48 of at least 128 bits), and no
+//! secret is shown. creel computes signatures only for stored rejections, never for a text in the
+//! request for an explanation, and a trial only compares them with the signature that the sender
+//! sent. Access needs the admin token, which can release any rejection as a message anyway.
 
 mod advice;
 mod bodies;
@@ -36,7 +35,7 @@ const MIN_SECRET_BYTES: usize = 8;
 /// Headers that carry credentials for any provider.
 const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// Explains a rejection: hashes at most 32 MiB, about 20 ms. The result says what that left out.
+/// Explains a rejection. Hashes at most 32 MiB, about 20 ms; `omissions` names the parts left out.
 pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
     let checks = Checks::new(rejected);
     let secrets = configured_secrets(rejected);

@@ -9,7 +9,7 @@ use super::super::catalogue::{added_recipes, recipes};
 use super::super::page::source_variable;
 use super::super::recipe::{NamedPlace, Recipe};
 use super::super::settings::{SettingKind, Settings};
-use super::super::verifier::Verifier;
+use super::super::verifier::{EmptyKeyStore, Verifier};
 use super::checks::{Checks, TrialFinding, bind, first_fit};
 use super::diagnosis::OtherSource;
 use super::secrets::slots;
@@ -22,10 +22,13 @@ fn authenticates(verifier: &Verifier) -> bool {
     verifier.verifies_sender() && verifier.confirm_api().is_none()
 }
 
-/// Whether a verifier accepts the request; cheap if the request has no proof for it.
+/// Whether another verifier accepts the request; cheap if the request has no proof for it. The
+/// cached keys are those of another provider, so only configured keys are used.
 fn fits(checks: &Checks<'_>, verifier: &Verifier) -> bool {
     let request = checks.rejected.request;
-    authenticates(verifier) && verifier.is_proof_carried(request) && checks.verifies(verifier, request)
+    authenticates(verifier)
+        && verifier.is_proof_carried(request)
+        && checks.verifies_with(verifier, request, &EmptyKeyStore)
 }
 
 /// Tries the request with the other sources of the server.

@@ -96,7 +96,7 @@ fn changed_settings(
     is_changed.then_some(settings)
 }
 
-/// Tries one change of the configured secrets; the result says what to do.
+/// Tries one change of the configured secrets; returns the advice if it fits.
 pub fn try_secret(checks: &Checks<'_>, trial: Trial) -> TrialFinding<String> {
     let verifier = checks.rejected.verifier;
     let settings = changed_settings(verifier, |slot, value| changed(trial, slot, value));

@@ -12,7 +12,7 @@ const PREFIX_HEADER: &str = "x-forwarded-prefix";
 /// Limit on the hosts and prefixes that are read from headers.
 const MAX_FORWARDED: usize = 6;
 
-/// Tries one change of the URL; the result says what to do.
+/// Tries one change of the URL; returns the advice if it fits.
 pub fn try_url(checks: &Checks<'_>, trial: Trial, redactor: &Redactor<'_>) -> TrialFinding<String> {
     let request = checks.rejected.request;
     if request.url.is_empty() {

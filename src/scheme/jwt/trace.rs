@@ -1,4 +1,4 @@
-//! What the check of a token reads, to explain a rejection. Nothing here is authenticated.
+//! The parts of a token, to explain a rejection. Nothing here is authenticated.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What is advised for each cause.
+//! The advice for each cause.
 
 use super::super::properties::OWN;
 use super::*;

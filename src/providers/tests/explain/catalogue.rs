@@ -91,7 +91,7 @@ fn explanation_shows_neither_secret_nor_genuine_signature() {
 }
 
 #[test]
-fn secret_in_place_of_a_signature_or_in_the_body_is_not_shown() {
+fn secret_in_signature_or_body_is_not_shown() {
     for provider in ["github", "shopify", "stripe", "slack", "standard-webhooks"] {
         let values = usable(provider);
         let verifier = bind(provider, &values);

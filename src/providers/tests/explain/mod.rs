@@ -1,4 +1,4 @@
-//! Explanations of rejections: which change fits, what is advised, and that nothing secret is shown.
+//! Explanations of rejections: the changes that fit, the advice, and the absence of secrets.
 
 mod advice;
 mod catalogue;
