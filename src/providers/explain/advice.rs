@@ -16,12 +16,12 @@ use super::super::verifier::BoundToken;
 use super::checks::Checks;
 use super::excerpt::Redactor;
 use super::recipes::named_by_headers;
-use super::secrets::variables;
+use super::secrets::{MAX_OTHER_SECRETS, secrets_of, slots, variables};
 
 /// Limit on the places that are named as missing.
 const MAX_NAMED_PLACES: usize = 6;
 
-/// Returns the sentences for a cause.
+/// Returns the sentences for a cause. `has_fit`: a trial has fitted, with its own advice.
 pub fn advice_for(
     cause: Cause,
     checks: &Checks<'_>,
@@ -29,6 +29,11 @@ pub fn advice_for(
     has_fit: bool,
     redactor: &Redactor<'_>,
 ) -> Vec<String> {
+    if has_fit {
+        // The advice of the trial is more specific.
+        let providers = if cause == Cause::MissingHeader { other_providers(checks) } else { None };
+        return providers.into_iter().collect();
+    }
     let view = checks.rejected.verifier.view(checks.rejected.request);
     match cause {
         Cause::StaleTimestamp => vec![stale(checks, &view, jwt)],
@@ -36,8 +41,8 @@ pub fn advice_for(
         Cause::UnknownKey => vec![unknown_key(checks, &view, jwt, redactor)],
         Cause::CertificateNotTrusted => certificate(checks, &view, redactor),
         Cause::MissingHeader => missing(checks, &view),
-        Cause::ClaimMismatch => claims(jwt),
-        Cause::MalformedSignature | Cause::UnknownAlgorithm if !has_fit => {
+        Cause::ClaimMismatch => vec![claims(jwt)],
+        Cause::MalformedSignature | Cause::UnknownAlgorithm => {
             let schemes = schemes(checks).join("; ");
             let mut advice = vec![format!(
                 "The value does not have the form of the scheme ({schemes}): check that the source has the right provider."
@@ -45,7 +50,7 @@ pub fn advice_for(
             advice.extend(other_providers(checks));
             advice
         }
-        Cause::SignatureMismatch if !has_fit => {
+        Cause::SignatureMismatch => {
             let mut advice = vec![mismatch(checks)];
             advice.extend(other_providers(checks));
             advice
@@ -64,9 +69,8 @@ pub fn advice_for(
         Cause::NotConfirmed => vec![
             "The request has no usable id for the provider's API: check that the source has the right provider.".to_owned(),
         ],
-        Cause::AddressNotAllowed | Cause::MalformedSignature | Cause::UnknownAlgorithm | Cause::SignatureMismatch => {
-            Vec::new()
-        }
+        // The caller describes the addresses.
+        Cause::AddressNotAllowed => Vec::new(),
     }
 }
 
@@ -78,9 +82,9 @@ pub fn schemes(checks: &Checks<'_>) -> Vec<String> {
 fn mismatch(checks: &Checks<'_>) -> String {
     let signs_url = checks.rejected.verifier.recipe.signs_url();
     let url = if signs_url { ", that the URL is the registered one" } else { "" };
-    let keys = match values(checks).is_empty() {
-        true => "the public key is the provider's".to_owned(),
-        false => format!(
+    let keys = match has_secret(checks) {
+        false => "the public key is the provider's".to_owned(),
+        true => format!(
             "{} is the secret of this webhook (providers have a different one for each endpoint, and for test and live mode)",
             variables(checks)
         ),
@@ -88,11 +92,9 @@ fn mismatch(checks: &Checks<'_>) -> String {
     format!("No trial fits. Check that {keys}{url}, and that no proxy changes the request.")
 }
 
-fn values(checks: &Checks<'_>) -> Vec<usize> {
+fn has_secret(checks: &Checks<'_>) -> bool {
     let verifier = checks.rejected.verifier;
-    let slots = super::secrets::slots(verifier.recipe);
-    let values = slots.iter().flat_map(|slot| verifier.settings.all(slot.setting));
-    values.map(|value| value.expose().len()).collect()
+    slots(verifier.recipe).iter().any(|slot| !verifier.settings.all(slot.setting).is_empty())
 }
 
 fn other_providers(checks: &Checks<'_>) -> Option<String> {
@@ -142,12 +144,15 @@ fn shown(time: OffsetDateTime) -> String {
 
 fn tokens(checks: &Checks<'_>, view: &View<'_>) -> Vec<String> {
     let rejected = checks.rejected;
+    let others = rejected.others.iter().flat_map(secrets_of).count();
+    let were_tried = (1..=MAX_OTHER_SECRETS).contains(&others) && !checks.is_exhausted();
+    let elsewhere = if were_tried { ", nor a secret of another source" } else { "" };
     let of_token = |bound: &BoundToken| {
         let sent = presented(&bound.token, view)?;
         let lengths: Vec<String> =
             bound.values.iter().map(Secret::expose).map(|value| value.len().to_string()).collect();
         Some(format!(
-            "The token in {} has {} bytes; the configured one ({}) has {}. It is none of the configured tokens.",
+            "The token in {} has {} bytes; the configured one ({}) has {}. It is none of the configured tokens{elsewhere}.",
             bound.token.at(),
             sent,
             source_variable(rejected.source, bound.key),
@@ -241,21 +246,20 @@ fn missing(checks: &Checks<'_>, view: &View<'_>) -> Vec<String> {
     advice
 }
 
-fn claims(jwt: Option<&JwtTrace>) -> Vec<String> {
+fn claims(jwt: Option<&JwtTrace>) -> String {
     let names = jwt.map(|jwt| &jwt.wrong_claims).filter(|names| !names.is_empty());
-    let text = match names {
+    match names {
         Some(names) => format!(
             "The claim {} is absent or has another value than the source expects: compare the audience, issuer and URL at the sender with the source's settings, and check that no proxy changes the body.",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         ),
         None => "The signature is correct, but for another body, URL or recipient: check that the source's URL is the registered one, and that no proxy changes the body.".to_owned(),
-    };
-    vec![text]
+    }
 }
 
 fn account_settings(checks: &Checks<'_>) -> String {
     let verifier = checks.rejected.verifier;
-    let slots = super::secrets::slots(verifier.recipe);
+    let slots = slots(verifier.recipe);
     let others =
         verifier.settings.values.keys().filter(|name| slots.iter().all(|slot| slot.setting != **name));
     let names: Vec<String> = others.map(|name| source_variable(checks.rejected.source, name)).collect();

@@ -13,6 +13,7 @@ use crate::scheme::place::Place;
 use crate::scheme::signature::BoundSignature;
 use crate::scheme::token::SharedToken;
 
+use super::super::page::source_variable;
 use super::super::recipe::{KeySource, Recipe};
 use super::checks::{Checks, TrialFinding, first_fit};
 use super::excerpt::Redactor;
@@ -45,8 +46,9 @@ pub fn try_timestamp(checks: &Checks<'_>) -> TrialFinding<String> {
     };
     first_fit(candidates, fits).map(|(_, _, timestamp)| match timestamp {
         None => format!(
-            "The signature is correct, but the timestamp has another format than the scheme of `{}`: the sender uses another unit (seconds or milliseconds) or a date. For provider `custom`, correct TIMESTAMP_UNIT.",
-            rejected.verifier.recipe.name
+            "The signature is correct, but the timestamp has another format than the scheme of `{}`: the sender uses another unit (seconds or milliseconds) or a date. For provider `custom`, correct {}.",
+            rejected.verifier.recipe.name,
+            source_variable(rejected.source, "timestamp_unit")
         ),
         Some(_) => "The request verifies with its timestamp in another unit: the sender signs seconds and sends milliseconds, or the reverse. Sign and send the same text.".to_owned(),
     })
@@ -66,7 +68,8 @@ pub fn try_signature(checks: &Checks<'_>) -> TrialFinding<String> {
     let rejected = checks.rejected;
     let verifier = rejected.verifier;
     let view = verifier.view(rejected.request);
-    let keyed = verifier.proofs.signatures.iter().filter_map(|keyed| {
+    let usable = verifier.proofs.signatures.iter().filter(|keyed| !keyed.keys.are_absent());
+    let keyed = usable.filter_map(|keyed| {
         let keys = derived_keys(checks, keyed);
         (!keys.is_empty()).then_some((keyed, keys))
     });
@@ -88,8 +91,9 @@ pub fn try_signature(checks: &Checks<'_>) -> TrialFinding<String> {
             }
         });
         format!(
-            "The signature is correct for the signed text and the secret, but {}: check the source's provider; for provider `custom`, correct SIGNATURE_ALGORITHM, SIGNATURE_ENCODING or SIGNATURE_LAYOUT.",
-            form.unwrap_or_default()
+            "The signature is correct for the signed text and the secret, but {}: check the source's provider; for provider `custom`, correct {}, _ENCODING or _LAYOUT.",
+            form.unwrap_or_default(),
+            source_variable(rejected.source, "signature_algorithm")
         )
     })
 }
@@ -136,7 +140,7 @@ pub fn try_token(checks: &Checks<'_>, redactor: &Redactor<'_>) -> TrialFinding<S
         };
         match first_fit(candidates, fits) {
             TrialFinding::Fits((name, _)) => {
-                return TrialFinding::Fits(token_remedy(name, wanted, &bound.token, redactor));
+                return TrialFinding::Fits(token_remedy(checks, name, wanted, &bound.token, redactor));
             }
             TrialFinding::Differs => finding = TrialFinding::Differs,
             TrialFinding::Inapplicable => {}
@@ -145,7 +149,13 @@ pub fn try_token(checks: &Checks<'_>, redactor: &Redactor<'_>) -> TrialFinding<S
     finding
 }
 
-fn token_remedy(name: &str, wanted: &str, token: &SharedToken, redactor: &Redactor<'_>) -> String {
+fn token_remedy(
+    checks: &Checks<'_>,
+    name: &str,
+    wanted: &str,
+    token: &SharedToken,
+    redactor: &Redactor<'_>,
+) -> String {
     if name != wanted {
         return format!(
             "The request has the correct token in header `{}`, but the source reads it from header `{wanted}`: correct the header at the sender, or the source's header setting.",
@@ -157,7 +167,8 @@ fn token_remedy(name: &str, wanted: &str, token: &SharedToken, redactor: &Redact
         false => format!("the token after `{}`", token.scheme().written().trim_end()),
     };
     format!(
-        "The request has the correct token, but with other text around it: the source expects {written} in header `{wanted}`. Correct the header at the sender; for provider `custom`, correct TOKEN_SCHEME."
+        "The request has the correct token, but with other text around it: the source expects {written} in header `{wanted}`. Correct the header at the sender; for provider `custom`, correct {}.",
+        source_variable(checks.rejected.source, "token_scheme")
     )
 }
 

@@ -93,7 +93,7 @@ fn values_of(verifier: &Verifier) -> Vec<Secret> {
 fn fits_recipe(checks: &Checks<'_>, recipe: &'static Recipe) -> bool {
     let own = checks.rejected.verifier;
     let names: Vec<&'static str> = slots(recipe).into_iter().map(|slot| slot.setting).collect();
-    let is_shared = |name: &str| names.iter().any(|secret| *secret == name);
+    let is_shared = |name: &str| names.contains(&name);
     // Other settings with the same name, such as the header of a token.
     let known = recipe.keys.iter().filter(|key| !is_shared(&key.name) && key.kind != SettingKind::Switch);
     let kept: BTreeMap<String, Vec<Secret>> = known

@@ -101,10 +101,8 @@ pub fn try_secret(checks: &Checks<'_>, trial: Trial) -> TrialFinding<String> {
     let verifier = checks.rejected.verifier;
     let settings = changed_settings(verifier, |slot, value| changed(trial, slot, value));
     let fits = |settings: &Settings| checks.fits_settings(settings.clone());
-    first_fit(settings, fits).map(|_| {
-        let variable = variables(checks);
-        remedy(trial, &variable)
-    })
+    first_fit(settings, fits)
+        .map(|_| remedy(trial, &variables(checks), &source_variable(checks.rejected.source, "signature_key")))
 }
 
 fn changed(trial: Trial, slot: &SecretSlot, value: &[u8]) -> Vec<Vec<u8>> {
@@ -246,7 +244,8 @@ pub fn variables(checks: &Checks<'_>) -> String {
     names.collect::<Vec<_>>().join(" or ")
 }
 
-fn remedy(trial: Trial, variable: &str) -> String {
+/// `custom` begins the variables of a custom provider's key.
+fn remedy(trial: Trial, variable: &str, custom: &str) -> String {
     match trial {
         Trial::TrimmedSecret => format!(
             "The request verifies with the secret without the white space or quotation marks around it: remove them from {variable}."
@@ -258,13 +257,13 @@ fn remedy(trial: Trial, variable: &str) -> String {
             "The request verifies with the text of the secret as the key, but the provider's scheme decodes it: check that the source has the right provider, or let the sender decode the secret. The value of {variable} is the one that the sender uses."
         ),
         Trial::SecretFromBase64 => format!(
-            "The request verifies with the secret decoded from base64, but the scheme uses its text: for provider `custom`, set SIGNATURE_KEY_ENCODING to `base64`; otherwise let the sender use the text of {variable}."
+            "The request verifies with the secret decoded from base64, but the scheme uses its text: for provider `custom`, set {custom}_ENCODING to `base64`; otherwise let the sender use the text of {variable}."
         ),
         Trial::SecretFromHex => format!(
-            "The request verifies with the secret decoded from hex, but the scheme uses its text: for provider `custom`, set SIGNATURE_KEY_ENCODING to `hex`; otherwise let the sender use the text of {variable}."
+            "The request verifies with the secret decoded from hex, but the scheme uses its text: for provider `custom`, set {custom}_ENCODING to `hex`; otherwise let the sender use the text of {variable}."
         ),
         _ => format!(
-            "The request verifies with another prefix of the secret, such as `whsec_`: copy the complete secret from the provider into {variable}; for provider `custom`, check SIGNATURE_KEY_PREFIX."
+            "The request verifies with another prefix of the secret, such as `whsec_`: copy the complete secret from the provider into {variable}; for provider `custom`, check {custom}_PREFIX."
         ),
     }
 }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::scheme::place::Place;
 
 const SECRET: &str = "correct horse battery";
 
@@ -156,6 +157,18 @@ fn wrong_provider_or_disabled_scheme_is_explained() {
         "{advice}"
     );
     assert!(advice.contains("shopify-hmac-sha256` of provider `shopify`"), "{advice}");
+}
+
+#[test]
+fn scheme_that_is_not_allowed_is_explained() {
+    let sender = bind("github", &[("secret", SECRET), ("allow_sha1", "yes")]);
+    let mut draft = sender.unsigned_sample(&sample_options(None, "nonce")).unwrap();
+    let place = Place::Header("x-hub-signature".to_owned());
+    sender.add_proofs(&mut draft, Some(&place)).unwrap();
+    let sample = Sample { headers: draft.headers, query: draft.query, body: draft.body };
+    let found = diagnosis(&SentRequest::of(sample), &bind("github", &[("secret", SECRET)]));
+    assert_eq!(fitting(&found), [Trial::OtherRecipe], "{:?}", found.advice);
+    assert!(found.advice[0].contains("CREEL_SOURCE_TEST_ALLOW_SHA1=yes"), "{:?}", found.advice);
 }
 
 #[test]
