@@ -70,7 +70,12 @@ pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
     };
     let may_try = verdict.is_some() && !diagnosis.verifies && cause.is_none_or(is_tried);
     for trial in Trial::ALL {
-        let outcome = if may_try { diagnosis.run(trial, &checks, &hidden) } else { skipped(&unavailable) };
+        // A token next to a signature with an unknown key may fit a provider that sends only tokens.
+        let is_misleading = trial == Trial::OtherRecipe && cause == Some(Cause::UnknownKey);
+        let outcome = match may_try && !is_misleading {
+            true => diagnosis.run(trial, &checks, &hidden),
+            false => skipped(&unavailable),
+        };
         diagnosis.trials.push(TrialResult { trial, outcome });
     }
     if checks.is_exhausted() {
