@@ -89,7 +89,8 @@ fn mismatch(checks: &Checks<'_>) -> String {
             variables(checks)
         ),
     };
-    format!("No trial fits. Check that {keys}{url}, and that no proxy changes the request.")
+    let trials = if checks.is_exhausted() { "No trial that finished fits" } else { "No trial fits" };
+    format!("{trials}. Check that {keys}{url}, and that no proxy changes the request.")
 }
 
 fn has_secret(checks: &Checks<'_>) -> bool {

@@ -99,31 +99,31 @@ pub enum Trial {
 }
 
 impl Trial {
-    /// All trials, in the order in which they run.
+    /// All trials, in the order in which they run: first those that hash the body once or twice.
     pub const ALL: [Self; 24] = [
         Self::WithoutLineEnd,
         Self::WithLineEnd,
         Self::TrimmedSecret,
-        Self::OtherSecret,
         Self::SecretPrefix,
         Self::SecretFromBase64,
         Self::SecretFromHex,
         Self::SecretAsText,
+        Self::SecretWithLineFeed,
         Self::UrlScheme,
         Self::UrlHost,
         Self::UrlForm,
         Self::TokenForm,
-        Self::OtherSource,
-        Self::OtherSetting,
-        Self::SecretWithLineFeed,
+        Self::TimestampUnit,
         Self::CompactJson,
-        Self::CrlfToLf,
-        Self::LfToCrlf,
         Self::SpacedJson,
         Self::EscapedJson,
+        Self::CrlfToLf,
+        Self::LfToCrlf,
         Self::DecodedBody,
-        Self::TimestampUnit,
+        Self::OtherSetting,
         Self::SignatureForm,
+        Self::OtherSecret,
+        Self::OtherSource,
         Self::OtherRecipe,
     ];
 

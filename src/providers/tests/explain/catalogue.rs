@@ -1,5 +1,7 @@
 //! Properties of the explanations of all providers.
 
+use proptest::prelude::*;
+
 use super::super::super::settings::SettingKind;
 use super::super::properties::{OWN, flipped, signature_places};
 use super::*;
@@ -136,6 +138,32 @@ fn no_body_panics_an_explanation() {
             assert_eq!(diagnosis.trials.len(), Trial::ALL.len());
             assert_no_secret(&diagnosis, &own.verifier);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn arbitrary_request_is_explained_without_panic(
+        place in any::<prop::sample::Index>(),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        json in "[\\[\\]{}\",:\\\\ u0\u{e9}\r\n]{0,60}",
+        is_json in any::<bool>(),
+        value in "[ -~]{0,80}",
+        url in "(https?://)?[a-z:@/?%&=]{0,30}",
+    ) {
+        let own = place.get(OWN.as_slice());
+        let mut sent = own.sent.clone();
+        sent.body = if is_json { json.into_bytes() } else { body };
+        sent.url = url;
+        let changed = place.index(sent.headers.len().max(1));
+        if let Some((_, old)) = sent.headers.get_mut(changed) {
+            *old = value.into_bytes();
+        }
+        let diagnosis = diagnosis_among(&sent, &own.verifier, &own.world, &[]);
+        prop_assert_eq!(diagnosis.trials.len(), Trial::ALL.len());
+        assert_no_secret(&diagnosis, &own.verifier);
     }
 }
 
