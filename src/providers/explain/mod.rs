@@ -70,7 +70,7 @@ pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
     };
     let may_try = verdict.is_some() && !diagnosis.verifies && cause.is_none_or(is_tried);
     for trial in Trial::ALL {
-        // A token next to a signature with an unknown key may fit a provider that sends only tokens.
+        // With an unknown key, a token next to the signature may fit a provider of tokens.
         let is_misleading = trial == Trial::OtherRecipe && cause == Some(Cause::UnknownKey);
         let outcome = match may_try && !is_misleading {
             true => diagnosis.run(trial, &checks, &hidden),
