@@ -60,6 +60,9 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/rejections/release", POST).route(web::post().to(rejections::release_all)))
         .service(at("/rejections/{id}", READ).route(get().to(rejections::one)))
         .service(at("/rejections/{id}/body", READ).route(get().to(rejections::body)))
+        .service(
+            at("/rejections/{id}/explanation", READ).route(get().to(rejections::explanation::explanation)),
+        )
         .service(at("/rejections/{id}/recheck", POST).route(web::post().to(rejections::recheck)))
         .service(at("/rejections/{id}/release", POST).route(web::post().to(rejections::release)));
 }

@@ -23,6 +23,11 @@ pub struct ListArguments {
 }
 
 impl ListArguments {
+    /// Whether to print the service's JSON.
+    pub const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints the items, each as the service's JSON or as the result of `line`. `path` returns the
     /// path of the page with a limit and a cursor.
     pub async fn print<T: DeserializeOwned>(

@@ -4,6 +4,7 @@
 
 mod check;
 mod emit;
+mod explanation;
 mod following;
 mod forward;
 mod healthcheck;
@@ -234,13 +235,16 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Replay(replay::ReplayArguments),
 
-    /// List rejected requests, newest first.
+    /// List rejected requests, newest first, or explain one with `show`.
     ///
     /// Requests with all parts that the provider's scheme requires may be genuine and are marked
-    /// `candidate`: if the secret was wrong, correct it and run `creel recheck`.
+    /// `candidate`: if the secret was wrong, correct it and run `creel recheck`. `show` prints the
+    /// signed text and tries typical mistakes, such as a line feed added by a proxy; it needs the
+    /// admin token.
     ///
     /// Examples:
     ///     creel rejections
+    ///     creel rejections show 17
     ///     creel rejections --source github --since 2h
     ///     creel rejections --cause signature_mismatch --json
     #[command(verbatim_doc_comment)]

@@ -1,5 +1,9 @@
-//! `creel rejections`: the list of rejected requests.
+//! `creel rejections`: the list of rejected requests, or the explanation of one.
 
+use clap::ValueEnum;
+use serde_json::value::RawValue;
+
+use super::explanation::explanation_text;
 use super::list::ListArguments;
 use super::output::{Failure, harmless, seconds, size};
 use super::remote::{Address, with_query};
@@ -33,9 +37,16 @@ impl From<RejectionFilters> for RejectionSelection {
     }
 }
 
-/// Filters and output format of the list.
+/// Action, or filters and output format of the list.
 #[derive(Debug, clap::Args)]
 pub struct RejectionsArguments {
+    /// Action on one rejection; without an action, the rejections are listed.
+    #[arg(value_enum, requires = "id", conflicts_with_all = ["source", "cause", "since", "until", "limit"])]
+    action: Option<RejectionAction>,
+
+    /// The rejection's id.
+    id: Option<u64>,
+
     #[command(flatten)]
     filters: RejectionFilters,
 
@@ -44,6 +55,12 @@ pub struct RejectionsArguments {
 
     #[command(flatten)]
     address: Address,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RejectionAction {
+    /// Explain why the request was rejected, and what to do.
+    Show,
 }
 
 fn line(head: &RejectionHead) -> String {
@@ -67,6 +84,16 @@ fn line(head: &RejectionHead) -> String {
 
 pub fn run(arguments: &RejectionsArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
+    if let (Some(RejectionAction::Show), Some(id)) = (arguments.action, arguments.id) {
+        return block_on(async {
+            let path = format!("/rejections/{id}/explanation");
+            if arguments.list.is_json() {
+                let explained: Box<RawValue> = remote.get(&path).await?;
+                return Ok(format!("{}\n", explained.get()));
+            }
+            Ok(explanation_text(&remote.get(&path).await?))
+        })?;
+    }
     let path = |limit: &str, cursor: Option<&str>| arguments.path(limit, cursor);
     block_on(arguments.list.print(&remote, path, line))?
 }

@@ -75,7 +75,7 @@ impl Verifier {
         Some(Sample { headers: draft.headers, query: draft.query, body: draft.body })
     }
 
-    fn unsigned_sample(&self, options: &SampleOptions<'_>) -> Option<SampleDraft> {
+    pub(super) fn unsigned_sample(&self, options: &SampleOptions<'_>) -> Option<SampleDraft> {
         let row = self.sample_body(options.event)?;
         let event = options.event.unwrap_or(&row.event);
         let (event_type, action) = match event.split_once('.') {
@@ -103,7 +103,7 @@ impl Verifier {
     }
 
     /// Authenticates the sample; with `signed_at`, only by the signature at that place.
-    fn add_proofs(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
+    pub(super) fn add_proofs(&self, draft: &mut SampleDraft, signed_at: Option<&Place>) -> Option<()> {
         let proofs = &self.proofs;
         if let Some(confirm_api) = &proofs.confirm_api {
             return draft.fill_empty(confirm_api.places());

@@ -23,3 +23,4 @@ pub mod signature;
 pub mod template;
 pub mod tink;
 pub mod token;
+pub mod trace;

@@ -2,6 +2,7 @@
 //! and decoded bodies. Has no access to the HTTP server.
 
 mod examine;
+mod explanation;
 mod fetches;
 mod health;
 mod incoming;
@@ -20,6 +21,7 @@ mod tests;
 mod verify;
 
 pub use examine::{OwnedRequest, Proof, VerificationOutcome, VerifiedMessage};
+pub use explanation::diagnose;
 pub use fetches::{ProviderUnreachable, visit};
 pub use incoming::IncomingRequest;
 pub use learning::{LEARNING_WINDOW, learn, secret_setting, window_setting};

@@ -219,6 +219,25 @@ impl Source {
         Some(shown_url(&self.registered_url(target, query), hidden, &self.redaction))
     }
 
+    /// Returns the parts of its URL that must not be shown: the random part of the path, and a user
+    /// and password.
+    pub fn hidden_texts(&self) -> Vec<Secret> {
+        let path_part = self.path_part.strip_prefix(b"/").unwrap_or(&self.path_part);
+        let (RegisteredUrl::Whole(url) | RegisteredUrl::Base(url)) = &self.url else {
+            return vec![Secret::new(path_part)];
+        };
+        let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
+        let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+        vec![Secret::new(path_part), Secret::new_text(login)]
+    }
+
+    /// Returns the networks in its allowlist, and whether GitHub's published addresses are allowed
+    /// too; `None` without an allowlist.
+    pub fn allowed_networks(&self) -> Option<(Vec<String>, bool)> {
+        let allow = self.addresses.as_ref()?;
+        Some((allow.nets.iter().map(ToString::to_string).collect(), allow.github))
+    }
+
     /// Returns the value of the header `Allow`.
     pub fn allow(&self) -> &str {
         &self.allow

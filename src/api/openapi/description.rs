@@ -61,6 +61,7 @@ const TOKEN: &str = "token";
         rejections::list,
         rejections::one,
         rejections::body,
+        rejections::explanation::explanation,
         rejections::recheck::recheck_all,
         rejections::recheck::release_all,
         rejections::recheck::recheck,

@@ -1,5 +1,6 @@
 //! Rejections: requests that failed authentication, with their causes, re-verification and release.
 
+pub mod explanation;
 pub mod recheck;
 
 pub use recheck::{recheck, recheck_all, release, release_all};

@@ -5,6 +5,7 @@
 pub mod bulk;
 pub mod delivery;
 pub mod event;
+pub mod explanation;
 pub mod listener;
 pub mod message;
 pub mod page;

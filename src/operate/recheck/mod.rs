@@ -7,4 +7,5 @@ mod restored;
 mod step;
 
 pub use one::RecheckOutcome;
+pub use restored::RestoredRequest;
 pub use step::{BulkAction, RejectionCount, RejectionStep, StepReport, StepRequest};

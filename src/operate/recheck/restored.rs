@@ -10,11 +10,12 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::super::problem::Problem;
-use crate::providers::Cause;
+use crate::providers::{Cause, Diagnosis};
 use crate::store::headers::{self, StoredHeaders};
 use crate::store::{NewMessage, StoredRejection};
 use crate::verification::{
-    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, new_message, verify,
+    IncomingRequest, Proof, Source, Sources, VerificationOutcome, VerifiedMessage, diagnose, new_message,
+    verify,
 };
 
 /// Longer than the timeout for a webhook (2.4 s) plus the wait for one fetch of keys (1 s).
@@ -85,18 +86,10 @@ impl RestoredRequest {
             let (source_name, method) = (source.name.to_string(), self.method.clone());
             return Err(Problem::MethodWithoutMessage { source_name, method });
         }
-        if proof == Proof::NeedsBody && !source.admits(self.client, &self.sources.github) {
+        if proof == Proof::NeedsBody && !self.is_address_allowed() {
             return Ok(Verification::Rejected(Cause::AddressNotAllowed));
         }
-        let incoming = IncomingRequest {
-            method: &self.method,
-            target: &self.target,
-            query: &self.query,
-            url: source.registered_url(&self.target, &self.query),
-            fields: self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect(),
-            received_at: self.received_at,
-            client: self.client,
-        };
+        let incoming = self.incoming();
         let verifier = source.verifier();
         let body = self.body.clone().unwrap_or_default();
         let deadline = Instant::now() + VERIFICATION_TIMEOUT;
@@ -106,6 +99,53 @@ impl RestoredRequest {
             VerificationOutcome::Handshake(_) => Verification::Handshake,
             VerificationOutcome::Rejected(reason) => Verification::Rejected(reason.cause),
         })
+    }
+
+    fn incoming(&self) -> IncomingRequest<'_> {
+        IncomingRequest {
+            method: &self.method,
+            target: &self.target,
+            query: &self.query,
+            url: self.source.registered_url(&self.target, &self.query),
+            fields: self.fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect(),
+            received_at: self.received_at,
+            client: self.client,
+        }
+    }
+
+    /// Explains the rejection with the current settings; `cause` is the recorded one. CPU-bound.
+    pub fn diagnose(&self, cause: Option<Cause>) -> Diagnosis {
+        let incoming = self.incoming();
+        let body = self.body.as_deref().unwrap_or_default();
+        diagnose(&self.sources, &self.source, &incoming.request(body), self.has_body(), cause)
+    }
+
+    /// Whether credentials of the request could not be restored.
+    pub fn lacks_credentials(&self) -> bool {
+        let is_redacted = |text: &[u8]| text == headers::REDACTED.as_bytes();
+        self.fields.iter().any(|(_, value)| is_redacted(value))
+            || self
+                .query
+                .split('&')
+                .any(|field| field.split_once('=').is_some_and(|(_, value)| is_redacted(value.as_bytes())))
+    }
+
+    /// Returns the values of a header, in the order received.
+    pub fn header<'a>(&'a self, wanted: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.as_slice())
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub const fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Whether the source's allowlist has the client's address.
+    pub fn is_address_allowed(&self) -> bool {
+        self.source.admits(self.client, &self.sources.github)
     }
 
     fn message(&self, incoming: IncomingRequest<'_>, verified: VerifiedMessage) -> Verification {

@@ -17,6 +17,7 @@ use crate::scheme::encoding::{Encoding, KeyEncoding};
 use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
+use crate::scheme::trace::SignatureTrace;
 
 /// Maximum number of items in a body. Adyen documents one item for JSON, and up to six for SOAP.
 /// Each item has its own signature, so captured items could be combined into new messages.
@@ -83,6 +84,12 @@ impl Scheme for Adyen {
             })
         };
         items_of(view).is_ok_and(|items| items.into_iter().all(is_signed))
+    }
+
+    fn trace(&self, view: &View<'_>, keys: &SchemeKeys) -> Option<SignatureTrace> {
+        let (item, signature) = signed(items_of(view).ok()?.first()?).ok()?;
+        let (text, signature) = (text(item).ok()?.into_bytes(), signature.as_bytes());
+        Some(SignatureTrace::of_hmac(HMAC_SHA256, keys.secrets(), text, Encoding::Base64, signature))
     }
 
     fn signer(&self) -> Option<SampleSigner> {

@@ -14,6 +14,7 @@ use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::shape::has_shape_of_id;
 use crate::scheme::signature::Terms;
+use crate::scheme::trace::SignatureTrace;
 
 const ALGORITHM: hmac::Algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
 
@@ -82,6 +83,13 @@ impl Scheme for Braintree {
         };
         let has_payload = field("bt_payload").is_some_and(|text| !has_shape_of_id(text.trim().as_bytes()));
         has_payload && field("bt_signature").is_some_and(|text| text.split('&').take(16).any(is_signed))
+    }
+
+    fn trace(&self, view: &View<'_>, keys: &SchemeKeys) -> Option<SignatureTrace> {
+        let payload = view.form_field("bt_payload").ok()??.as_bytes().to_vec();
+        let (_, signature) = view.form_field("bt_signature").ok()??.split_once('|')?;
+        let signature = signature.split('&').next()?.as_bytes();
+        Some(SignatureTrace::of_hmac(ALGORITHM, keys.secrets(), payload, Encoding::Hex, signature))
     }
 
     fn signer(&self) -> Option<SampleSigner> {

@@ -13,6 +13,7 @@ use crate::scheme::freshness::{SignedTime, TimestampUnit};
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
 use crate::scheme::template::path_of;
+use crate::scheme::trace::SignatureTrace;
 
 const SIGNATURE: &str = "x-contentful-signature";
 const SIGNED_HEADERS: &str = "x-contentful-signed-headers";
@@ -39,15 +40,7 @@ impl Scheme for Contentful {
     fn check(&self, view: &View<'_>, terms: &Terms<'_>, keys: &SchemeKeys) -> Result<(), VerifyError> {
         let secrets = keys.secrets();
         let signature = header(view, SIGNATURE)?;
-        let (names, moment) = signed_headers(view)?;
-        let lines: Vec<String> = names
-            .iter()
-            .map(|name| {
-                let value = view.request.headers.single(name)?.unwrap_or_default();
-                Ok(format!("{name}:{}", String::from_utf8_lossy(value)))
-            })
-            .collect::<Result<_, Cause>>()?;
-        let text = text(view.request.method, path_of(view.request.url), &lines, view.request.body);
+        let (text, moment) = signed_text(view)?;
         any_hmac(HMAC_SHA256, secrets, &text, Encoding::Hex, &[signature])?;
         Ok(moment.check(view.request.now, terms.tolerance)?)
     }
@@ -56,6 +49,11 @@ impl Scheme for Contentful {
         header(view, SIGNATURE).is_ok_and(|signature| is_hmac(HMAC_SHA256, Encoding::Hex, signature))
             && signed_headers(view)
                 .is_ok_and(|(_, moment)| moment.check(view.request.now, terms.tolerance).is_ok())
+    }
+
+    fn trace(&self, view: &View<'_>, keys: &SchemeKeys) -> Option<SignatureTrace> {
+        let (signature, (text, _)) = (header(view, SIGNATURE).ok()?, signed_text(view).ok()?);
+        Some(SignatureTrace::of_hmac(HMAC_SHA256, keys.secrets(), text, Encoding::Hex, signature))
     }
 
     fn signer(&self) -> Option<SampleSigner> {
@@ -75,6 +73,19 @@ fn sign(draft: &mut SampleDraft, _texts: &Texts, keys: &SchemeKeys) -> Option<()
     draft.push_header(TIMESTAMP, timestamp);
     draft.push_header(SIGNATURE, signature);
     Some(())
+}
+
+/// Returns the signed text of a request, and the time in it.
+fn signed_text(view: &View<'_>) -> Result<(Vec<u8>, SignedTime), Cause> {
+    let (names, moment) = signed_headers(view)?;
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let value = view.request.headers.single(name)?.unwrap_or_default();
+            Ok(format!("{name}:{}", String::from_utf8_lossy(value)))
+        })
+        .collect::<Result<_, Cause>>()?;
+    Ok((text(view.request.method, path_of(view.request.url), &lines, view.request.body), moment))
 }
 
 /// Returns the names of the signed headers, and the time in one of them.

@@ -12,6 +12,7 @@ use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
+use crate::scheme::trace::SignatureTrace;
 
 const SIGNATURE: &str = "x-plivo-signature-v3";
 const NONCE: &str = "x-plivo-signature-v3-nonce";
@@ -66,6 +67,14 @@ impl Scheme for PlivoV3 {
     fn is_carried(&self, view: &View<'_>, _terms: &Terms<'_>) -> bool {
         let (Ok(signatures), Ok(_)) = (header_list(view, SIGNATURE), nonce(view)) else { return false };
         has_form(view) && candidates(&signatures).any(|text| is_hmac(HMAC_SHA256, Encoding::Base64, text))
+    }
+
+    fn trace(&self, view: &View<'_>, keys: &SchemeKeys) -> Option<SignatureTrace> {
+        let (signatures, nonce) = (header_list(view, SIGNATURE).ok()?, nonce(view).ok()?);
+        let fields = view.whole_form().ok()?.to_vec();
+        let text = text(view.request.method, view.request.url, fields, nonce);
+        let signature = candidates(&signatures).next()?;
+        Some(SignatureTrace::of_hmac(HMAC_SHA256, keys.secrets(), text, Encoding::Base64, signature))
     }
 
     fn signer(&self) -> Option<SampleSigner> {

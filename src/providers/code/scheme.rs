@@ -7,6 +7,7 @@ use crate::content::view::{Texts, View};
 use crate::scheme::error::KeyError;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
+use crate::scheme::trace::SignatureTrace;
 
 use super::super::draft::SampleDraft;
 use super::super::settings::{SettingError, Settings};
@@ -70,6 +71,12 @@ pub trait Scheme: Debug + Sync {
     /// Whether the request has a well-formed and fresh signature, made with any key.
     fn is_carried(&self, view: &View<'_>, terms: &Terms<'_>) -> bool;
 
+    /// Returns the signed text and the signatures of a request, to explain its rejection; `None` if
+    /// the text cannot be shown.
+    fn trace(&self, _view: &View<'_>, _keys: &SchemeKeys) -> Option<SignatureTrace> {
+        None
+    }
+
     /// Returns the function that signs a sample; `None` if only the provider has the key.
     fn signer(&self) -> Option<SampleSigner> {
         None
@@ -132,6 +139,11 @@ impl BoundScheme {
     /// See [`Scheme::check`].
     pub fn check(&self, view: &View<'_>, terms: &Terms<'_>) -> Result<(), VerifyError> {
         self.scheme.check(view, terms, &self.keys)
+    }
+
+    /// Returns the signed text and the signatures of a request. See [`Scheme::trace`].
+    pub fn trace(&self, view: &View<'_>) -> Option<SignatureTrace> {
+        self.scheme.trace(view, &self.keys)
     }
 
     /// Signs a sample; `None` if only the provider has the key.

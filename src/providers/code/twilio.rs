@@ -22,6 +22,7 @@ use crate::content::view::{Texts, View};
 use crate::scheme::encoding::Encoding;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::signature::Terms;
+use crate::scheme::trace::SignatureTrace;
 
 const HEADER: &str = "x-twilio-signature";
 /// The setting with shared keys.
@@ -68,8 +69,7 @@ impl Scheme for Twilio {
             // The request may be genuine, but the source has no key of that kind.
             return Err(if shared.is_some() { Cause::UnknownKey } else { Cause::MissingHeader }.into());
         }
-        let is_form = view.request.body.is_empty()
-            || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded);
+        let is_form = is_form(view);
         let fields = if is_form { in_order(view.whole_form()?) } else { String::new() };
         // A form such as `=` adds nothing to the text, and neither does an empty body, so a
         // signature of the URL alone would match them. Twilio's library accepts them; Twilio sends
@@ -99,9 +99,24 @@ impl Scheme for Twilio {
         header(view, HEADER).is_ok_and(|signature| is_hmac(algorithm, Encoding::Base64, signature))
     }
 
+    fn trace(&self, view: &View<'_>, keys: &SchemeKeys) -> Option<SignatureTrace> {
+        let signature = header(view, HEADER).ok()?;
+        let (algorithm, secrets) = match shared_key_algorithm(view).ok()? {
+            Some(algorithm) => (algorithm, keys.of(SHARED_KEY)),
+            None => (SHA1, keys.secrets()),
+        };
+        let fields = if is_form(view) { in_order(view.whole_form().ok()?) } else { String::new() };
+        let text = format!("{}{fields}", view.request.url).into_bytes();
+        Some(SignatureTrace::of_hmac(algorithm, secrets, text, Encoding::Base64, signature))
+    }
+
     fn signer(&self) -> Option<SampleSigner> {
         Some(sign)
     }
+}
+
+fn is_form(view: &View<'_>) -> bool {
+    view.request.body.is_empty() || form::kind(view.request.headers) == Some(form::FormKind::UrlEncoded)
 }
 
 /// Signs a sample; `None` if the source has no key for it.

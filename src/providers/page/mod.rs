@@ -18,7 +18,8 @@ use crate::scheme::template::Template;
 use places::{alternatives, parts};
 #[cfg(test)]
 use text::sentence;
-use text::{UNCONFIRMED, mark, source_variable, with_variables};
+pub(super) use text::source_variable;
+use text::{UNCONFIRMED, mark, with_variables};
 
 /// The setting for a key that the provider publishes. It is not shown as secret.
 const PUBLIC_KEY: &str = "public_key";

@@ -6,6 +6,7 @@ mod bodies;
 mod carried;
 mod confirm;
 mod descriptions;
+mod explain;
 mod fetched;
 mod handshakes;
 mod own;

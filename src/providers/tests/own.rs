@@ -59,6 +59,13 @@ impl KeyStore for RemoteKeys {
     }
 }
 
+impl RemoteKeys {
+    /// Makes all keys unknown.
+    pub fn forget_keys(&mut self) {
+        self.keys.clear();
+    }
+}
+
 /// Returns a request for each accepted vector of the project, one for each provider.
 pub fn own_requests() -> Vec<OwnRequest> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");

@@ -16,7 +16,7 @@ use crate::scheme::template::TemplateScope;
 use super::own::OwnRequest;
 use super::*;
 
-static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
+pub(super) static OWN: LazyLock<Vec<OwnRequest>> = LazyLock::new(own_requests);
 
 /// The requests with some authentication.
 fn verifying_requests() -> impl Iterator<Item = &'static OwnRequest> {
@@ -53,7 +53,7 @@ fn signed_text(keyed: &BoundSignature, sent: &SentRequest, verifier: &Verifier) 
 }
 
 /// Returns each place with encoded signatures, with their layout and encoding.
-fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
+pub(super) fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
     let code = [
         ("twilio", "header x-twilio-signature", "{signature}", Encoding::Base64),
         ("plivo-v3", "header x-plivo-signature-v3", "{signature},{signature}", Encoding::Base64),
@@ -81,7 +81,7 @@ fn signature_places(request: &OwnRequest) -> Vec<(Place, Layout, Encoding)> {
 }
 
 /// Flips one bit of each decoded signature in a value.
-fn flipped(value: &str, layout: &Layout, encoding: Encoding, bit: usize) -> Option<String> {
+pub(super) fn flipped(value: &str, layout: &Layout, encoding: Encoding, bit: usize) -> Option<String> {
     let mut changed = value.to_owned();
     for group in layout.groups(value.as_bytes()) {
         for text in layout.candidates(group).ok()?.as_slice() {

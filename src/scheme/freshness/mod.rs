@@ -151,6 +151,16 @@ impl TimestampUnit {
 }
 
 impl SignedTime {
+    /// Returns the point in time; `None` if it is out of range.
+    pub fn to_time(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::Seconds(seconds) => OffsetDateTime::from_unix_timestamp(seconds).ok(),
+            Self::Milliseconds(milliseconds) => {
+                OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
+            }
+        }
+    }
+
     /// Compares the time with the clock.
     ///
     /// # Errors

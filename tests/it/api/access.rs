@@ -10,7 +10,8 @@ use super::{LISTENER_TOKEN, READ_TOKEN, get, json, push, reject_some, service, w
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, sign};
 
 /// GET paths that require the admin token.
-const ADMIN_ONLY: [&str; 2] = ["/messages/{id}/body", "/rejections/{id}/body"];
+const ADMIN_ONLY: [&str; 3] =
+    ["/messages/{id}/body", "/rejections/{id}/body", "/rejections/{id}/explanation"];
 
 fn document(app: &TestApp) -> Value {
     json(&app.get("/api/v1/openapi.json"))

@@ -5,6 +5,7 @@ mod access;
 mod dead_letters;
 mod description;
 mod events;
+mod explanations;
 mod messages;
 mod paging;
 mod problems;

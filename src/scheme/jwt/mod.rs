@@ -2,6 +2,8 @@
 //! never the token, determines the allowed algorithms: a public key must not serve as the secret of
 //! an HMAC.
 
+mod trace;
+
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,6 +22,7 @@ use super::template::{Template, TemplateScope};
 use crate::content::request::{Cause, Secret};
 use crate::content::view::View;
 use crate::json::{Object, document, text_of};
+pub use trace::JwtTrace;
 
 /// Maximum length of a token. No sender's token is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;

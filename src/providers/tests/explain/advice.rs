@@ -1,0 +1,120 @@
+//! The advice for each cause.
+
+use super::super::properties::OWN;
+use super::*;
+
+const SECRET: &str = "correct horse battery";
+
+fn advice(diagnosis: &Diagnosis) -> String {
+    diagnosis.advice.join("\n")
+}
+
+#[test]
+fn stale_timestamp_names_both_clocks_and_the_tolerance() {
+    let verifier = bind("stripe", &[("secret", SECRET)]);
+    let mut sent = signed(&verifier, "{}");
+    for (offset, direction) in [(400, "400 s earlier"), (-400, "400 s later")] {
+        sent.now = OffsetDateTime::from_unix_timestamp(NOW + offset).unwrap();
+        let diagnosis = diagnosis(&sent, &verifier);
+        let text = advice(&diagnosis);
+        let received = if offset > 0 { "2025-10-09T09:00:00Z" } else { "2025-10-09T08:46:40Z" };
+        for part in
+            ["2025-10-09T08:53:20Z", received, direction, "tolerance is 300 s", "CREEL_SOURCE_TEST_TOLERANCE"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(fitting(&diagnosis).is_empty());
+        assert_eq!(diagnosis.received_signature, diagnosis.computed_signature);
+    }
+}
+
+#[test]
+fn stale_jwt_names_its_times() {
+    let verifier = bind("livekit", &[("api_key", "key"), ("secret", SECRET)]);
+    let mut sent = SentRequest::sample(&verifier, None);
+    sent.now = OffsetDateTime::from_unix_timestamp(NOW + 100_000).unwrap();
+    assert_eq!(sent.verdict(&verifier), Err(Cause::StaleTimestamp));
+    let text = advice(&diagnosis(&sent, &verifier));
+    assert!(text.contains("`exp` 2025-10-09T08:58:20Z"), "{text}");
+}
+
+#[test]
+fn wrong_token_names_lengths_only() {
+    let verifier = bind("gitlab", &[("secret", SECRET)]);
+    let sent = SentRequest::new(&[("x-gitlab-token", "entirely wrong")], "{}");
+    let diagnosis = diagnosis(&sent, &verifier);
+    let text = advice(&diagnosis);
+    assert!(text.contains("has 14 bytes") && text.contains("has 21"), "{text}");
+    assert!(!format!("{diagnosis:?}").contains("entirely wrong"), "{diagnosis:?}");
+}
+
+#[test]
+fn unknown_key_is_named() {
+    let mut seen = 0;
+    for own in OWN.iter() {
+        let mut world = own.world.clone();
+        world.forget_keys();
+        let diagnosis = diagnosis_among(&own.sent, &own.verifier, &world, &[]);
+        let verdict = own.sent.put(|request| own.verifier.authenticate(request, &world));
+        if verdict == Err(VerifyError::Rejected(Cause::UnknownKey)) {
+            let text = advice(&diagnosis);
+            assert!(
+                text.contains("names the key `") || text.contains("needs a key of a kind"),
+                "{}: {text}",
+                own.provider
+            );
+            seen += usize::from(text.contains("names the key `"));
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
+fn missing_header_is_named() {
+    let verifier = bind("github", &[("secret", SECRET)]);
+    let sent = SentRequest::new(&[("x-shopify-hmac-sha256", "AAAA")], "{}");
+    let text = advice(&diagnosis(&sent, &verifier));
+    assert!(text.contains("header x-hub-signature-256"), "{text}");
+    assert!(text.contains("`x-shopify-hmac-sha256` of provider `shopify`"), "{text}");
+}
+
+#[test]
+fn wrong_claim_is_named() {
+    let verifier = bind("netlify", &[("secret", SECRET)]);
+    let mut sent = signed(&verifier, "{}");
+    sent.body = b"{\"other\":1}".to_vec();
+    assert_eq!(sent.verdict(&verifier), Err(Cause::ClaimMismatch));
+    let text = advice(&diagnosis(&sent, &verifier));
+    assert!(text.contains("The claim `sha256`"), "{text}");
+}
+
+#[test]
+fn request_that_verifies_now_has_no_trial() {
+    let verifier = bind("github", &[("secret", SECRET)]);
+    let diagnosis = diagnosis(&signed(&verifier, "{}"), &verifier);
+    assert!(diagnosis.verifies && advice(&diagnosis).contains("creel recheck"), "{diagnosis:?}");
+    assert!(diagnosis.trials.iter().all(|row| row.outcome == TrialOutcome::Inapplicable));
+}
+
+#[test]
+fn signed_text_and_signatures_are_shown_in_part() {
+    let verifier = bind("stripe", &[("secret", SECRET)]);
+    let mut sent = signed(&verifier, "{\"a\": 1}");
+    sent.body.extend_from_slice(b"\r\n");
+    let diagnosis = diagnosis(&sent, &verifier);
+    let text = diagnosis.signed_text.clone().unwrap();
+    assert_eq!((text.bytes, text.first.as_str(), text.last), (21, "1760000000.{\"a\":·1}␍␊", None));
+    assert!(diagnosis.schemes[0].contains("`{ts}.{body}`"), "{:?}", diagnosis.schemes);
+    let prefix = |signature: Option<SignaturePrefix>| signature.unwrap().as_str().to_owned();
+    let (received, computed) = (prefix(diagnosis.received_signature), prefix(diagnosis.computed_signature));
+    assert!(received.len() == 8 && computed.len() == 8 && received != computed);
+}
+
+#[test]
+fn secret_in_place_of_the_signature_is_noticed() {
+    let verifier = bind("github", &[("secret", SECRET)]);
+    let sent = SentRequest::new(&[("x-hub-signature-256", SECRET)], "{}");
+    let diagnosis = diagnosis(&sent, &verifier);
+    assert!(advice(&diagnosis).contains("contains a configured secret"), "{diagnosis:?}");
+    assert_eq!(diagnosis.received_signature, None);
+}
