@@ -7,6 +7,7 @@ mod post_back;
 mod regressions;
 mod repeats;
 mod server;
+mod shared;
 mod targets;
 
 use std::cell::Cell;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -30,6 +31,7 @@ type Rule = dyn Fn(&RecordedRequest) -> ScriptedReply + Send + Sync;
 pub struct Server {
     pub url: String,
     requests: Arc<Mutex<Vec<RecordedRequest>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -38,13 +40,21 @@ impl Server {
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
         let requests: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
         let (rule, remembered): (Arc<Rule>, _) = (Arc::new(rule), requests.clone());
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let accepted = connections.clone();
         thread::spawn(move || {
             for stream in listener.incoming() {
+                accepted.fetch_add(1, Ordering::Relaxed);
                 let (rule, remembered) = (rule.clone(), remembered.clone());
                 thread::spawn(move || serve(stream.unwrap(), &*rule, &remembered));
             }
         });
-        Self { url, requests }
+        Self { url, requests, connections }
+    }
+
+    /// Returns the number of connections that were opened so far.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub fn requests(&self) -> Vec<RecordedRequest> {

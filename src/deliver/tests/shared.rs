@@ -1,0 +1,50 @@
+//! What targets share: connections to a host, and messages in memory.
+
+use super::server::ScriptedReply;
+use super::*;
+use crate::store::{DueQuery, TargetState, Timestamp};
+
+#[test]
+fn targets_of_one_host_keep_their_connections() {
+    const CONCURRENCY: u32 = 24;
+    with_engine(|store| async move {
+        let server = Server::start(|_| ScriptedReply::Status(204));
+        for name in ["a", "b"] {
+            create(&store, TargetSettings { concurrency: CONCURRENCY, ..settings(name, &server.url) }).await;
+        }
+        let kept = (0..500).map(|_| keep(&store, message("github.push", "{}")));
+        futures_util::future::join_all(kept).await;
+        let all_delivered = are_all(DeliveryState::Delivered, 1_000);
+        until(&store, "delivered", all_delivered).await;
+        // A connection may be opened while another one becomes idle.
+        let (connections, max_connections) = (server.connections(), 2 * 2 * CONCURRENCY as usize);
+        assert!(connections <= max_connections, "{connections}");
+    });
+}
+
+#[test]
+fn targets_of_one_message_share_its_copy() {
+    with_engine(|store| async move {
+        let mut queries = Vec::new();
+        for name in ["a", "b"] {
+            let target = create(&store, settings(name, "http://127.0.0.1:1/")).await;
+            let paused = TargetState::Paused;
+            store.target_registry().set_target_state(target, paused, None, clock()).await.unwrap();
+            queries.push(DueQuery {
+                target,
+                ordering: DeliveryOrdering::Any,
+                now: Timestamp::MAX,
+                held: Vec::new(),
+                limit: 8,
+                bytes: 1 << 20,
+            });
+        }
+        keep(&store, message("github.push", "1")).await;
+        let pages = store.delivery_queue().due_pages(queries.clone()).await;
+        let messages = pages.iter().map(|(_, page)| page.as_ref().unwrap().deliveries[0].message.clone());
+        let [first, second] = messages.collect::<Vec<_>>().try_into().unwrap();
+        assert!(std::sync::Arc::ptr_eq(&first, &second));
+        let later = store.delivery_queue().due_deliveries(queries.remove(0)).await.unwrap();
+        assert!(std::sync::Arc::ptr_eq(&first, &later.deliveries[0].message));
+    });
+}
