@@ -22,6 +22,8 @@ pub struct Operator {
     pub(super) reach: Reach,
     /// Permits one step over many rejections at a time.
     pub(super) rechecking: Semaphore,
+    /// Permits one comparison of two messages at a time.
+    pub(super) comparing: Arc<Semaphore>,
 }
 
 impl Operator {
@@ -33,7 +35,8 @@ impl Operator {
         known_events: KnownEvents,
         reach: Reach,
     ) -> Self {
-        Self { store, sources, clock, known_events, reach, rechecking: Semaphore::new(1) }
+        let (rechecking, comparing) = (Semaphore::new(1), Arc::new(Semaphore::new(1)));
+        Self { store, sources, clock, known_events, reach, rechecking, comparing }
     }
 
     pub(super) fn now(&self) -> OffsetDateTime {
