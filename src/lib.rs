@@ -29,6 +29,7 @@ pub mod testing {
     pub use crate::content::{charset, coding, form, view};
     pub use crate::deliver::{DeliverySettings, DeliveryThread};
     pub use crate::json::{PathValue, Paths, Pointers, lookup};
+    pub use crate::operate::diff::{BodyDelta, ComparedBody, compare_bodies};
     pub use crate::outbound::{DeliveryClient, OutgoingFields, Reach};
     pub use crate::providers::{
         Cause, ConfirmQuery, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction,

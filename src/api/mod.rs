@@ -5,6 +5,7 @@
 //! mistake.
 
 mod deliveries;
+mod diff;
 mod error;
 mod events;
 mod guard;

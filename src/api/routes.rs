@@ -5,7 +5,9 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 
 use super::error::ApiError;
 use super::guard::guard as guard_middleware;
-use super::{deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets};
+use super::{
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
+};
 
 /// Everything under `/api`.
 pub fn mount(config: &mut web::ServiceConfig) {
@@ -21,6 +23,7 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/messages/stream", GET).route(web::get().to(tail::stream)))
         .service(at("/messages/{id}", READ).route(get().to(messages::one)))
         .service(at("/messages/{id}/body", READ).route(get().to(messages::body)))
+        .service(at("/messages/{id}/diff/{other}", READ).route(get().to(diff::diff)))
         .service(at("/messages/{id}/confirm", POST).route(web::post().to(messages::confirm)))
         .service(at("/messages/{id}/replay", POST).route(web::post().to(replays::replay_one)))
         .service(at("/deliveries", READ).route(get().to(deliveries::list)))

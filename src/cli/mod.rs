@@ -3,11 +3,13 @@
 //! does the work.
 
 mod check;
+mod diff;
 mod emit;
 mod explanation;
 mod following;
 mod forward;
 mod healthcheck;
+mod introduction;
 mod learn;
 mod list;
 mod listen;
@@ -35,40 +37,8 @@ pub use crate::app::protect_secrets;
 
 use crate::config::{Config, InheritedSockets};
 use crate::store::Consent;
+use introduction::INTRODUCTION;
 use output::Failure;
-
-/// Introduction of `creel --help`, before the list of commands.
-const INTRODUCTION: &str = "\
-creel is a webhook inbox: one program and one SQLite file that receive
-webhooks from any provider, verify them, store every genuine one durably, and
-acknowledge it in milliseconds.
-
-Quick start:
-
-    creel
-
-Without configuration, it creates data/creel.db, and prints an admin token
-(once) and the URL of an inbox with a random path, with a curl command to try.
-List the received messages at any time:
-
-    sqlite3 -readonly data/creel.db 'select received_at, event, payload from messages'
-
-Then add a real sender. Generate a secret, start creel with it, and give it to
-the provider together with the URL that `creel check` prints:
-
-    creel secret > github.secret
-    export CREEL_SOURCE_GITHUB_SECRET_FILE=github.secret
-    creel check
-    creel
-
-Send a correctly signed sample without the provider (from another shell with
-the same environment):
-
-    creel send github push
-
-All settings are environment variables that start with CREEL_.
-docs/configuration.md lists all of them with their defaults.
-Every value can also come from a file: CREEL_KEY_FILE=/run/secrets/key.";
 
 const LISTENER_TOKEN_HELP: &str = "Read the token from a file instead of CREEL_LISTENER_TOKEN";
 
@@ -223,6 +193,21 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Show(show::ShowArguments),
 
+    /// Compare two messages: event, source, method, query, headers and body.
+    ///
+    /// One line for each difference, path first: `|` between two values, `<` after a value that is
+    /// only in the first message, `>` before one that is only in the second. JSON is compared as a
+    /// tree, so white space and the order of keys do not count. Needs the admin token.
+    ///
+    /// Exit codes, as those of diff: 0 without differences, 1 with differences, 2 after an error.
+    ///
+    /// Examples:
+    ///     creel diff 42 41
+    ///     creel diff 42 --previous --hide-noise
+    ///     creel diff 42 --previous --json | jq '.body.changes[].path'
+    #[command(verbatim_doc_comment)]
+    Diff(diff::DiffArguments),
+
     /// Deliver a message again.
     ///
     /// With --to, this machine sends the message, so localhost is fine, and the answer is printed;
@@ -362,6 +347,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Listen(arguments)) => listen::run(&arguments),
         Some(Command::Tail(arguments)) => tail::run(&arguments),
         Some(Command::Messages(arguments)) => messages::run(&arguments),
+        Some(Command::Diff(arguments)) => return diff::run(&arguments),
         Some(Command::Show(arguments)) => show::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&arguments),
         Some(Command::Rejections(arguments)) => rejections::run(&arguments),

@@ -1,6 +1,6 @@
 //! Output of commands: results to stdout, errors to stderr. A closed pipe never causes a panic.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use crate::config::Problems;
 
@@ -24,6 +24,13 @@ pub fn print(text: &str) {
 pub fn print_to_reader(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// Whether stdout is a terminal that may show colours (<https://no-color.org>).
+pub fn is_coloured() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    std::io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
 /// Prints progress of a running command to stderr.

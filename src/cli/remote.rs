@@ -108,6 +108,12 @@ impl Remote {
         self.read(&response)
     }
 
+    /// Like `get`, for a response that can be longer than most.
+    pub async fn get_large<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let response = self.request_large(&self.url(path)).await?;
+        self.read(&response)
+    }
+
     pub async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -122,17 +128,21 @@ impl Remote {
     /// exist. `path`: as returned by the service, or relative to `/api/v1`.
     pub async fn download(&self, path: &str) -> Result<Option<Vec<u8>>, Failure> {
         let url = if path.starts_with("/api/") { format!("{}{path}", self.base) } else { self.url(path) };
-        let headers = self.headers(&[]);
-        let answer = self
-            .client
-            .request_up_to(MAX_BODY_BYTES, "GET", &url, &headers, Vec::new(), DOWNLOAD_TIMEOUT)
-            .await;
-        let response = answer.map_err(|error| self.unreached(&error))?;
+        let response = self.request_large(&url).await?;
         match response.status {
             200 => Ok(Some(response.body)),
             404 if problem_code(&response).as_deref() == Some("not_found") => Ok(None),
             _ => Err(self.rejected(&response)),
         }
+    }
+
+    async fn request_large(&self, url: &str) -> Result<Response, Failure> {
+        let headers = self.headers(&[]);
+        let answer = self
+            .client
+            .request_up_to(MAX_BODY_BYTES, "GET", url, &headers, Vec::new(), DOWNLOAD_TIMEOUT)
+            .await;
+        answer.map_err(|error| self.unreached(&error))
     }
 
     /// Sends a request, and returns the response with any status.

@@ -16,6 +16,7 @@ mod path_value;
 mod paths;
 mod pointers;
 mod strings;
+mod tree;
 mod value;
 mod written;
 
@@ -28,8 +29,9 @@ pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::{Paths, unlike_batch};
 pub use pointers::{PointedValues, Pointers, is_pointer};
 pub use strings::{replace_lone_surrogates, text_lossy, text_of};
+pub use tree::{TreeContent, TreeNode, TreeProblem, tree};
 pub use value::{Literal, is_among, is_number, same};
-pub use written::{compact, pretty};
+pub use written::{compact, pretty, pretty_up_to};
 
 #[cfg(test)]
 mod tests;

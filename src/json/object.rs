@@ -16,14 +16,21 @@ pub const MAX_MEMBERS: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Object<'a> {
     members: Vec<(&'a str, &'a str)>,
-    places: HashMap<Name<'a>, usize>,
+    places: HashMap<MemberName<'a>, usize>,
 }
 
 /// A key. A key with a lone surrogate equals only an identically written one.
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum Name<'a> {
+pub(super) enum MemberName<'a> {
     Text(Cow<'a, str>),
     Odd(&'a str),
+}
+
+impl<'a> MemberName<'a> {
+    /// Decodes a raw key.
+    pub fn of(key: &'a str) -> Self {
+        text_of(key).map_or(Self::Odd(key), Self::Text)
+    }
 }
 
 impl<'a> Object<'a> {
@@ -49,7 +56,7 @@ impl<'a> Object<'a> {
 
     /// Returns the raw value of a key.
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        let place = self.places.get(&Name::Text(Cow::Borrowed(key)))?;
+        let place = self.places.get(&MemberName::Text(Cow::Borrowed(key)))?;
         self.members.get(*place).map(|(_, value)| *value)
     }
 
@@ -60,8 +67,7 @@ impl<'a> Object<'a> {
 
     fn insert(&mut self, key: &'a str, value: &'a str) {
         let next = self.members.len();
-        let name = text_of(key).map_or(Name::Odd(key), Name::Text);
-        let place = *self.places.entry(name).or_insert(next);
+        let place = *self.places.entry(MemberName::of(key)).or_insert(next);
         match self.members.get_mut(place) {
             Some(member) => member.1 = value,
             None => self.members.push((key, value)),

@@ -24,10 +24,19 @@ pub fn compact(document: &str) -> String {
 
 /// Indents with two spaces per level. Unnecessary `\u` escapes are decoded.
 pub fn pretty(document: &str) -> String {
-    let mut written = String::with_capacity(document.len() * 2);
+    pretty_up_to(usize::MAX, document).unwrap_or_default()
+}
+
+/// Like `pretty`; `None` if the result is longer than `max_bytes`. The indentation can be many
+/// times as long as the document.
+pub fn pretty_up_to(max_bytes: usize, document: &str) -> Option<String> {
+    let mut written = String::with_capacity(document.len().saturating_mul(2).min(max_bytes));
     let mut level = 0_usize;
     let mut rest = document.trim_start_matches(is_blank);
     while let Some(first) = rest.chars().next() {
+        if written.len() > max_bytes {
+            return None;
+        }
         let taken = match first {
             '"' => {
                 let taken = string_bytes(rest);
@@ -68,7 +77,7 @@ pub fn pretty(document: &str) -> String {
         };
         rest = rest[taken..].trim_start_matches(is_blank);
     }
-    written
+    (written.len() <= max_bytes).then_some(written)
 }
 
 fn is_blank(character: char) -> bool {
@@ -89,7 +98,7 @@ fn push_string(written: &mut String, raw: &str) {
 }
 
 /// Length of the string at the start of the text, including quotes.
-fn string_bytes(text: &str) -> usize {
+pub(super) fn string_bytes(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {
@@ -120,6 +129,14 @@ mod tests {
             "{\"z\":1.10,\"a\":[123456789012345678901234567890,1e400],\"e\":{},\"f\":[],\"s\":\"\\ud83d \\u00e9 {\\\"[\"}"
         );
         assert_eq!(pretty(r#""\u00e9\u0007\n""#), "\"é\\u0007\\n\"");
+    }
+
+    #[test]
+    fn long_result_is_not_written() {
+        assert_eq!(pretty_up_to(9, "[1,2]"), None);
+        assert_eq!(pretty_up_to(12, "[1,2]").as_deref(), Some("[\n  1,\n  2\n]"));
+        let deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
+        assert_eq!(pretty_up_to(10_000, &deep), None);
     }
 
     proptest! {

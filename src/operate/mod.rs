@@ -1,11 +1,13 @@
-//! Operations of an operator: select and replay messages, re-verify and release rejections, change
-//! targets, open listeners, emit events. The admin API calls these functions. Their parameters and
-//! results are neither HTTP nor JSON types, and each problem has a code and a sentence. The API
-//! reads lists directly from the store.
+//! Operations of an operator: select, compare and replay messages, re-verify and release
+//! rejections, change targets, open listeners, emit events. The admin API calls these functions.
+//! Their parameters and results are neither HTTP nor JSON types, and each problem has a code and a
+//! sentence. The API reads lists directly from the store.
 
 mod cause;
+mod comparison;
 mod confirmation;
 mod destination;
+pub mod diff;
 mod emission;
 mod explanation;
 mod listeners;
@@ -19,6 +21,7 @@ mod targets;
 mod values;
 
 pub use cause::{UNKNOWN_CAUSE, cause_of, explanation};
+pub use comparison::{ComparedMessages, OtherMessage};
 pub use destination::ReplayDestination;
 pub use emission::{EmissionReceipt, Event};
 pub use explanation::{AddressReport, ExplainedRejection, Hop, HopRole};

@@ -24,6 +24,8 @@ pub struct Operator {
     pub(super) rechecking: Semaphore,
     /// Permits one explanation of a rejection at a time.
     pub(super) explaining: Arc<Semaphore>,
+    /// Permits one comparison of two messages at a time.
+    pub(super) comparing: Arc<Semaphore>,
 }
 
 impl Operator {
@@ -35,8 +37,9 @@ impl Operator {
         known_events: KnownEvents,
         reach: Reach,
     ) -> Self {
-        let (rechecking, explaining) = (Semaphore::new(1), Arc::new(Semaphore::new(1)));
-        Self { store, sources, clock, known_events, reach, rechecking, explaining }
+        let (explaining, comparing) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let rechecking = Semaphore::new(1);
+        Self { store, sources, clock, known_events, reach, rechecking, explaining, comparing }
     }
 
     pub(super) fn now(&self) -> OffsetDateTime {

@@ -107,6 +107,14 @@ pub enum Problem {
     CountChanged { confirmed: u64, count: u64 },
     #[error("Counting takes too long: narrow the filter, e.g. with `since` and `until`.")]
     TooBroad,
+    #[error(
+        "Message {0} has no earlier message of the same source and event (it may have been deleted by retention)."
+    )]
+    NoPreviousMessage(MessageId),
+    #[error(
+        "The search for an earlier message of the same source and event takes too long. Pass the id of a message to compare {0} with."
+    )]
+    PreviousTooFar(MessageId),
     #[error("Replay {replay} is already {state}.")]
     ReplayNotRunning { replay: ReplayId, state: &'static str },
     /// Steps over many rejections run one at a time.
@@ -204,7 +212,8 @@ impl Problem {
             Self::MalformedUrl(_) | Self::ForbiddenUrl(_) => (Invalid, "url_refused"),
             Self::IdempotencyKeyReused(_) => (Invalid, "idempotency_key_reused"),
             Self::OtherOwner { .. } => (Invalid, "other_owner"),
-            Self::TooBroad => (Invalid, "too_broad"),
+            Self::TooBroad | Self::PreviousTooFar(_) => (Invalid, "too_broad"),
+            Self::NoPreviousMessage(_) => (Missing, "no_previous_message"),
             Self::NameTaken(_) => (Conflict, "name_taken"),
             Self::TooManyTargets(_) => (Conflict, "too_many_targets"),
             Self::TooManyListeners(_) => (Conflict, "too_many_listeners"),

@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use crate::api::error::MEDIA_TYPE;
 use crate::api::types::problem::ProblemDetails;
 use crate::api::{
-    deliveries, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
 };
 
 const TOKEN: &str = "token";
@@ -33,6 +33,7 @@ const TOKEN: &str = "token";
         tail::stream,
         messages::one,
         messages::body,
+        diff::diff,
         messages::confirm,
         replays::make::replay_one,
         deliveries::list,

@@ -4,6 +4,7 @@
 
 pub mod bulk;
 pub mod delivery;
+pub mod diff;
 pub mod event;
 pub mod explanation;
 pub mod listener;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::bulk::{BulkCount, BulkReply, BulkStep};
 use super::delivery::DeliveryWithAttempts;
+use super::diff::{BodyDiff, MessageDiff};
 use super::listener::{AcknowledgementResult, ListenerDelivery};
 use super::message::Message;
 use super::page::Page;
@@ -81,6 +82,20 @@ fn replies_round_trip_and_ignore_unknown_fields() {
         "verdict": "refused", "cause": "stale_timestamp", "explanation": "e", "message_id": null,
         "duplicate": false,
     }));
+    let change = json!({
+        "kind": "changed", "path": "/a", "right_path": null, "left": 1.50, "right": {"b": []},
+        "words": [{"side": "both", "text": "t"}], "noise": false,
+    });
+    let lines = json!({"left_line": 1, "left": ["a\n"], "right_line": 1, "right": [], "noise": true});
+    let value = json!({"name": "event", "left": null, "right": "r", "noise": false});
+    let values = json!({"name": "accept", "left": ["l"], "right": [], "noise": false});
+    let body = json!({
+        "same_bytes": false, "method": "json", "limitation": null, "changes": [change], "lines": [lines], "left_out": 0,
+    });
+    check::<MessageDiff>(&json!({
+        "left": head(), "right": head(), "different": true, "hidden": 0, "fields": [value], "headers": [values],
+        "body": body,
+    }));
     check::<ProblemDetails>(&json!({
         "type": "about:blank", "title": "Not Found", "status": 404, "detail": "d", "code": "not_found",
     }));
@@ -106,6 +121,11 @@ fn words_of_a_newer_service_are_kept() {
     ));
     check::<Recheck>(&json!({
         "verdict": "deferred", "cause": null, "explanation": "e", "message_id": 7, "duplicate": false,
+    }));
+    let change = json!({"kind": "renamed", "path": "/a", "right_path": "/b", "words": [], "noise": false});
+    check::<BodyDiff>(&json!({
+        "same_bytes": false, "method": "characters", "limitation": "too_slow", "changes": [change], "lines": [],
+        "left_out": 0,
     }));
     check::<DeadLetters>(&json!({
         "target_id": 3, "target": "billing", "target_state": "asleep", "deliveries": 1, "replayable": true,

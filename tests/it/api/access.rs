@@ -10,8 +10,12 @@ use super::{LISTENER_TOKEN, READ_TOKEN, get, json, push, reject_some, service, w
 use crate::harness::{ADMIN_TOKEN, Connection, Request, TestApp, allow, sign};
 
 /// GET paths that require the admin token.
-const ADMIN_ONLY: [&str; 3] =
-    ["/messages/{id}/body", "/rejections/{id}/body", "/rejections/{id}/explanation"];
+const ADMIN_ONLY: [&str; 4] = [
+    "/messages/{id}/body",
+    "/messages/{id}/diff/{other}",
+    "/rejections/{id}/body",
+    "/rejections/{id}/explanation",
+];
 
 fn document(app: &TestApp) -> Value {
     json(&app.get("/api/v1/openapi.json"))
@@ -35,7 +39,7 @@ fn answered_operations(document: &Value) -> Vec<(String, String)> {
 }
 
 fn request(method: &str, path: &str) -> Request {
-    let path = path.replace("{id}", "1").replace("{name}", "laptop");
+    let path = path.replace("{id}", "1").replace("{other}", "1").replace("{name}", "laptop");
     Request::new(method, &format!("/api/v1{path}")).header("Content-Type", "application/json").body("{}")
 }
 
@@ -222,7 +226,8 @@ fn no_response_contains_a_secret() {
     ];
     for (method, path) in answered_operations(&document(&app)) {
         for id in 1..=3 {
-            let target = path.replace("{id}", &id.to_string()).replace("{name}", "laptop");
+            let target =
+                path.replace("{id}", &id.to_string()).replace("{other}", "1").replace("{name}", "laptop");
             let reply = app.send(&get(&target).method(&method));
             let text = reply.text();
             for secret in secrets {

@@ -4,6 +4,7 @@
 mod access;
 mod dead_letters;
 mod description;
+mod diff;
 mod events;
 mod explanations;
 mod messages;
