@@ -89,7 +89,7 @@ fn push_string(written: &mut String, raw: &str) {
 }
 
 /// Length of the string at the start of the text, including quotes.
-fn string_bytes(text: &str) -> usize {
+pub(super) fn string_bytes(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {
