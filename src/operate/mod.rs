@@ -8,6 +8,7 @@ mod confirmation;
 mod destination;
 mod emission;
 mod listeners;
+mod names;
 mod objects;
 mod operator;
 mod problem;
