@@ -14,6 +14,7 @@ mod json;
 mod operate;
 mod outbound;
 mod providers;
+mod query;
 mod request_id;
 mod scheme;
 mod store;
@@ -45,6 +46,14 @@ pub mod testing {
         StoreOptions, StoredSecret, TargetDraft, TargetId, TargetKind, TargetSecrets, TargetSettings,
         TargetState, Timestamp,
     };
+
+    pub mod query {
+        pub use crate::query::{
+            HeaderTest, LeafTest, MessageFacts, MessageFlags, MessageQuery, MessageState, MessageText,
+            MessageWords, NumberComparison, QueryClause, QueryError, QueryTerm, QueryTime, RequiredWords,
+            SearchWord, SearchedDelivery, SearchedMessage, message_words, search_words,
+        };
+    }
 
     pub mod json {
         pub use crate::json::{accepts, compact, without_mark};

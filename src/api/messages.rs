@@ -11,9 +11,12 @@ use serde_json::value::RawValue;
 use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::page::Paging;
+use super::selection::message_filter;
 use super::types::delivery::Delivery;
-use super::types::message::{Confirmation, Message, MessageHead, ReceivedContent};
-use super::types::page::Page;
+use super::types::message::{
+    Confirmation, DeliveryNumbers, ListedMessage, Message, MessageHead, ReceivedContent,
+};
+use super::types::page::SearchPage;
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
@@ -51,7 +54,12 @@ pub struct ListMessages {
     /// Received before: same format as `since`.
     #[cfg_attr(test, param(schema_with = schemas::time))]
     pub until: Option<String>,
-    /// Exact text to find in the body or in the payload decoded from it. Only for the admin token.
+    /// A query such as `event:push .amount:>100`, see docs/search.md. The read token can search
+    /// only by source, event, time and state.
+    #[cfg_attr(test, param(schema_with = schemas::query))]
+    pub q: Option<String>,
+    /// Exact text to find in the body, the query or the value of a header: the same as a quoted
+    /// text in `q`. Only for the admin token.
     #[cfg_attr(test, param(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
     /// Owner of emitted events.
@@ -61,25 +69,35 @@ pub struct ListMessages {
     pub dead: Option<bool>,
 }
 
-/// Messages, newest first.
+/// Messages, newest first, with the number of their deliveries.
+///
+/// An unknown source, event or target is an error with the nearest name; an event with `*` never
+/// is.
 #[cfg_attr(test, utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
-    responses((status = 200, description = "A page of messages.", body = Page<MessageHead>))))]
+    responses((status = 200, description = "A page of messages.", body = SearchPage<ListedMessage>))))]
 pub async fn list(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     role: Role,
     query: Query<ListMessages>,
-) -> Result<web::Json<Page<MessageHead>>, ApiError> {
+) -> Result<web::Json<SearchPage<ListedMessage>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    if query.text.is_some() {
-        role.must_be_admin("searching the content of messages")?;
-    }
-    let filter = operator.message_filter(query.into())?;
-    let found =
-        service.store.reads().messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
-    let items = found.messages.into_iter().map(|head| MessageHead::of(head, role)).collect();
-    Ok(web::Json(Page { items, next_cursor: found.next.map(MessageId::get) }))
+    let filter = message_filter(&operator, role, query.into()).await?;
+    let reads = service.store.reads();
+    let found = reads.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let ids = found.messages.iter().map(|head| head.id).collect();
+    let mut counts = reads.delivery_counts(ids).await?;
+    let listed = |head: store::MessageRow| ListedMessage {
+        delivery_counts: counts.remove(&head.id).unwrap_or_default().into(),
+        head: MessageHead::of(head, role),
+    };
+    Ok(web::Json(SearchPage {
+        items: found.messages.into_iter().map(listed).collect(),
+        next_cursor: found.next.map(MessageId::get),
+        complete: !found.is_cut,
+        looked_back_to: found.looked_back_to.map(|at| at.to_string()),
+    }))
 }
 
 /// One message with its deliveries; for the admin token also with its content.
@@ -177,8 +195,8 @@ fn content_type<'a>(stored: &'a StoredHeaders<'_>) -> Option<&'a str> {
 
 impl From<ListMessages> for MessageCriteria {
     fn from(query: ListMessages) -> Self {
-        let ListMessages { cursor: _, limit: _, source, event, since, until, text, owner, dead } = query;
-        Self { source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
+        let ListMessages { cursor: _, limit: _, q, source, event, since, until, text, owner, dead } = query;
+        Self { q, source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
     }
 }
 
@@ -232,6 +250,13 @@ impl From<store::MessageRow> for MessageHead {
             last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
             confirmation: head.confirmation,
         }
+    }
+}
+
+impl From<store::DeliveryCounts> for DeliveryNumbers {
+    fn from(counts: store::DeliveryCounts) -> Self {
+        let store::DeliveryCounts { delivered, pending, failed, dead } = counts;
+        Self { delivered, pending, failed, dead }
     }
 }
 

@@ -1,13 +1,34 @@
 //! Selections of messages and rejections in requests, shared by lists and operations.
 
+use super::error::ApiError;
 use super::types::message::MessageSelection;
 use super::types::rejection::RejectionSelection;
-use crate::operate::{MessageCriteria, RejectionCriteria};
+use crate::http::tokens::Role;
+use crate::operate::{MessageCriteria, Operator, RejectionCriteria};
+use crate::store::MessageFilter;
+
+/// Converts criteria to a filter, within the rights of the token.
+///
+/// # Errors
+/// If a value is invalid, or the token does not allow the search.
+pub async fn message_filter(
+    operator: &Operator,
+    role: Role,
+    criteria: MessageCriteria,
+) -> Result<MessageFilter, ApiError> {
+    let filter = operator.message_filter(criteria)?;
+    if role != Role::Admin && filter.q.as_ref().is_some_and(|query| !query.is_public()) {
+        // Other searches can guess content.
+        role.must_be_admin("searches by anything except source, event, time and state")?;
+    }
+    operator.check_names(&filter).await?;
+    Ok(filter)
+}
 
 impl From<MessageSelection> for MessageCriteria {
     fn from(selection: MessageSelection) -> Self {
-        let MessageSelection { source, event, since, until, text, owner, dead } = selection;
-        Self { source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
+        let MessageSelection { q, source, event, since, until, text, owner, dead } = selection;
+        Self { q, source, event, since, until, text, owner, is_dead: dead.unwrap_or(false) }
     }
 }
 

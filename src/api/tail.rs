@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::input::Query;
+use super::selection::message_filter;
 use super::stream::{KEEP_ALIVE_COMMENT, Pieces, StreamWait, WakeReason, event, response};
 use super::types::listener::WatchingEvent;
 use super::types::message::MessageHead;
@@ -16,7 +17,7 @@ use super::types::message::MessageHead;
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
-use crate::operate::Operator;
+use crate::operate::{MessageCriteria, Operator};
 use crate::store::{self, Direction, MessageFilter, MessageId, Pattern, Unavailable};
 
 const PAGE_MESSAGES: usize = 100;
@@ -31,6 +32,10 @@ pub struct TailQuery {
     /// A message id: sends later messages, then live ones. `now`, the default: only new messages.
     #[cfg_attr(test, param(pattern = "^(now|[1-9][0-9]{0,17})$", example = "now"))]
     pub from: Option<String>,
+    /// A query such as `event:push .amount:>100`, see docs/search.md. The read token can search
+    /// only by source, event, time and state.
+    #[cfg_attr(test, param(schema_with = schemas::query))]
+    pub q: Option<String>,
     /// Event patterns, separated by spaces; default: all events.
     #[cfg_attr(test, param(schema_with = schemas::pattern_list))]
     pub events: Option<String>,
@@ -53,6 +58,8 @@ pub async fn stream(
 ) -> Result<HttpResponse, ApiError> {
     let Query(query) = query;
     let events = operator.patterns(query.events.as_deref())?;
+    let criteria = MessageCriteria { q: query.q, ..MessageCriteria::default() };
+    let filter = message_filter(&operator, role, criteria).await?;
     let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
     let from: MessageId = match (last, query.from.as_deref()) {
         (Some(last), _) => last
@@ -65,13 +72,14 @@ pub async fn stream(
     };
     let waiting = StreamWait::new(&service, &request)?;
     let page = VecDeque::from([event("watching", None, &WatchingEvent { from: from.get() })]);
-    Ok(response(MessageStream { service, role, waiting, events, from, page, may_have_more: true }))
+    Ok(response(MessageStream { service, role, waiting, filter, events, from, page, may_have_more: true }))
 }
 
 struct MessageStream {
     service: web::Data<Service>,
     role: Role,
     waiting: StreamWait,
+    filter: MessageFilter,
     events: Vec<Pattern>,
     from: MessageId,
     page: VecDeque<Bytes>,
@@ -104,16 +112,14 @@ impl Pieces for MessageStream {
 impl MessageStream {
     async fn load_page(&mut self) -> Result<(), Unavailable> {
         self.waiting.begin_read();
-        let all = MessageFilter::default();
-        let found = self
-            .service
-            .store
-            .reads()
-            .messages(all, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES)
-            .await?;
+        let reads = self.service.store.reads();
+        // The messages up to this one are examined if the page is the last.
+        let newest = reads.newest_message().await?;
+        let filter = self.filter.clone();
+        let found = reads.messages(filter, Direction::OldestFirst, Some(self.from), PAGE_MESSAGES).await?;
         self.may_have_more = found.next.is_some();
-        let last = found.messages.last().map(|head| head.id).max(found.next);
-        self.from = last.unwrap_or(self.from);
+        let last = found.messages.last().map(|head| head.id);
+        self.from = self.from.max(found.next.unwrap_or(newest)).max(last.unwrap_or_default());
         let is_watched = |head: &store::MessageRow| self.events.iter().any(|one| one.matches(&head.event));
         let watched = found.messages.into_iter().filter(is_watched);
         let role = self.role;

@@ -1,14 +1,18 @@
 //! Lists of a service, printed page by page. Each page is printed when it arrives.
 
+use std::time::{Duration, Instant};
+
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::output::{Failure, print_to_reader};
+use super::output::{Failure, print_progress, print_to_reader, seconds};
 use super::remote::{Remote, understood};
-use crate::api::types::page::Page;
+use crate::api::types::page::SearchPage;
 
 /// The service's limit on the items in one page.
 const MAX_PAGE_ITEMS: usize = 200;
+/// Minimum interval between reports of a long search.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Range and format of a list.
 #[derive(Debug, clap::Args)]
@@ -38,9 +42,10 @@ impl ListArguments {
     ) -> Result<String, Failure> {
         let mut left = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut cursor: Option<String> = None;
+        let mut reported_at = None;
         while left > 0 {
             let limit = left.min(MAX_PAGE_ITEMS).to_string();
-            let page: Page<Box<RawValue>> = remote.get(&path(&limit, cursor.as_deref())).await?;
+            let page: SearchPage<Box<RawValue>> = remote.get(&path(&limit, cursor.as_deref())).await?;
             for item in page.items.iter().take(left) {
                 let text = match self.json {
                     true => format!("{}\n", item.get()),
@@ -53,6 +58,13 @@ impl ListArguments {
             left = left.saturating_sub(page.items.len());
             // A page before the last may be short or empty.
             let Some(next) = page.next_cursor else { break };
+            let is_due = reported_at.is_none_or(|at: Instant| at.elapsed() >= REPORT_INTERVAL);
+            if !page.complete && left > 0 && is_due {
+                let back_to =
+                    page.looked_back_to.map_or_else(String::new, |at| format!(" back to {}", seconds(&at)));
+                print_progress(&format!("searched{back_to}, continuing with older items"));
+                reported_at = Some(Instant::now());
+            }
             cursor = Some(next.to_string());
         }
         Ok(String::new())

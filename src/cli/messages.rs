@@ -4,11 +4,16 @@ use super::list::ListArguments;
 use super::output::{Failure, harmless, seconds, size};
 use super::remote::{Address, with_query};
 use super::send::block_on;
-use crate::api::types::message::MessageHead;
+use crate::api::types::message::{DeliveryNumbers, ListedMessage, MessageHead};
 
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
 pub struct MessagesArguments {
+    /// Only messages that match this query, such as event:push after:2h '"order 17"' '!draft'; see
+    /// docs/search.md.
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+
     /// Only messages of this source.
     #[arg(long)]
     source: Option<String>,
@@ -26,7 +31,8 @@ pub struct MessagesArguments {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// Only messages whose body contains exactly this text; needs the admin token.
+    /// Only messages that contain exactly this text, as a quoted text in the query; needs the admin
+    /// token.
     #[arg(long)]
     text: Option<String>,
 
@@ -47,9 +53,22 @@ pub struct MessagesArguments {
 
 /// Formats one line that ends with the unusual properties.
 pub fn line(head: &MessageHead) -> String {
+    line_of(head, Vec::new())
+}
+
+/// Formats one line with the outcome of the message's deliveries.
+fn listed_line(message: &ListedMessage) -> String {
+    let DeliveryNumbers { delivered, pending, failed, dead } = message.delivery_counts;
+    let counts = [(delivered, "delivered"), (pending, "pending"), (failed, "failed"), (dead, "dead")];
+    let shown = counts.into_iter().filter(|(count, _)| *count > 0);
+    line_of(&message.head, shown.map(|(count, state)| format!("{state}={count}")).collect())
+}
+
+fn line_of(head: &MessageHead, deliveries: Vec<String>) -> String {
     let mut parts =
         vec![format!("#{}", head.id), seconds(&head.received_at), head.event.clone(), size(head.body_bytes)];
     parts.extend(head.owner.as_ref().map(|owner| format!("owner={owner}")));
+    parts.extend(deliveries);
     parts.extend(remarks(head));
     format!("{}\n", harmless(&parts.join("  ").replace(['\n', '\t'], " ")))
 }
@@ -83,7 +102,12 @@ fn unreadable_remark(head: &MessageHead) -> Option<String> {
 pub fn run(arguments: &MessagesArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let path = |limit: &str, cursor: Option<&str>| arguments.path(limit, cursor);
-    block_on(arguments.list.print(&remote, path, line))?
+    block_on(arguments.list.print(&remote, path, listed_line))?
+}
+
+/// Joins the words of a query; `None` without words.
+pub fn query_of(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 impl MessagesArguments {
@@ -91,6 +115,7 @@ impl MessagesArguments {
         with_query(
             "/messages",
             &[
+                ("q", query_of(&self.query).as_deref()),
                 ("source", self.source.as_deref()),
                 ("event", self.event.as_deref()),
                 ("since", self.since.as_deref()),
@@ -107,7 +132,7 @@ impl MessagesArguments {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{line, listed_line};
 
     #[test]
     fn line_shows_remarks_without_terminal_controls() {
@@ -126,5 +151,15 @@ mod tests {
         let expected =
             "#7  2026-11-22T14:31:00Z  github.\\u{1b}[31m   1234 B  awaiting  conflict-of=#3  duplicates=2\n";
         assert_eq!(line(&odd), expected);
+        let listed = plain.replace(
+            r#""duplicates":0"#,
+            r#""duplicates":1,"delivery_counts":{"delivered":2,"pending":0,"failed":1,"dead":3}"#,
+        );
+        assert_eq!(
+            listed_line(&serde_json::from_str(&listed).expect("a message")),
+            "#7  2026-11-22T14:31:00Z  github.push  1234 B  delivered=2  failed=1  dead=3  duplicates=1\n"
+        );
+        // As sent by a service without counts.
+        assert_eq!(listed_line(&serde_json::from_str(plain).expect("a message")), line(plain));
     }
 }

@@ -13,6 +13,10 @@ use crate::api::types::listener::WatchingEvent;
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
 pub struct TailArguments {
+    /// Only messages that match this query, such as event:push '.amount:>100'; see docs/search.md.
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
+
     /// Only these events, such as 'github.*'; can be given several times.
     #[arg(long, value_name = "PATTERN")]
     events: Vec<String>,
@@ -38,7 +42,11 @@ pub fn run(arguments: &TailArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let from = arguments.from.map(|id| id.to_string());
     let events = (!arguments.events.is_empty()).then(|| arguments.events.join(" "));
-    let path = with_query("/messages/stream", &[("from", from.as_deref()), ("events", events.as_deref())]);
+    let query = messages::query_of(&arguments.query);
+    let path = with_query(
+        "/messages/stream",
+        &[("from", from.as_deref()), ("q", query.as_deref()), ("events", events.as_deref())],
+    );
     let silence = Duration::from_secs(arguments.dead_after);
     block_on(async {
         let mut stream = Following::new(&remote, path, Resume::ById, silence);

@@ -16,6 +16,7 @@ mod path_value;
 mod paths;
 mod pointers;
 mod strings;
+mod tokens;
 mod tree;
 mod value;
 mod written;
@@ -23,12 +24,14 @@ mod written;
 pub use document::{
     JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_json_of_any_depth, problem, without_mark,
 };
+pub use number::{compare_numbers, is_plain_number, plain_number};
 pub use object::Object;
 pub use path_error::PathError;
 pub use path_value::{PathValue, PathValues, Slot};
 pub use paths::{Paths, unlike_batch};
 pub use pointers::{PointedValues, Pointers, is_pointer};
 pub use strings::{replace_lone_surrogates, text_lossy, text_of};
+pub use tokens::{JsonToken, JsonTokens};
 pub use tree::{TreeContent, TreeNode, TreeProblem, tree};
 pub use value::{Literal, is_among, is_number, same};
 pub use written::{compact, pretty, pretty_up_to};

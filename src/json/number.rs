@@ -1,5 +1,9 @@
 //! Exact comparison of numbers by value, without floats.
 
+use std::cmp::Ordering;
+
+use super::document::accepts;
+
 /// A number in normal form: 0.d₁d₂… × 10^magnitude, without leading and trailing zeros. Zero has no
 /// digits and no sign.
 #[derive(Debug)]
@@ -33,6 +37,65 @@ pub fn equal(one: &str, other: &str) -> bool {
     Decimal::of(one) == Decimal::of(other)
 }
 
+/// Maximum digits of a plain number, and maximum zeros that are added to it.
+const MAX_PLAIN_DIGITS: usize = 40;
+
+/// Whether a text is exactly a JSON number.
+pub fn is_plain_number(text: &str) -> bool {
+    let is_numeric = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
+    text.bytes().all(is_numeric) && accepts(text.as_bytes())
+}
+
+/// Compares two JSON numbers by value; `None` if both have exponents of more than 30 digits.
+pub fn compare_numbers(one: &str, other: &str) -> Option<Ordering> {
+    let (one, other) = (Decimal::of(one), Decimal::of(other));
+    let signs = one.sign().cmp(&other.sign());
+    if signs.is_ne() || one.sign() == 0 {
+        return Some(signs);
+    }
+    let sizes = match (&one.magnitude, &other.magnitude) {
+        (Magnitude::Exact(one), Magnitude::Exact(other)) => one.cmp(other),
+        (Magnitude::Huge { is_negative, .. }, Magnitude::Exact(_)) => huge(*is_negative),
+        (Magnitude::Exact(_), Magnitude::Huge { is_negative, .. }) => huge(*is_negative).reverse(),
+        (Magnitude::Huge { .. }, Magnitude::Huge { .. }) if one.magnitude == other.magnitude => {
+            Ordering::Equal
+        }
+        (Magnitude::Huge { .. }, Magnitude::Huge { .. }) => return None,
+    };
+    let sizes = sizes.then_with(|| one.digits().cmp(other.digits()));
+    Some(if one.is_negative { sizes.reverse() } else { sizes })
+}
+
+/// The size of a number with a huge exponent, compared with other numbers.
+fn huge(is_negative: bool) -> Ordering {
+    if is_negative { Ordering::Less } else { Ordering::Greater }
+}
+
+/// Returns a JSON number without exponent and unnecessary zeros, the same text for all numbers of
+/// the same value; `None` if it would have too many digits.
+pub fn plain_number(text: &str) -> Option<String> {
+    let number = Decimal::of(text);
+    let digits: String = number.digits().map(char::from).collect();
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let Magnitude::Exact(point) = number.magnitude else { return None };
+    let sign = if number.is_negative { "-" } else { "" };
+    let is_short = |count: i128| usize::try_from(count).ok().filter(|count| *count <= MAX_PLAIN_DIGITS);
+    if digits.len() > MAX_PLAIN_DIGITS {
+        return None;
+    }
+    if point <= 0 {
+        return Some(format!("{sign}0.{}{digits}", "0".repeat(is_short(-point)?)));
+    }
+    let point = is_short(point)?;
+    Some(match digits.split_at_checked(point) {
+        Some((whole, "")) => format!("{sign}{whole}"),
+        Some((whole, fraction)) => format!("{sign}{whole}.{fraction}"),
+        None => format!("{sign}{digits}{}", "0".repeat(point - digits.len())),
+    })
+}
+
 impl PartialEq for Decimal<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.is_negative == other.is_negative
@@ -61,6 +124,15 @@ impl<'a> Decimal<'a> {
             return Self { is_negative: false, whole, fraction, magnitude: Magnitude::Exact(0) };
         }
         Self { is_negative, whole, fraction, magnitude: Magnitude::of(exponent, point) }
+    }
+
+    /// -1, 0 or 1.
+    fn sign(&self) -> i8 {
+        match self.whole.is_empty() && self.fraction.is_empty() {
+            true => 0,
+            false if self.is_negative => -1,
+            false => 1,
+        }
     }
 
     fn digits(&self) -> impl Iterator<Item = u8> + '_ {
@@ -131,6 +203,32 @@ mod tests {
     }
 
     #[test]
+    fn plain_number_is_the_same_for_equal_numbers() {
+        for (number, plain) in [
+            ("1200", "1200"),
+            ("1.2e3", "1200"),
+            ("-1200.00", "-1200"),
+            ("0.050", "0.05"),
+            ("5E-2", "0.05"),
+            ("-0", "0"),
+            ("12.5", "12.5"),
+        ] {
+            assert_eq!(plain_number(number).as_deref(), Some(plain), "{number}");
+        }
+        for number in ["1e400", "1e-400", "1e99999999999999999999999999999999999"] {
+            assert_eq!(plain_number(number), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn plain_number_has_no_white_space() {
+        assert!(is_plain_number("-1.5e3"));
+        for text in ["", " 1", "1 ", "01", "+1", "1.", "true", "1,2", "e"] {
+            assert!(!is_plain_number(text), "{text}");
+        }
+    }
+
+    #[test]
     fn number_of_a_million_digits_is_compared() {
         let (many, exponent) = ("9".repeat(1 << 20), "7".repeat(1 << 20));
         assert!(equal(&many, &format!("{many}.{}", "0".repeat(1 << 20))));
@@ -154,6 +252,8 @@ mod tests {
         #[test]
         fn whole_numbers_compare_like_integers(one in any::<i64>(), other in any::<i64>()) {
             prop_assert_eq!(equal(&one.to_string(), &other.to_string()), one == other);
+            prop_assert_eq!(compare_numbers(&one.to_string(), &other.to_string()), Some(one.cmp(&other)));
+            prop_assert_eq!(plain_number(&one.to_string()), Some(one.to_string()));
             let with_fraction = format!("{one}.00");
             prop_assert!(equal(&one.to_string(), &with_fraction));
         }

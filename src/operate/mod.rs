@@ -11,6 +11,7 @@ pub mod diff;
 mod emission;
 mod explanation;
 mod listeners;
+mod names;
 mod objects;
 mod operator;
 mod problem;

@@ -3,6 +3,7 @@
 
 use crate::config;
 use crate::outbound::VetError;
+use crate::query::QueryError;
 use crate::store::random::RandomError;
 use crate::store::{
     ConfirmationState, DeliveryId, IngestError, MessageId, RejectionId, ReplayId, TargetError, TargetId,
@@ -38,6 +39,15 @@ pub enum Problem {
     /// A well-formed value that is not allowed.
     #[error("{field}: {problem}")]
     InvalidValue { field: &'static str, problem: String },
+    /// A mistake in a query.
+    #[error("q: {0}")]
+    InvalidQuery(#[from] QueryError),
+    /// A source, an event or a target that does not occur, with the nearest name.
+    #[error(
+        "{field}: {} is not known{}. {}",
+        config::shown(name), nearest_hint(.nearest.as_deref()), name_advice(field)
+    )]
+    UnknownName { field: &'static str, name: String, nearest: Option<String> },
     /// A pattern or name that could never match an event.
     #[error("{0}.")]
     UndeclaredEvent(String),
@@ -208,6 +218,8 @@ impl Problem {
         match self {
             Self::NotFound(_) => (Missing, "not_found"),
             Self::InvalidValue { .. } => (Invalid, "invalid_value"),
+            Self::InvalidQuery(_) => (Invalid, "invalid_search"),
+            Self::UnknownName { .. } => (Invalid, "unknown_name"),
             Self::UndeclaredEvent(_) => (Invalid, "undeclared_event"),
             Self::MalformedUrl(_) | Self::ForbiddenUrl(_) => (Invalid, "url_refused"),
             Self::IdempotencyKeyReused(_) => (Invalid, "idempotency_key_reused"),
@@ -272,6 +284,22 @@ impl From<VerificationError> for Problem {
             VerificationError::NoRoom => Self::NoRoom,
             VerificationError::Failed => Self::Internal,
         }
+    }
+}
+
+fn nearest_hint(name: Option<&str>) -> String {
+    name.map_or_else(String::new, |name| format!("; the nearest is {}", config::shown(name)))
+}
+
+fn name_advice(field: &str) -> &'static str {
+    match field {
+        "source" => {
+            "It is not configured, and no message of it was found; `event=NAME.*` searches all messages."
+        }
+        "event" => {
+            "No provider of a configured source lists it, and no such message was found; a pattern with `*` is always accepted."
+        }
+        _ => "`creel targets` lists the targets.",
     }
 }
 

@@ -3,17 +3,20 @@
 use super::operator::Operator;
 use super::problem::Problem;
 use super::values;
+use crate::query::MessageQuery;
 use crate::store::{MessageFilter, RejectionFilter, Timestamp};
 
 /// Criteria that a message must match. `since` and `until` are times, or ages such as `2h`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageCriteria {
+    /// A query of the language for messages.
+    pub q: Option<String>,
     pub source: Option<String>,
     /// A pattern: `*` matches any characters.
     pub event: Option<String>,
     pub since: Option<String>,
     pub until: Option<String>,
-    /// Exact text in the body.
+    /// Exact text, as a quoted text in `q`.
     pub text: Option<String>,
     pub owner: Option<String>,
     pub is_dead: bool,
@@ -34,11 +37,16 @@ impl Operator {
     /// # Errors
     /// If a value is invalid.
     pub fn message_filter(&self, criteria: MessageCriteria) -> Result<MessageFilter, Problem> {
-        let MessageCriteria { source, event, since, until, text, owner, is_dead } = criteria;
+        let MessageCriteria { q, source, event, since, until, text, owner, is_dead } = criteria;
         for (field, name) in [("source", &source), ("event", &event), ("owner", &owner)] {
             name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
         }
         text.as_deref().map_or(Ok(()), |text| values::search_text("text", text))?;
+        let query = q.map(|q| MessageQuery::parse(&q)).transpose()?.map(|query| query.resolve(self.now()));
+        let query = match text {
+            Some(text) => Some(query.unwrap_or_default().and_quote(text)),
+            None => query,
+        };
         Ok(MessageFilter {
             ids: Vec::new(),
             since: self.time("since", since.as_deref())?,
@@ -46,7 +54,7 @@ impl Operator {
             source,
             event,
             owner,
-            text,
+            q: query,
             dead: is_dead,
             dead_at: None,
         })

@@ -52,6 +52,7 @@ pub use clock::Clock;
 pub use confirmation::{
     ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
 };
+pub use delivery::counts::DeliveryCounts;
 pub use delivery::dead::DeadLetterCount;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
 pub use delivery::expire::DiscardRequest;
@@ -77,6 +78,7 @@ pub use message::expire::{
 };
 pub use message::filter::{Direction, MessageFilter};
 pub use message::insert::{LARGE_BYTES, Receipt};
+pub use message::names::NameSample;
 pub use message::new::{ConfirmationRequest, Identity, NewMessage};
 pub use message::read::{MessageRow, StoredMessage, query_without_content};
 pub use offline::{IdleTarget, idle_targets_offline, is_in_use, secret_offline, write_setting_offline};

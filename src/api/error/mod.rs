@@ -123,6 +123,14 @@ impl ApiError {
         }
     }
 
+    /// Returns the position of a mistake in a query.
+    fn position(&self) -> Option<usize> {
+        match self {
+            Self::Operation(Problem::InvalidQuery(error)) => Some(error.position),
+            _ => None,
+        }
+    }
+
     /// Whether the connection must close, because the start of the next request is unknown.
     fn ends_connection(&self) -> bool {
         matches!(self, Self::Ambiguous | Self::Body(_))
@@ -188,6 +196,7 @@ impl ResponseError for ApiError {
             status: status.as_u16(),
             detail: self.to_string(),
             code: self.code().into(),
+            position: self.position(),
         };
         // Strings and a number always serialize to JSON.
         let mut response = HttpResponse::build(status).body(serde_json::to_vec(&problem).unwrap_or_default());

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 
 use super::super::error::ApiError;
 use super::super::input::{Id, JsonBody, NoParameters, OptionalBody, Query};
+use super::super::selection::message_filter;
 use super::super::types::delivery::Delivery;
 use super::super::types::replay::{
     DeadLetters, Replay, ReplayCount, ReplayOne, ReplayRequest, ReplayedMessage, TargetReference,
@@ -35,12 +36,15 @@ use crate::store::{DeliveryId, MessageId};
     )))]
 pub async fn create(
     operator: web::Data<Operator>,
+    role: Role,
     _: Query<NoParameters>,
     body: JsonBody<ReplayRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
     let selection = match (filter, ids) {
-        (Some(selection), None) => ReplaySelection::Filter(operator.message_filter(selection.into())?),
+        (Some(selection), None) => {
+            ReplaySelection::Filter(message_filter(&operator, role, selection.into()).await?)
+        }
         (None, Some(ids)) => ReplaySelection::Ids(ids),
         _ => {
             let problem = "give either a filter or ids; `{}` is a filter for all messages";

@@ -77,7 +77,7 @@ pub async fn cancel(
 impl Replay {
     fn of(replay: store::StoredReplay, role: Role) -> Self {
         let mut filter = ReplayFilter::from(replay.filter);
-        filter.text = filter.text.filter(|_| role == Role::Admin);
+        filter.q = filter.q.filter(|_| role == Role::Admin);
         Self {
             id: replay.id.get(),
             created_at: replay.created_at.to_string(),
@@ -96,7 +96,7 @@ impl Replay {
 
 impl From<MessageFilter> for ReplayFilter {
     fn from(filter: MessageFilter) -> Self {
-        let MessageFilter { ids, since, until, source, event, owner, text, dead, dead_at: _ } = filter;
+        let MessageFilter { ids, since, until, source, event, owner, q, dead, dead_at: _ } = filter;
         Self {
             ids: ids.into_iter().map(MessageId::get).collect(),
             since: since.map(|at| at.to_string()),
@@ -104,7 +104,7 @@ impl From<MessageFilter> for ReplayFilter {
             source,
             event,
             owner,
-            text,
+            q: q.map(|query| query.to_string()),
             dead,
         }
     }

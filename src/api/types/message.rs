@@ -67,6 +67,36 @@ pub struct MessageHead {
     pub confirmation: Option<String>,
 }
 
+/// A message in a list, with the number of its deliveries.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct ListedMessage {
+    #[serde(flatten)]
+    pub head: MessageHead,
+    #[serde(default)]
+    #[cfg_attr(test, schema(required = true))]
+    pub delivery_counts: DeliveryNumbers,
+}
+
+/// The deliveries of a message by state, without those to listeners. At most the newest 1,000 of a
+/// message are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = DeliveryCounts))]
+pub struct DeliveryNumbers {
+    #[cfg_attr(test, schema(examples(1)))]
+    pub delivered: u32,
+    /// Deliveries whose first attempt has not finished.
+    #[cfg_attr(test, schema(examples(0)))]
+    pub pending: u32,
+    /// Pending deliveries whose last attempt failed.
+    #[cfg_attr(test, schema(examples(0)))]
+    pub failed: u32,
+    /// Dead letters: deliveries that failed permanently and were not replayed.
+    #[cfg_attr(test, schema(examples(0)))]
+    pub dead: u32,
+}
+
 /// A message with all its details.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -133,7 +163,12 @@ pub struct MessageSelection {
     /// Received before: same format as `since`.
     #[cfg_attr(test, schema(schema_with = schemas::time_or_null, required = false))]
     pub until: Option<String>,
-    /// Exact text to find in the body.
+    /// A query such as `event:push .amount:>100`, see docs/search.md.
+    #[serde(default)]
+    #[cfg_attr(test, schema(schema_with = schemas::query_or_null, required = false))]
+    pub q: Option<String>,
+    /// Exact text to find in the body, the query or the value of a header: the same as a quoted
+    /// text in `q`.
     #[cfg_attr(test, schema(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
     /// Owner of emitted events.

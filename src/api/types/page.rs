@@ -14,6 +14,31 @@ pub struct Page<T> {
     pub next_cursor: Option<i64>,
 }
 
+/// One page of a search, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct SearchPage<T> {
+    /// A page before the last may have fewer than `limit` items, or none: the search for one page
+    /// is bounded.
+    pub items: Vec<T>,
+    /// `cursor` of the next page; null after the last one.
+    #[cfg_attr(test, schema(examples(1234)))]
+    pub next_cursor: Option<i64>,
+    /// False if the search stopped at its bound before the page was full. `next_cursor` continues.
+    #[serde(default = "yes")]
+    #[cfg_attr(test, schema(required = true))]
+    pub complete: bool,
+    /// Time of the last message that was examined, if the page is not complete.
+    #[serde(default)]
+    #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"), required = true))]
+    pub looked_back_to: Option<String>,
+}
+
+/// Pages of other lists, and of older services, are complete.
+fn yes() -> bool {
+    true
+}
+
 impl<T> Page<T> {
     pub fn new<S>(items: Vec<S>, next_cursor: Option<i64>) -> Self
     where

@@ -28,4 +28,8 @@ pub struct ProblemDetails {
     #[serde(default)]
     #[cfg_attr(test, schema(examples("not_found"), required = true))]
     pub code: Cow<'static, str>,
+    /// Byte offset of the mistake in a query (`q`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(examples(7)))]
+    pub position: Option<usize>,
 }

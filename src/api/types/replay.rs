@@ -50,8 +50,11 @@ pub struct ReplayFilter {
     pub source: Option<String>,
     pub event: Option<String>,
     pub owner: Option<String>,
-    /// Null for the read token.
-    pub text: Option<String>,
+    /// The query, including the field `text` of the request as a quoted text. Null for the read
+    /// token.
+    #[serde(default)]
+    #[cfg_attr(test, schema(examples("event:push -is:delivered"), required = true))]
+    pub q: Option<String>,
     pub dead: bool,
 }
 

@@ -9,6 +9,8 @@ use utoipa::openapi::schema::{
 /// The values that `operate::values::name` accepts.
 const NAME: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$";
 
+const QUERY: &str = "^([a-z0-9]{1,64}|is:(dead|pending|delivered))$";
+
 /// A name, event or owner to search for.
 pub fn name() -> Object {
     text(NAME, "github").build()
@@ -25,6 +27,15 @@ pub fn pattern() -> Object {
 
 pub fn pattern_or_null() -> Object {
     or_null(text(NAME, "github.*"), Type::String)
+}
+
+/// A subset of the queries that `MessageQuery::parse` accepts: one word, or one state.
+pub fn query() -> Object {
+    text(QUERY, "is:dead").build()
+}
+
+pub fn query_or_null() -> Object {
+    or_null(text(QUERY, "is:dead"), Type::String)
 }
 
 /// A list of event patterns, in the form that `Operator::patterns` accepts, but with at most 8 of

@@ -131,7 +131,7 @@ fn words_of_a_newer_service_are_kept() {
         "target_id": 3, "target": "billing", "target_state": "asleep", "deliveries": 1, "replayable": true,
     }));
     let filter = json!({
-        "ids": [], "since": null, "until": null, "source": null, "event": null, "owner": null, "text": null,
+        "ids": [], "since": null, "until": null, "source": null, "event": null, "owner": null, "q": null,
         "dead": false,
     });
     check::<Replay>(&json!({

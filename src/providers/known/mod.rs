@@ -44,6 +44,13 @@ impl Recipe {
         Err(UnknownEvent { nearest: near.map(|event| (*event).to_owned()) })
     }
 
+    /// Whether the provider documents this event. If the recipe does not list all events, those of
+    /// its samples count.
+    pub fn lists_event(&self, event: &str) -> bool {
+        let is_complete = self.event_type.is_empty() || !self.events.is_empty();
+        (is_complete && self.check_event(event).is_ok()) || self.has_ending(event)
+    }
+
     /// Rejects an action that differs by one edit from a known action of its event.
     fn check_action(&self, pattern: &str) -> Result<(), UnknownEvent> {
         let Some((event, action)) = pattern.split_once('.').filter(|_| !pattern.contains('*')) else {

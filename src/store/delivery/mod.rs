@@ -1,5 +1,6 @@
 //! Deliveries of messages to targets, and their attempts.
 
+pub mod counts;
 pub mod dead;
 pub mod due;
 pub mod expire;

@@ -1,11 +1,12 @@
 //! Reads on the pool of read-only connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::store::confirmation::{self, StoredConfirmation};
 use crate::store::delivery;
+use crate::store::delivery::counts::DeliveryCounts;
 use crate::store::delivery::dead::{self, DeadLetterCount};
 use crate::store::delivery::read::{DeliveryFilter, StoredAttempt, StoredDelivery};
 use crate::store::error::Unavailable;
@@ -14,6 +15,7 @@ use crate::store::id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
 use crate::store::instances::Instances;
 use crate::store::listener::{self, StoredListener};
 use crate::store::message::filter::{Direction, MessageFilter};
+use crate::store::message::names::NameSample;
 use crate::store::message::read::{MessagePage, ReplayEstimate, StoredMessage};
 use crate::store::quarantine::read::{
     CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
@@ -53,6 +55,24 @@ impl Reads {
         self.core
             .read(move |connection| message::read::page(connection, &filter, direction, from, limit))
             .await
+    }
+
+    /// Counts the deliveries of each message by state. Messages without deliveries are left out.
+    pub async fn delivery_counts(
+        &self,
+        messages: Vec<MessageId>,
+    ) -> Result<BTreeMap<MessageId, DeliveryCounts>, Unavailable> {
+        self.core.read(move |connection| delivery::counts::count_by_state(connection, &messages)).await
+    }
+
+    /// Returns sources and events that occur in the database.
+    pub async fn name_sample(&self) -> Result<NameSample, Unavailable> {
+        self.core.read(message::names::sample).await
+    }
+
+    /// Returns the names of all targets other than listeners, even removed ones.
+    pub async fn target_names(&self) -> Result<BTreeSet<String>, Unavailable> {
+        self.core.read(message::names::targets).await
     }
 
     /// Counts the messages that a replay selects, and their dead letters; `None` if the deadline

@@ -5,6 +5,7 @@ mod event_forms;
 pub mod expire;
 pub mod filter;
 pub mod insert;
+pub mod names;
 pub mod new;
 pub mod original;
 pub mod read;

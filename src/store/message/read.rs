@@ -207,6 +207,10 @@ pub struct MessagePage {
     /// `None` after the last page. A page may be short or empty without being the last, because it
     /// limits the rows examined.
     pub next: Option<MessageId>,
+    /// The page ended at this limit before it was full.
+    pub is_cut: bool,
+    /// Time of the last examined message, if the page is cut; `None` also if the time is damaged.
+    pub looked_back_to: Option<StoredTime>,
 }
 
 /// Returns a page of messages; with `from`, only those beyond this id in the direction.
@@ -223,7 +227,24 @@ pub fn page(
     };
     let search = Search { limit, ..Search::new(filter, direction, above, below) };
     let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
-    Ok(MessagePage { messages, next })
+    let cut_at = next.filter(|_| messages.len() < limit);
+    let looked_back_to = match cut_at {
+        Some(id) => received_at(connection, id)?,
+        None => None,
+    };
+    Ok(MessagePage { messages, next, is_cut: cut_at.is_some(), looked_back_to })
+}
+
+/// Returns the time of a message; `None` if its row is damaged or was deleted.
+fn received_at(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredTime>> {
+    let found = connection
+        .prepare_cached("SELECT received_at FROM messages WHERE id = ?1")?
+        .query_row([id], |row| damage::stored_time("messages", row, 0))
+        .optional();
+    match found {
+        Err(error) if damage::is_damage(&error) => Ok(None),
+        found => found,
+    }
 }
 
 /// Returns the id of the newest message; 0 if there is no message.

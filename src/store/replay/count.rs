@@ -2,6 +2,7 @@
 //! long.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use rusqlite::Connection;
 
@@ -58,8 +59,26 @@ pub fn count_step(
         ..CountStep::default()
     };
     if filter.dead {
-        let (ids, _) = selected.run(connection, "id", |row| row.get(1))?;
-        step.dead_letters = dead::letters_of(connection, ids, filter.dead_at)?;
+        // These rows can reach the limit on bytes earlier.
+        let below = step.next.map_or(through.next(), MessageId::next);
+        let mut above = Some(from);
+        while let Some(from) = above {
+            let rows = Search { above: from, below, ..selected };
+            let (ids, next) = rows.run(connection, "id", |row| row.get(1))?;
+            for (target, more) in dead::letters_of(connection, ids, filter.dead_at)? {
+                step.add(target, more);
+            }
+            above = next.filter(|next| next.next() < below);
+        }
     }
     Ok(step)
+}
+
+impl CountStep {
+    fn add(&mut self, target: TargetId, more: DeadLetterCount) {
+        match self.dead_letters.entry(target) {
+            Entry::Occupied(mut counted) => counted.get_mut().deliveries += more.deliveries,
+            Entry::Vacant(counted) => drop(counted.insert(more)),
+        }
+    }
 }

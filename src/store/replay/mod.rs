@@ -66,12 +66,13 @@ const COLUMNS: &str =
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<StoredReplay> {
     let filter: String = row.get(2)?;
+    let filter = MessageFilter::parse_stored(&filter).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
+    })?;
     Ok(StoredReplay {
         id: row.get(0)?,
         created_at: damage::stored_time("replays", row, 1)?,
-        filter: serde_json::from_str(&filter).map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error))
-        })?,
+        filter,
         target: row.get(3)?,
         rate: row.get(4)?,
         state: row.get(5)?,

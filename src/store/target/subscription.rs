@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::json::{Literal, PointedValues, Pointers, Slot, is_among};
+use crate::query::matches_pattern;
 use crate::store::id::TargetId;
 
 /// Source of events that the user's app emits; no configured source has this name.
@@ -33,16 +34,7 @@ impl Pattern {
     }
 
     pub fn matches(&self, event: &str) -> bool {
-        let Some((head, rest)) = self.0.split_once('*') else { return self.0 == event };
-        let Some(mut left) = event.strip_prefix(head) else { return false };
-        let (middle, tail) =
-            rest.rsplit_once('*').map_or((None, rest), |(middle, tail)| (Some(middle), tail));
-        // The first match of a part leaves the most text for the others.
-        for part in middle.into_iter().flat_map(|middle| middle.split('*')) {
-            let Some(at) = left.find(part) else { return false };
-            left = &left[at + part.len()..];
-        }
-        left.ends_with(tail)
+        matches_pattern(&self.0, event)
     }
 }
 

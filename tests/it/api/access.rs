@@ -198,8 +198,27 @@ fn read_token_sees_no_content() {
     let mut tail = crate::harness::events::EventStream::open(app.address, &tail);
     let head = tail.until("message").data;
     assert!(head["query"].is_null() && head["body_sha256"].is_null(), "{head}");
-    let search = with_token(Request::get("/api/v1/messages?text=needle"), READ_TOKEN);
-    assert_eq!(app.send(&search).status, 403);
+    for (search, status) in [
+        ("?text=needle", 403),
+        ("?q=needle", 403),
+        ("?q=.card:*", 403),
+        ("?q=header.x:y", 403),
+        ("?q=larger:5", 403),
+        ("?q=ip:127.0.0.1", 403),
+        ("?q=-id:one", 403),
+        ("?q=source:github+event:push+after:2h+-is:dead", 200),
+    ] {
+        for path in ["messages", "messages/stream"] {
+            // A stream has no text parameter, and an accepted one does not end.
+            if path == "messages" || (search.starts_with("?q") && status == 403) {
+                let reply =
+                    app.send(&with_token(Request::get(&format!("/api/v1/{path}{search}")), READ_TOKEN));
+                assert_eq!(reply.status, status, "{path}{search}: {}", reply.text());
+                let is_explained = reply.text().contains("source, event, time and state");
+                assert_eq!(is_explained, status == 403, "{path}{search}: {}", reply.text());
+            }
+        }
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use imports::Crate;
 
 /// A module and the modules that it may use.
-const ARROWS: [(&str, &[&str]); 17] = [
-    ("cli", &["api", "app", "cleanup", "config", "json", "outbound", "providers", "store"]),
+const ARROWS: [(&str, &[&str]); 18] = [
+    ("cli", &["api", "app", "cleanup", "config", "json", "outbound", "providers", "query", "store"]),
     (
         "app",
         &[
@@ -29,8 +29,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "verification",
         ],
     ),
-    ("api", &["http", "json", "operate", "providers", "request_id", "store", "verification"]),
-    ("operate", &["config", "json", "outbound", "providers", "request_id", "store", "verification"]),
+    ("api", &["http", "json", "operate", "providers", "query", "request_id", "store", "verification"]),
+    ("operate", &["config", "json", "outbound", "providers", "query", "request_id", "store", "verification"]),
     ("ingest", &["config", "http", "json", "providers", "request_id", "store", "verification"]),
     ("verification", &["config", "json", "outbound", "providers", "request_id", "store"]),
     ("http", &["config", "outbound", "providers", "store"]),
@@ -40,8 +40,9 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("providers", &["content", "json", "scheme"]),
     ("scheme", &["content", "json"]),
     ("content", &["json"]),
-    ("store", &["json", "request_id"]),
+    ("store", &["json", "query", "request_id"]),
     ("outbound", &["json"]),
+    ("query", &["json"]),
     ("json", &[]),
     ("request_id", &[]),
 ];

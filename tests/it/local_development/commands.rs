@@ -94,6 +94,24 @@ fn success_with_other_content_type_is_an_error() {
 }
 
 #[test]
+fn query_selects_messages_of_list_and_tail() {
+    let app = service();
+    for number in 0..3 {
+        push(&app, &format!("{{\"number\":{number}}}"));
+    }
+    let listed = admin(&app).run(&["messages", "event:push", ".number:>0", "!\"number\\\":2\""]).succeeded();
+    assert!(listed.starts_with("#2  ") && listed.lines().count() == 1, "{listed}");
+    let failure = admin(&app).run(&["messages", "srouce:github"]).failed();
+    assert!(failure.contains("did you mean source:?"), "{failure}");
+    let tail = admin(&app).spawn(&["tail", "--from", "1", ".number:2"]);
+    tail.stdout.wait_for("#3  ", SOON).unwrap();
+    push(&app, r#"{"number":7}"#);
+    push(&app, r#"{"number":2.0,"again":true}"#);
+    tail.stdout.wait_for("#5  ", SOON).unwrap();
+    assert_eq!(tail.stdout.text().lines().count(), 2, "{}", tail.stdout.text());
+}
+
+#[test]
 fn messages_are_listed_newest_first_in_pages() {
     let app = service();
     for number in 0..230 {

@@ -5,6 +5,9 @@
 //! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
 //! time of its arrival. So no range of ids is derived from a time without the index.
 
+mod condition;
+mod text;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
 use crate::store::id::MessageId;
@@ -12,6 +15,8 @@ use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 use crate::store::{damage, message};
+use condition::SqlCondition;
+use text::{TEXT_COLUMNS, TextReader};
 
 /// Maximum number of messages in a time range that is read from the index as a whole.
 const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
@@ -40,6 +45,16 @@ struct RowRanges {
     ranges: Vec<(MessageId, MessageId)>,
     /// The last id of these ranges if more rows may remain; the next search starts after it.
     next: Option<MessageId>,
+}
+
+/// The matches in some rows.
+#[derive(Debug)]
+struct Matches<T> {
+    items: Vec<T>,
+    /// The id of the last match.
+    last: Option<MessageId>,
+    /// The last examined id, if the limit on bytes ended the search.
+    stopped_at: Option<MessageId>,
 }
 
 /// Sorts after every text that does not begin with this character.
@@ -80,7 +95,7 @@ impl<'a> Search<'a> {
         let found = self.scope(connection).and_then(|scope| {
             self.within(connection, &scope, columns, OnDamage::Fail, read).map(|found| (scope, found))
         });
-        let (scope, (items, last)) = match found {
+        let (scope, Matches { items, last, stopped_at }) = match found {
             Err(error) if damage::is_damage(&error) => {
                 damage::note("messages", &error);
                 let scope = self.listed(connection)?;
@@ -89,15 +104,16 @@ impl<'a> Search<'a> {
             }
             found => found?,
         };
-        let next = if items.len() == self.limit { last } else { scope.next };
+        let next = if items.len() == self.limit { last } else { stopped_at.or(scope.next) };
         Ok((items, next))
     }
 
     fn scope(&self, connection: &Connection) -> rusqlite::Result<RowRanges> {
-        if !self.filter.ids.is_empty() {
-            return Ok(self.of_ids(self.filter.ids.clone()));
+        let ids = self.filter.only_ids();
+        if !ids.is_empty() {
+            return Ok(self.of_ids(ids));
         }
-        if self.filter.since.is_none() && self.filter.until.is_none() {
+        if self.filter.time_range() == (None, None) {
             return self.walk(connection, self.edge());
         }
         let (since, until) = self.bounds_of_time();
@@ -116,11 +132,12 @@ impl<'a> Search<'a> {
 
     /// Returns the time range as text, so that without a bound every stored time is in it, even an
     /// edited one.
-    fn bounds_of_time(&self) -> (&str, &str) {
-        (
-            self.filter.since.as_ref().map_or("", Timestamp::as_str),
-            self.filter.until.as_ref().map_or(AFTER_ALL_TEXT, Timestamp::as_str),
-        )
+    fn bounds_of_time(&self) -> (String, String) {
+        let (since, until) = self.filter.time_range();
+        let text = |bound: Option<Timestamp>, without: &str| {
+            bound.map_or_else(|| without.to_owned(), |bound| bound.to_string())
+        };
+        (text(since, ""), text(until, AFTER_ALL_TEXT))
     }
 
     /// Returns the first id within the bounds, in the direction of the search.
@@ -200,7 +217,7 @@ impl<'a> Search<'a> {
         Ok(self.of_ids(ids))
     }
 
-    /// Returns the matches within the scope, up to the limit, and the id of the last one.
+    /// Returns the matches within the scope, up to the limit.
     fn within<T>(
         &self,
         connection: &Connection,
@@ -208,45 +225,63 @@ impl<'a> Search<'a> {
         columns: &str,
         on_damage: OnDamage,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<(Vec<T>, Option<MessageId>)> {
-        let order = match self.direction {
-            Direction::NewestFirst => "DESC",
-            Direction::OldestFirst => "ASC",
-        };
-        let sql = format!(
-            "SELECT id, {columns} FROM messages WHERE id BETWEEN :first AND :last AND {}{} ORDER BY messages.id {order}",
-            message::filter::MATCHES,
-            self.and
-        );
-        let mut statement = connection.prepare_cached(&sql)?;
+    ) -> rusqlite::Result<Matches<T>> {
+        let condition = self.filter.q.as_ref().map(SqlCondition::new).unwrap_or_default();
+        let mut statement = connection.prepare_cached(&self.sql(columns, &condition))?;
         message::filter::bind(&mut statement, self.filter)?;
         bind_if_used(&mut statement, ":target_owner", self.target_owner)?;
         bind_if_used(&mut statement, ":only_dead_letters", self.only_dead_letters)?;
-        let mut items = Vec::new();
-        let mut last_found = None;
+        for (number, value) in condition.values.iter().enumerate() {
+            bind_if_used(&mut statement, &format!(":q{number}"), value)?;
+        }
+        let text_column = statement.column_count().saturating_sub(TEXT_COLUMNS.split(',').count());
+        let query = self.filter.q.as_ref().filter(|query| query.needs_text());
+        let mut text = query.map(|query| TextReader::new(query, text_column));
+        let mut found = Matches { items: Vec::new(), last: None, stopped_at: None };
         for (first, last) in &scope.ranges {
             bind_if_used(&mut statement, ":first", first)?;
             bind_if_used(&mut statement, ":last", last)?;
             let mut rows = statement.raw_query();
-            let mut next = || -> rusqlite::Result<Option<(MessageId, T)>> {
-                rows.next()?.map(|row| Ok((row.get(0)?, read(row)?))).transpose()
+            let mut next = |text: &mut Option<TextReader<'_>>| -> rusqlite::Result<Option<_>> {
+                let Some(row) = rows.next()? else { return Ok(None) };
+                let id: MessageId = row.get(0)?;
+                let is_match = text.as_mut().map_or(Ok(true), |text| text.matches(row))?;
+                Ok(Some((id, if is_match { Some(read(row)?) } else { None })))
             };
-            while items.len() < self.limit {
-                match next() {
+            while found.items.len() < self.limit && found.stopped_at.is_none() {
+                match next(&mut text) {
                     Ok(Some((id, item))) => {
-                        items.push(item);
-                        last_found = Some(id);
+                        found.last = if item.is_some() { Some(id) } else { found.last };
+                        found.items.extend(item);
+                        found.stopped_at =
+                            Some(id).filter(|_| text.as_ref().is_some_and(TextReader::is_exhausted));
                     }
                     Ok(None) => break,
                     Err(error) if on_damage == OnDamage::Skip && damage::is_damage(&error) => break,
                     Err(error) => return Err(error),
                 }
             }
-            if items.len() == self.limit {
+            if found.items.len() == self.limit || found.stopped_at.is_some() {
                 break;
             }
         }
-        Ok((items, last_found))
+        Ok(found)
+    }
+
+    /// Returns the statement. Its first column is the id, its last ones are those of the text, if
+    /// the filter needs them.
+    fn sql(&self, columns: &str, condition: &SqlCondition) -> String {
+        let order = match self.direction {
+            Direction::NewestFirst => "DESC",
+            Direction::OldestFirst => "ASC",
+        };
+        let text = if self.filter.needs_text() { format!(", {TEXT_COLUMNS}") } else { String::new() };
+        format!(
+            "SELECT id, {columns}{text} FROM messages WHERE id BETWEEN :first AND :last AND {}{}{} ORDER BY messages.id {order}",
+            message::filter::MATCHES,
+            self.and,
+            condition.sql
+        )
     }
 }
 

@@ -1,6 +1,8 @@
 //! Order and completeness of searches, compared with a read of the whole table, and their query
 //! plans.
 
+mod queries;
+
 use rusqlite::params;
 
 use super::*;

@@ -1,0 +1,54 @@
+//! The values of a JSON document with their paths. Positions in arrays are not part of a path.
+
+use std::borrow::Cow;
+
+use crate::json::{self, JsonToken, JsonTokens};
+
+/// A value at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafValue<'a> {
+    /// A raw string, number, `true`, `false` or `null`.
+    Leaf(&'a str),
+    /// An object or an array; its content follows.
+    Container,
+}
+
+/// Calls `visit` for each value of a document, with the keys that lead to it.
+pub fn walk<'a>(document: &'a str, mut visit: impl FnMut(&[Cow<'a, str>], LeafValue<'a>)) {
+    let mut path: Vec<Cow<'a, str>> = Vec::new();
+    // For each open container, the length of its path.
+    let mut containers: Vec<usize> = Vec::new();
+    for token in JsonTokens::new(document) {
+        match token {
+            JsonToken::ObjectStart | JsonToken::ArrayStart => {
+                visit(&path, LeafValue::Container);
+                containers.push(path.len());
+            }
+            JsonToken::ObjectEnd | JsonToken::ArrayEnd => {
+                path.truncate(containers.pop().unwrap_or(0));
+            }
+            JsonToken::Key(raw) => {
+                path.truncate(containers.last().copied().unwrap_or(0));
+                path.push(json::text_lossy(raw));
+            }
+            JsonToken::Value(raw) => visit(&path, LeafValue::Leaf(raw)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn path_has_the_keys_without_positions() {
+        let document = r#"{"a":{"b":1},"c":[true,{"d":"x"},[null]],"\u0065":2}"#;
+        let mut found = Vec::new();
+        walk(document, |path, value| {
+            if let LeafValue::Leaf(raw) = value {
+                found.push(format!("{}={raw}", path.join(".")));
+            }
+        });
+        assert_eq!(found, ["a.b=1", "c=true", "c.d=\"x\"", "c=null", "e=2"]);
+    }
+}

@@ -1,0 +1,33 @@
+//! The query language for messages: its syntax, its meaning, and the words of messages.
+//!
+//! [`MessageQuery::matches`] defines which messages a query selects. An index of words only
+//! proposes candidates, by [`MessageQuery::required_words`]: every message that matches has these
+//! words. Neither parsing nor matching recurses, fails on any input, or needs memory beyond a
+//! multiple of its input.
+
+mod ast;
+mod description;
+mod error;
+mod key;
+mod leaves;
+mod matcher;
+mod message;
+mod moment;
+mod parser;
+mod pattern;
+mod required;
+mod sequence;
+mod values;
+mod words;
+
+pub use ast::{HeaderTest, LeafTest, MessageQuery, NumberComparison, QueryClause, QueryTerm};
+pub use error::QueryError;
+pub use key::nearest_name;
+pub use message::{MessageFacts, MessageFlags, MessageState, MessageText, SearchedDelivery, SearchedMessage};
+pub use moment::QueryTime;
+pub use pattern::matches_pattern;
+pub use required::RequiredWords;
+pub use words::{MessageWords, SearchWord, message_words, search_words};
+
+#[cfg(test)]
+mod tests;

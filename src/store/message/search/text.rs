@@ -1,0 +1,50 @@
+//! Matches the text of messages, which SQL cannot test: words, exact text, paths and headers.
+
+use rusqlite::Row;
+
+use crate::query::{MessageQuery, MessageText};
+use crate::store::headers::{self, REDACTED, StoredHeaders};
+use crate::store::message::filter::MAX_SEARCHED_BYTES_PER_PAGE;
+
+/// The columns of a message's text.
+pub const TEXT_COLUMNS: &str = "delivery_id, query, headers, payload, body";
+
+/// Matches rows of `TEXT_COLUMNS` until the limit on their bytes.
+#[derive(Debug)]
+pub struct TextReader<'q> {
+    query: &'q MessageQuery,
+    /// The first of `TEXT_COLUMNS`.
+    column: usize,
+    bytes_left: usize,
+}
+
+impl<'q> TextReader<'q> {
+    pub fn new(query: &'q MessageQuery, column: usize) -> Self {
+        Self { query, column, bytes_left: MAX_SEARCHED_BYTES_PER_PAGE }
+    }
+
+    /// Whether the limit is reached, so that the next row is for the next page.
+    pub fn is_exhausted(&self) -> bool {
+        self.bytes_left == 0
+    }
+
+    /// Whether the text of a row matches.
+    pub fn matches(&mut self, row: &Row<'_>) -> rusqlite::Result<bool> {
+        let text = |at: usize| -> rusqlite::Result<Option<&str>> {
+            Ok(row.get_ref(self.column + at)?.as_str_or_null()?)
+        };
+        let (delivery_id, query, stored, payload) = (text(0)?, text(1)?, text(2)?, text(3)?);
+        let body = row.get_ref(self.column + 4)?.as_blob_or_null()?;
+        let bytes = [query, stored, payload].into_iter().flatten().map(str::len).sum::<usize>()
+            + body.map_or(0, <[u8]>::len);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        let fields = StoredHeaders::parse(stored.unwrap_or_default()).unwrap_or_default();
+        let headers: Vec<(&str, &str)> = fields
+            .pairs()
+            .filter(|(_, value)| *value != REDACTED)
+            .map(|(name, value)| (name, headers::readable(value)))
+            .collect();
+        let text = MessageText { delivery_id, query, headers: &headers, body, payload };
+        Ok(self.query.matches_text(&text))
+    }
+}
