@@ -31,7 +31,7 @@ pub mod testing {
     pub use crate::deliver::{DeliverySettings, DeliveryThread};
     pub use crate::json::{PathValue, Paths, Pointers, lookup};
     pub use crate::operate::diff::{BodyDelta, ComparedBody, compare_bodies};
-    pub use crate::outbound::{DeliveryClient, OutgoingFields, Reach};
+    pub use crate::outbound::{DeliveryClient, HeaderFields, Reach};
     pub use crate::providers::{
         Cause, ConfirmQuery, ConfirmResult, Description, EmptyKeyStore, Handshake, HandshakeAction,
         HandshakePhase, Headers, KeyRequest, KeyResponse, KeyStore, LearningWindow, Recipe, Reply, Request,

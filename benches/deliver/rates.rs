@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use creel::testing::{DeliveryClient, OutgoingFields, Reach, Store, TargetId, TargetState};
+use creel::testing::{DeliveryClient, HeaderFields, Reach, Store, TargetId, TargetState};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 
@@ -49,7 +49,7 @@ pub fn measure_fan_out(report: &mut Report) -> Outcome<()> {
 fn bare_loop(url: &str) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = DeliveryClient::new(Reach::Anywhere);
-    let headers: OutgoingFields<'_> =
+    let headers: HeaderFields<'_> =
         (0..12).map(|n| (format!("x-header-{n}").into(), vec![b'v'; 40].into())).collect();
     let body = setup::body();
     tokio::task::LocalSet::new().block_on(&runtime, async {

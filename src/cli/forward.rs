@@ -8,7 +8,7 @@ use super::output::Failure;
 use crate::api::types::listener::DeliveredMessage;
 use crate::config;
 use crate::outbound::{
-    DeliveryClient, DeliveryResponse, OutgoingFields, Reach, RequestError, remove_hop_fields,
+    DeliveryClient, DeliveryResponse, HeaderFields, Reach, RequestError, remove_hop_fields,
 };
 use crate::store::headers::{StoredHeaders, visible};
 use crate::store::query_without_content;
@@ -68,7 +68,7 @@ pub fn with_query(url: &str, query: &str) -> String {
     format!("{base}{joint}{query}")
 }
 
-fn headers(message: &DeliveredMessage) -> OutgoingFields<'_> {
+fn headers(message: &DeliveredMessage) -> HeaderFields<'_> {
     let DeliveredMessage { head, headers } = message;
     let mut headers = StoredHeaders::parse(headers.get()).unwrap_or_default().into_fields();
     remove_hop_fields(&mut headers);

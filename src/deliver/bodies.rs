@@ -1,5 +1,5 @@
-//! The messages that lanes and attempts hold. Each is in memory only once, regardless of the number
-//! of targets.
+//! Counts the bytes of the messages that lanes and attempts hold. Targets share the copies of
+//! messages, so each counts once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -24,19 +24,15 @@ impl Bodies {
         Self { all: HashMap::new(), bytes: 0, counted_at: Instant::now(), exact_from }
     }
 
-    /// Reuses messages that another lane already holds.
-    pub fn share(&mut self, mut page: DuePage) -> DuePage {
-        for delivery in &mut page.deliveries {
+    /// Adds the messages of a page. Those of several lanes count once.
+    pub fn add(&mut self, page: &DuePage) {
+        for delivery in &page.deliveries {
             let id = delivery.message.head.id;
-            match self.all.get(&id).and_then(Weak::upgrade) {
-                Some(known) => delivery.message = known,
-                None => {
-                    self.bytes += size(&delivery.message);
-                    self.all.insert(id, Arc::downgrade(&delivery.message));
-                }
+            if self.all.get(&id).is_none_or(|known| known.strong_count() == 0) {
+                self.bytes += size(&delivery.message);
+                self.all.insert(id, Arc::downgrade(&delivery.message));
             }
         }
-        page
     }
 
     pub fn bytes(&mut self) -> usize {

@@ -247,10 +247,10 @@ impl Engine {
         match event {
             EngineEvent::Loaded(target, page) => {
                 if let Some(page) = &page {
+                    self.bodies.add(page);
                     self.discard(target, page.orphans.clone(), "its message was deleted");
                     self.discard(target, page.damaged.clone(), "its message is damaged: see `creel verify`");
                 }
-                let page = page.map(|page| self.bodies.share(page));
                 if let Some(lane) = self.lanes.get_mut(&target) {
                     lane.loaded(page);
                 }

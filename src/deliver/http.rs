@@ -16,7 +16,7 @@ use super::schedule;
 use super::signature::Signer;
 use crate::json::OFFLOAD_BYTES_MIN;
 use crate::outbound::{
-    DeliveryClient, DeliveryResponse, EXCERPT_BYTES, OutgoingFields, as_variable, remove_hop_fields,
+    DeliveryClient, DeliveryResponse, EXCERPT_BYTES, HeaderFields, as_variable, remove_hop_fields,
 };
 use crate::store::headers::{self, REDACTED, StoredHeaders, visible};
 use crate::store::{ContentType, LARGE_BYTES, StoredMessage};
@@ -95,7 +95,7 @@ impl HttpRoute {
         self: &Arc<Self>,
         attempt: &AttemptRequest<'_>,
         now: OffsetDateTime,
-    ) -> Option<(OutgoingFields<'static>, Bytes)> {
+    ) -> Option<(HeaderFields<'static>, Bytes)> {
         let (route, message) = (self.clone(), attempt.message.clone());
         let (id, number, timeout) = (attempt.webhook_id.to_owned(), attempt.number, attempt.timeout);
         let (delivery, target) = (attempt.delivery, attempt.target.to_owned());
@@ -131,11 +131,7 @@ impl HttpRoute {
         AttemptResult { excerpt: Some(redacted(excerpt, &secrets, is_cut)), ..attempted }
     }
 
-    fn request<'a>(
-        &'a self,
-        attempt: &AttemptRequest<'a>,
-        now: OffsetDateTime,
-    ) -> (OutgoingFields<'a>, Bytes) {
+    fn request<'a>(&'a self, attempt: &AttemptRequest<'a>, now: OffsetDateTime) -> (HeaderFields<'a>, Bytes) {
         let message = attempt.message;
         let stored = StoredHeaders::parse(&message.head.headers).unwrap_or_default();
         let OutgoingBody { content_type, body, is_as_received } =
@@ -214,7 +210,7 @@ impl OutgoingBody {
 }
 
 /// Returns the provider's headers that matter for processing the message.
-fn of_provider(stored: StoredHeaders<'_>) -> OutgoingFields<'_> {
+fn of_provider(stored: StoredHeaders<'_>) -> HeaderFields<'_> {
     let mut fields = stored.into_fields();
     remove_hop_fields(&mut fields);
     fields.retain(|(name, _)| {

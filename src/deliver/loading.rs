@@ -8,7 +8,7 @@ use super::event::EngineEvent;
 use crate::store::{DeliveryQueue, DueQuery};
 
 /// Limit on the pages of one read: pages of several targets share the messages that they have in
-/// common, but the first page of a read waits for the last.
+/// common, but the last page waits for the others.
 const PAGES_PER_READ: usize = 4;
 /// Pause before a failed read is retried.
 pub const READ_PAUSE: Duration = Duration::from_millis(500);
@@ -22,15 +22,15 @@ pub fn load(store: &DeliveryQueue, mut queries: Vec<DueQuery>, events: &mpsc::Un
 }
 
 async fn load_some(store: DeliveryQueue, queries: Vec<DueQuery>, events: mpsc::UnboundedSender<EngineEvent>) {
-    let pages = store.due_pages(queries).await;
-    let (read, unread): (Vec<_>, Vec<_>) = pages.into_iter().partition(|(_, page)| page.is_some());
-    for (target, page) in read {
-        let _ = events.send(EngineEvent::Loaded(target, page));
-    }
+    let sender = events.clone();
+    let send = move |target, page| {
+        let _ = sender.send(EngineEvent::Loaded(target, Some(page)));
+    };
+    let unread = store.due_pages(queries, send).await;
     if !unread.is_empty() {
         tokio::time::sleep(READ_PAUSE).await;
     }
-    for (target, _) in unread {
+    for target in unread {
         let _ = events.send(EngineEvent::Loaded(target, None));
     }
 }

@@ -30,12 +30,12 @@ const PREFIXES: [&str; 4] = ["proxy-", "x-forwarded-", "cf-", "creel-"];
 /// section 7.6.1) and must not make the body unreadable.
 const ABOUT_BODY: [&str; 2] = ["content-type", "content-encoding"];
 
-/// Header fields of a request: names in lower case with the bytes of their values.
-pub type OutgoingFields<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
+/// Header fields of a request: names with the bytes of their values.
+pub type HeaderFields<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
 
 /// Removes the fields that are not for the recipient of a forwarded message: hop-by-hop fields,
 /// those that a `Connection` field lists, and creel's own. Names are in lower case.
-pub fn remove_hop_fields(fields: &mut OutgoingFields<'_>) {
+pub fn remove_hop_fields(fields: &mut HeaderFields<'_>) {
     let named = named_in_connection(fields);
     fields.retain(|(name, _)| !belongs_to_hop(name) && !named.iter().any(|other| other == name));
 }

@@ -22,6 +22,6 @@ pub use client::{Client, RequestError, Response};
 pub use delivery::{DeliveryClient, DeliveryResponse, EXCERPT_BYTES};
 pub use event_stream::{EventStream, ServerEvent, StreamAnswer};
 pub use github_meta::GithubAddresses;
-pub use hop::{OutgoingFields, as_variable, remove_hop_fields};
+pub use hop::{HeaderFields, as_variable, remove_hop_fields};
 pub use reach::{Reach, VetError, vet_url};
 pub use roots::system_roots;

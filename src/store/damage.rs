@@ -39,8 +39,13 @@ pub fn is_damage(error: &Error) -> bool {
 
 /// Notes damage at `place`. A caller with access to the store takes the note and reports it.
 pub fn note(place: &str, error: &Error) {
+    note_text(format!("{place}: {error}"));
+}
+
+/// Notes damage that SQLite does not report as an error.
+pub fn note_text(what: String) {
     NOTED.with_borrow_mut(|noted| {
-        noted.get_or_insert_with(|| format!("{place}: {error}"));
+        noted.get_or_insert(what);
     });
 }
 

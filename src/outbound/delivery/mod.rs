@@ -22,6 +22,9 @@ pub const EXCERPT_BYTES: usize = 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Each idle connection holds a file descriptor. With a limit below the number of concurrent
+/// attempts at a host, connections are closed and opened again all the time.
+const MAX_IDLE_PER_HOST: usize = 128;
 
 /// Headers that define where a message ends or how the connection is used; only the client sets
 /// them.
@@ -126,9 +129,8 @@ impl DeliveryClient {
             // copy each request.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tcp_nodelay(true)
-            // The number of idle connections is not limited: it never exceeds that of concurrent
-            // attempts, and a limit below that would close connections that are needed again.
             .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
     }
 }
 

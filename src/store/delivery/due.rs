@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::damage;
 use crate::store::delivery::loaded::LoadedMessages;
@@ -75,12 +75,12 @@ fn pending_ids(connection: &Connection, query: &DueQuery) -> rusqlite::Result<Ve
 
 fn read_due_row(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<DueRow> {
     Ok(DueRow {
-        message: row.get(0)?,
-        attempts: row.get(1)?,
-        created_at: damage::time("deliveries", row, 2)?,
-        due_at: damage::due_time("deliveries", row, 3, now)?,
-        not_before: damage::readable_time("deliveries", row, 4)?.flatten(),
-        replay: row.get(5)?,
+        message: row.get(1)?,
+        attempts: row.get(2)?,
+        created_at: damage::time("deliveries", row, 3)?,
+        due_at: damage::due_time("deliveries", row, 4, now)?,
+        not_before: damage::readable_time("deliveries", row, 5)?.flatten(),
+        replay: row.get(6)?,
     })
 }
 
@@ -93,12 +93,18 @@ pub fn due(connection: &Connection, loaded: &LoadedMessages, query: &DueQuery) -
     // One snapshot: a delivery that ends meanwhile is still read as pending, with its message.
     let snapshot = connection.unchecked_transaction()?;
     let mut one = snapshot.prepare_cached(
-        "SELECT message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries WHERE id = ?1",
+        "SELECT id, message_id, attempts, created_at, due_at, not_before, replay_id FROM deliveries
+         WHERE id = ?1",
     )?;
     let mut messages = MessageReader::new(&snapshot)?;
     for id in pending_ids(&snapshot, query)? {
-        let row = one.query_row([id], |row| read_due_row(row, query.now));
+        let row = one.query_row([id], |row| read_due_row(row, query.now)).optional();
         let Some(row) = damage::skip("deliveries", row)? else {
+            page.damaged.push(id);
+            continue;
+        };
+        let Some(row) = row else {
+            damage::note_text(format!("deliveries: the index lists {id}, which does not exist"));
             page.damaged.push(id);
             continue;
         };

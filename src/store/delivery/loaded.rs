@@ -1,5 +1,6 @@
 //! The messages that deliveries hold in memory. Targets of the same message share one copy, so it is
-//! read from the database once.
+//! read from the database once. Its head can be older than the row: the counts of duplicates may have
+//! changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use crate::store::id::MessageId;
 use crate::store::message::read::StoredMessage;
 
-/// Number of entries from which entries of released messages are removed.
+/// Minimum number of entries before those of dropped messages are removed.
 const MIN_ENTRIES_TO_PURGE: usize = 1_024;
 
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct LoadedMessages(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     all: HashMap<MessageId, Weak<StoredMessage>>,
-    /// Number of entries after the last removal of released messages.
+    /// Number of entries after the last removal of dropped messages.
     purged: usize,
 }
 
@@ -27,7 +28,7 @@ impl LoadedMessages {
         self.0.lock().all.get(&id).and_then(Weak::upgrade)
     }
 
-    /// Adds a message; returns the copy that another thread has added since `get`, if there is one.
+    /// Adds a message; returns the copy that another thread added after `get`, if there is one.
     pub fn add(&self, message: StoredMessage) -> Arc<StoredMessage> {
         let id = message.head.id;
         let mut entries = self.0.lock();

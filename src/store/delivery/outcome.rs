@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, params};
 
+use crate::store::damage;
 use crate::store::delivery::dead::{self, FAILED_STATE};
 use crate::store::delivery::state::{AttemptOutcome, DeliveryState};
 use crate::store::id::DeliveryId;
@@ -58,7 +59,9 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp
         "INSERT OR REPLACE INTO attempts (delivery_id, number, began_at, took_ms, outcome, status, error, excerpt)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    let mut has_dead = dead::exist(connection)?;
+    // Settling dead letters costs a statement for each delivery, and most databases have none. A
+    // damaged index must not prevent the other outcomes.
+    let mut has_dead = damage::skip("deliveries", dead::exist(connection))?.unwrap_or(true);
     for record in records {
         let (state, due_at, not_before) = match &record.next {
             Disposition::Delivered => (DeliveryState::Delivered, None, None),
@@ -94,6 +97,7 @@ pub fn record(connection: &Connection, records: &[AttemptRecord], now: Timestamp
             record.error,
             record.excerpt,
         ])?;
+        // Another delivery of this batch can settle it.
         has_dead |= state == DeliveryState::Dead;
         if was_pending && has_dead && state == DeliveryState::Delivered {
             dead::settle_delivered(connection, record.delivery)?;

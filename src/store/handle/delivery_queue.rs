@@ -1,5 +1,6 @@
 //! Pending deliveries, their outcomes, replays and confirmations.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::store::confirmation::{self, ConfirmationOutcome, DueConfirmation, Set
 use crate::store::delivery;
 use crate::store::delivery::due::{self, DuePage, DueQuery};
 use crate::store::delivery::expire::DiscardRequest;
+use crate::store::delivery::loaded::LoadedMessages;
 use crate::store::delivery::outcome::{AttemptRecord, Disposition};
 use crate::store::delivery::signal::DueSignal;
 use crate::store::error::Unavailable;
@@ -43,27 +45,38 @@ impl DeliveryQueue {
     }
 
     pub async fn due_deliveries(&self, query: DueQuery) -> Result<DuePage, Unavailable> {
-        let loaded = self.core.loaded.clone();
-        self.core.read(move |connection| due::due(connection, &loaded, &query)).await
+        // Without the copies of other lanes: their counts of duplicates may be outdated.
+        let read = move |connection: &Connection| due::due(connection, &LoadedMessages::default(), &query);
+        self.core.read(read).await
     }
 
     /// Reads the pages of several targets on one thread, so that a message for several of them is
-    /// read once. `None` for a page that could not be read.
-    pub async fn due_pages(&self, queries: Vec<DueQuery>) -> Vec<(TargetId, Option<DuePage>)> {
-        let targets: Vec<TargetId> = queries.iter().map(|query| query.target).collect();
+    /// read once. Passes each page to `send` as soon as it is read, and returns the targets whose
+    /// page could not be read.
+    pub async fn due_pages(
+        &self,
+        queries: Vec<DueQuery>,
+        send: impl Fn(TargetId, DuePage) + Send + 'static,
+    ) -> Vec<TargetId> {
+        let all: Vec<TargetId> = queries.iter().map(|query| query.target).collect();
         let loaded = self.core.loaded.clone();
         let read = move |connection: &Connection| {
-            let page = |query: &DueQuery| match due::due(connection, &loaded, query) {
-                Ok(page) => Some(page),
-                Err(error) => {
-                    core::failed_read(&error);
-                    None
+            let is_unread = |query: &DueQuery| {
+                // A page must not take the others with it.
+                match catch_unwind(AssertUnwindSafe(|| due::due(connection, &loaded, query))) {
+                    Ok(Ok(page)) => {
+                        send(query.target, page);
+                        return false;
+                    }
+                    Ok(Err(error)) => drop(core::failed_read(&error)),
+                    Err(_) => log::error!("a bug in creel: reading the deliveries of a target panicked"),
                 }
+                true
             };
-            Ok(queries.iter().map(page).collect::<Vec<_>>())
+            let unread = queries.iter().filter(|query| is_unread(query));
+            Ok(unread.map(|query| query.target).collect())
         };
-        let pages = self.core.read(read).await.unwrap_or_default();
-        targets.into_iter().zip(pages.into_iter().chain(std::iter::repeat_with(|| None))).collect()
+        self.core.read(read).await.unwrap_or(all)
     }
 
     /// Writes the outcomes of attempts in one step.

@@ -20,7 +20,12 @@ fn delivered_to_one() -> (World, TargetId) {
 
 impl World {
     fn finish(&self, delivery: DeliveryId, next: Disposition) {
-        let record = AttemptRecord {
+        self.finish_all([(delivery, next)]);
+    }
+
+    /// Stores the outcomes in one batch.
+    fn finish_all<const N: usize>(&self, outcomes: [(DeliveryId, Disposition); N]) {
+        let record = |(delivery, next)| AttemptRecord {
             delivery,
             number: 1,
             began_at: Timestamp::from(now()),
@@ -31,7 +36,10 @@ impl World {
             excerpt: None,
             next,
         };
-        self.wait(self.store.delivery_queue().record_attempts(Arc::new(vec![record]), now())).unwrap();
+        self.wait(
+            self.store.delivery_queue().record_attempts(Arc::new(outcomes.map(record).to_vec()), now()),
+        )
+        .unwrap();
     }
 
     fn again(&self, target: TargetId) -> DeliveryId {
@@ -46,6 +54,14 @@ impl World {
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.map(Result::unwrap).collect()
     }
+}
+
+#[test]
+fn delivery_that_dies_is_settled_in_the_same_batch() {
+    let (world, target) = delivered_to_one();
+    let second = world.again(target);
+    world.finish_all([(second, Disposition::Dead), (1.into(), Disposition::Delivered)]);
+    assert_eq!(world.states(), ["delivered", "replayed"]);
 }
 
 #[test]
