@@ -19,7 +19,7 @@ use crate::operate::diff::{
 };
 use crate::operate::{ComparedMessages, Operator, OtherMessage};
 use crate::request_id;
-use crate::store::MessageId;
+use crate::store::{MessageId, MessageRow};
 
 /// Selects the newest earlier message of the same source and event, instead of an id.
 const PREVIOUS: &str = "previous";
@@ -69,7 +69,10 @@ pub async fn diff(
 }
 
 fn written(compared: ComparedMessages, role: Role) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&MessageDiff::of(compared, role))
+    let ComparedMessages { left, right, delta, permit } = compared;
+    let json = serde_json::to_vec(&MessageDiff::of(left, right, delta, role));
+    drop(permit);
+    json
 }
 
 fn other(text: &str) -> Result<OtherMessage, ApiError> {
@@ -81,8 +84,7 @@ fn other(text: &str) -> Result<OtherMessage, ApiError> {
 }
 
 impl MessageDiff {
-    fn of(compared: ComparedMessages, role: Role) -> Self {
-        let ComparedMessages { left, right, delta } = compared;
+    fn of(left: MessageRow, right: MessageRow, delta: MessageDelta, role: Role) -> Self {
         let different = delta.is_different();
         let MessageDelta { fields, headers, body, hidden } = delta;
         Self {

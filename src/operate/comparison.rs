@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::spawn_blocking;
 
 use super::diff::{MessageDelta, compare_messages};
@@ -27,11 +28,14 @@ pub struct ComparedMessages {
     pub left: MessageRow,
     pub right: MessageRow,
     pub delta: MessageDelta,
+    /// Must be held until the difference is serialized: difference and reply take many MiB.
+    pub permit: OwnedSemaphorePermit,
 }
 
 impl Operator {
-    /// Compares two messages. One comparison runs at a time, so that many requests take neither the
-    /// memory nor the processors from arriving messages.
+    /// Compares two messages. One comparison runs at a time, from the search for the other message
+    /// to the serialized reply, so that many requests take neither the memory nor the processors
+    /// from arriving messages.
     ///
     /// # Errors
     /// If one of the messages does not exist or cannot be read, or if no earlier message is found
@@ -42,17 +46,20 @@ impl Operator {
         other: OtherMessage,
         hides_noise: bool,
     ) -> Result<ComparedMessages, Problem> {
-        let other = match other {
-            OtherMessage::Id(id) => id,
-            OtherMessage::Previous => self.previous(&self.message(id).await?.head).await?,
-        };
         // The semaphore is never closed.
         let permit = self.comparing.clone().acquire_owned().await.map_err(|_| Problem::Internal)?;
+        let other = match other {
+            OtherMessage::Id(id) => id,
+            OtherMessage::Previous => {
+                // The body is dropped before the search.
+                let head = self.message(id).await?.head;
+                self.previous(&head).await?
+            }
+        };
         let (left, right) = (self.message(id).await?, self.message(other).await?);
         let compare = move || {
-            let _permit = permit;
             let delta = compare_messages(&left, &right, hides_noise);
-            ComparedMessages { left: left.head, right: right.head, delta }
+            ComparedMessages { left: left.head, right: right.head, delta, permit }
         };
         spawn_blocking(request_id::for_thread(compare)).await.map_err(|_| Problem::Internal)
     }

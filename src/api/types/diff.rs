@@ -77,7 +77,7 @@ pub struct BodyDiff {
 pub enum DiffMethod {
     /// As JSON: objects by key, lists by alignment, numbers as written.
     Json,
-    /// Line by line, formatted if both are JSON.
+    /// Line by line: formatted if both are JSON, otherwise as received.
     Lines,
     /// Only whether their bytes are the same.
     Bytes,
@@ -90,10 +90,10 @@ pub enum DiffMethod {
 pub enum DiffLimitation {
     /// At least one body could not be parsed.
     NotJson,
-    /// At least one body is neither JSON nor UTF-8 text.
+    /// At least one body is not JSON, and the received bytes of one are not UTF-8 text.
     Binary,
     /// A payload is longer than 1 MiB; with the method `bytes`, a text is longer than 8 MiB or has
-    /// more than 100,000 lines.
+    /// more than 25,000 lines.
     TooLarge,
     /// A payload has more than 20,000 values.
     TooManyValues,
@@ -119,20 +119,22 @@ pub struct PayloadChange {
     #[cfg_attr(test, schema(value_type = Value, required = false))]
     pub right: Option<Box<RawValue>>,
     /// The parts of both texts in order, if one of them is longer than 40 characters and they share
-    /// a word; otherwise empty.
+    /// a word; otherwise empty. At most 20,000 words and other characters of each payload are
+    /// compared; a text above this limit has no parts.
     pub words: Vec<TextPartDiff>,
     /// Only ids and times differ.
     pub noise: bool,
 }
 
-/// The kind of a difference.
+/// The kind of a difference. `moved`: an element of a list that has the same `id`, `key`, `name` or
+/// `sha` on both sides, in another order among the paired elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PayloadChangeKind {
     Changed,
-    /// An element of a list with the same `id`, `key`, `name` or `sha` at another position.
-    /// Differences inside it are separate changes.
+    /// An element whose position changes only by insertions and deletions is not moved. Differences
+    /// inside a moved element are separate changes.
     Moved,
     OnlyLeft,
     OnlyRight,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
@@ -31,7 +32,8 @@ pub enum Run {
 pub struct Pair {
     pub left: usize,
     pub right: usize,
-    /// Its order among the other pairs differs on the two sides.
+    /// Its order among the other pairs differs on the two sides. Only for elements with the same
+    /// identity.
     pub is_moved: bool,
 }
 
@@ -76,16 +78,33 @@ fn exchanged(run: Run) -> Run {
     }
 }
 
-/// Pairs the elements of two lists: first those with the same `id`, `key`, `name` or `sha`, then
-/// equal ones, then by position between equal ones.
+/// Pairs the elements of two lists: first those with the same `id`, `key`, `name` or `sha`. Between
+/// two such pairs that are in order, pairs equal elements, then others by position. So only an
+/// element with an identity can be moved.
 pub fn align(
     left: &[NumberedValue<'_>],
     right: &[NumberedValue<'_>],
     orientation: Orientation,
 ) -> ListAlignment {
     let mut partners = identified(left, right);
-    let rest_left: Vec<usize> = (0..left.len()).filter(|at| partners.of_left[*at].is_none()).collect();
-    let rest_right: Vec<usize> = (0..right.len()).filter(|at| partners.of_right[*at].is_none()).collect();
+    let identified_in_order = partners.in_order(orientation);
+    let (mut from_left, mut from_right) = (0, 0);
+    for (to_left, to_right) in identified_in_order.into_iter().chain([(left.len(), right.len())]) {
+        align_gap(&mut partners, (left, from_left..to_left), (right, from_right..to_right), orientation);
+        (from_left, from_right) = (to_left + 1, to_right + 1);
+    }
+    partners.alignment(orientation)
+}
+
+/// Pairs the elements without a partner in a range of each list.
+fn align_gap(
+    partners: &mut Partners,
+    (left, left_gap): (&[NumberedValue<'_>], Range<usize>),
+    (right, right_gap): (&[NumberedValue<'_>], Range<usize>),
+    orientation: Orientation,
+) {
+    let rest_left: Vec<usize> = left_gap.filter(|at| partners.of_left[*at].is_none()).collect();
+    let rest_right: Vec<usize> = right_gap.filter(|at| partners.of_right[*at].is_none()).collect();
     let numbers = |side: &[NumberedValue<'_>], rest: &[usize]| -> Vec<u32> {
         rest.iter().map(|at| side[*at].number).collect()
     };
@@ -100,7 +119,6 @@ pub fn align(
             }
         }
     }
-    partners.alignment(orientation)
 }
 
 /// Whether two values are of the same kind: objects, lists or scalars.
@@ -159,21 +177,30 @@ impl Partners {
         self.of_right[right] = Some(left);
     }
 
+    /// Returns the pairs of a longest sequence that is in the same order on both sides.
+    fn in_order(&self, orientation: Orientation) -> Vec<(usize, usize)> {
+        match orientation {
+            Orientation::AsGiven => {
+                let of_left = longest_increasing(&self.of_left).into_iter();
+                of_left.filter_map(|left| Some((left, self.of_left[left]?))).collect()
+            }
+            Orientation::Exchanged => {
+                let of_right = longest_increasing(&self.of_right).into_iter();
+                of_right.filter_map(|right| Some((self.of_right[right]?, right))).collect()
+            }
+        }
+    }
+
+    /// All pairs inside the gaps belong to each longest sequence, because they are in order with
+    /// the pairs around them.
     fn alignment(&self, orientation: Orientation) -> ListAlignment {
         let without = |partners: &[Option<usize>]| -> Vec<usize> {
             partners.iter().enumerate().filter(|(_, partner)| partner.is_none()).map(|(at, _)| at).collect()
         };
-        let in_order: Vec<usize> = match orientation {
-            Orientation::AsGiven => longest_increasing(&self.of_left),
-            Orientation::Exchanged => {
-                let of_right = longest_increasing(&self.of_right);
-                of_right.into_iter().filter_map(|right| self.of_right[right]).collect()
-            }
-        };
-        let mut in_order = in_order.into_iter().peekable();
+        let mut in_order = self.in_order(orientation).into_iter().peekable();
         let pair = |(left, right): (usize, &Option<usize>)| {
             let right = (*right)?;
-            Some(Pair { left, right, is_moved: in_order.next_if_eq(&left).is_none() })
+            Some(Pair { left, right, is_moved: in_order.next_if_eq(&(left, right)).is_none() })
         };
         ListAlignment {
             pairs: self.of_left.iter().enumerate().filter_map(pair).collect(),
@@ -234,7 +261,13 @@ mod tests {
             ("[1]", "[{}]", "0- -0"),
             (r#"[{"id":1,"a":1},{"id":2}]"#, r#"[{"id":2,"a":5},{"id":1}]"#, "0-1! 1-0"),
             (r#"[{"id":1},{"id":2},{"id":3}]"#, r#"[{"id":3},{"id":1},{"id":2}]"#, "0-1 1-2 2-0!"),
-            (r#"[{"id":1,"name":"x"},{"id":2}]"#, r#"[{"id":7},{"id":8,"name":"x"}]"#, "0-1! 1-0"),
+            (r#"[{"id":1,"name":"x"},{"id":2}]"#, r#"[{"id":7},{"id":8,"name":"x"}]"#, "0-1 1- -0"),
+            // Elements without an identity are paired only between the same identified pairs.
+            (r#"[{"id":1},{"id":2},"a"]"#, r#"["b",{"id":1},{"id":2}]"#, "0-1 1-2 2- -0"),
+            (r#"[{"id":1},{"id":2},"a"]"#, r#"["a",{"id":1},{"id":2}]"#, "0-1 1-2 2- -0"),
+            (r#"[1,{"id":1},2,3]"#, r#"[4,{"id":1},3]"#, "0-0 1-1 3-2 2-"),
+            (r#"[{"id":1},"a",{"id":2}]"#, r#"[{"id":2},"b",{"id":1}]"#, "0-2! 2-0 1- -1"),
+            (r#"["a",{"id":1},{"id":2},"c"]"#, r#"["b",{"id":2},{"id":1},"c"]"#, "0-0 1-2! 2-1 3-3"),
             // A repeated or empty identity pairs nothing.
             (r#"[{"id":1},{"id":1,"a":1}]"#, r#"[{"id":1,"a":1},{"id":1}]"#, "1-0 0- -1"),
             (r#"[{"id":null},7]"#, r#"[7,{"id":null}]"#, "1-0 0- -1"),

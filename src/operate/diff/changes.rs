@@ -2,7 +2,7 @@
 
 use super::delta::{Delta, ItemDelta, MemberDelta, TextDelta};
 use super::lines::LineDelta;
-use super::noise::is_noise;
+use super::noise::{is_noise, is_number_noise};
 use super::words::{TextPart, TextSide};
 use crate::json::{is_number, text_lossy, text_of};
 
@@ -25,7 +25,7 @@ pub struct Change {
     /// The raw values; `None` where the value is absent, and for `Moved`.
     pub left: Option<String>,
     pub right: Option<String>,
-    /// The parts of two long texts.
+    /// The parts of two long texts, if they share a word and the limit on words is not reached.
     pub parts: Vec<(TextSide, String)>,
     /// Only ids and times differ.
     pub is_noise: bool,
@@ -34,8 +34,8 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     Changed,
-    /// An element of a list at another place, with the same identity. Differences inside it are
-    /// listed separately.
+    /// An element of a list with the same identity, whose order among the paired elements differs.
+    /// Differences inside it are listed separately.
     Moved,
     OnlyLeft,
     OnlyRight,
@@ -239,6 +239,6 @@ fn parts_of(text: &TextDelta<'_>) -> Vec<(TextSide, String)> {
 fn is_scalar_noise(left: &str, right: &str) -> bool {
     match (text_of(left), text_of(right)) {
         (Some(left), Some(right)) => is_noise(&left, &right),
-        _ => is_number(left) && is_number(right) && is_noise(left, right),
+        _ => is_number(left) && is_number(right) && is_number_noise(left, right),
     }
 }

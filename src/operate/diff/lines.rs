@@ -2,9 +2,10 @@
 
 use super::alignment::{Orientation, Run, runs};
 
-/// Limits of each text. They bound the time and the memory.
+/// Limits of each text. They bound the time and the memory. The alignment of 100,000 short lines
+/// would take more than half a second.
 pub const MAX_BYTES: usize = 8 << 20;
-const MAX_LINES: usize = 100_000;
+const MAX_LINES: usize = 25_000;
 
 /// Differing lines at one place. Lines include their line break.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The difference of two messages, as pure functions: no I/O and no clock. JSON is compared as a
 //! tree: objects by key, lists by alignment, long texts by words, numbers as written. Limits on
-//! bytes, values, words and lines bound the work; a comparison beyond them is coarser, and its
-//! result has the reason.
+//! bytes, values, words and lines bound the work; a comparison beyond them is coarser. Its result
+//! has the reason, except for the limit on words: texts above it have no parts.
 
 mod alignment;
 mod body;

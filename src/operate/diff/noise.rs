@@ -44,6 +44,11 @@ pub fn is_noise(left: &str, right: &str) -> bool {
     }
 }
 
+/// Whether two JSON numbers differ, but only as Unix times. A long number is not a hexadecimal id.
+pub fn is_number_noise(left: &str, right: &str) -> bool {
+    left != right && is_unix_time(left) && is_unix_time(right)
+}
+
 /// Returns the kind of a word, if it is noise. `rest`: the text after it.
 fn kind(word: &str, rest: &str) -> Option<NoiseKind> {
     let is_before_time =
@@ -119,8 +124,8 @@ fn has_only_hex_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// An id with a prefix: `evt_1NG8Du2eZvKYlo2C`. Without a digit or a capital letter, the word could
-/// be a name such as `payment_succeeded`.
+/// An id with a prefix: `evt_1NG8Du2eZvKYlo2C`. Without a digit, the word could be a name or a
+/// state, such as `payment_succeeded` or `order_CANCELLED`.
 fn is_prefixed(word: &str) -> bool {
     let Some((prefix, suffix)) = word.rsplit_once('_') else { return false };
     let is_in_prefix = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -129,7 +134,7 @@ fn is_prefixed(word: &str) -> bool {
         && prefix.starts_with(|first: char| first.is_ascii_lowercase())
         && suffix.len() >= MIN_SUFFIX_CHARACTERS
         && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        && suffix.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && suffix.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -170,11 +175,30 @@ mod tests {
             ["9e107d9d372bb68", "e4d909c290d0fb1"],
             ["1790000000", "9e107d9d372bb682"],
             ["payment_succeeded", "payment_cancelled"],
+            ["order_CANCELLED", "order_COMPLETED"],
             ["refs/heads/main", "refs/heads/dev"],
             ["evt_1NG8Du2eZvKYlo2C is late", "evt_1NG8Du2eZvKYlo2D is here"],
             ["9e107d9d372bb682 9e107d9d372bb682", "e4d909c290d0fb1c"],
         ] {
             assert!(!is_noise(left, right) && !is_noise(right, left), "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn only_unix_times_are_noise_of_numbers() {
+        for [left, right] in
+            [["1790000000", "1790000001"], ["1790000000", "1790000000.5"], ["1790000000", "1790000000123"]]
+        {
+            assert!(is_number_noise(left, right) && is_number_noise(right, left), "{left} {right}");
+        }
+        for [left, right] in [
+            ["1000000000000000000", "2000000000000000000"],
+            ["1790000000", "1000000000000000000"],
+            ["1790000000", "1790000000"],
+            ["-1790000000", "-1790000001"],
+            ["100", "200"],
+        ] {
+            assert!(!is_number_noise(left, right) && !is_number_noise(right, left), "{left} {right}");
         }
     }
 }

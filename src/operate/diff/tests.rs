@@ -198,8 +198,10 @@ fn json_text() -> impl Strategy<Value = String> {
         let item = (id, inner.clone()).prop_map(|(id, value)| format!("{{\"id\":{id},\"v\": {value}}}"));
         prop_oneof![
             prop::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(", "))),
-            prop::collection::vec(inner, 0..6).prop_map(|items| format!("[ {}]", items.join(","))),
-            prop::collection::vec(item, 0..6).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[ {}]", items.join(","))),
+            prop::collection::vec(item.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            prop::collection::vec(prop_oneof![item, inner], 0..8)
+                .prop_map(|items| format!("[{}]", items.join(","))),
         ]
     })
 }
@@ -278,6 +280,11 @@ fn changes_have_paths_in_both_documents() {
         ]
     );
     assert_eq!(changes("1", "[]", false), [" 1 | []"]);
+    // Only elements with an identity are moved.
+    assert_eq!(
+        changes(r#"[{"id":1},{"id":2},"a"]"#, r#"["b",{"id":1},{"id":2}]"#, false),
+        ["/2 \"a\" < ", "/0  > \"b\""]
+    );
 }
 
 #[test]
@@ -289,6 +296,8 @@ fn noise_is_marked_and_hidden_on_request() {
     assert_eq!((noise.as_slice(), found.hidden), (&[true, true, false, false][..], 0));
     assert_eq!(changes(left, right, true), ["/closed null | 1790000001", "/n 12 | 13"]);
     assert_eq!(compare_bodies(body(left), body(right), true).hidden, 2);
+    let [left, right] = ["1000000000000000000", "2000000000000000000"];
+    assert_eq!(changes(left, right, true), [" 1000000000000000000 | 2000000000000000000"]);
 }
 
 #[test]
@@ -316,6 +325,15 @@ fn long_text_is_split_into_parts() {
             (TextSide::Both, " failed after 12 minutes A"),
         ]
     );
+}
+
+#[test]
+fn text_above_limit_on_words_has_no_parts() {
+    let text = |words: usize, last: &str| format!("\"{}{last}\"", "a ".repeat(words));
+    let found = |words: usize| compare_bodies(body(&text(words, "b")), body(&text(words, "c")), false);
+    assert_eq!(found(9_999).changes[0].parts.len(), 3);
+    let above = found(10_000);
+    assert_eq!((above.changes.len(), above.changes[0].parts.len()), (1, 0));
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Compares two texts by words.
+//! Compares two texts by words. A difference compares at most 20,000 words and other characters of
+//! each side; texts above this limit are listed as a whole, without parts.
 
 use std::ops::Range;
 
