@@ -62,7 +62,7 @@ pub struct ListMessages {
     /// text in `q`. Only for the admin token.
     #[cfg_attr(test, param(min_length = 1, max_length = 1000))]
     pub text: Option<String>,
-    /// Owner of emitted events.
+    /// Owner of emitted events. Only for the admin token.
     #[cfg_attr(test, param(schema_with = schemas::name))]
     pub owner: Option<String>,
     /// True selects messages with a dead letter: a delivery that is dead and was not replayed.
@@ -71,10 +71,14 @@ pub struct ListMessages {
 
 /// Messages, newest first, with the number of their deliveries.
 ///
-/// An unknown source, event or target is an error with the nearest name; an event with `*` never
-/// is.
+/// On the first page, a target that does not exist is an error (`unknown_name`) with the nearest
+/// name. If no message matches, so is a source or event that is not configured and that no message
+/// has; an event with `*` never is.
 #[cfg_attr(test, utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
-    responses((status = 200, description = "A page of messages.", body = SearchPage<ListedMessage>))))]
+    responses(
+        (status = 200, description = "A page of messages.", body = SearchPage<ListedMessage>),
+        (status = 404, description = "A source, event or target in the filter is unknown (`unknown_name`)."),
+    )))]
 pub async fn list(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
@@ -83,9 +87,13 @@ pub async fn list(
 ) -> Result<web::Json<SearchPage<ListedMessage>>, ApiError> {
     let Query(query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    let filter = message_filter(&operator, role, query.into()).await?;
+    let filter = message_filter(&operator, role, query.into())?;
     let reads = service.store.reads();
-    let found = reads.messages(filter, Direction::NewestFirst, paging.cursor, paging.limit).await?;
+    let search = reads.messages(filter.clone(), Direction::NewestFirst, paging.cursor, paging.limit);
+    let found = search.await?;
+    if paging.cursor.is_none() {
+        operator.check_names(&filter, found.messages.is_empty() && found.next.is_none()).await?;
+    }
     let ids = found.messages.iter().map(|head| head.id).collect();
     let mut counts = reads.delivery_counts(ids).await?;
     let listed = |head: store::MessageRow| ListedMessage {

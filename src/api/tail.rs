@@ -45,7 +45,8 @@ pub struct TailQuery {
 ///
 /// The first event is `watching`; then each message is an event `message` with its id as the
 /// event's id. Messages that await confirmation by their provider are included. After a lost
-/// connection, `Last-Event-ID` continues after the last event.
+/// connection, `Last-Event-ID` continues after the last event. Sources, events and targets in `q`
+/// do not need to exist.
 #[cfg_attr(test, utoipa::path(get, path = "/messages/stream", params(TailQuery), tag = "messages", operation_id = "stream",
     params(("Last-Event-ID" = Option<i64>, Header, description = "Instead of `from`.")),
     responses((status = 200, description = "An endless stream of events.", body = MessageHead, content_type = "text/event-stream"))))]
@@ -59,7 +60,7 @@ pub async fn stream(
     let Query(query) = query;
     let events = operator.patterns(query.events.as_deref())?;
     let criteria = MessageCriteria { q: query.q, ..MessageCriteria::default() };
-    let filter = message_filter(&operator, role, criteria).await?;
+    let filter = message_filter(&operator, role, criteria)?;
     let last = request.headers().get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or_default());
     let from: MessageId = match (last, query.from.as_deref()) {
         (Some(last), _) => last

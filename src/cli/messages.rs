@@ -10,7 +10,8 @@ use crate::api::types::message::{DeliveryNumbers, ListedMessage, MessageHead};
 #[derive(Debug, clap::Args)]
 pub struct MessagesArguments {
     /// Only messages that match this query, such as event:push after:2h '"order 17"' '!draft'; see
-    /// docs/search.md.
+    /// docs/search.md. An argument cannot begin with a minus sign: write '!is:delivered', or
+    /// -is:delivered after all options and --.
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
 
@@ -36,7 +37,7 @@ pub struct MessagesArguments {
     #[arg(long)]
     text: Option<String>,
 
-    /// Only events emitted for this owner.
+    /// Only events emitted for this owner; needs the admin token.
     #[arg(long)]
     owner: Option<String>,
 

@@ -14,6 +14,8 @@ use crate::api::types::listener::WatchingEvent;
 #[derive(Debug, clap::Args)]
 pub struct TailArguments {
     /// Only messages that match this query, such as event:push '.amount:>100'; see docs/search.md.
+    /// An argument cannot begin with a minus sign: write '!is:dead', or -is:dead after all options
+    /// and --.
     #[arg(value_name = "QUERY")]
     query: Vec<String>,
 

@@ -2,12 +2,17 @@
 //! is known if it is configured, or if it occurs in the database.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::operator::Operator;
 use super::problem::Problem;
-use crate::query::{MessageQuery, QueryTerm, nearest_name};
-use crate::store::{EMITTED, MessageFilter, NameSample};
+use crate::query::{MessageQuery, QueryClause, QueryTerm, nearest_name};
+use crate::store::{Direction, EMITTED, MessageFilter, NameSample};
 use crate::verification::Source;
+
+/// Limit on the time to search for messages with the names of one filter. Names that were not
+/// searched completely are not a problem.
+const NAME_SEARCH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The names in a filter that are not configured.
 #[derive(Debug, Default)]
@@ -19,21 +24,57 @@ struct UncheckedNames<'f> {
 }
 
 impl Operator {
-    /// Checks that the sources, events and targets of a filter are known. An event with `*` always
-    /// is. Names of old messages are looked up in a sample of all messages.
+    /// Checks the names of a filter after its search: targets must exist and, with `is_empty`,
+    /// sources and events must be known. `is_empty`: the search is complete and found no message.
+    /// An event with `*` is always known.
     ///
     /// # Errors
-    /// `UnknownName` for the first unknown name.
-    pub async fn check_names(&self, filter: &MessageFilter) -> Result<(), Problem> {
+    /// `UnknownName` for the first name that is not configured and that no message has.
+    pub async fn check_names(&self, filter: &MessageFilter, is_empty: bool) -> Result<(), Problem> {
         let names = self.unchecked_names(filter);
-        if !names.sources.is_empty() || !names.events.is_empty() {
-            let sample = self.store.reads().name_sample().await?;
-            names.sources.iter().try_for_each(|name| self.check_source(name, &sample))?;
-            names.events.iter().try_for_each(|(name, is_type)| self.check_event(name, *is_type, &sample))?;
-        }
         if !names.targets.is_empty() {
             let targets = self.store.reads().target_names().await?;
             names.targets.iter().try_for_each(|name| check_target(name, &targets))?;
+        }
+        if !is_empty || (names.sources.is_empty() && names.events.is_empty()) {
+            return Ok(());
+        }
+        let sample = self.store.reads().name_sample().await?;
+        if sample.is_damaged {
+            return Ok(());
+        }
+        let deadline = Instant::now() + NAME_SEARCH_TIMEOUT;
+        for name in names.sources {
+            if let Err(problem) = self.check_source(name, &sample) {
+                let filter = MessageFilter { source: Some(name.to_owned()), ..MessageFilter::default() };
+                self.reject_without_messages(filter, deadline, problem).await?;
+            }
+        }
+        for (name, is_type) in names.events {
+            if let Err(problem) = self.check_event(name, is_type, &sample) {
+                let filter = of_event(name, is_type);
+                self.reject_without_messages(filter, deadline, problem).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the problem if a complete search finds no message. The sample can miss rare names.
+    async fn reject_without_messages(
+        &self,
+        filter: MessageFilter,
+        deadline: Instant,
+        problem: Problem,
+    ) -> Result<(), Problem> {
+        let mut from = None;
+        while Instant::now() < deadline {
+            let reads = self.store.reads();
+            let page = reads.messages(filter.clone(), Direction::NewestFirst, from, 1).await?;
+            match page.next {
+                _ if !page.messages.is_empty() => return Ok(()),
+                None => return Err(problem),
+                next => from = next,
+            }
         }
         Ok(())
     }
@@ -88,6 +129,16 @@ impl Operator {
         let emitted = self.known_events.emitted.iter().chain(&listed).map(String::as_str);
         Err(unknown("event", name, nearest_name(name, occurring.chain(emitted))))
     }
+}
+
+/// Returns a filter for one event; with `is_type`, it may be without its source.
+fn of_event(name: &str, is_type: bool) -> MessageFilter {
+    let name = name.to_owned();
+    if !is_type {
+        return MessageFilter { event: Some(name), ..MessageFilter::default() };
+    }
+    let query = MessageQuery { clauses: vec![QueryClause::of(QueryTerm::Event(vec![name]))] };
+    MessageFilter { q: Some(query), ..MessageFilter::default() }
 }
 
 /// Returns the type of an event of this source.

@@ -219,7 +219,7 @@ impl Problem {
             Self::NotFound(_) => (Missing, "not_found"),
             Self::InvalidValue { .. } => (Invalid, "invalid_value"),
             Self::InvalidQuery(_) => (Invalid, "invalid_search"),
-            Self::UnknownName { .. } => (Invalid, "unknown_name"),
+            Self::UnknownName { .. } => (Missing, "unknown_name"),
             Self::UndeclaredEvent(_) => (Invalid, "undeclared_event"),
             Self::MalformedUrl(_) | Self::ForbiddenUrl(_) => (Invalid, "url_refused"),
             Self::IdempotencyKeyReused(_) => (Invalid, "idempotency_key_reused"),
@@ -293,9 +293,7 @@ fn nearest_hint(name: Option<&str>) -> String {
 
 fn name_advice(field: &str) -> &'static str {
     match field {
-        "source" => {
-            "It is not configured, and no message of it was found; `event=NAME.*` searches all messages."
-        }
+        "source" => "It is not configured, and no message of it was found.",
         "event" => {
             "No provider of a configured source lists it, and no such message was found; a pattern with `*` is always accepted."
         }

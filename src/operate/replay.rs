@@ -68,7 +68,8 @@ impl Operator {
     /// Counts the messages of a replay and, with a confirmed number, starts it.
     ///
     /// # Errors
-    /// If the order is invalid, the count differs from the confirmed one or takes longer than 20 s.
+    /// If the order is invalid, a name in the filter is unknown, or the count differs from the
+    /// confirmed one or takes longer than 20 s.
     pub async fn start_replay(&self, order: ReplayOrder) -> Result<ReplayResult, Problem> {
         let now = self.now();
         let filter = match order.selection {
@@ -92,6 +93,7 @@ impl Operator {
         let counting = reads.count_to_replay(scope.clone(), Instant::now() + COUNT_TIMEOUT);
         let counted = counting.await?.ok_or(Problem::TooBroad)?;
         let (filter, count) = (scope.filter, counted.messages);
+        self.check_names(&filter, count == 0).await?;
         let Some(confirmed) = order.confirm else {
             let summary = |letters: DeadLetterCount| DeadLetterSummary {
                 is_replayable: !only_dead_letters || letters.state != TargetState::Removed,

@@ -63,7 +63,7 @@ pub enum QueryTerm {
     /// Received before the end of this time.
     At(QueryTime),
     Is(MessageState),
-    /// Delivered, pending or dead at one of these targets.
+    /// With a delivery in any state, even `replayed`, to one of these targets.
     To(Vec<String>),
     /// The body has more bytes.
     Larger(u64),

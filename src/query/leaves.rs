@@ -1,4 +1,5 @@
-//! The values of a JSON document with their paths. Positions in arrays are not part of a path.
+//! The values of a JSON document with their paths. Positions in arrays are not part of a path. If a
+//! key is repeated in an object, its path leads to the value of each.
 
 use std::borrow::Cow;
 

@@ -33,6 +33,11 @@ fn every_error_has_status_code_and_remedy() {
         (ApiError::Stopping, 503, "stopping"),
         (ApiError::Internal, 500, "internal_error"),
         (ApiError::from(Problem::no_message(1.into())), 404, "not_found"),
+        (
+            Problem::UnknownName { field: "source", name: "githbu".to_owned(), nearest: None }.into(),
+            404,
+            "unknown_name",
+        ),
         (ApiError::from(Problem::TooBroad), 422, "too_broad"),
         (ApiError::from(Problem::StepRunning), 409, "already_running"),
         (ApiError::from(Unavailable::QueueFull), 503, "unavailable"),

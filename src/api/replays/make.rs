@@ -30,7 +30,7 @@ use crate::store::{DeliveryId, MessageId};
     responses(
         (status = 200, description = "The count; no replay was started.", body = ReplayCount),
         (status = 201, description = "The replay, which runs in the background.", body = Replay, headers(("Location" = String))),
-        (status = 404, description = "Target not found."),
+        (status = 404, description = "Target not found (`not_found`), or a source, event or target in the filter is unknown (`unknown_name`)."),
         (status = 409, description = "The number of messages differs from `confirm`, or the target was removed."),
         (status = 422, description = "A value or URL that is not allowed, or more messages than can be counted in 20 seconds."),
     )))]
@@ -43,7 +43,7 @@ pub async fn create(
     let ReplayRequest { filter, ids, target, url, rate, through, confirm } = body.0;
     let selection = match (filter, ids) {
         (Some(selection), None) => {
-            ReplaySelection::Filter(message_filter(&operator, role, selection.into()).await?)
+            ReplaySelection::Filter(message_filter(&operator, role, selection.into())?)
         }
         (None, Some(ids)) => ReplaySelection::Ids(ids),
         _ => {

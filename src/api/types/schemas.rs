@@ -9,8 +9,6 @@ use utoipa::openapi::schema::{
 /// The values that `operate::values::name` accepts.
 const NAME: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,200}$";
 
-const QUERY: &str = "^([a-z0-9]{1,64}|is:(dead|pending|delivered))$";
-
 /// A name, event or owner to search for.
 pub fn name() -> Object {
     text(NAME, "github").build()
@@ -29,13 +27,17 @@ pub fn pattern_or_null() -> Object {
     or_null(text(NAME, "github.*"), Type::String)
 }
 
-/// A subset of the queries that `MessageQuery::parse` accepts: one word, or one state.
+/// A query. The grammar cannot be described by a pattern, and most texts are valid queries.
 pub fn query() -> Object {
-    text(QUERY, "is:dead").build()
+    query_text().build()
 }
 
 pub fn query_or_null() -> Object {
-    or_null(text(QUERY, "is:dead"), Type::String)
+    or_null(query_text(), Type::String)
+}
+
+fn query_text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).max_length(Some(1_000)).examples(["is:dead"])
 }
 
 /// A list of event patterns, in the form that `Operator::patterns` accepts, but with at most 8 of

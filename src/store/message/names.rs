@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
+use crate::store::damage;
 use crate::store::id::MessageId;
 
 /// Number of newest messages in the sample.
@@ -20,10 +21,17 @@ pub struct NameSample {
     pub sources: BTreeSet<String>,
     /// Events with their source.
     pub events: BTreeSet<(String, String)>,
+    /// The sample could not be read, so no name is known to be absent.
+    pub is_damaged: bool,
 }
 
-/// Returns the sources and events of a sample of messages.
+/// Returns the sources and events of a sample of messages. Damage is noted.
 pub fn sample(connection: &Connection) -> rusqlite::Result<NameSample> {
+    let found = damage::skip("messages", undamaged_sample(connection))?;
+    Ok(found.unwrap_or_else(|| NameSample { is_damaged: true, ..NameSample::default() }))
+}
+
+fn undamaged_sample(connection: &Connection) -> rusqlite::Result<NameSample> {
     let mut sample = NameSample::default();
     let mut add = |(source, event): (String, String)| {
         if sample.events.len() < MAX_EVENTS {

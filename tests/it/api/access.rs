@@ -200,6 +200,9 @@ fn read_token_sees_no_content() {
     assert!(head["query"].is_null() && head["body_sha256"].is_null(), "{head}");
     for (search, status) in [
         ("?text=needle", 403),
+        ("?owner=bob", 403),
+        ("?q=owner:bob", 403),
+        ("?source=github&event=github.push&since=2h&dead=false", 200),
         ("?q=needle", 403),
         ("?q=.card:*", 403),
         ("?q=header.x:y", 403),

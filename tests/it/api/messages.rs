@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{answered, assert_rows, get, post, push, row, service};
+use crate::harness::events::EventStream;
 use crate::harness::{Request, TestApp};
 
 fn ids(list: &Value) -> Vec<i64> {
@@ -110,34 +111,42 @@ fn mistake_in_a_query_has_its_position_and_the_nearest_name() {
             row(get("/messages?q=%22open"), 422, &["the closing quotation mark is missing"], &[]),
             row(
                 get("/messages?source=githbu"),
-                422,
+                404,
                 &["unknown_name", "the nearest is \\\"github\\\""],
                 &["position"],
             ),
-            row(get("/messages?q=-source:shpo"), 422, &["the nearest is \\\"shop\\\""], &[]),
-            row(get("/messages?source=git*"), 422, &["source", "is not known"], &[]),
-            row(get("/messages?source=%27%20OR%201=1--"), 422, &["is not known"], &[]),
+            row(get("/messages?q=source:shpo"), 404, &["the nearest is \\\"shop\\\""], &[]),
+            row(get("/messages?q=source:shpo%20order"), 404, &["unknown_name"], &[]),
+            row(get("/messages?source=git*"), 404, &["source", "is not known"], &[]),
+            row(get("/messages?source=%27%20OR%201=1--"), 404, &["is not known"], &[]),
             row(
                 get("/messages?event=github.pussh"),
-                422,
+                404,
                 &["the nearest is \\\"github.push\\\"", "a pattern with"],
                 &[],
             ),
-            row(get("/messages?event=github%25"), 422, &["github.push"], &[]),
-            row(get("/messages?event=pay%3Finfo.paid"), 422, &["pay_info.paid"], &[]),
-            row(get("/messages?q=event:order.shiped"), 422, &["nearest is \\\"order.shipped\\\""], &[]),
-            row(get("/messages?q=to:nowhere"), 422, &["to: ", "is not known"], &[]),
+            row(get("/messages?event=github%25"), 404, &["github.push"], &[]),
+            row(get("/messages?event=pay%3Finfo.paid"), 404, &["pay_info.paid"], &[]),
+            row(get("/messages?q=event:order.shiped"), 404, &["nearest is \\\"order.shipped\\\""], &[]),
+            row(get("/messages?q=to:nowhere"), 404, &["to: ", "is not known"], &[]),
+            row(get("/messages?q=-to:nowhere"), 404, &["unknown_name"], &[]),
             // Known without a message, because it is configured, declared or listed.
             row(get("/messages?source=shop"), 200, &[], &[]),
             row(get("/messages?event=pay_info.paid"), 200, &[], &[]),
             row(get("/messages?event=github.pull_request"), 200, &[], &[]),
             row(get("/messages?q=event:release"), 200, &[], &[]),
             row(get("/messages?event=githbu.*"), 200, &[], &[]),
-            row(post("/replays", &json!({"filter": {"source": "githbu"}})), 422, &["unknown_name"], &[]),
+            row(post("/replays", &json!({"filter": {"source": "githbu"}})), 404, &["unknown_name"], &[]),
+            // Only the first page is checked, and sources and events only if it is empty.
+            row(get("/messages?source=githbu&cursor=2"), 200, &[], &[]),
+            row(get("/messages?q=-source:shpo"), 200, &[], &[]),
             row(post("/replays", &json!({"filter": {"q": "is:daed"}})), 422, &["did you mean is:dead?"], &[]),
             row(get("/messages/stream?q=%22open"), 422, &["invalid_search"], &[]),
         ],
     );
+    // Later messages can have any name.
+    let tail = get("/messages/stream?q=source:githbu");
+    EventStream::open(app.address, &tail).until("watching");
 }
 
 #[test]

@@ -101,6 +101,19 @@ fn query_selects_messages_of_list_and_tail() {
     }
     let listed = admin(&app).run(&["messages", "event:push", ".number:>0", "!\"number\\\":2\""]).succeeded();
     assert!(listed.starts_with("#2  ") && listed.lines().count() == 1, "{listed}");
+    // An argument with a minus sign follows `--`, or is inside a quoted query.
+    let server = format!("http://{}", app.address);
+    for arguments in [
+        ["messages", "--server", &server, ".number:>0", "--limit", "1", "--", "-is:delivered"].as_slice(),
+        &["messages", "--server", &server, ".number:>0 -is:delivered", "--limit", "1"],
+        &["messages", "--server", &server, ".number:>0", "!is:delivered", "--limit", "1"],
+    ] {
+        let listed = admin(&app).builder().run(arguments).succeeded();
+        assert!(listed.starts_with("#3  ") && listed.lines().count() == 1, "{arguments:?}: {listed}");
+    }
+    // A misspelt option is not a negated word.
+    let outcome = admin(&app).run(&["messages", "push", "--soruce", "github"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
     let failure = admin(&app).run(&["messages", "srouce:github"]).failed();
     assert!(failure.contains("did you mean source:?"), "{failure}");
     let tail = admin(&app).spawn(&["tail", "--from", "1", ".number:2"]);

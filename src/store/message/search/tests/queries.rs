@@ -334,3 +334,13 @@ fn name_sample_has_rare_and_old_names() {
     );
     assert!(sample.events.contains(&("old".to_owned(), "old.x".to_owned())));
 }
+
+#[test]
+fn damaged_row_leaves_all_names_undecided() {
+    let connection = database(0..10);
+    assert!(!message::names::sample(&connection).unwrap().is_damaged);
+    // Not UTF-8.
+    connection.execute("UPDATE messages SET source = CAST(x'ff' AS TEXT) WHERE id = 7", []).unwrap();
+    assert!(message::names::sample(&connection).unwrap().is_damaged);
+    assert!(damage::take().is_some());
+}
