@@ -107,6 +107,17 @@ pub enum HeaderTest {
 }
 
 impl MessageQuery {
+    /// A query of these clauses. Leaves out repetitions, which would only cost time.
+    pub(super) fn of(clauses: Vec<QueryClause>) -> Self {
+        let mut unique = Vec::with_capacity(clauses.len());
+        for clause in clauses {
+            if !unique.contains(&clause) {
+                unique.push(clause);
+            }
+        }
+        Self { clauses: unique }
+    }
+
     /// A query that matches no message.
     pub fn of_nothing() -> Self {
         let start_of_time = QueryTime::Moment(datetime!(0000-01-01 00:00 UTC));
@@ -153,6 +164,11 @@ impl MessageQuery {
         names.flatten().map(String::as_str).collect()
     }
 
+    /// Counts the terms, and each value of a list as a term.
+    pub fn count_values(&self) -> usize {
+        self.terms().map(|(_, term)| term.count_values()).sum()
+    }
+
     /// Whether the query tests only sources, events, times and states, which reveal no content.
     pub fn is_public(&self) -> bool {
         self.terms().all(|(_, term)| term.is_public())
@@ -180,6 +196,15 @@ impl QueryTerm {
     /// Whether the term needs the text of a message.
     pub fn needs_text(&self) -> bool {
         matches!(self, Self::Words { .. } | Self::Quote(_) | Self::Path { .. } | Self::Header { .. })
+    }
+
+    fn count_values(&self) -> usize {
+        match self {
+            Self::Source(values) | Self::Event(values) | Self::Method(values) | Self::To(values) => {
+                values.len()
+            }
+            _ => 1,
+        }
     }
 
     fn is_public(&self) -> bool {
