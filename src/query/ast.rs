@@ -127,7 +127,7 @@ impl MessageQuery {
     /// Adds an exact text as a condition.
     pub fn and_quote(mut self, text: String) -> Self {
         self.clauses.push(QueryClause::of(QueryTerm::Quote(text)));
-        self
+        Self::of(self.clauses)
     }
 
     /// Replaces ages and other relative times with moments.
@@ -141,7 +141,8 @@ impl MessageQuery {
                 _ => {}
             }
         }
-        self
+        // Different times can be the same moment.
+        Self::of(self.clauses)
     }
 
     /// The terms of clauses that are single and not negated, which every match meets.

@@ -85,6 +85,10 @@ fn equal_clauses_are_removed() {
     ] {
         assert_eq!(parse(query).to_string(), written, "{query}");
     }
+    let same = parse("at:2026-11-22 before:2026-11-23").resolve(NOW);
+    assert_eq!(same.to_string(), "before:2026-11-23T00:00:00.000000Z");
+    assert_eq!(MessageQuery::parse_stored(&same.to_string()), Ok(same));
+    assert_eq!(parse("\"a\" b").and_quote("a".to_owned()), parse("\"a\" b"));
 }
 
 #[test]
