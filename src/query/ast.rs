@@ -107,6 +107,17 @@ pub enum HeaderTest {
 }
 
 impl MessageQuery {
+    /// A query of these clauses. Leaves out repetitions, which would only cost time.
+    pub(super) fn of(clauses: Vec<QueryClause>) -> Self {
+        let mut unique = Vec::with_capacity(clauses.len());
+        for clause in clauses {
+            if !unique.contains(&clause) {
+                unique.push(clause);
+            }
+        }
+        Self { clauses: unique }
+    }
+
     /// A query that matches no message.
     pub fn of_nothing() -> Self {
         let start_of_time = QueryTime::Moment(datetime!(0000-01-01 00:00 UTC));
@@ -116,7 +127,7 @@ impl MessageQuery {
     /// Adds an exact text as a condition.
     pub fn and_quote(mut self, text: String) -> Self {
         self.clauses.push(QueryClause::of(QueryTerm::Quote(text)));
-        self
+        Self::of(self.clauses)
     }
 
     /// Replaces ages and other relative times with moments.
@@ -130,7 +141,8 @@ impl MessageQuery {
                 _ => {}
             }
         }
-        self
+        // Different times can be the same moment.
+        Self::of(self.clauses)
     }
 
     /// The terms of clauses that are single and not negated, which every match meets.
@@ -151,6 +163,11 @@ impl MessageQuery {
             _ => None,
         });
         names.flatten().map(String::as_str).collect()
+    }
+
+    /// Counts the terms, and each value of a list as a term.
+    pub fn count_values(&self) -> usize {
+        self.terms().map(|(_, term)| term.count_values()).sum()
     }
 
     /// Whether the query tests only sources, events, times and states, which reveal no content.
@@ -180,6 +197,15 @@ impl QueryTerm {
     /// Whether the term needs the text of a message.
     pub fn needs_text(&self) -> bool {
         matches!(self, Self::Words { .. } | Self::Quote(_) | Self::Path { .. } | Self::Header { .. })
+    }
+
+    fn count_values(&self) -> usize {
+        match self {
+            Self::Source(values) | Self::Event(values) | Self::Method(values) | Self::To(values) => {
+                values.len()
+            }
+            _ => 1,
+        }
     }
 
     fn is_public(&self) -> bool {

@@ -12,7 +12,7 @@ use super::ast::{HeaderTest, LeafTest, MessageQuery, NumberComparison, QueryTerm
 use super::leaves::{self, LeafValue};
 use super::message::{MessageFacts, MessageState, MessageText, SearchedMessage};
 use super::pattern::{event_type, matches_pattern};
-use super::sequence::{WordSequence, visit_texts};
+use super::sequence::{WordSequence, separated, visit_texts};
 use super::words::{MessageWords, decoded, is_boundary, search_words, text_words};
 use crate::json::{self, JsonToken, JsonTokens};
 
@@ -20,7 +20,7 @@ impl MessageQuery {
     /// Whether a message matches. Relative times are relative to `now`.
     pub fn matches(&self, message: &SearchedMessage<'_>, now: OffsetDateTime) -> bool {
         let targets = self.targets();
-        let text = TextMatcher::new(&message.text);
+        let text = TextMatcher::new(self, &message.text);
         self.clauses.iter().all(|clause| {
             let holds = |term: &QueryTerm| match term.needs_text() {
                 true => text.meets(term),
@@ -32,7 +32,7 @@ impl MessageQuery {
 
     /// Whether a message meets the clauses that need its text. The other clauses are ignored.
     pub fn matches_text(&self, text: &MessageText<'_>) -> bool {
-        let text = TextMatcher::new(text);
+        let text = TextMatcher::new(self, text);
         self.clauses
             .iter()
             .filter(|clause| clause.needs_text())
@@ -92,22 +92,68 @@ fn is_in(state: MessageState, facts: &MessageFacts<'_>, targets: &[&str]) -> boo
     }
 }
 
-/// The text of a message, and its words, which are read on demand.
+/// Terms that are tested together in one pass over a message, so that its text is decoded once for
+/// all of them.
+struct PendingTerms<'q, T> {
+    missing: Vec<(&'q QueryTerm, T)>,
+    found: Vec<&'q QueryTerm>,
+}
+
+impl<'q, T> PendingTerms<'q, T> {
+    /// The terms of a query for which `test_of` returns a test.
+    fn new(query: &'q MessageQuery, test_of: impl Fn(&'q QueryTerm) -> Option<T>) -> Self {
+        let missing = query.terms().filter_map(|(_, term)| Some((term, test_of(term)?))).collect();
+        Self { missing, found: Vec::new() }
+    }
+
+    /// Tests a part of the message for the terms that were not found yet.
+    fn test(&mut self, is_in: impl Fn(&T) -> bool) {
+        let found = &mut self.found;
+        self.missing.retain(|(term, test)| {
+            let is_found = is_in(test);
+            found.extend(is_found.then_some(*term));
+            !is_found
+        });
+    }
+}
+
+/// The text of a message, with results that several terms of a query need.
 struct TextMatcher<'m, 'a> {
+    query: &'m MessageQuery,
     text: &'m MessageText<'a>,
     words: OnceCell<MessageWords>,
+    /// The terms of adjacent words that hold.
+    sequences: OnceCell<Vec<&'m QueryTerm>>,
+    /// The quotes that hold.
+    quotes: OnceCell<Vec<&'m QueryTerm>>,
+    /// The paths that hold.
+    paths: OnceCell<Vec<&'m QueryTerm>>,
 }
 
 impl<'m, 'a> TextMatcher<'m, 'a> {
-    fn new(text: &'m MessageText<'a>) -> Self {
-        Self { text, words: OnceCell::new() }
+    fn new(query: &'m MessageQuery, text: &'m MessageText<'a>) -> Self {
+        Self {
+            query,
+            text,
+            words: OnceCell::new(),
+            sequences: OnceCell::new(),
+            quotes: OnceCell::new(),
+            paths: OnceCell::new(),
+        }
     }
 
+    /// Whether the message meets a term of the query.
     fn meets(&self, term: &QueryTerm) -> bool {
         match term {
-            QueryTerm::Words { text, is_prefix } => self.has_words(text, *is_prefix),
-            QueryTerm::Quote(text) => self.contains(text),
-            QueryTerm::Path { keys, test } => has_leaf(self.text.payload.unwrap_or_default(), keys, test),
+            QueryTerm::Words { text, is_prefix } => {
+                let wanted = search_words(text, *is_prefix);
+                let words = self.words.get_or_init(|| text_words(self.text));
+                wanted.iter().all(|word| word.is_in(words))
+                    && (wanted.len() == 1
+                        || self.sequences.get_or_init(|| self.find_sequences()).contains(&term))
+            }
+            QueryTerm::Quote(_) => self.quotes.get_or_init(|| self.find_quotes()).contains(&term),
+            QueryTerm::Path { .. } => self.paths.get_or_init(|| self.find_paths()).contains(&term),
             QueryTerm::Header { name, test } => {
                 let named = |(other, _): &&(&str, &str)| other.eq_ignore_ascii_case(name);
                 self.text.headers.iter().filter(named).any(|(_, value)| meets_header(test, value))
@@ -116,42 +162,71 @@ impl<'m, 'a> TextMatcher<'m, 'a> {
         }
     }
 
-    /// Whether the words are in the message; if there are several, next to each other.
-    fn has_words(&self, text: &str, is_beginning: bool) -> bool {
-        let wanted = search_words(text, is_beginning);
-        let words = self.words.get_or_init(|| text_words(self.text));
-        if !wanted.iter().all(|word| word.is_in(words)) {
-            return false;
-        }
-        let mut is_found = wanted.len() == 1;
-        if !is_found {
-            let sequence = WordSequence::new(text, is_beginning);
-            visit_texts(self.text, |text| is_found = is_found || sequence.is_in(text));
-        }
-        is_found
+    /// Finds the terms whose words are next to each other in a text of the message.
+    fn find_sequences(&self) -> Vec<&'m QueryTerm> {
+        let mut sequences = PendingTerms::new(self.query, |term| match term {
+            QueryTerm::Words { text, is_prefix } if search_words(text, *is_prefix).len() != 1 => {
+                Some(WordSequence::new(text, *is_prefix))
+            }
+            _ => None,
+        });
+        visit_texts(self.text, |text| {
+            if !sequences.missing.is_empty() {
+                let text = separated(text);
+                sequences.test(|sequence| sequence.is_in(&text));
+            }
+        });
+        sequences.found
     }
 
-    /// Whether the body, a header's value or the query contains a text.
-    fn contains(&self, text: &str) -> bool {
-        let quote = Quote::new(text);
-        let is_in_headers = || self.text.headers.iter().any(|(_, value)| quote.is_in(value.as_bytes()));
-        let is_in_payload = || {
-            self.text
-                .payload
-                .is_some_and(|payload| quote.is_in(payload.as_bytes()) || quote.is_in_strings_of(payload))
-        };
-        let is_in_body = || {
-            // A compressed body is searched only in its decoded form.
-            let body = self
-                .text
-                .body
-                .filter(|body| self.text.payload.is_none() || std::str::from_utf8(body).is_ok());
-            body.is_some_and(|body| quote.is_in(body))
-        };
-        is_in_headers()
-            || self.text.query.is_some_and(|query| quote.is_in(query.as_bytes()))
-            || is_in_payload()
-            || is_in_body()
+    /// Finds the quotes in the body, the values of headers and the query.
+    fn find_quotes(&self) -> Vec<&'m QueryTerm> {
+        let mut quotes = PendingTerms::new(self.query, |term| match term {
+            QueryTerm::Quote(text) => Some(Quote::new(text)),
+            _ => None,
+        });
+        let MessageText { query, headers, body, payload, .. } = *self.text;
+        // A compressed body is searched only in its decoded form.
+        let body = body.filter(|body| payload.is_none() || std::str::from_utf8(body).is_ok());
+        let values = headers.iter().map(|(_, value)| value.as_bytes());
+        let texts = values.chain(query.map(str::as_bytes)).chain(payload.map(str::as_bytes)).chain(body);
+        texts.for_each(|text| quotes.test(|quote| quote.is_in(text)));
+        let payload = payload.unwrap_or_default();
+        if memchr(b'\\', payload.as_bytes()).is_none() {
+            return quotes.found;
+        }
+        for token in JsonTokens::new(payload) {
+            if quotes.missing.is_empty() {
+                break;
+            }
+            if let JsonToken::Key(raw) | JsonToken::Value(raw) = token
+                && let Some(text) = decoded(raw)
+            {
+                quotes.test(|quote| quote.is_in(text.as_bytes()));
+            }
+        }
+        quotes.found
+    }
+
+    /// Finds the paths with a value that meets their test.
+    fn find_paths(&self) -> Vec<&'m QueryTerm> {
+        let mut paths = PendingTerms::new(self.query, |term| match term {
+            QueryTerm::Path { keys, test } => Some((keys, test)),
+            _ => None,
+        });
+        leaves::walk(self.text.payload.unwrap_or_default(), |path, value| {
+            let text = OnceCell::new();
+            paths.test(|(keys, test)| {
+                ends_with(path, keys)
+                    && match value {
+                        LeafValue::Container => **test == LeafTest::Exists,
+                        LeafValue::Leaf(raw) => {
+                            meets_leaf(test, raw, || text.get_or_init(|| json::text_of(raw)).as_deref())
+                        }
+                    }
+            });
+        });
+        paths.found
     }
 }
 
@@ -179,17 +254,6 @@ impl<'q> Quote<'q> {
             from = at + word_bytes(&haystack[at..], first);
         }
         false
-    }
-
-    /// Whether a string of a document contains the text after its escapes are resolved.
-    fn is_in_strings_of(&self, payload: &str) -> bool {
-        memchr(b'\\', payload.as_bytes()).is_some()
-            && JsonTokens::new(payload).any(|token| match token {
-                JsonToken::Key(raw) | JsonToken::Value(raw) => {
-                    decoded(raw).is_some_and(|text| self.is_in(text.as_bytes()))
-                }
-                _ => false,
-            })
     }
 }
 
@@ -222,25 +286,13 @@ fn meets_header(test: &HeaderTest, value: &str) -> bool {
     match test {
         HeaderTest::Exists => true,
         HeaderTest::Words { text, is_prefix } => {
-            let value = MessageText { headers: &[("", value)], ..MessageText::default() };
-            TextMatcher::new(&value).has_words(text, *is_prefix)
+            let words = text_words(&MessageText { headers: &[("", value)], ..MessageText::default() });
+            let wanted = search_words(text, *is_prefix);
+            wanted.iter().all(|word| word.is_in(&words))
+                && (wanted.len() == 1 || WordSequence::new(text, *is_prefix).is_in(&separated(value)))
         }
         HeaderTest::Quote(text) => Quote::new(text).is_in(value.as_bytes()),
     }
-}
-
-fn has_leaf(payload: &str, keys: &[String], test: &LeafTest) -> bool {
-    let mut is_found = false;
-    leaves::walk(payload, |path, value| {
-        if is_found || !ends_with(path, keys) {
-            return;
-        }
-        is_found = match value {
-            LeafValue::Container => *test == LeafTest::Exists,
-            LeafValue::Leaf(raw) => meets_leaf(test, raw),
-        };
-    });
-    is_found
 }
 
 fn ends_with(path: &[Cow<'_, str>], keys: &[String]) -> bool {
@@ -248,8 +300,8 @@ fn ends_with(path: &[Cow<'_, str>], keys: &[String]) -> bool {
     start.is_some_and(|start| path[start..].iter().zip(keys).all(|(one, other)| one == other))
 }
 
-fn meets_leaf(test: &LeafTest, raw: &str) -> bool {
-    let text = || json::text_of(raw);
+/// Whether a value meets a test. `text` returns its text if it is a string.
+fn meets_leaf<'t>(test: &LeafTest, raw: &'t str, text: impl Fn() -> Option<&'t str>) -> bool {
     match test {
         LeafTest::Exists => true,
         LeafTest::Text(wanted) => text().is_some_and(|text| text == wanted.as_str()),
@@ -259,9 +311,9 @@ fn meets_leaf(test: &LeafTest, raw: &str) -> bool {
             None => json::same(raw, wanted),
         },
         LeafTest::Number(comparison, wanted) => {
-            let number = text().unwrap_or(Cow::Borrowed(raw));
-            json::is_plain_number(&number)
-                && json::compare_numbers(&number, wanted).is_some_and(|order| comparison.holds(order))
+            let number = text().unwrap_or(raw);
+            json::is_plain_number(number)
+                && json::compare_numbers(number, wanted).is_some_and(|order| comparison.holds(order))
         }
     }
 }

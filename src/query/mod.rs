@@ -1,9 +1,12 @@
 //! The query language for messages: its syntax, its meaning, and the words of messages.
 //!
-//! [`MessageQuery::matches`] defines which messages a query selects. An index of words only
-//! proposes candidates, by [`MessageQuery::required_words`]: every message that matches has these
-//! words. Neither parsing nor matching recurses, fails on any input, or needs memory beyond a
-//! multiple of its input.
+//! [`MessageQuery::matches`] defines which messages a query selects.
+//!
+//! [`MessageQuery::required_words`] and [`message_words`] exist for an index of words that does not
+//! exist yet: every message that matches a query has the required words.
+//!
+//! Neither parsing nor matching recurses, fails on any input, or needs memory beyond a multiple of
+//! its input.
 
 mod ast;
 mod description;

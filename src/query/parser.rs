@@ -15,7 +15,10 @@ use crate::json;
 const MAX_CHARACTERS: usize = 1_000;
 /// Maximum length of a stored query: written out, a query can be longer than its original.
 const MAX_STORED_CHARACTERS: usize = 16_000;
+/// Maximum number of terms of a query from outside. Each value of a list counts as a term.
 const MAX_TERMS: usize = 64;
+/// Maximum number of terms of a stored query, which can have the filter `text` as another term.
+const MAX_STORED_TERMS: usize = MAX_TERMS + 1;
 
 impl MessageQuery {
     /// Parses a query from outside.
@@ -23,7 +26,7 @@ impl MessageQuery {
     /// # Errors
     /// The first mistake, with its position.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        QueryParser::new(text, MAX_CHARACTERS)?.query()
+        QueryParser::new(text, MAX_CHARACTERS, MAX_TERMS)?.query()
     }
 
     /// Parses a query that `Display` wrote.
@@ -31,13 +34,16 @@ impl MessageQuery {
     /// # Errors
     /// The first mistake, with its position.
     pub fn parse_stored(text: &str) -> Result<Self, QueryError> {
-        QueryParser::new(text, MAX_STORED_CHARACTERS)?.query()
+        QueryParser::new(text, MAX_STORED_CHARACTERS, MAX_STORED_TERMS)?.query()
     }
 }
 
 struct QueryParser<'a> {
     text: &'a str,
     at: usize,
+    /// Number of terms so far.
+    count: usize,
+    max_terms: usize,
 }
 
 /// One value of a key.
@@ -47,12 +53,12 @@ struct KeyValue<'a> {
 }
 
 impl<'a> QueryParser<'a> {
-    fn new(text: &'a str, max_characters: usize) -> Result<Self, QueryError> {
+    fn new(text: &'a str, max_characters: usize, max_terms: usize) -> Result<Self, QueryError> {
         match text.char_indices().nth(max_characters) {
             Some((at, _)) => {
                 Err(QueryError::new(at, format!("the query is longer than {max_characters} characters")))
             }
-            None => Ok(Self { text, at: 0 }),
+            None => Ok(Self { text, at: 0, count: 0, max_terms }),
         }
     }
 
@@ -67,7 +73,6 @@ impl<'a> QueryParser<'a> {
     fn query(mut self) -> Result<MessageQuery, QueryError> {
         let mut clauses: Vec<QueryClause> = Vec::new();
         let mut or_at = None;
-        let mut count = 0;
         loop {
             self.at = self.text.len() - self.rest().trim_start().len();
             if self.rest().is_empty() {
@@ -85,11 +90,8 @@ impl<'a> QueryParser<'a> {
             }
             let is_negated = self.rest().starts_with(['-', '!']);
             self.at += usize::from(is_negated);
+            self.count_term(start)?;
             let term = self.term()?;
-            count += 1;
-            if count > MAX_TERMS {
-                return Err(QueryError::new(start, format!("the query has more than {MAX_TERMS} terms")));
-            }
             let clause = QueryClause { is_negated, terms: vec![term] };
             match or_at.take() {
                 None => clauses.push(clause),
@@ -106,9 +108,18 @@ impl<'a> QueryParser<'a> {
             }
         }
         match or_at {
-            None => Ok(MessageQuery { clauses }),
+            None => Ok(MessageQuery::of(clauses)),
             Some(at) => Err(QueryError::new(at, "a word or a quoted text is missing after OR")),
         }
+    }
+
+    /// Counts the term or value at a position.
+    fn count_term(&mut self, at: usize) -> Result<(), QueryError> {
+        self.count += 1;
+        if self.count > self.max_terms {
+            return Err(QueryError::new(at, format!("the query has more than {} terms", self.max_terms)));
+        }
+        Ok(())
     }
 
     /// Returns the text up to the next white space or quotation mark.
@@ -262,15 +273,19 @@ impl<'a> QueryParser<'a> {
             return self.header(header);
         }
         match name.as_str() {
-            "source" => self.texts().map(QueryTerm::Source),
-            "event" => self.texts().map(QueryTerm::Event),
-            "to" => self.texts().map(QueryTerm::To),
+            "source" => self.names().map(QueryTerm::Source),
+            "event" => self.names().map(QueryTerm::Event),
+            "to" => self.names().map(QueryTerm::To),
             "method" => {
-                let methods = self.texts()?;
+                let methods = self.names()?;
                 Ok(QueryTerm::Method(methods.iter().map(|method| method.to_ascii_uppercase()).collect()))
             }
             "id" => self.value().map(|id| QueryTerm::DeliveryId(id.text.into_owned())),
-            "owner" => self.value().map(|owner| QueryTerm::Owner(owner.text.into_owned())),
+            "owner" => {
+                let owner = self.value()?;
+                values::check_name(owner.at, &owner.text)?;
+                Ok(QueryTerm::Owner(owner.text.into_owned()))
+            }
             "ip" => self.parsed("an IP address", |text| text.parse::<IpAddr>().ok()).map(QueryTerm::Ip),
             "after" => self.time().map(QueryTerm::After),
             "before" => self.time().map(QueryTerm::Before),
@@ -300,12 +315,12 @@ impl<'a> QueryParser<'a> {
         self.ended(QueryTerm::Header { name, test })
     }
 
-    /// Parses values that are separated by commas.
-    fn texts(&mut self) -> Result<Vec<String>, QueryError> {
-        let mut texts = Vec::new();
+    /// Parses names that are separated by commas.
+    fn names(&mut self) -> Result<Vec<String>, QueryError> {
+        let mut names = Vec::new();
         loop {
             let (at, rest) = (self.at, self.rest());
-            let text = match rest.starts_with('"') {
+            let name = match rest.starts_with('"') {
                 true => self.quoted()?,
                 false => {
                     let is_end = |next: char| next.is_whitespace() || ",\"".contains(next);
@@ -317,11 +332,13 @@ impl<'a> QueryParser<'a> {
                     text.to_owned()
                 }
             };
-            texts.push(text);
+            values::check_name(at, &name)?;
+            names.push(name);
             if !self.rest().starts_with(',') {
-                return self.ended(texts);
+                return self.ended(names);
             }
             self.at += 1;
+            self.count_term(self.at)?;
         }
     }
 

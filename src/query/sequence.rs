@@ -24,13 +24,14 @@ impl WordSequence {
         Self(format!("{start}{inner}{end}"))
     }
 
-    pub fn is_in(&self, text: &str) -> bool {
-        separated(text).contains(&self.0)
+    /// Whether the words are in a text that [`separated`] returned.
+    pub fn is_in(&self, separated: &str) -> bool {
+        separated.contains(&self.0)
     }
 }
 
 /// Returns the words of a text in lower case, each between separators.
-fn separated(text: &str) -> String {
+pub fn separated(text: &str) -> String {
     let mut words = String::with_capacity(text.len() + 2);
     words.push(SEPARATOR);
     let mut was_wide = false;

@@ -6,8 +6,26 @@ use super::words::{is_wide, is_word_character};
 /// Minimum length of the beginning of a word, except in scripts without spaces.
 const MIN_BEGINNING_CHARACTERS: usize = 2;
 
+/// Maximum length of the name of a source, event, target or owner, and of a method.
+const MAX_NAME_CHARACTERS: usize = 200;
+
 /// Units of sizes, the largest first. They are decimal, as in `creel messages`.
 const SIZE_UNITS: [(char, u64); 3] = [('G', 1_000_000_000), ('M', 1_000_000), ('k', 1_000)];
+
+/// Checks the name at a position.
+///
+/// # Errors
+/// If it is too long or has a control character. SQL reads a pattern only up to a NUL.
+pub fn check_name(at: usize, name: &str) -> Result<(), QueryError> {
+    if name.chars().any(char::is_control) {
+        return Err(QueryError::new(at, "the name must not contain control characters"));
+    }
+    if name.chars().nth(MAX_NAME_CHARACTERS).is_some() {
+        let reason = format!("the name is longer than {MAX_NAME_CHARACTERS} characters");
+        return Err(QueryError::new(at, reason));
+    }
+    Ok(())
+}
 
 /// Parses a number of bytes with an optional unit, in any case.
 pub fn size(text: &str) -> Option<u64> {

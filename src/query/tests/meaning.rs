@@ -283,3 +283,23 @@ fn beginning_of_a_word_matches_no_field_or_leaf() {
     );
     check(&[("so*", false), ("sta*", true), ("event", false)], &message);
 }
+
+#[test]
+fn terms_of_one_kind_are_tested_independently() {
+    for (query, expected) in [
+        ("ord-17 müller-gmbh north-sea", true),
+        ("ord-17 17-ord", false),
+        ("-17-ord ord-17 ord-17*", true),
+        ("gmbh-müller OR ord-17", true),
+        ("\"ORD\" \"café\" \"North Sea\" \"token=x\"", true),
+        ("\"ORD\" \"cafe\"", false),
+        ("-\"cafe\" \"ORD\" -\"RD\"", true),
+        ("\"zzz\" OR \"Müller GmbH\"", true),
+        (".amount:>1000 .status:failed .sku:c .sku:a* .customer:null", true),
+        (".amount:>1000 .amount:>2000", false),
+        ("-.amount:>2000 .amount:1200 -.sku:b", true),
+        (".order:* .id:ORD-17 .id:ORD* -.id:\"ORD\"", true),
+    ] {
+        assert_eq!(matches(query, &message()), expected, "{query}");
+    }
+}

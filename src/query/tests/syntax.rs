@@ -57,6 +57,57 @@ fn length_and_number_of_terms_are_limited() {
     assert!(MessageQuery::parse(&"a ".repeat(64)).is_ok());
     let error = MessageQuery::parse(&"a ".repeat(65)).unwrap_err();
     assert_eq!((error.position, error.reason.as_str()), (128, "the query has more than 64 terms"));
+    // Each value of a list counts.
+    for key in ["source", "event", "to", "method"] {
+        assert!(MessageQuery::parse(&format!("{key}:a{}", ",a".repeat(63))).is_ok(), "{key}");
+        let error = MessageQuery::parse(&format!("{key}:a{}", ",a".repeat(64))).unwrap_err();
+        let position = key.len() + 1 + 2 * 64;
+        assert_eq!((error.position, error.reason.as_str()), (position, "the query has more than 64 terms"));
+    }
+    assert!(MessageQuery::parse(&format!("x event:a{}", ",a".repeat(63))).is_err());
+    assert_eq!(parse("source:a,b x event:c,*").count_values(), 5);
+}
+
+#[test]
+fn largest_query_with_a_text_is_stored_and_read() {
+    let largest: Vec<String> = (0..64).map(|number| format!("w{number}")).collect();
+    let query = parse(&largest.join(" ")).and_quote("order 17".to_owned());
+    assert_eq!(query.clauses.len(), 65);
+    assert_eq!(MessageQuery::parse_stored(&query.to_string()), Ok(query));
+}
+
+#[test]
+fn equal_clauses_are_removed() {
+    for (query, written) in [
+        ("a b A \"a\" -a b", "a b \"a\" -a"),
+        ("a OR b a OR b b OR a", "a OR b b OR a"),
+        (".x:1 .x:1.0 .x:1 source:a source:a", ".x:1 .x:1.0 source:a"),
+    ] {
+        assert_eq!(parse(query).to_string(), written, "{query}");
+    }
+    let same = parse("at:2026-11-22 before:2026-11-23").resolve(NOW);
+    assert_eq!(same.to_string(), "before:2026-11-23T00:00:00.000000Z");
+    assert_eq!(MessageQuery::parse_stored(&same.to_string()), Ok(same));
+    assert_eq!(parse("\"a\" b").and_quote("a".to_owned()), parse("\"a\" b"));
+}
+
+#[test]
+fn control_characters_and_long_names_are_errors() {
+    let longest = "é".repeat(200);
+    for key in ["source", "event", "to", "owner"] {
+        let at = key.len() + 1;
+        assert!(MessageQuery::parse(&format!("{key}:{longest}")).is_ok(), "{key}");
+        for (name, reason) in [
+            (format!("{longest}é"), "the name is longer than 200 characters"),
+            ("order.paid\0*".to_owned(), "the name must not contain control characters"),
+            ("\"a\tb\"".to_owned(), "the name must not contain control characters"),
+        ] {
+            let error = MessageQuery::parse(&format!("{key}:{name}")).unwrap_err();
+            assert_eq!((error.position, error.reason.as_str()), (at, reason), "{key}");
+        }
+    }
+    let error = MessageQuery::parse("source:a,\"\0\"").unwrap_err();
+    assert_eq!(error.position, 9);
 }
 
 #[test]

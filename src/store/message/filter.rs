@@ -2,7 +2,6 @@
 
 use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
 
 use crate::query::{MessageQuery, QueryTerm, QueryTime};
 use crate::store::id::{MessageId, TargetId, ids_text};
@@ -48,20 +47,13 @@ impl MessageFilter {
         self.dead && (target.is_none() || self.dead_at.is_some())
     }
 
-    /// Parses the JSON of a stored filter. Those of older versions have an exact text, which
-    /// becomes a part of the query.
+    /// Parses the JSON of a stored filter.
     ///
     /// # Errors
     /// It is not JSON or has unknown fields. If they were ignored, a replay would deliver more
     /// messages.
     pub fn parse_stored(text: &str) -> serde_json::Result<Self> {
-        let mut fields: Map<String, Value> = serde_json::from_str(text)?;
-        let exact = fields.remove("text").map(Option::<String>::deserialize).transpose()?.flatten();
-        let filter = Self::deserialize(Value::Object(fields))?;
-        Ok(match exact {
-            Some(exact) => Self { q: Some(filter.q.unwrap_or_default().and_quote(exact)), ..filter },
-            None => filter,
-        })
+        serde_json::from_str(text)
     }
 
     /// Whether the filter needs the text of messages: headers, query, body.
@@ -135,7 +127,12 @@ const MAX_SEARCHED_PER_PAGE: usize = if cfg!(test) { 100 } else { 2_000 };
 pub(super) const MAX_SEARCHED_BYTES_PER_PAGE: usize = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 
 pub(super) fn max_scanned_per_page(filter: &MessageFilter) -> usize {
-    if filter.needs_text() { MAX_SEARCHED_PER_PAGE } else { MAX_SCANNED_PER_PAGE }
+    if filter.needs_text() {
+        return MAX_SEARCHED_PER_PAGE;
+    }
+    // SQL tests each value in each row.
+    let values = filter.q.as_ref().map_or(0, MessageQuery::count_values);
+    MAX_SCANNED_PER_PAGE / (1 + values / 8)
 }
 
 /// The order of a page.

@@ -53,7 +53,7 @@ struct Matches<T> {
     items: Vec<T>,
     /// The id of the last match.
     last: Option<MessageId>,
-    /// The last examined id, if the limit on bytes ended the search.
+    /// The last examined id, if the limit on bytes or time ended the search before its last row.
     stopped_at: Option<MessageId>,
 }
 
@@ -175,7 +175,13 @@ impl<'a> Search<'a> {
             .prepare_cached(sql)?
             .query_row(params![first, until, self.max_scanned()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some(last) = last else { return Ok(RowRanges::default()) };
-        let next = (count == self.max_scanned()).then_some(last);
+        let (remaining, above, below) = match self.direction {
+            Direction::NewestFirst => (NEAREST_DOWN, self.above, last),
+            Direction::OldestFirst => (NEAREST_UP, last, self.below),
+        };
+        let has_more = count == self.max_scanned()
+            && connection.prepare_cached(remaining)?.exists(params![above, below])?;
+        let next = has_more.then_some(last);
         Ok(RowRanges { ranges: vec![(first.min(last), first.max(last))], next })
     }
 
@@ -237,6 +243,10 @@ impl<'a> Search<'a> {
         let text_column = statement.column_count().saturating_sub(TEXT_COLUMNS.split(',').count());
         let query = self.filter.q.as_ref().filter(|query| query.needs_text());
         let mut text = query.map(|query| TextReader::new(query, text_column));
+        let end = scope.ranges.last().map(|(first, last)| match self.direction {
+            Direction::NewestFirst => *first,
+            Direction::OldestFirst => *last,
+        });
         let mut found = Matches { items: Vec::new(), last: None, stopped_at: None };
         for (first, last) in &scope.ranges {
             bind_if_used(&mut statement, ":first", first)?;
@@ -253,8 +263,9 @@ impl<'a> Search<'a> {
                     Ok(Some((id, item))) => {
                         found.last = if item.is_some() { Some(id) } else { found.last };
                         found.items.extend(item);
-                        found.stopped_at =
-                            Some(id).filter(|_| text.as_ref().is_some_and(TextReader::is_exhausted));
+                        found.stopped_at = Some(id).filter(|id| {
+                            Some(*id) != end && text.as_ref().is_some_and(TextReader::is_exhausted)
+                        });
                     }
                     Ok(None) => break,
                     Err(error) if on_damage == OnDamage::Skip && damage::is_damage(&error) => break,

@@ -1,5 +1,7 @@
 //! Matches the text of messages, which SQL cannot test: words, exact text, paths and headers.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::Row;
 
 use crate::query::{MessageQuery, MessageText};
@@ -9,23 +11,35 @@ use crate::store::message::filter::MAX_SEARCHED_BYTES_PER_PAGE;
 /// The columns of a message's text.
 pub const TEXT_COLUMNS: &str = "delivery_id, query, headers, payload, body";
 
-/// Matches rows of `TEXT_COLUMNS` until the limit on their bytes.
+/// Limit on the time of a page that reads the text of messages: after it, the page ends. Tests with
+/// it would depend on the speed of the machine.
+const MAX_SEARCH_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });
+
+/// Matches rows of `TEXT_COLUMNS` until the limit on their bytes or on time.
 #[derive(Debug)]
 pub struct TextReader<'q> {
     query: &'q MessageQuery,
     /// The first of `TEXT_COLUMNS`.
     column: usize,
     bytes_left: usize,
+    started: Instant,
+    max_time: Duration,
 }
 
 impl<'q> TextReader<'q> {
     pub fn new(query: &'q MessageQuery, column: usize) -> Self {
-        Self { query, column, bytes_left: MAX_SEARCHED_BYTES_PER_PAGE }
+        Self {
+            query,
+            column,
+            bytes_left: MAX_SEARCHED_BYTES_PER_PAGE,
+            started: Instant::now(),
+            max_time: MAX_SEARCH_TIME,
+        }
     }
 
-    /// Whether the limit is reached, so that the next row is for the next page.
+    /// Whether a limit is reached, so that the next row is for the next page.
     pub fn is_exhausted(&self) -> bool {
-        self.bytes_left == 0
+        self.bytes_left == 0 || self.started.elapsed() >= self.max_time
     }
 
     /// Whether the text of a row matches.
@@ -46,5 +60,18 @@ impl<'q> TextReader<'q> {
             .collect();
         let text = MessageText { delivery_id, query, headers: &headers, body, payload };
         Ok(self.query.matches_text(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reader_is_exhausted_after_its_time() {
+        let query = MessageQuery::parse("word").unwrap();
+        let reader = TextReader::new(&query, 0);
+        assert!(!reader.is_exhausted());
+        assert!(TextReader { max_time: Duration::ZERO, ..reader }.is_exhausted());
     }
 }

@@ -240,6 +240,9 @@ fn page_without_a_match_reports_how_far_it_looked() {
     assert_eq!((first.next, first.looked_back_to), (Some(151.into()), Some(at(150).into())));
     let last = page(Some(51.into()), 50);
     assert_eq!((last.next, last.is_cut, last.looked_back_to), (None, false, None));
+    // All messages were examined, exactly as many as a page examines.
+    let exact = page(Some(101.into()), 50);
+    assert_eq!((exact.next, exact.is_cut, exact.looked_back_to), (None, false, None));
     // A full page is not cut.
     let full = message::read::page(&connection, &filter_of("1"), Direction::NewestFirst, None, 2).unwrap();
     assert_eq!((full.messages.len(), full.next, full.is_cut), (2, Some(249.into()), false));
@@ -254,6 +257,22 @@ fn page_ends_at_the_limit_on_bytes() {
         message::read::page(&connection, &filter_of("missing"), Direction::NewestFirst, None, 50).unwrap();
     assert_eq!((page.next, page.is_cut), (Some(18.into()), true));
     assert_eq!(counted(&connection, filter_of("1"), 0, 20).0, 10);
+    // The limit at the last message leaves nothing to examine.
+    connection.execute("DELETE FROM messages WHERE id < 18", []).unwrap();
+    let page =
+        message::read::page(&connection, &filter_of("missing"), Direction::NewestFirst, None, 50).unwrap();
+    assert_eq!((page.next, page.is_cut), (None, false));
+}
+
+#[test]
+fn query_with_most_values_is_searched_in_smaller_pages() {
+    let connection = filled();
+    let all = filter_of(&format!("event:*{}", ",*".repeat(63)));
+    assert_eq!(listed(&connection, &all, Direction::NewestFirst, 100).len(), 60);
+    let max_scanned = |query| message::filter::max_scanned_per_page(&filter_of(query));
+    assert_eq!(max_scanned("source:a,b is:dead"), 20_000);
+    assert_eq!(max_scanned("source:a,b,c,d,e event:f,g,h"), 10_000);
+    assert_eq!(message::filter::max_scanned_per_page(&all), 2_222);
 }
 
 #[test]
@@ -290,13 +309,10 @@ fn stored_filter_keeps_its_query() {
     let filter = filter_of("event:push after:2026-11-22 \"a \\\"b\\\"\" .x:>1");
     let stored = serde_json::to_string(&filter).unwrap();
     assert_eq!(MessageFilter::parse_stored(&stored).unwrap(), filter);
-    let old = r#"{"source":"shop","text":"a \"b","dead":false}"#;
-    let read = MessageFilter::parse_stored(old).unwrap();
-    assert_eq!(
-        (read.source.as_deref(), read.q.unwrap().to_string()),
-        (Some("shop"), r#""a \"b""#.to_owned())
-    );
-    assert!(MessageFilter::parse_stored(r#"{"sources":"shop"}"#).is_err());
+    // An unknown field, such as `text` in filters before the query, is an error.
+    for unknown in [r#"{"source":"shop","text":"order 1","dead":false}"#, r#"{"sources":"shop"}"#] {
+        assert!(MessageFilter::parse_stored(unknown).is_err(), "{unknown}");
+    }
     let edited = MessageFilter::parse_stored(r#"{"q":"srouce:shop"}"#).unwrap();
     assert_eq!(listed(&filled(), &edited, Direction::NewestFirst, 100), Vec::<MessageId>::new());
 }
