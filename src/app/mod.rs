@@ -215,7 +215,9 @@ impl App {
         let public_url = config.public_url.as_deref();
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
-        let operations = Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach);
+        let proxies = config.trusted_proxies.as_slice().into();
+        let operations =
+            Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach, proxies);
         let handlers = RouteHandlers {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
 use super::cause::cause_of;
@@ -36,8 +37,25 @@ pub struct AddressReport {
     /// Whether the allowlist has the address now.
     pub is_allowed: bool,
     pub allowed: Vec<String>,
+    pub origin: AddressOrigin,
     /// The hops in `X-Forwarded-For`, from left to right; at most `MAX_HOPS`.
     pub hops: Vec<Hop>,
+}
+
+/// The origin of the client's address, as far as the stored request shows it with the current
+/// `CREEL_TRUSTED_PROXIES`. The address of the connection is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressOrigin {
+    /// The connection; the request has no `X-Forwarded-For`.
+    Connection,
+    /// The connection; `X-Forwarded-For` does not lead to the address.
+    IgnoredHeader,
+    /// The rightmost hop that is not a trusted proxy.
+    ClientHop,
+    /// The leftmost hop; all hops are trusted proxies.
+    LastProxy,
+    /// A trusted proxy, because the hop that it appended is unreadable.
+    UnreadableHop,
 }
 
 /// One address in `X-Forwarded-For`.
@@ -49,10 +67,10 @@ pub struct Hop {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HopRole {
-    /// To the left of the client: anyone may have written it.
+    /// Anyone may have written it.
     Unverified,
     Client,
-    /// To the right of the client: an address in `CREEL_TRUSTED_PROXIES`.
+    /// To the right of the client, and in `CREEL_TRUSTED_PROXIES`.
     TrustedProxy,
 }
 
@@ -63,16 +81,18 @@ impl Operator {
     /// # Errors
     /// The rejection does not exist, cannot be restored, or its source is not configured.
     pub async fn explain_rejection(&self, id: RejectionId) -> Result<ExplainedRejection, Problem> {
+        // Before the body is loaded, so that waiting calls hold no bodies.
+        let turn = Arc::clone(&self.explaining).acquire_owned().await.map_err(|_| Problem::Internal)?;
         let stored = self.rejection(id).await?;
         let head = stored.head.clone();
         let cause = cause_of(&head.cause);
         let request = RestoredRequest::of(&self.sources, stored)?;
-        let turn = Arc::clone(&self.explaining).acquire_owned().await.map_err(|_| Problem::Internal)?;
+        let proxies = Arc::clone(&self.trusted_proxies);
         let explained = spawn_blocking(request_id::for_thread(move || {
             // The turn is held until the work ends, because the work continues if the client
             // disconnects.
             let _turn = turn;
-            let address = address_report(&request);
+            let address = address_report(&request, &proxies);
             (complete(request.diagnose(cause), cause, &request, address.as_ref()), address)
         }));
         let (diagnosis, address) = explained.await.map_err(|_| Problem::Internal)?;
@@ -106,50 +126,90 @@ impl AddressReport {
         }
         let name = source.to_ascii_uppercase().replace('-', "_");
         let allowed = self.allowed.join(", ");
-        let is_forwarded = self.hops.iter().any(|hop| hop.role == HopRole::Client);
-        let origin = match (is_forwarded, self.hops.is_empty()) {
-            (true, _) => "It was read from X-Forwarded-For.",
-            (false, true) => "It is the address of the connection: the request has no X-Forwarded-For.",
-            (false, false) => {
-                "It is the address of the connection: X-Forwarded-For was ignored, because that address is not in CREEL_TRUSTED_PROXIES."
+        let origin = match self.origin {
+            AddressOrigin::Connection => {
+                "It is the address of the connection: the request has no X-Forwarded-For."
+            }
+            AddressOrigin::IgnoredHeader => {
+                "It is the address of the connection: X-Forwarded-For was ignored, because that address was not in CREEL_TRUSTED_PROXIES on arrival."
+            }
+            AddressOrigin::ClientHop => {
+                "It is the rightmost address in X-Forwarded-For that is not in CREEL_TRUSTED_PROXIES."
+            }
+            AddressOrigin::LastProxy => {
+                "It is the leftmost address in X-Forwarded-For, and all addresses there are in CREEL_TRUSTED_PROXIES."
+            }
+            AddressOrigin::UnreadableHop => {
+                "It is in CREEL_TRUSTED_PROXIES, but the hop next to it in X-Forwarded-For is unreadable: correct the format in which that proxy appends the address of its client."
             }
         };
-        format!(
-            "The client address {client} is not allowed ({allowed}). {origin} If {client} is a proxy, add it to CREEL_TRUSTED_PROXIES; if it is the sender, add it to CREEL_SOURCE_{name}_ALLOW_IPS."
-        )
+        let remedy = match self.origin {
+            AddressOrigin::UnreadableHop => String::new(),
+            AddressOrigin::LastProxy => format!(
+                " If the sender is {client}, add it to CREEL_SOURCE_{name}_ALLOW_IPS; otherwise let that proxy append the address of its client."
+            ),
+            _ => format!(
+                " If {client} is a proxy, add it to CREEL_TRUSTED_PROXIES; if it is the sender, add it to CREEL_SOURCE_{name}_ALLOW_IPS."
+            ),
+        };
+        format!("The client address {client} is not allowed ({allowed}). {origin}{remedy}")
     }
 }
 
-fn address_report(request: &RestoredRequest) -> Option<AddressReport> {
+fn address_report(request: &RestoredRequest, proxies: &[IpNet]) -> Option<AddressReport> {
     let (mut allowed, has_github) = request.source().allowed_networks()?;
     allowed.extend(has_github.then(|| "GitHub's published addresses".to_owned()));
     let client = request.client();
-    let hops = hops(client, request.header(FORWARDED_FOR));
-    Some(AddressReport { client, is_allowed: request.is_address_allowed(), allowed, hops })
+    let (origin, hops) = hops(client, request.header(FORWARDED_FOR), proxies);
+    Some(AddressReport { client, is_allowed: request.is_address_allowed(), allowed, origin, hops })
 }
 
-/// Returns the hops of `X-Forwarded-For` with their roles. The client is the rightmost hop with its
-/// address, because proxies append to the right.
-fn hops<'a>(client: IpAddr, lines: impl Iterator<Item = &'a [u8]>) -> Vec<Hop> {
+/// Returns the origin of the client's address, and the hops of `X-Forwarded-For` with their roles.
+fn hops<'a>(
+    client: IpAddr,
+    lines: impl Iterator<Item = &'a [u8]>,
+    proxies: &[IpNet],
+) -> (AddressOrigin, Vec<Hop>) {
     let lines: Vec<&[u8]> = lines.collect();
     let texts = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    let texts: Vec<String> = texts
-        .filter(|text| !text.is_empty())
-        .map(|text| String::from_utf8_lossy(text).chars().take(MAX_HOP_CHARACTERS).collect())
-        .collect();
-    let position = texts.iter().rposition(|text| address_of(text) == Some(client));
+    let texts: Vec<&[u8]> = texts.filter(|text| !text.is_empty()).collect();
+    let addresses: Vec<Option<IpAddr>> = texts.iter().map(|text| address_of(text)).collect();
+    let (origin, position) = origin_of(client, &addresses, proxies);
     let role = |at: usize| match position {
         Some(position) if at == position => HopRole::Client,
         Some(position) if at > position => HopRole::TrustedProxy,
         _ => HopRole::Unverified,
     };
     let first = texts.len().saturating_sub(MAX_HOPS);
-    let numbered = texts.into_iter().enumerate().skip(first);
-    numbered.map(|(at, address)| Hop { address, role: role(at) }).collect()
+    let shown = |text: &[u8]| String::from_utf8_lossy(text).chars().take(MAX_HOP_CHARACTERS).collect();
+    let numbered = texts.iter().enumerate().skip(first);
+    (origin, numbered.map(|(at, text)| Hop { address: shown(text), role: role(at) }).collect())
+}
+
+/// Returns the origin of the client's address and its position among the hops. Follows the hops
+/// from the right, as on arrival. All hops to the right of the position are trusted proxies.
+fn origin_of(client: IpAddr, hops: &[Option<IpAddr>], proxies: &[IpNet]) -> (AddressOrigin, Option<usize>) {
+    let is_trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
+    let trusted = hops.iter().rev().take_while(|hop| hop.as_ref().is_some_and(is_trusted)).count();
+    // The first hop from the right that is not a trusted proxy; it may be unreadable.
+    let end = hops.len() - trusted;
+    let next = end.checked_sub(1);
+    match next.map(|next| hops[next]) {
+        _ if hops.is_empty() => (AddressOrigin::Connection, None),
+        // Without trusted proxies, the header is ignored.
+        _ if proxies.is_empty() => (AddressOrigin::IgnoredHeader, None),
+        Some(Some(address)) if address == client => (AddressOrigin::ClientHop, next),
+        None if hops[end] == Some(client) => (AddressOrigin::LastProxy, Some(end)),
+        Some(None) if hops.get(end) == Some(&Some(client)) => (AddressOrigin::UnreadableHop, Some(end)),
+        // The rightmost hop is unreadable.
+        Some(None) if trusted == 0 && is_trusted(&client) => (AddressOrigin::UnreadableHop, None),
+        _ => (AddressOrigin::IgnoredHeader, None),
+    }
 }
 
 /// Parses an address with or without a port.
-fn address_of(text: &str) -> Option<IpAddr> {
+fn address_of(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
@@ -159,44 +219,111 @@ fn address_of(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    fn found(client: &str, lines: &[&str], proxies: &[&str]) -> (AddressOrigin, Vec<(String, HopRole)>) {
+        let proxies: Vec<IpNet> = proxies.iter().map(|text| text.parse().unwrap()).collect();
+        let lines = lines.iter().map(|line| line.as_bytes());
+        let (origin, hops) = hops(client.parse().unwrap(), lines, &proxies);
+        (origin, hops.into_iter().map(|hop| (hop.address, hop.role)).collect())
+    }
+
     #[test]
     fn hops_have_roles_around_the_client() {
-        let client = "192.0.2.7".parse().unwrap();
-        let roles = |lines: &[&str]| {
-            let found = hops(client, lines.iter().map(|line| line.as_bytes()));
-            found.into_iter().map(|hop| (hop.address, hop.role)).collect::<Vec<_>>()
-        };
         let row = |address: &str, role| (address.to_owned(), role);
+        let (origin, roles) =
+            found("192.0.2.7", &["unknown, 192.0.2.7", "192.0.2.7:80 , 10.0.0.1"], &["10.0.0.0/8"]);
         assert_eq!(
-            roles(&["unknown, 192.0.2.7", "192.0.2.7:80 , 10.0.0.1"]),
-            [
-                row("unknown", HopRole::Unverified),
-                row("192.0.2.7", HopRole::Unverified),
-                row("192.0.2.7:80", HopRole::Client),
-                row("10.0.0.1", HopRole::TrustedProxy)
-            ]
+            (origin, roles),
+            (
+                AddressOrigin::ClientHop,
+                vec![
+                    row("unknown", HopRole::Unverified),
+                    row("192.0.2.7", HopRole::Unverified),
+                    row("192.0.2.7:80", HopRole::Client),
+                    row("10.0.0.1", HopRole::TrustedProxy)
+                ]
+            )
         );
-        assert_eq!(roles(&["10.0.0.1"]), [row("10.0.0.1", HopRole::Unverified)]);
-        assert_eq!(roles(&[&"1.1.1.1,".repeat(99)]).len(), MAX_HOPS);
-        assert!(roles(&[]).is_empty());
+        assert_eq!(found("192.0.2.7", &[&"1.1.1.1,".repeat(99)], &["10.0.0.0/8"]).1.len(), MAX_HOPS);
+        assert_eq!(found("192.0.2.7", &[], &["10.0.0.0/8"]), (AddressOrigin::Connection, Vec::new()));
+    }
+
+    #[test]
+    fn only_configured_networks_are_trusted_proxies() {
+        use HopRole::{Client, TrustedProxy, Unverified};
+        let rows: [(&str, &str, &[&str], AddressOrigin, &[HopRole]); 9] = [
+            (
+                "192.0.2.7",
+                "192.0.2.7, 10.0.0.1",
+                &[],
+                AddressOrigin::IgnoredHeader,
+                &[Unverified, Unverified],
+            ),
+            // The hop on the right is not a proxy, so the client cannot have been read from the
+            // header.
+            (
+                "192.0.2.7",
+                "192.0.2.7, 198.51.100.1",
+                &["10.0.0.0/8"],
+                AddressOrigin::IgnoredHeader,
+                &[Unverified, Unverified],
+            ),
+            ("192.0.2.7", "10.0.0.1", &["10.0.0.0/8"], AddressOrigin::IgnoredHeader, &[Unverified]),
+            ("192.0.2.7", "192.0.2.7", &["10.0.0.0/8"], AddressOrigin::ClientHop, &[Client]),
+            (
+                "10.0.0.9",
+                "10.0.0.9, 10.0.0.2",
+                &["10.0.0.0/8"],
+                AddressOrigin::LastProxy,
+                &[Client, TrustedProxy],
+            ),
+            ("10.0.0.2", "x, 10.0.0.2", &["10.0.0.0/8"], AddressOrigin::UnreadableHop, &[Unverified, Client]),
+            (
+                "10.0.0.2",
+                "192.0.2.7, x",
+                &["10.0.0.0/8"],
+                AddressOrigin::UnreadableHop,
+                &[Unverified, Unverified],
+            ),
+            (
+                "192.0.2.7",
+                "10.0.0.2, x",
+                &["10.0.0.0/8"],
+                AddressOrigin::IgnoredHeader,
+                &[Unverified, Unverified],
+            ),
+            (
+                "192.0.2.7",
+                "x, 10.0.0.2",
+                &["10.0.0.0/8"],
+                AddressOrigin::IgnoredHeader,
+                &[Unverified, Unverified],
+            ),
+        ];
+        for (client, line, proxies, origin, roles) in rows {
+            let (found_origin, hops) = found(client, &[line], proxies);
+            let found_roles: Vec<HopRole> = hops.into_iter().map(|(_, role)| role).collect();
+            assert_eq!((found_origin, &*found_roles), (origin, roles), "{client} {line}");
+        }
     }
 
     #[test]
     fn forbidden_address_has_advice_on_its_origin() {
-        let report = |hops: Vec<Hop>| AddressReport {
-            client: "192.0.2.7".parse().unwrap(),
-            is_allowed: false,
-            allowed: vec!["198.51.100.0/24".to_owned()],
-            hops,
-        };
-        let hop = |role| vec![Hop { address: "192.0.2.7".to_owned(), role }];
-        for (hops, part) in [
-            (Vec::new(), "no X-Forwarded-For"),
-            (hop(HopRole::Unverified), "was ignored"),
-            (hop(HopRole::Client), "was read from X-Forwarded-For"),
+        for (origin, part, variable) in [
+            (AddressOrigin::Connection, "no X-Forwarded-For", "CREEL_SOURCE_MY_SHOP_ALLOW_IPS"),
+            (AddressOrigin::IgnoredHeader, "was ignored", "CREEL_SOURCE_MY_SHOP_ALLOW_IPS"),
+            (AddressOrigin::ClientHop, "rightmost address", "CREEL_SOURCE_MY_SHOP_ALLOW_IPS"),
+            (AddressOrigin::LastProxy, "leftmost address", "CREEL_SOURCE_MY_SHOP_ALLOW_IPS"),
+            (AddressOrigin::UnreadableHop, "is unreadable", "CREEL_TRUSTED_PROXIES"),
         ] {
-            let advice = report(hops).advice("my-shop");
-            assert!(advice.contains(part) && advice.contains("CREEL_SOURCE_MY_SHOP_ALLOW_IPS"), "{advice}");
+            let report = AddressReport {
+                client: "192.0.2.7".parse().unwrap(),
+                is_allowed: false,
+                allowed: vec!["198.51.100.0/24".to_owned()],
+                origin,
+                hops: Vec::new(),
+            };
+            let advice = report.advice("my-shop");
+            assert!(advice.contains(part) && advice.contains(variable), "{advice}");
             assert!(advice.contains("192.0.2.7") && advice.contains("198.51.100.0/24"), "{advice}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
@@ -20,6 +21,8 @@ pub struct Operator {
     pub(super) known_events: KnownEvents,
     /// Addresses that are allowed for targets and replays.
     pub(super) reach: Reach,
+    /// The networks of proxies whose `X-Forwarded-For` is trusted.
+    pub(super) trusted_proxies: Arc<[IpNet]>,
     /// Permits one step over many rejections at a time.
     pub(super) rechecking: Semaphore,
     /// Permits one explanation of a rejection at a time.
@@ -36,10 +39,21 @@ impl Operator {
         clock: fn() -> OffsetDateTime,
         known_events: KnownEvents,
         reach: Reach,
+        trusted_proxies: Arc<[IpNet]>,
     ) -> Self {
         let (explaining, comparing) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let rechecking = Semaphore::new(1);
-        Self { store, sources, clock, known_events, reach, rechecking, explaining, comparing }
+        Self {
+            store,
+            sources,
+            clock,
+            known_events,
+            reach,
+            trusted_proxies,
+            rechecking,
+            explaining,
+            comparing,
+        }
     }
 
     pub(super) fn now(&self) -> OffsetDateTime {

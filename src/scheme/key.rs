@@ -152,9 +152,7 @@ impl Derivation {
     /// # Errors
     /// The problem with the value, without showing it.
     pub fn derive(&self, text: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let text = self.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
-        let text = self.after.as_ref().and_then(|mark| after(text, mark.as_bytes())).unwrap_or(text);
-        let mut key = self.encoding.decode(text)?;
+        let mut key = self.encoding.decode(self.encoded_key(text))?;
         if self.normalize == Some(Normalization::Nfkd) {
             let text = std::str::from_utf8(&key).map_err(|_| KeyError("is not UTF-8 text"))?;
             key = DecomposingNormalizerBorrowed::new_nfkd().normalize(text).into_owned().into_bytes();
@@ -167,6 +165,12 @@ impl Derivation {
         }
         key.extend_from_slice(self.suffix.as_deref().unwrap_or_default().as_bytes());
         Ok(key)
+    }
+
+    /// Returns the part of a configured text that `encoding` decodes.
+    pub fn encoded_key<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        let text = self.prefix.iter().find_map(|prefix| text.strip_prefix(prefix.as_bytes())).unwrap_or(text);
+        self.after.as_ref().and_then(|mark| after(text, mark.as_bytes())).unwrap_or(text)
     }
 }
 

@@ -21,6 +21,8 @@ use crate::content::view::View;
 pub const MAX_SIGNATURE_CHARACTERS: usize = 8;
 /// Stands for the secret in a text that contains it.
 const MASK: &[u8] = b"[secret]";
+/// Minimum length of a signature, in bytes: that of HMAC-MD5.
+pub const MIN_SIGNATURE_BYTES: usize = 16;
 /// Limit on the words of a value that are read as signatures.
 const MAX_WORDS: usize = 16;
 
@@ -52,8 +54,10 @@ impl SignaturePrefix {
 pub struct SignatureTrace {
     /// `None` if a part of the text is missing. The secret is masked.
     pub text: Option<Vec<u8>>,
-    /// The signature as sent.
+    /// The signature as sent. It may be any text, such as a secret.
     pub received: Vec<u8>,
+    /// The encoding of the scheme's signatures.
+    pub encoding: Encoding,
     /// The signature with the first secret; `None` if only the provider can sign.
     pub computed: Option<SignaturePrefix>,
     /// Whether the signature matches with one of the secrets. The timestamp is not compared with
@@ -78,8 +82,15 @@ impl SignatureTrace {
             computed: tags.first().map(|tag| SignaturePrefix::of(&encoding.encode(tag.as_ref()))),
             is_match: tags.iter().any(|tag| tag.as_ref().ct_eq(&decoded).into()),
             received: received.to_vec(),
+            encoding,
             text: Some(text),
         }
+    }
+
+    /// Whether the received text is a signature in the scheme's encoding.
+    pub fn is_readable(&self) -> bool {
+        let bytes = self.encoding.decode_any(&self.received);
+        bytes.is_some_and(|bytes| bytes.len() >= MIN_SIGNATURE_BYTES)
     }
 }
 
@@ -137,7 +148,8 @@ impl BoundSignature {
             }
         }
         let received = candidates.first().copied().unwrap_or(group).to_vec();
-        SignatureTrace { text: scheme.template.render(&scope).ok(), received, computed, is_match }
+        let text = scheme.template.render(&scope).ok();
+        SignatureTrace { text, received, encoding: scheme.encoding, computed, is_match }
     }
 
     /// Returns the timestamp of a request as sent; `None` if absent, or if none is signed.

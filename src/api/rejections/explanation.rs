@@ -72,7 +72,7 @@ impl From<TrialResult> for TriedChange {
 
 impl From<AddressReport> for ComparedAddress {
     fn from(report: AddressReport) -> Self {
-        let AddressReport { client, is_allowed, allowed, hops } = report;
+        let AddressReport { client, is_allowed, allowed, origin: _, hops } = report;
         let hops = hops.into_iter().map(ForwardedHop::from).collect();
         Self { client: client.to_string(), is_allowed, allowed, hops }
     }

@@ -14,6 +14,7 @@ use crate::scheme::token::SharedToken;
 use super::super::page::source_variable;
 use super::super::verifier::BoundToken;
 use super::checks::Checks;
+use super::diagnosis::{Trial, TrialOutcome, TrialResult};
 use super::excerpt::Redactor;
 use super::recipes::named_by_headers;
 use super::secrets::{MAX_OTHER_SECRETS, secrets_of, slots, variables};
@@ -21,15 +22,15 @@ use super::secrets::{MAX_OTHER_SECRETS, secrets_of, slots, variables};
 /// Limit on the places that are named as missing.
 const MAX_NAMED_PLACES: usize = 6;
 
-/// Returns the sentences for a cause. `has_fit`: a trial has fitted, with its own advice.
+/// Returns the sentences for a cause, after these trials.
 pub fn advice_for(
     cause: Cause,
     checks: &Checks<'_>,
     jwt: Option<&JwtTrace>,
-    has_fit: bool,
+    trials: &[TrialResult],
     redactor: &Redactor<'_>,
 ) -> Vec<String> {
-    if has_fit {
+    if trials.iter().any(|row| matches!(row.outcome, TrialOutcome::Fits(_))) {
         // The advice of the trial is more specific.
         let providers = if cause == Cause::MissingHeader { other_providers(checks) } else { None };
         return providers.into_iter().collect();
@@ -37,7 +38,7 @@ pub fn advice_for(
     let view = checks.rejected.verifier.view(checks.rejected.request);
     match cause {
         Cause::StaleTimestamp => vec![stale(checks, &view, jwt)],
-        Cause::TokenMismatch => tokens(checks, &view),
+        Cause::TokenMismatch => tokens(checks, &view, trials),
         Cause::UnknownKey => vec![unknown_key(checks, &view, jwt, redactor)],
         Cause::CertificateNotTrusted => certificate(checks, &view, redactor),
         Cause::MissingHeader => missing(checks, &view),
@@ -51,7 +52,7 @@ pub fn advice_for(
             advice
         }
         Cause::SignatureMismatch => {
-            let mut advice = vec![mismatch(checks)];
+            let mut advice = vec![mismatch(checks, trials)];
             advice.extend(other_providers(checks));
             advice
         }
@@ -79,7 +80,12 @@ pub fn schemes(checks: &Checks<'_>) -> Vec<String> {
     checks.rejected.verifier.recipe.facts.schemes.iter().map(|fact| fact.text.clone()).collect()
 }
 
-fn mismatch(checks: &Checks<'_>) -> String {
+/// Whether a trial has run, if none has fitted.
+fn have_run(trials: &[TrialResult]) -> bool {
+    trials.iter().any(|row| row.outcome == TrialOutcome::Differs)
+}
+
+fn mismatch(checks: &Checks<'_>, trials: &[TrialResult]) -> String {
     let signs_url = checks.rejected.verifier.recipe.signs_url();
     let url = if signs_url { ", that the URL is the registered one" } else { "" };
     let keys = match has_secret(checks) {
@@ -89,8 +95,13 @@ fn mismatch(checks: &Checks<'_>) -> String {
             variables(checks)
         ),
     };
-    let trials = if checks.is_exhausted() { "No trial that finished fits" } else { "No trial fits" };
-    format!("{trials}. Check that {keys}{url}, and that no proxy changes the request.")
+    let is_left_out = trials.iter().any(|row| row.outcome == TrialOutcome::LeftOut);
+    let found = match (have_run(trials), is_left_out) {
+        (true, false) => "No trial fits. ",
+        (true, true) => "No trial that finished fits. ",
+        (false, _) => "",
+    };
+    format!("{found}Check that {keys}{url}, and that no proxy changes the request.")
 }
 
 fn has_secret(checks: &Checks<'_>) -> bool {
@@ -143,17 +154,23 @@ fn shown(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-fn tokens(checks: &Checks<'_>, view: &View<'_>) -> Vec<String> {
+fn tokens(checks: &Checks<'_>, view: &View<'_>, trials: &[TrialResult]) -> Vec<String> {
     let rejected = checks.rejected;
     let others = rejected.others.iter().flat_map(secrets_of).count();
-    let were_tried = (1..=MAX_OTHER_SECRETS).contains(&others) && !checks.is_exhausted();
-    let elsewhere = if were_tried { ", nor a secret of another source" } else { "" };
+    let is_finished =
+        |row: &TrialResult| row.trial == Trial::OtherSecret && row.outcome == TrialOutcome::Differs;
+    let were_tried = (1..=MAX_OTHER_SECRETS).contains(&others) && trials.iter().any(is_finished);
+    let found = match (have_run(trials), were_tried) {
+        (true, true) => " It is none of the configured tokens, nor a secret of another source.",
+        (true, false) => " It is none of the configured tokens.",
+        (false, _) => "",
+    };
     let of_token = |bound: &BoundToken| {
         let sent = presented(&bound.token, view)?;
         let lengths: Vec<String> =
             bound.values.iter().map(Secret::expose).map(|value| value.len().to_string()).collect();
         Some(format!(
-            "The token in {} has {} bytes; the configured one ({}) has {}. It is none of the configured tokens{elsewhere}.",
+            "The token in {} has {} bytes; the configured one ({}) has {}.{found}",
             bound.token.at(),
             sent,
             source_variable(rejected.source, bound.key),
@@ -227,7 +244,9 @@ fn missing(checks: &Checks<'_>, view: &View<'_>) -> Vec<String> {
     let places = places.chain(proofs.jwts.iter().map(|(jwt, _)| &jwt.at));
     let places = places.chain(proofs.tokens.iter().map(|bound| bound.token.at()));
     let mut names: Vec<String> = Vec::new();
-    for place in places.filter(|place: &&Place| place.find(view) == Ok(None)) {
+    let has_body = checks.rejected.has_body;
+    let places = places.filter(|place: &&Place| has_body || !place.is_in_body());
+    for place in places.filter(|place| place.find(view) == Ok(None)) {
         let name = place.to_string();
         if !names.contains(&name) && names.len() < MAX_NAMED_PLACES {
             names.push(name);

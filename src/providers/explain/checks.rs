@@ -11,7 +11,7 @@ use super::super::settings::{SettingKind, Settings};
 use super::super::verifier::Verifier;
 use super::diagnosis::RejectedRequest;
 
-/// Limit on the bytes that one explanation hashes: about 20 ms.
+/// Limit on the bytes that the trials of one explanation hash.
 const MAX_HASHED_BYTES: usize = 32 << 20;
 /// Cost of a verification without a body, in bytes.
 const BASE_COST_BYTES: usize = 2 << 10;
@@ -42,7 +42,9 @@ pub struct Checks<'a> {
     /// Texts that one verification hashes for each secret.
     groups: usize,
     left_bytes: Cell<usize>,
+    /// Whether the limit prevented a verification of the current trial.
     is_exhausted: Cell<bool>,
+    was_exhausted: Cell<bool>,
 }
 
 impl<'a> Checks<'a> {
@@ -50,12 +52,27 @@ impl<'a> Checks<'a> {
         let view = rejected.verifier.view(rejected.request);
         let groups = rejected.verifier.proofs.signatures.iter().map(|keyed| keyed.count_groups(&view));
         let groups = groups.sum::<usize>().max(1);
-        Self { rejected, groups, left_bytes: Cell::new(MAX_HASHED_BYTES), is_exhausted: Cell::new(false) }
+        Self {
+            rejected,
+            groups,
+            left_bytes: Cell::new(MAX_HASHED_BYTES),
+            is_exhausted: Cell::new(false),
+            was_exhausted: Cell::new(false),
+        }
     }
 
-    /// Whether the limit prevented a verification.
+    pub fn begin_trial(&self) {
+        self.is_exhausted.set(false);
+    }
+
+    /// Whether the limit prevented a verification of the current trial.
     pub const fn is_exhausted(&self) -> bool {
         self.is_exhausted.get()
+    }
+
+    /// Whether the limit prevented a verification of any trial.
+    pub const fn was_exhausted(&self) -> bool {
+        self.was_exhausted.get()
     }
 
     /// Whether `texts` more texts of the size of the body may be hashed.
@@ -68,6 +85,7 @@ impl<'a> Checks<'a> {
         let left = self.left_bytes.get().checked_sub(cost);
         self.left_bytes.set(left.unwrap_or_else(|| self.left_bytes.get()));
         self.is_exhausted.set(self.is_exhausted.get() || left.is_none());
+        self.was_exhausted.set(self.was_exhausted.get() || left.is_none());
         left.is_some()
     }
 
@@ -142,4 +160,48 @@ pub fn bind(recipe: &'static Recipe, mut settings: Settings) -> Option<Verifier>
 fn secrets_of(verifier: &Verifier) -> usize {
     let secrets = verifier.recipe.keys.iter().filter(|key| key.kind == SettingKind::Secret);
     secrets.map(|key| verifier.settings.all(&key.name).len()).sum::<usize>().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::content::request::{Headers, Secret};
+    use crate::providers::catalogue::recipes;
+    use crate::providers::verifier::EmptyKeyStore;
+
+    #[test]
+    fn exhausted_trial_does_not_mark_later_ones() {
+        let recipe = recipes().find(|recipe| recipe.name() == "github").unwrap();
+        let mut settings = Settings::default();
+        settings.values.insert("secret".to_owned(), vec![Secret::new("s3cret-value")]);
+        let verifier = Verifier::bind(recipe, &settings).unwrap();
+        let request = Request {
+            method: "POST",
+            target: "/",
+            query: "",
+            url: "",
+            headers: Headers(&[]),
+            body: b"",
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
+        let rejected = RejectedRequest {
+            source: "github",
+            verifier: &verifier,
+            request: &request,
+            has_body: true,
+            cause: None,
+            key_store: &EmptyKeyStore,
+            others: &[],
+            hidden: &[],
+        };
+        let checks = Checks::new(&rejected);
+        checks.begin_trial();
+        assert!(!checks.spend_bytes(MAX_HASHED_BYTES, 1));
+        assert!(checks.is_exhausted() && checks.was_exhausted());
+        checks.begin_trial();
+        assert!(checks.spend(1));
+        assert!(!checks.is_exhausted() && checks.was_exhausted());
+    }
 }

@@ -49,7 +49,7 @@ impl<'a> Redactor<'a> {
     fn redact(&self, text: &[u8], shown: Range<usize>) -> Vec<u8> {
         let mut redacted = Vec::with_capacity(text.len());
         let mut at = 0;
-        while let Some(first) = text.get(at) {
+        while let Some(first) = text.get(at).filter(|_| at < shown.end) {
             let secrets = &self.by_first_byte[usize::from(*first)];
             let secret = secrets.iter().find(|secret| text[at..].starts_with(secret));
             let (taken, piece) = match secret {

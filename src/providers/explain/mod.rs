@@ -20,7 +20,7 @@ mod urls;
 use crate::content::request::{Cause, Secret};
 use crate::scheme::jwt::JwtTrace;
 use crate::scheme::key_store::VerifyError;
-use crate::scheme::trace::{SignaturePrefix, SignatureTrace};
+use crate::scheme::trace::{MIN_SIGNATURE_BYTES, SignaturePrefix, SignatureTrace};
 
 use checks::{Checks, TrialFinding};
 use excerpt::Redactor;
@@ -32,13 +32,17 @@ pub use excerpt::TextExcerpt;
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// Minimum length of a secret that is recognized within a received signature.
 const MIN_SECRET_BYTES: usize = 8;
+/// Length of the pieces in which a sent credential is redacted; the last is less than twice as
+/// long.
+const CREDENTIAL_PIECE_BYTES: usize = 4 << 10;
 /// Headers that carry credentials for any provider.
 const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// Explains a rejection. Hashes at most 32 MiB, about 20 ms; `omissions` names the parts left out.
+/// Explains a rejection. The trials hash at most 32 MiB; `omissions` names the parts left out.
 pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
     let checks = Checks::new(rejected);
-    let secrets = configured_secrets(rejected);
+    let parts = secret_parts(rejected);
+    let secrets: Vec<&Secret> = configured_secrets(rejected).into_iter().chain(&parts).collect();
     let credentials = sent_credentials(rejected);
     let hidden = Redactor::new(secrets.iter().copied().chain(rejected.hidden).chain(&credentials));
     let mut diagnosis = Diagnosis {
@@ -68,17 +72,24 @@ pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
         Some(Err(VerifyError::Rejected(cause))) => Some(*cause),
         _ => rejected.cause,
     };
-    let may_try = verdict.is_some() && !diagnosis.verifies && cause.is_none_or(is_tried);
+    let may_try = matches!(verdict, Some(Err(VerifyError::Rejected(cause))) if is_tried(cause));
+    let lacks_key = matches!(verdict, Some(Err(VerifyError::Missing(_))));
+    if lacks_key {
+        diagnosis.omissions.push(
+            "Verification needs a key or certificate of the provider that is not cached, so there is no trial.".to_owned(),
+        );
+    }
     for trial in Trial::ALL {
         // With an unknown key, a token next to the signature may fit a provider of tokens.
         let is_misleading = trial == Trial::OtherRecipe && cause == Some(Cause::UnknownKey);
         let outcome = match may_try && !is_misleading {
             true => diagnosis.run(trial, &checks, &hidden),
-            false => skipped(&unavailable),
+            false if unavailable.is_some() || lacks_key => TrialOutcome::LeftOut,
+            false => TrialOutcome::Inapplicable,
         };
         diagnosis.trials.push(TrialResult { trial, outcome });
     }
-    if checks.is_exhausted() {
+    if checks.was_exhausted() {
         diagnosis.omissions.push(
             "The limit on hashed text (32 MiB for all trials) was reached: the trials marked as left out did not finish.".to_owned(),
         );
@@ -123,17 +134,20 @@ fn unavailable_body(rejected: &RejectedRequest<'_>) -> Option<String> {
     })
 }
 
-const fn skipped(unavailable: &Option<String>) -> TrialOutcome {
-    if unavailable.is_some() { TrialOutcome::LeftOut } else { TrialOutcome::Inapplicable }
+/// Returns the source and the other sources.
+fn all_sources<'a>(rejected: &RejectedRequest<'a>) -> impl Iterator<Item = OtherSource<'a>> {
+    let own = OtherSource { name: rejected.source, verifier: rejected.verifier };
+    std::iter::once(own).chain(rejected.others.iter().copied())
 }
 
 /// Returns the secrets of all sources.
 fn configured_secrets<'a>(rejected: &RejectedRequest<'a>) -> Vec<&'a Secret> {
-    let own = OtherSource { name: rejected.source, verifier: rejected.verifier };
-    std::iter::once(own)
-        .chain(rejected.others.iter().copied())
-        .flat_map(|one| secrets::secrets_of(&one))
-        .collect()
+    all_sources(rejected).flat_map(|one| secrets::secrets_of(&one)).collect()
+}
+
+/// Returns the parts of the secrets of all sources that are secret by themselves.
+fn secret_parts(rejected: &RejectedRequest<'_>) -> Vec<Secret> {
+    all_sources(rejected).flat_map(|one| secrets::secret_parts_of(one.verifier)).collect()
 }
 
 /// Returns the credentials that the request carries.
@@ -150,7 +164,16 @@ fn sent_credentials(rejected: &RejectedRequest<'_>) -> Vec<Secret> {
     let raw = raw.filter(|(name, _)| is_wanted(name)).map(|(_, value)| value.as_bytes().to_vec());
     let decoded = form_urlencoded::parse(request.query.as_bytes());
     let decoded = decoded.filter(|(name, _)| is_wanted(name)).map(|(_, value)| value.as_bytes().to_vec());
-    headers.chain(raw).chain(decoded).map(Secret::new).collect()
+    let credentials = headers.chain(raw).chain(decoded);
+    credentials.flat_map(|text| pieces(&text).into_iter().map(Secret::new).collect::<Vec<_>>()).collect()
+}
+
+/// Divides a credential, so that the search for it stays cheap. The last piece has the rest,
+/// because a short piece would be a part of any text.
+fn pieces(credential: &[u8]) -> Vec<Vec<u8>> {
+    let count = (credential.len() / CREDENTIAL_PIECE_BYTES).max(1);
+    let end = |at: usize| if at + 1 == count { credential.len() } else { (at + 1) * CREDENTIAL_PIECE_BYTES };
+    (0..count).map(|at| credential[at * CREDENTIAL_PIECE_BYTES..end(at)].to_vec()).collect()
 }
 
 /// Returns the trace of the first signature that the request has.
@@ -180,6 +203,12 @@ impl Diagnosis {
         self.computed_signature.clone_from(&trace.computed);
         if secrets.iter().any(|secret| is_in(&secret)) {
             self.advice.push("The place of the signature contains a configured secret: the sender sends the secret itself instead of a signature. Change the secret, and let the sender sign.".to_owned());
+        } else if !trace.is_readable() {
+            // The value may be a secret that no source has.
+            self.omissions.push(format!(
+                "The received signature is not shown: its {} bytes are not the scheme's encoding of at least {MIN_SIGNATURE_BYTES} bytes.",
+                trace.received.len()
+            ));
         } else {
             // A short secret could be a part of the value.
             let shown = Redactor::new(secrets.iter().copied()).show(&trace.received);
@@ -188,6 +217,7 @@ impl Diagnosis {
     }
 
     fn run(&mut self, trial: Trial, checks: &Checks<'_>, hidden: &Redactor<'_>) -> TrialOutcome {
+        checks.begin_trial();
         let finding = match trial {
             Trial::WithoutLineEnd
             | Trial::WithLineEnd
@@ -247,10 +277,11 @@ impl Diagnosis {
         }
         if let Some(Err(VerifyError::Missing(_))) = verdict {
             self.advice.push("Verification needs a key or certificate of the provider that is not cached: `creel recheck` fetches it and verifies the request again.".to_owned());
+            // Without the key, the cause is unknown.
+            return;
         }
-        let has_fit = self.trials.iter().any(|row| matches!(row.outcome, TrialOutcome::Fits(_)));
         if let Some(cause) = cause {
-            self.advice.extend(advice::advice_for(cause, checks, jwt, has_fit, hidden));
+            self.advice.extend(advice::advice_for(cause, checks, jwt, &self.trials, hidden));
         }
     }
 }

@@ -233,6 +233,21 @@ pub fn secrets_of<'a>(other: &OtherSource<'a>) -> impl Iterator<Item = &'a Secre
     keys.flat_map(move |key| verifier.settings.all(&key.name))
 }
 
+/// Returns the texts in a source's secrets that are secret by themselves: the secrets without their
+/// prefix, and the derived keys.
+pub fn secret_parts_of(verifier: &Verifier) -> Vec<Secret> {
+    let mut parts: Vec<Secret> = Vec::new();
+    for SecretSlot { setting, derivation } in slots(verifier.recipe) {
+        for value in verifier.settings.all(setting).iter().map(Secret::expose) {
+            let texts = [Some(derivation.encoded_key(value).to_vec()), derivation.derive(value).ok()];
+            // Shorter parts could be a part of any text.
+            let texts = texts.into_iter().flatten().filter(|text| text.len() >= MIN_SECRET_BYTES);
+            parts.extend(texts.filter(|text| text != value).map(Secret::new));
+        }
+    }
+    parts
+}
+
 /// Returns the variables with the secrets of the source, such as `CREEL_SOURCE_GITHUB_SECRET`.
 pub fn variables(checks: &Checks<'_>) -> String {
     let verifier = checks.rejected.verifier;

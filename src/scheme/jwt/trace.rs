@@ -46,6 +46,7 @@ impl Jwt {
             _ => SignatureTrace {
                 text: Some(text),
                 received: signature.as_bytes().to_vec(),
+                encoding: Encoding::Base64Url,
                 computed: None,
                 is_match: false,
             },

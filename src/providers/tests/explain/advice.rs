@@ -79,6 +79,57 @@ fn missing_header_is_named() {
 }
 
 #[test]
+fn place_in_a_body_that_was_not_stored_is_not_missing() {
+    for own in OWN.iter() {
+        let mut sent = own.sent.clone();
+        sent.body.clear();
+        let found = sent.put(|request| {
+            explain(&RejectedRequest {
+                source: "test",
+                verifier: &own.verifier,
+                request,
+                has_body: false,
+                cause: Some(Cause::MissingHeader),
+                key_store: &own.world,
+                others: &[],
+                hidden: &[],
+            })
+        });
+        let text = advice(&found);
+        assert!(!text.contains("json ") && !text.contains("form "), "{}: {text}", own.provider);
+    }
+}
+
+#[test]
+fn missing_key_leaves_out_trials_and_cause() {
+    let mut seen = 0;
+    for own in OWN.iter() {
+        let found = own.sent.put(|request| {
+            let verdict = own.verifier.authenticate(request, &EmptyKeyStore);
+            matches!(verdict, Err(VerifyError::Missing(_))).then(|| {
+                explain(&RejectedRequest {
+                    source: "test",
+                    verifier: &own.verifier,
+                    request,
+                    has_body: true,
+                    cause: Some(Cause::SignatureMismatch),
+                    key_store: &EmptyKeyStore,
+                    others: &[],
+                    hidden: &[],
+                })
+            })
+        });
+        let Some(found) = found else { continue };
+        assert!(found.trials.iter().all(|row| row.outcome == TrialOutcome::LeftOut), "{}", own.provider);
+        assert!(found.omissions.join(" ").contains("there is no trial"), "{:?}", found.omissions);
+        assert_eq!(found.advice.len(), 1, "{}: {:?}", own.provider, found.advice);
+        assert!(found.advice[0].contains("creel recheck"), "{:?}", found.advice);
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
 fn wrong_claim_is_named() {
     let verifier = bind("netlify", &[("secret", SECRET)]);
     let mut sent = signed(&verifier, "{}");

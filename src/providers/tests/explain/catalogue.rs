@@ -115,6 +115,50 @@ fn secret_in_signature_or_body_is_not_shown() {
 }
 
 #[test]
+fn secret_without_its_prefix_is_not_shown() {
+    let bare = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let verifier = bind("standard-webhooks", &[("secret", &format!("whsec_{bare}"))]);
+    let mut sent = signed(&verifier, &format!("{{\"leak\":\"{bare}\"}}"));
+    sent.body.push(b' ');
+    let in_body = diagnosis(&sent, &verifier);
+    assert!(!format!("{in_body:?}").contains(&bare[..8]), "{in_body:?}");
+    assert!(in_body.signed_text.unwrap().first.contains("[redacted]"));
+    let signatures = sent.headers.iter_mut().filter(|(_, value)| value.starts_with(b"v1,"));
+    assert_eq!(signatures.map(|(_, value)| *value = format!("v1,{bare}").into_bytes()).count(), 1);
+    let in_signature = diagnosis(&sent, &verifier);
+    assert!(!format!("{in_signature:?}").contains(&bare[..8]), "{in_signature:?}");
+    assert!(in_signature.advice.join(" ").contains("contains a configured secret"));
+}
+
+#[test]
+fn text_in_place_of_the_signature_is_not_shown() {
+    for configured in ["hunter22", "hunter2", "another-secret"] {
+        let verifier = bind("github", &[("secret", configured)]);
+        let sent = SentRequest::new(&[("x-hub-signature-256", "sha256=hunter22")], "{}");
+        let found = diagnosis(&sent, &verifier);
+        assert_eq!(found.received_signature, None, "{found:?}");
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+        let is_named = found.omissions.join(" ").contains("its 8 bytes");
+        assert_eq!(is_named, configured != "hunter22", "{:?}", found.omissions);
+    }
+}
+
+#[test]
+fn long_sent_credential_is_not_shown() {
+    let verifier = bind("github", &[("secret", "correct horse battery")]);
+    let credential: String = (0..3_000).map(|number| format!("{number:04}")).collect();
+    let mut sent = signed(&verifier, &format!("<{credential}>"));
+    sent.body.push(b' ');
+    sent.headers.push(("cookie".to_owned(), credential.into_bytes()));
+    let shown = diagnosis(&sent, &verifier).signed_text.unwrap();
+    let both = format!("{}{}", shown.first, shown.last.unwrap());
+    assert!(
+        both.starts_with("<[redacted]") && !both.contains(|character: char| character.is_ascii_digit()),
+        "{both}"
+    );
+}
+
+#[test]
 fn no_body_panics_an_explanation() {
     let nested = "[".repeat(5_000);
     let bodies: [&[u8]; 5] = [
@@ -176,6 +220,8 @@ fn limits_are_reported() {
     assert!(found.omissions.join(" ").contains("not examined"), "{:?}", found.omissions);
     assert!(found.signed_text.is_none() && found.computed_signature.is_none());
     assert!(found.trials.iter().all(|row| row.outcome == TrialOutcome::LeftOut));
+    let advice = found.advice.join(" ");
+    assert!(advice.starts_with("Check that") && !advice.contains("No trial"), "{advice}");
     // Many secrets of other sources use up the limit on hashed text.
     let body = format!("{{\"a\":\"{}\"}}", "x".repeat(1_000_000));
     let others: Vec<Verifier> =

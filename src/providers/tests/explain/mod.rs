@@ -14,6 +14,17 @@ fn diagnosis_among(
     key_store: &dyn KeyStore,
     others: &[OtherSource<'_>],
 ) -> Diagnosis {
+    diagnosis_hiding(sent, verifier, key_store, others, &[])
+}
+
+/// Explains a rejection without showing the hidden texts.
+fn diagnosis_hiding(
+    sent: &SentRequest,
+    verifier: &Verifier,
+    key_store: &dyn KeyStore,
+    others: &[OtherSource<'_>],
+    hidden: &[Secret],
+) -> Diagnosis {
     let verdict = sent.put(|request| verifier.authenticate(request, key_store));
     let cause = match verdict {
         Err(VerifyError::Rejected(cause)) => Some(cause),
@@ -28,7 +39,7 @@ fn diagnosis_among(
             cause,
             key_store,
             others,
-            hidden: &[],
+            hidden,
         })
     })
 }

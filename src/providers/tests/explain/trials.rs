@@ -202,6 +202,19 @@ fn other_url_is_explained() {
     }
 }
 
+#[test]
+fn hidden_text_in_url_is_not_shown() {
+    let verifier = bind("twilio", &[("secret", SECRET)]);
+    let mut request = SentRequest::sample(&verifier, None);
+    request.url = request.url.replace("https://", "http://");
+    let hidden = [Secret::new("webhooks/test")];
+    let found = diagnosis_hiding(&request, &verifier, &EmptyKeyStore, &[], &hidden);
+    assert_fits(&found, Trial::UrlScheme, "twilio");
+    assert!(!format!("{found:?}").contains("webhooks/test"), "{found:?}");
+    assert!(found.signed_text.unwrap().first.starts_with("http://hooks.example.com/[redacted]"));
+    assert!(found.advice.join(" ").contains("https://hooks.example.com/[redacted]"), "{:?}", found.advice);
+}
+
 fn custom(fields: &'static [(&'static str, &'static str)]) -> Verifier {
     let given =
         |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, text)| (*text).to_owned());
