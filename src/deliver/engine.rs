@@ -72,8 +72,9 @@ pub struct Engine {
 
 impl Engine {
     /// Delivers until `stop` changes, then finishes the attempts in flight within the time limit.
-    /// Tasks are spawned on the runtime, in one queue with the tasks of the HTTP client: those return
-    /// a connection to the client's pool, and must run before the next attempt opens another one.
+    /// Tasks are spawned on the runtime, in one queue with the tasks of the HTTP client: those
+    /// return a connection to the client's pool, and must run before the next attempt opens another
+    /// one.
     pub async fn run(
         store: DeliveryQueue,
         clock: Clock,

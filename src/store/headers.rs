@@ -46,7 +46,7 @@ impl<'a> StoredHeaders<'a> {
         self.values(name).next()
     }
 
-    /// Like `into_fields`, without giving up the headers.
+    /// Like `into_fields`, but keeps the headers.
     pub fn fields(&self) -> HeaderFields<'_> {
         StoredHeaders(self.pairs().map(|(name, value)| (name.into(), value.into())).collect()).into_fields()
     }

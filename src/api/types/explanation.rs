@@ -25,8 +25,8 @@ pub struct RejectionExplanation {
     pub schemes: Vec<String>,
     /// Null if the scheme signs no text, a part of it is missing, or the body is not available.
     pub signed_text: Option<SignedText>,
-    /// The first 8 characters of the received signature. Null if the received text contains a secret,
-    /// or is not a signature in the encoding of the scheme.
+    /// The first 8 characters of the received signature. Null if the received text contains a
+    /// secret, or is not a signature in the encoding of the scheme.
     #[cfg_attr(test, schema(examples("1f3a9c0b")))]
     pub received_signature: Option<String>,
     /// The first 8 characters of the signature with the first configured secret. Null if only the

@@ -1,4 +1,4 @@
-//! What targets share: connections to a host, and messages in memory.
+//! Connections and messages that several targets share.
 
 use super::server::ScriptedReply;
 use super::*;

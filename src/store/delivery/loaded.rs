@@ -1,6 +1,6 @@
-//! The messages that deliveries hold in memory. Targets of the same message share one copy, so it is
-//! read from the database once. Its head can be older than the row: the counts of duplicates may have
-//! changed.
+//! The messages that deliveries hold in memory. Targets of the same message share one copy, so it
+//! is read from the database once. Its head can be older than the row: the counts of duplicates may
+//! have changed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};

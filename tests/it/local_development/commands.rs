@@ -112,7 +112,7 @@ fn query_selects_messages_of_list_and_tail() {
         assert!(listed.starts_with("#3  ") && listed.lines().count() == 1, "{arguments:?}: {listed}");
     }
     // A misspelt option is not a negated word.
-    let outcome = admin(&app).run(&["messages", "push", "--soruce", "github"]);
+    let outcome = admin(&app).run(&["messages", "push", "--srouce", "github"]);
     assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
     let failure = admin(&app).run(&["messages", "srouce:github"]).failed();
     assert!(failure.contains("did you mean source:?"), "{failure}");

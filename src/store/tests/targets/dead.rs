@@ -57,7 +57,7 @@ impl World {
 }
 
 #[test]
-fn delivery_that_dies_is_settled_in_the_same_batch() {
+fn dead_delivery_is_settled_in_the_same_batch() {
     let (world, target) = delivered_to_one();
     let second = world.again(target);
     world.finish_all([(second, Disposition::Dead), (1.into(), Disposition::Delivered)]);
