@@ -7,8 +7,8 @@ use bytes::Bytes;
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::json::{self, Object};
+use crate::outbound::HeaderFields;
 use crate::providers::{ByteLimit, Headers, charset, codings, decode};
-use crate::store::headers::HeaderFields;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";

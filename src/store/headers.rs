@@ -15,9 +15,6 @@ pub const REDACTED: &str = "[redacted]";
 /// in a header value, so no UTF-8 value begins with it.
 const LATIN_1: char = '\u{1a}';
 
-/// Header fields that can be sent: names with the bytes of their values.
-pub type HeaderFields<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
-
 /// The stored header fields of a message or rejection, sorted by name. Values without escapes are
 /// borrowed from the JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,14 +44,14 @@ impl<'a> StoredHeaders<'a> {
     }
 
     /// Like `into_fields`, but keeps the headers.
-    pub fn fields(&self) -> HeaderFields<'_> {
+    pub fn fields(&self) -> Vec<(Cow<'_, str>, Cow<'_, [u8]>)> {
         StoredHeaders(self.pairs().map(|(name, value)| (name.into(), value.into())).collect()).into_fields()
     }
 
     /// Returns the fields that can be sent, byte for byte as received, without redacted values.
     /// ASCII control characters except tabs, which only a manually edited database contains, are
     /// removed: a line break would end the header line.
-    pub fn into_fields(self) -> HeaderFields<'a> {
+    pub fn into_fields(self) -> Vec<(Cow<'a, str>, Cow<'a, [u8]>)> {
         let mut fields = Vec::with_capacity(self.0.len());
         let kept = self.0.into_iter().filter(|(_, value)| *value != REDACTED);
         fields.extend(kept.map(|(name, value)| {
