@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn only_configured_networks_are_trusted_proxies() {
         use HopRole::{Client, TrustedProxy, Unverified};
-        let rows: [(&str, &str, &[&str], AddressOrigin, &[HopRole]); 9] = [
+        type Row = (&'static str, &'static str, &'static [&'static str], AddressOrigin, &'static [HopRole]);
+        let rows: [Row; 9] = [
             (
                 "192.0.2.7",
                 "192.0.2.7, 10.0.0.1",
