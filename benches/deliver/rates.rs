@@ -52,7 +52,7 @@ fn bare_loop(url: &str) -> Outcome<f64> {
     let headers: HeaderFields<'_> =
         (0..12).map(|n| (format!("x-header-{n}").into(), vec![b'v'; 40].into())).collect();
     let body = setup::body();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         let began = Instant::now();
         let loops = (0..CONCURRENCY).map(|_| async {
             for _ in 0..DELIVERIES / CONCURRENCY as usize {

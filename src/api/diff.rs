@@ -51,6 +51,7 @@ pub struct DiffOptions {
     responses(
         (status = 200, description = "The difference.", body = MessageDiff),
         (status = 404, description = "One of the messages does not exist (`not_found`), or there is no earlier message of the same source and event (`no_previous_message`)."),
+        (status = 422, description = "The search for an earlier message took longer than 10 s (`too_broad`): pass an id."),
     )))]
 pub async fn diff(
     operator: web::Data<Operator>,

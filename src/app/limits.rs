@@ -7,9 +7,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const MAX_CONNECTIONS: u64 = 4_096;
 /// Limit on connections to an operator-only address: twice the limit on streams.
 const OPERATOR_CONNECTIONS: u64 = 96;
-/// Descriptors for the database and its readers, listeners, event loops, signals, outgoing requests
-/// and commands.
-const OTHER_DESCRIPTORS: u64 = 256;
+/// Descriptors for the database and its readers, listeners, event loops, signals, commands, and
+/// outgoing requests with their idle connections (up to 128 for each host).
+const OTHER_DESCRIPTORS: u64 = 1_024;
 /// Minimum number of these descriptors that the service needs.
 const MIN_OTHER_DESCRIPTORS: u64 = 64;
 /// Minimum of each limit. It applies even if there are fewer descriptors, so that the service still
@@ -64,7 +64,8 @@ mod tests {
             (64, (16, 0), (16, 16)),
             (128, (64, 0), (48, 16)),
             (1_024, (768, 0), (672, 96)),
-            (4_448, (4_096, 0), (4_096, 96)),
+            (4_448, (3_424, 0), (3_328, 96)),
+            (5_216, (4_096, 0), (4_096, 96)),
             (1_048_576, (4_096, 0), (4_096, 96)),
             (u64::MAX, (4_096, 0), (4_096, 96)),
         ];

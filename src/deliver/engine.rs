@@ -88,12 +88,12 @@ impl Engine {
         let (due, mut changes) = (store.due_signal(), store.reads().target_changes());
         let mut engine = Self {
             instances: store.reads().instances(),
+            bodies: Bodies::new(store.clone(), BYTES_IN_MEMORY),
             store,
             clock,
             routes,
             uptime,
             lanes: BTreeMap::new(),
-            bodies: Bodies::new(BYTES_IN_MEMORY),
             reading_targets: TargetRefresh::No,
             discarding: HashSet::new(),
             attempts: JoinSet::new(),

@@ -83,11 +83,14 @@ impl HttpRoute {
         self.content_type == Some(ContentType::Form) && message.body.len().max(payload_bytes) > LARGE_BYTES
     }
 
-    /// Whether the request can be built on the async thread. Decompressed bodies can be large.
+    /// Whether the request can be built on the async thread. Decompressed bodies and decoded
+    /// payloads can be large.
     fn is_quick(&self, message: &StoredMessage) -> bool {
         let is_decompressed =
             self.content_type == Some(ContentType::Form) && message.head.headers.contains("content-encoding");
-        message.body.len() < OFFLOAD_BYTES_MIN && !is_decompressed
+        let payload = self.content_type.and_then(|_| message.payload());
+        let bytes = message.body.len().max(payload.map_or(0, <[u8]>::len));
+        bytes < OFFLOAD_BYTES_MIN && !is_decompressed
     }
 
     /// Builds the request on another thread: a large one would delay all other targets.
@@ -192,7 +195,7 @@ impl OutgoingBody {
             body: message.body.clone(),
             is_as_received: true,
         };
-        match (wanted, message.payload_bytes()) {
+        match (wanted, wanted.and_then(|_| message.payload_bytes())) {
             // The body of this GET was taken from its query, so no header describes it.
             (None | Some(ContentType::Json), _) if message.query_without_content().is_some() => {
                 made(JSON, message.body.clone())

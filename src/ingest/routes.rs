@@ -30,8 +30,8 @@ pub fn mount(config: &mut web::ServiceConfig, webhooks: &Arc<Webhooks>) {
         let mount = mounts.get(source_path(request.uri().path())).unwrap_or(&any);
         RequestId::next().scope(receive(Rc::clone(mount), request, payload))
     };
-    // A scope has a literal prefix. The pattern of a resource would be a regular expression, which
-    // takes more time than the verification of a signature.
+    // A scope has a literal prefix. actix turns the pattern of a resource into a regular
+    // expression, which takes about 1 µs for each request.
     config.service(web::scope("/webhooks").guard(is_source).default_service(web::to(handler)));
 }
 

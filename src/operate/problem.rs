@@ -122,7 +122,7 @@ pub enum Problem {
     )]
     NoPreviousMessage(MessageId),
     #[error(
-        "The search for an earlier message of the same source and event takes too long. Pass the id of a message to compare {0} with."
+        "No earlier message of the same source and event was found within 10 s. Pass the id of the message to compare message {0} with."
     )]
     PreviousTooFar(MessageId),
     #[error("Replay {replay} is already {state}.")]

@@ -12,8 +12,8 @@ use super::words::Word;
 pub struct MessageDiff {
     pub left: MessageHead,
     pub right: MessageHead,
-    /// Whether anything differs that is not hidden. Ids, times of arrival and the form of equal
-    /// JSON (white space, order of keys) do not count.
+    /// Whether anything differs that is not hidden. Ids and times of arrival do not count. White
+    /// space and the order of keys do not count if the bodies were compared as JSON.
     pub different: bool,
     /// Number of differences that `hide_noise` has hidden.
     pub hidden: usize,

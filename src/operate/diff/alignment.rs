@@ -12,8 +12,8 @@ use super::numbered::{NumberedContent, NumberedValue};
 /// Keys that identify an element of a list, most specific first.
 const IDENTITY_KEYS: [&str; 4] = ["\"id\"", "\"key\"", "\"name\"", "\"sha\""];
 
-/// The sides of a diff. Alignments depend only on the order of the two documents by their text, not
-/// on their sides, so that a diff of exchanged sides is the mirrored diff.
+/// Whether two documents are aligned as given or with exchanged sides. The document whose text sorts
+/// first is always aligned as the left one, so exchanging the sides of a diff only mirrors it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orientation {
     AsGiven,
@@ -53,9 +53,17 @@ impl Orientation {
 
 /// Aligns equal elements.
 pub fn runs<T: Hash + Eq>(left: &[T], right: &[T], orientation: Orientation) -> Vec<Run> {
+    // Numbers make each comparison equally cheap, also for long lines.
+    let mut numbers = HashMap::new();
+    let mut number = |element| {
+        let next = numbers.len();
+        *numbers.entry(element).or_insert(next)
+    };
+    let left: Vec<usize> = left.iter().map(&mut number).collect();
+    let right: Vec<usize> = right.iter().map(&mut number).collect();
     let ops = match orientation {
-        Orientation::AsGiven => capture_diff_slices(Algorithm::Myers, left, right),
-        Orientation::Exchanged => capture_diff_slices(Algorithm::Myers, right, left),
+        Orientation::AsGiven => capture_diff_slices(Algorithm::Myers, &left, &right),
+        Orientation::Exchanged => capture_diff_slices(Algorithm::Myers, &right, &left),
     };
     let exchange = orientation == Orientation::Exchanged;
     ops.into_iter().map(|op| if exchange { exchanged(run(op)) } else { run(op) }).collect()
@@ -262,6 +270,13 @@ mod tests {
             (r#"[{"id":1,"a":1},{"id":2}]"#, r#"[{"id":2,"a":5},{"id":1}]"#, "0-1! 1-0"),
             (r#"[{"id":1},{"id":2},{"id":3}]"#, r#"[{"id":3},{"id":1},{"id":2}]"#, "0-1 1-2 2-0!"),
             (r#"[{"id":1,"name":"x"},{"id":2}]"#, r#"[{"id":7},{"id":8,"name":"x"}]"#, "0-1 1- -0"),
+            (r#"[{"key":1},{"sha":"a"}]"#, r#"[{"sha":"a","b":1},{"key":1,"b":2}]"#, "0-1! 1-0"),
+            // An id decides before a name.
+            (
+                r#"[{"id":1,"name":"x"},{"id":2,"name":"y"}]"#,
+                r#"[{"id":2,"name":"x"},{"id":1,"name":"y"}]"#,
+                "0-1! 1-0",
+            ),
             // Elements without an identity are paired only between the same identified pairs.
             (r#"[{"id":1},{"id":2},"a"]"#, r#"["b",{"id":1},{"id":2}]"#, "0-1 1-2 2- -0"),
             (r#"[{"id":1},{"id":2},"a"]"#, r#"["a",{"id":1},{"id":2}]"#, "0-1 1-2 2- -0"),

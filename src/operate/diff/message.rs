@@ -36,7 +36,8 @@ pub struct HeaderDelta {
 }
 
 impl MessageDelta {
-    /// Whether anything differs that is not hidden. Bodies with the same JSON do not differ.
+    /// Whether anything differs that is not hidden. Bodies
+    /// compared as JSON do not differ if their JSON is the same.
     pub fn is_different(&self) -> bool {
         let body = &self.body;
         let is_body_different = match body.method {

@@ -139,7 +139,7 @@ pub fn due(connection: &Connection, loaded: &LoadedMessages, query: &DueQuery) -
                 }
             },
         };
-        bytes += message.body.len() + message.decoded.as_ref().map_or(0, String::len);
+        bytes += message.bytes();
         page.deliveries.push(DueDelivery {
             id,
             attempts: row.attempts,

@@ -28,6 +28,20 @@ impl LoadedMessages {
         self.0.lock().all.get(&id).and_then(Weak::upgrade)
     }
 
+    /// Returns the bytes of the messages in memory. Each counts once.
+    pub fn bytes(&self) -> usize {
+        let mut entries = self.0.lock();
+        let mut bytes = 0;
+        entries.all.retain(|_, message| {
+            message.upgrade().is_some_and(|message| {
+                bytes += message.bytes();
+                true
+            })
+        });
+        entries.purged = entries.all.len();
+        bytes
+    }
+
     /// Adds a message; returns the copy that another thread added after `get`, if there is one.
     pub fn add(&self, message: StoredMessage) -> Arc<StoredMessage> {
         let id = message.head.id;

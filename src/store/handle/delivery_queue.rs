@@ -79,6 +79,11 @@ impl DeliveryQueue {
         self.core.read(read).await.unwrap_or(all)
     }
 
+    /// Returns the bytes of the messages that `due_pages` has returned and that are still in memory.
+    pub fn loaded_bytes(&self) -> usize {
+        self.core.loaded.bytes()
+    }
+
     /// Writes the outcomes of attempts in one step.
     pub async fn record_attempts(
         &self,

@@ -80,6 +80,11 @@ impl StoredMessage {
         }
     }
 
+    /// Returns the bytes of its long columns.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.decoded.as_ref().map_or(0, String::len) + self.head.headers.len()
+    }
+
     pub fn is_emitted(&self) -> bool {
         self.head.source == crate::store::target::subscription::EMITTED
     }
