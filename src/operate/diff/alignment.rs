@@ -12,8 +12,9 @@ use super::numbered::{NumberedContent, NumberedValue};
 /// Keys that identify an element of a list, most specific first.
 const IDENTITY_KEYS: [&str; 4] = ["\"id\"", "\"key\"", "\"name\"", "\"sha\""];
 
-/// Whether two documents are aligned as given or with exchanged sides. The document whose text sorts
-/// first is always aligned as the left one, so exchanging the sides of a diff only mirrors it.
+/// Whether two documents are aligned as given or with exchanged sides. The document whose text
+/// sorts first is always aligned as the left one, so exchanging the sides of a diff only mirrors
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orientation {
     AsGiven,

@@ -79,7 +79,7 @@ impl DeliveryQueue {
         self.core.read(read).await.unwrap_or(all)
     }
 
-    /// Returns the bytes of the messages that `due_pages` has returned and that are still in memory.
+    /// Returns the bytes of the messages that `due_pages` has read and that are still in memory.
     pub fn loaded_bytes(&self) -> usize {
         self.core.loaded.bytes()
     }
