@@ -51,7 +51,7 @@ pub enum QueryTerm {
     },
     DeliveryId(String),
     /// The id of a message.
-    Number(i64),
+    MessageId(i64),
     Ip(IpAddr),
     /// One of these methods, in upper case.
     Method(Vec<String>),
@@ -222,7 +222,7 @@ impl QueryTerm {
             | Self::Path { .. }
             | Self::Header { .. }
             | Self::DeliveryId(_)
-            | Self::Number(_)
+            | Self::MessageId(_)
             | Self::Ip(_)
             | Self::Method(_)
             | Self::Owner(_)
@@ -282,7 +282,7 @@ impl Display for QueryTerm {
                 }
             }
             Self::DeliveryId(id) => write_list(f, "id:", std::slice::from_ref(id)),
-            Self::Number(number) => write!(f, "#{number}"),
+            Self::MessageId(id) => write!(f, "#{id}"),
             Self::Ip(address) => write!(f, "ip:{address}"),
             Self::Method(methods) => write_list(f, "method:", methods),
             Self::Owner(owner) => write_list(f, "owner:", std::slice::from_ref(owner)),

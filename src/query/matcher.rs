@@ -57,7 +57,7 @@ fn meets_facts(
             patterns.iter().any(is_match)
         }
         QueryTerm::DeliveryId(id) => delivery_id == Some(id),
-        QueryTerm::Number(number) => facts.number == *number,
+        QueryTerm::MessageId(id) => facts.id == *id,
         QueryTerm::Ip(address) => facts.remote_ip == Some(*address),
         QueryTerm::Method(methods) => is_one_of(methods, facts.method),
         QueryTerm::Owner(owner) => facts.owner == Some(owner),

@@ -106,7 +106,7 @@ fn of_term(term: &QueryTerm) -> RequiredWords {
             RequiredWords::whole(field("is", state.name()))
         }
         // Times and sizes have no words, and the other states change.
-        QueryTerm::Number(_)
+        QueryTerm::MessageId(_)
         | QueryTerm::After(_)
         | QueryTerm::Before(_)
         | QueryTerm::At(_)

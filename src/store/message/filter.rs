@@ -83,7 +83,7 @@ impl MessageFilter {
             return self.ids.clone();
         }
         let of_term = |term: &QueryTerm| match term {
-            QueryTerm::Number(number) => Some(MessageId::of_rowid(*number)),
+            QueryTerm::MessageId(id) => Some(MessageId::of_rowid(*id)),
             _ => None,
         };
         self.q.iter().flat_map(MessageQuery::required_terms).find_map(of_term).into_iter().collect()

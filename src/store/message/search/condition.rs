@@ -60,7 +60,7 @@ impl SqlCondition {
                 patterns.iter().map(of_pattern).collect::<Vec<_>>().join(" OR ")
             }
             QueryTerm::DeliveryId(id) => format!("delivery_id IS {}", self.bind(id.clone())),
-            QueryTerm::Number(number) => format!("messages.id = {}", self.bind(*number)),
+            QueryTerm::MessageId(id) => format!("messages.id = {}", self.bind(*id)),
             QueryTerm::Ip(address) => format!("remote_ip = {}", self.bind(address.to_string())),
             QueryTerm::Method(methods) => format!("method IN {}", self.list(methods)),
             QueryTerm::Owner(owner) => format!("owner IS {}", self.bind(owner.clone())),

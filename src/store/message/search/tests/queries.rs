@@ -163,7 +163,7 @@ fn matches(query: &MessageQuery, row: &ExampleRow) -> bool {
     let id = row.id;
     let body_bytes = row.body.as_ref().map(Vec::len).or(row.payload.as_ref().map(String::len)).unwrap_or(0);
     let facts = MessageFacts {
-        number: id,
+        id,
         received_at: at(id / 2).to_time(),
         source: row.source,
         event: row.event,
