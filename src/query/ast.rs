@@ -145,7 +145,16 @@ impl MessageQuery {
         Self::of(self.clauses)
     }
 
-    /// The terms of clauses that are single and not negated, which every match meets.
+    /// Whether all times are moments, as after `resolve`.
+    pub fn is_resolved(&self) -> bool {
+        self.terms().all(|(_, term)| match term {
+            QueryTerm::After(time) | QueryTerm::Before(time) => matches!(time, QueryTime::Moment(_)),
+            QueryTerm::At(_) => false,
+            _ => true,
+        })
+    }
+
+    /// The terms that every match meets: those of clauses with one term that are not negated.
     pub fn required_terms(&self) -> impl Iterator<Item = &QueryTerm> {
         let is_required = |clause: &&QueryClause| !clause.is_negated && clause.terms.len() == 1;
         self.clauses.iter().filter(is_required).flat_map(|clause| &clause.terms)

@@ -94,10 +94,12 @@ fn write_query<S: Serializer>(query: &Option<MessageQuery>, serializer: S) -> Re
     query.as_ref().map(MessageQuery::to_string).serialize(serializer)
 }
 
-/// Reads a query. As for `since`, an unreadable one selects no messages.
+/// Reads a query. As for `since`, an unreadable one selects no messages, nor does one with a time
+/// that is not a moment.
 fn read_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MessageQuery>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.map(|text| MessageQuery::parse_stored(&text).unwrap_or_else(|_| MessageQuery::of_nothing())))
+    let read = |text: String| MessageQuery::parse_stored(&text).ok().filter(MessageQuery::is_resolved);
+    Ok(text.map(|text| read(text).unwrap_or_else(MessageQuery::of_nothing)))
 }
 
 /// Reads the start of the time range. An unreadable time, e.g. after a manual edit of a replay,

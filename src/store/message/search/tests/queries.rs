@@ -313,8 +313,14 @@ fn stored_filter_keeps_its_query() {
     for unknown in [r#"{"source":"shop","text":"order 1","dead":false}"#, r#"{"sources":"shop"}"#] {
         assert!(MessageFilter::parse_stored(unknown).is_err(), "{unknown}");
     }
-    let edited = MessageFilter::parse_stored(r#"{"q":"srouce:shop"}"#).unwrap();
-    assert_eq!(listed(&filled(), &edited, Direction::NewestFirst, 100), Vec::<MessageId>::new());
+    // An edited query that is unreadable, or whose times are not moments, selects nothing.
+    for query in
+        ["srouce:shop", "after:2h", "-before:2h", "after:1970-01-01", "at:2999-01-01T00:00:00.000000Z"]
+    {
+        let edited = MessageFilter::parse_stored(&format!(r#"{{"q":"{query}"}}"#)).unwrap();
+        let found = listed(&filled(), &edited, Direction::NewestFirst, 100);
+        assert_eq!(found, Vec::<MessageId>::new(), "{query}");
+    }
 }
 
 #[test]
