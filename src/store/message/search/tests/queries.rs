@@ -9,10 +9,11 @@ use crate::query::{
 };
 
 /// Terms that differ in most columns, and some that need the text.
-const TERMS: [&str; 38] = [
+const TERMS: [&str; 39] = [
     "source:shop",
     "source:github,emitted",
     "event:push",
+    "event:shop.push",
     "event:shop.*",
     "event:*.paid",
     "event:p?sh",
@@ -67,9 +68,13 @@ struct ExampleRow {
 fn row(id: i64) -> ExampleRow {
     let pick =
         |from: &[&'static str], divisor: i64| from[usize::try_from(id / divisor).unwrap() % from.len()];
-    let (source, event) =
-        [("shop", "shop.paid"), ("github", "github.push"), ("emitted", "order.paid"), ("shop", "shop.p?sh")]
-            [usize::try_from(id).unwrap() % 4];
+    let (source, event) = match id % 8 {
+        0 | 4 => ("shop", "shop.paid"),
+        1 | 5 => ("github", "github.push"),
+        2 | 6 => ("emitted", "order.paid"),
+        3 => ("shop", "shop.p?sh"),
+        _ => ("shop", "shop.push\0x"),
+    };
     let (payload, body) = match id % 5 {
         0 => (None, Some(b"plain order 17".to_vec())),
         1 => (None, None),
