@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use crate::json::{self, JsonToken, JsonTokens};
 use crate::query::leaves::{self, LeafValue};
@@ -227,6 +228,7 @@ impl BodyWords {
             {
                 self.add(&leaf);
             }
+            ControlFlow::Continue(())
         });
     }
 
