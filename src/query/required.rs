@@ -8,7 +8,7 @@ use crate::json;
 /// A condition on the words of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequiredWords {
-    /// Holds for every message: the query requires no word.
+    /// True for every message: the query requires no word.
     Nothing,
     Word(SearchWord),
     All(Vec<RequiredWords>),

@@ -17,7 +17,7 @@ pub struct MessageFilter {
     /// Received at this time or later.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "since")]
     pub since: Option<Timestamp>,
-    /// Received before this.
+    /// Received before this time.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "until")]
     pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
