@@ -47,7 +47,7 @@ fn texts(body: &[u8]) -> Vec<MessageText<'_>> {
 
 fn facts(bytes: usize) -> MessageFacts<'static> {
     MessageFacts {
-        number: 42,
+        id: 42,
         received_at: OffsetDateTime::UNIX_EPOCH,
         source: "github",
         event: "github.push",

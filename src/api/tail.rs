@@ -99,6 +99,10 @@ impl Pieces for MessageStream {
             if self.may_have_more {
                 // After an error the client reconnects and continues at its position.
                 self.load_page().await.ok()?;
+                if self.page.is_empty() && self.may_have_more {
+                    // A long search without a match notices a disconnect only when it sends.
+                    return Some(KEEP_ALIVE_COMMENT);
+                }
                 continue;
             }
             match self.waiting.wait(pending()).await {

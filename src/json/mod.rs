@@ -24,7 +24,7 @@ mod written;
 pub use document::{
     JsonProblem, OFFLOAD_BYTES_MIN, accepts, document, is_json_of_any_depth, problem, without_mark,
 };
-pub use number::{compare_numbers, is_plain_number, plain_number};
+pub use number::{Decimal, is_plain_number, plain_number};
 pub use object::Object;
 pub use path_error::PathError;
 pub use path_value::{PathValue, PathValues, Slot};

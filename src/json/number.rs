@@ -46,26 +46,6 @@ pub fn is_plain_number(text: &str) -> bool {
     text.bytes().all(is_numeric) && accepts(text.as_bytes())
 }
 
-/// Compares two JSON numbers by value; `None` if both have exponents of more than 30 digits.
-pub fn compare_numbers(one: &str, other: &str) -> Option<Ordering> {
-    let (one, other) = (Decimal::of(one), Decimal::of(other));
-    let signs = one.sign().cmp(&other.sign());
-    if signs.is_ne() || one.sign() == 0 {
-        return Some(signs);
-    }
-    let sizes = match (&one.magnitude, &other.magnitude) {
-        (Magnitude::Exact(one), Magnitude::Exact(other)) => one.cmp(other),
-        (Magnitude::Huge { is_negative, .. }, Magnitude::Exact(_)) => huge(*is_negative),
-        (Magnitude::Exact(_), Magnitude::Huge { is_negative, .. }) => huge(*is_negative).reverse(),
-        (Magnitude::Huge { .. }, Magnitude::Huge { .. }) if one.magnitude == other.magnitude => {
-            Ordering::Equal
-        }
-        (Magnitude::Huge { .. }, Magnitude::Huge { .. }) => return None,
-    };
-    let sizes = sizes.then_with(|| one.digits().cmp(other.digits()));
-    Some(if one.is_negative { sizes.reverse() } else { sizes })
-}
-
 /// The size of a number with a huge exponent, compared with other numbers.
 fn huge(is_negative: bool) -> Ordering {
     if is_negative { Ordering::Less } else { Ordering::Greater }
@@ -124,6 +104,24 @@ impl<'a> Decimal<'a> {
             return Self { is_negative: false, whole, fraction, magnitude: Magnitude::Exact(0) };
         }
         Self { is_negative, whole, fraction, magnitude: Magnitude::of(exponent, point) }
+    }
+
+    /// Compares two numbers by value; `None` if both have the same sign and different exponents of
+    /// more than 30 digits.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        let signs = self.sign().cmp(&other.sign());
+        if signs.is_ne() || self.sign() == 0 {
+            return Some(signs);
+        }
+        let sizes = match (&self.magnitude, &other.magnitude) {
+            (Magnitude::Exact(one), Magnitude::Exact(other)) => one.cmp(other),
+            (Magnitude::Huge { is_negative, .. }, Magnitude::Exact(_)) => huge(*is_negative),
+            (Magnitude::Exact(_), Magnitude::Huge { is_negative, .. }) => huge(*is_negative).reverse(),
+            (one, other) if one == other => Ordering::Equal,
+            (Magnitude::Huge { .. }, Magnitude::Huge { .. }) => return None,
+        };
+        let sizes = sizes.then_with(|| self.digits().cmp(other.digits()));
+        Some(if self.is_negative { sizes.reverse() } else { sizes })
     }
 
     /// -1, 0 or 1.
@@ -252,7 +250,8 @@ mod tests {
         #[test]
         fn whole_numbers_compare_like_integers(one in any::<i64>(), other in any::<i64>()) {
             prop_assert_eq!(equal(&one.to_string(), &other.to_string()), one == other);
-            prop_assert_eq!(compare_numbers(&one.to_string(), &other.to_string()), Some(one.cmp(&other)));
+            let texts = (one.to_string(), other.to_string());
+            prop_assert_eq!(Decimal::of(&texts.0).compare(&Decimal::of(&texts.1)), Some(one.cmp(&other)));
             prop_assert_eq!(plain_number(&one.to_string()), Some(one.to_string()));
             let with_fraction = format!("{one}.00");
             prop_assert!(equal(&one.to_string(), &with_fraction));

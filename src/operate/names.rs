@@ -45,38 +45,35 @@ impl Operator {
         }
         let deadline = Instant::now() + NAME_SEARCH_TIMEOUT;
         for name in names.sources {
-            if let Err(problem) = self.check_source(name, &sample) {
-                let filter = MessageFilter { source: Some(name.to_owned()), ..MessageFilter::default() };
-                self.reject_without_messages(filter, deadline, problem).await?;
+            let filter = MessageFilter { source: Some(name.to_owned()), ..MessageFilter::default() };
+            if !sample.sources.contains(name) && self.has_no_message(&filter, deadline).await? {
+                return Err(self.unknown_source(name, &sample));
             }
         }
         for (name, is_type) in names.events {
-            if let Err(problem) = self.check_event(name, is_type, &sample) {
-                let filter = of_event(name, is_type);
-                self.reject_without_messages(filter, deadline, problem).await?;
+            let filter = of_event(name, is_type);
+            let is_known = occurring_events(&sample, is_type).any(|event| event == name);
+            if !is_known && self.has_no_message(&filter, deadline).await? {
+                return Err(self.unknown_event(name, is_type, &sample));
             }
         }
         Ok(())
     }
 
-    /// Returns the problem if a complete search finds no message. The sample can miss rare names.
-    async fn reject_without_messages(
-        &self,
-        filter: MessageFilter,
-        deadline: Instant,
-        problem: Problem,
-    ) -> Result<(), Problem> {
+    /// Whether a search that is complete before the deadline finds no message. The sample can miss
+    /// rare names.
+    async fn has_no_message(&self, filter: &MessageFilter, deadline: Instant) -> Result<bool, Problem> {
         let mut from = None;
         while Instant::now() < deadline {
             let reads = self.store.reads();
             let page = reads.messages(filter.clone(), Direction::NewestFirst, from, 1).await?;
             match page.next {
-                _ if !page.messages.is_empty() => return Ok(()),
-                None => return Err(problem),
+                _ if !page.messages.is_empty() => return Ok(false),
+                None => return Ok(true),
                 next => from = next,
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn unchecked_names<'f>(&self, filter: &'f MessageFilter) -> UncheckedNames<'f> {
@@ -108,27 +105,26 @@ impl Operator {
             })
     }
 
-    fn check_source(&self, name: &str, sample: &NameSample) -> Result<(), Problem> {
-        if sample.sources.contains(name) {
-            return Ok(());
-        }
+    /// Compares the name with all known ones. This is slow, so it runs at most once for a request.
+    fn unknown_source(&self, name: &str, sample: &NameSample) -> Problem {
         let configured = self.sources.all().iter().map(|source| &*source.name);
         let known = configured.chain(sample.sources.iter().map(String::as_str));
-        Err(unknown("source", name, nearest_name(name, known)))
+        unknown("source", name, nearest_name(name, known))
     }
 
-    fn check_event(&self, name: &str, is_type: bool, sample: &NameSample) -> Result<(), Problem> {
-        let types = sample.events.iter().filter_map(|(source, event)| type_of(event, source));
-        let occurring = sample.events.iter().map(|(_, event)| event.as_str());
-        let occurring = occurring.chain(types.filter(|_| is_type));
-        if occurring.clone().any(|event| event == name) {
-            return Ok(());
-        }
+    /// As `unknown_source`.
+    fn unknown_event(&self, name: &str, is_type: bool, sample: &NameSample) -> Problem {
         let listed: Vec<String> =
             self.sources.all().iter().filter_map(|source| nearest_listed(source, name)).collect();
         let emitted = self.known_events.emitted.iter().chain(&listed).map(String::as_str);
-        Err(unknown("event", name, nearest_name(name, occurring.chain(emitted))))
+        unknown("event", name, nearest_name(name, occurring_events(sample, is_type).chain(emitted)))
     }
+}
+
+/// Returns the events in the sample; with `is_type`, also without their source.
+fn occurring_events(sample: &NameSample, is_type: bool) -> impl Iterator<Item = &str> {
+    let types = sample.events.iter().filter_map(|(source, event)| type_of(event, source));
+    sample.events.iter().map(|(_, event)| event.as_str()).chain(types.filter(move |_| is_type))
 }
 
 /// Returns a filter for one event; with `is_type`, it may be without its source.

@@ -51,7 +51,7 @@ pub enum QueryTerm {
     },
     DeliveryId(String),
     /// The id of a message.
-    Number(i64),
+    MessageId(i64),
     Ip(IpAddr),
     /// One of these methods, in upper case.
     Method(Vec<String>),
@@ -145,7 +145,16 @@ impl MessageQuery {
         Self::of(self.clauses)
     }
 
-    /// The terms of clauses that are single and not negated, which every match meets.
+    /// Whether all times are moments, as after `resolve`.
+    pub fn is_resolved(&self) -> bool {
+        self.terms().all(|(_, term)| match term {
+            QueryTerm::After(time) | QueryTerm::Before(time) => matches!(time, QueryTime::Moment(_)),
+            QueryTerm::At(_) => false,
+            _ => true,
+        })
+    }
+
+    /// The terms that every match meets: those of clauses with one term that are not negated.
     pub fn required_terms(&self) -> impl Iterator<Item = &QueryTerm> {
         let is_required = |clause: &&QueryClause| !clause.is_negated && clause.terms.len() == 1;
         self.clauses.iter().filter(is_required).flat_map(|clause| &clause.terms)
@@ -222,7 +231,7 @@ impl QueryTerm {
             | Self::Path { .. }
             | Self::Header { .. }
             | Self::DeliveryId(_)
-            | Self::Number(_)
+            | Self::MessageId(_)
             | Self::Ip(_)
             | Self::Method(_)
             | Self::Owner(_)
@@ -282,7 +291,7 @@ impl Display for QueryTerm {
                 }
             }
             Self::DeliveryId(id) => write_list(f, "id:", std::slice::from_ref(id)),
-            Self::Number(number) => write!(f, "#{number}"),
+            Self::MessageId(id) => write!(f, "#{id}"),
             Self::Ip(address) => write!(f, "ip:{address}"),
             Self::Method(methods) => write_list(f, "method:", methods),
             Self::Owner(owner) => write_list(f, "owner:", std::slice::from_ref(owner)),

@@ -38,7 +38,7 @@ fn of_term(term: &QueryTerm) -> String {
             HeaderTest::Quote(text) => format!("with the exact text “{text}” in the header {name}"),
         },
         QueryTerm::DeliveryId(id) => format!("with the delivery id {id}"),
-        QueryTerm::Number(number) => format!("with the number {number}"),
+        QueryTerm::MessageId(id) => format!("with the message id {id}"),
         QueryTerm::Ip(address) => format!("from the address {address}"),
         QueryTerm::Method(methods) => format!("sent with {}", methods.join(" or ")),
         QueryTerm::Owner(owner) => format!("of the owner {owner}"),

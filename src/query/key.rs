@@ -7,16 +7,18 @@ const KEYS: [&str; 14] = [
     "after", "at", "before", "event", "header", "id", "ip", "is", "larger", "method", "owner", "smaller",
     "source", "to",
 ];
+/// The form of a message id, which has no key.
+const MESSAGE_ID: &str = "#";
 /// Words of other languages, such as the parameters of the API, and the keys with their meaning.
 const SYNONYMS: [(&str, &str); 8] = [
     ("from", "source"),
+    ("number", MESSAGE_ID),
     ("provider", "source"),
     ("since", "after"),
     ("state", "is"),
     ("target", "to"),
     ("type", "event"),
     ("until", "before"),
-    ("number", "id"),
 ];
 /// Maximum edits between a key or word of the language and its misspelling.
 const MAX_EDITS: usize = 2;
@@ -49,7 +51,11 @@ pub fn unknown_key(at: usize, written: &str, name: &str) -> QueryError {
 fn nearest_key(written: &str) -> Option<String> {
     let synonym = SYNONYMS.iter().find(|(other, _)| *other == written).map(|(_, key)| *key);
     let key = synonym.or_else(|| nearest_word(written, KEYS.into_iter()))?;
-    Some(if key == "header" { "header.NAME:".to_owned() } else { format!("{key}:") })
+    Some(match key {
+        "header" => "header.NAME:".to_owned(),
+        MESSAGE_ID => MESSAGE_ID.to_owned(),
+        key => format!("{key}:"),
+    })
 }
 
 /// Returns the word with the most similar spelling, unless it is too different.

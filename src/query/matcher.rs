@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
+use std::ops::ControlFlow;
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -14,7 +15,7 @@ use super::message::{MessageFacts, MessageState, MessageText, SearchedMessage};
 use super::pattern::{event_type, matches_pattern};
 use super::sequence::{WordSequence, separated, visit_texts};
 use super::words::{MessageWords, decoded, is_boundary, search_words, text_words};
-use crate::json::{self, JsonToken, JsonTokens};
+use crate::json::{self, Decimal, JsonToken, JsonTokens};
 
 impl MessageQuery {
     /// Whether a message matches. Relative times are relative to `now`.
@@ -57,7 +58,7 @@ fn meets_facts(
             patterns.iter().any(is_match)
         }
         QueryTerm::DeliveryId(id) => delivery_id == Some(id),
-        QueryTerm::Number(number) => facts.number == *number,
+        QueryTerm::MessageId(id) => facts.id == *id,
         QueryTerm::Ip(address) => facts.remote_ip == Some(*address),
         QueryTerm::Method(methods) => is_one_of(methods, facts.method),
         QueryTerm::Owner(owner) => facts.owner == Some(owner),
@@ -215,16 +216,24 @@ impl<'m, 'a> TextMatcher<'m, 'a> {
             _ => None,
         });
         leaves::walk(self.text.payload.unwrap_or_default(), |path, value| {
-            let text = OnceCell::new();
+            // A value can be as long as a body, so it is decoded once for all tests.
+            let (text, number) = (OnceCell::new(), OnceCell::new());
             paths.test(|(keys, test)| {
                 ends_with(path, keys)
                     && match value {
                         LeafValue::Container => **test == LeafTest::Exists,
                         LeafValue::Leaf(raw) => {
-                            meets_leaf(test, raw, || text.get_or_init(|| json::text_of(raw)).as_deref())
+                            let text = || text.get_or_init(|| json::text_of(raw)).as_deref();
+                            let plain = || text().or(Some(raw)).filter(|text| json::is_plain_number(text));
+                            let number = || number.get_or_init(|| plain().map(Decimal::of)).as_ref();
+                            meets_leaf(test, raw, text, number)
                         }
                     }
             });
+            match paths.missing.is_empty() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         });
         paths.found
     }
@@ -300,8 +309,14 @@ fn ends_with(path: &[Cow<'_, str>], keys: &[String]) -> bool {
     start.is_some_and(|start| path[start..].iter().zip(keys).all(|(one, other)| one == other))
 }
 
-/// Whether a value meets a test. `text` returns its text if it is a string.
-fn meets_leaf<'t>(test: &LeafTest, raw: &'t str, text: impl Fn() -> Option<&'t str>) -> bool {
+/// Whether a value meets a test. `text` returns its text if it is a string, `number` its number if
+/// it is one or has the text of one.
+fn meets_leaf<'t>(
+    test: &LeafTest,
+    raw: &str,
+    text: impl Fn() -> Option<&'t str>,
+    number: impl Fn() -> Option<&'t Decimal<'t>>,
+) -> bool {
     match test {
         LeafTest::Exists => true,
         LeafTest::Text(wanted) => text().is_some_and(|text| text == wanted.as_str()),
@@ -310,11 +325,9 @@ fn meets_leaf<'t>(test: &LeafTest, raw: &'t str, text: impl Fn() -> Option<&'t s
             Some(text) => text == wanted.as_str(),
             None => json::same(raw, wanted),
         },
-        LeafTest::Number(comparison, wanted) => {
-            let number = text().unwrap_or(raw);
-            json::is_plain_number(number)
-                && json::compare_numbers(number, wanted).is_some_and(|order| comparison.holds(order))
-        }
+        LeafTest::Number(comparison, wanted) => number()
+            .and_then(|number| number.compare(&Decimal::of(wanted)))
+            .is_some_and(|order| comparison.holds(order)),
     }
 }
 

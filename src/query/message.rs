@@ -15,7 +15,7 @@ pub struct SearchedMessage<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct MessageFacts<'a> {
     /// The id of the message.
-    pub number: i64,
+    pub id: i64,
     pub received_at: OffsetDateTime,
     pub source: &'a str,
     pub event: &'a str,

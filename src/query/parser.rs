@@ -140,9 +140,9 @@ impl<'a> QueryParser<'a> {
             return Ok(QueryTerm::Quote(text));
         }
         let (start, token) = (self.at, self.token());
-        if let Some(number) = token.strip_prefix('#').and_then(message_number) {
+        if let Some(id) = token.strip_prefix('#').and_then(message_id) {
             self.at += token.len();
-            return Ok(QueryTerm::Number(number));
+            return Ok(QueryTerm::MessageId(id));
         }
         if token.starts_with('.') {
             return self.path();
@@ -385,7 +385,7 @@ fn can_be_joined(clause: &QueryClause) -> bool {
     !clause.is_negated && clause.terms.iter().all(QueryTerm::is_word_or_quote)
 }
 
-fn message_number(text: &str) -> Option<i64> {
+fn message_id(text: &str) -> Option<i64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number)
 }

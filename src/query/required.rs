@@ -8,7 +8,7 @@ use crate::json;
 /// A condition on the words of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequiredWords {
-    /// Holds for every message: the query requires no word.
+    /// True for every message: the query requires no word.
     Nothing,
     Word(SearchWord),
     All(Vec<RequiredWords>),
@@ -106,7 +106,7 @@ fn of_term(term: &QueryTerm) -> RequiredWords {
             RequiredWords::whole(field("is", state.name()))
         }
         // Times and sizes have no words, and the other states change.
-        QueryTerm::Number(_)
+        QueryTerm::MessageId(_)
         | QueryTerm::After(_)
         | QueryTerm::Before(_)
         | QueryTerm::At(_)

@@ -18,7 +18,7 @@ impl WordSequence {
     pub fn new(text: &str, is_beginning: bool) -> Self {
         let words = separated(text);
         let inner = words.trim_matches(SEPARATOR);
-        // Scripts without spaces have no beginning or end of a word.
+        // Scripts that are compared by pairs have no beginning or end of a word.
         let start = if inner.starts_with(is_wide) { "" } else { " " };
         let end = if is_beginning || inner.ends_with(is_wide) { "" } else { " " };
         Self(format!("{start}{inner}{end}"))

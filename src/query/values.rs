@@ -3,7 +3,7 @@
 use super::error::QueryError;
 use super::words::{is_wide, is_word_character};
 
-/// Minimum length of the beginning of a word, except in scripts without spaces.
+/// Minimum length of the beginning of a word, except in scripts that are compared by pairs.
 const MIN_BEGINNING_CHARACTERS: usize = 2;
 
 /// Maximum length of the name of a source, event, target or owner, and of a method.

@@ -1,15 +1,16 @@
 //! The words of messages and of queries: one definition for the index, for messages that are not
 //! indexed yet, and for queries.
 //!
-//! A word is a longest run of letters and digits in lower case, cut after 64 characters. Scripts
-//! without spaces between words have pairs of adjacent characters instead. JSON is read by its
-//! values: strings are words both as written and with their escapes resolved.
+//! A word is a longest run of letters and digits in lower case, cut after 64 characters. Chinese,
+//! Japanese, Korean, Thai and similar scripts have pairs of adjacent characters instead. JSON is
+//! read by its values: strings are words both as written and with their escapes resolved.
 //!
 //! Besides words, a message has fields such as `=source=github`, and leaves such as
 //! `.status=failed`: no word begins like them, so the beginning of a word never finds them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use crate::json::{self, JsonToken, JsonTokens};
 use crate::query::leaves::{self, LeafValue};
@@ -79,7 +80,10 @@ impl MessageWords {
 
 /// Returns the words, fields and leaves of a message, for an index.
 pub fn message_words(message: &SearchedMessage<'_>) -> MessageWords {
-    let mut words = text_words(&message.text);
+    let mut body = BodyWords::of(&message.text);
+    // The leaves are last, so that they never displace a word.
+    body.add_leaves(&message.text);
+    let mut words = body.finish();
     let facts = &message.facts;
     let mut add = |name: &str, value: &str| words.add(&field(name, value));
     add("source", facts.source);
@@ -107,8 +111,13 @@ pub fn message_words(message: &SearchedMessage<'_>) -> MessageWords {
     words
 }
 
-/// Returns the words and leaves of the delivery id, the query, the headers and the body.
+/// Returns the words of the delivery id, the query, the headers and the body.
 pub fn text_words(text: &MessageText<'_>) -> MessageWords {
+    BodyWords::of(text).finish()
+}
+
+/// Returns the words of the delivery id, the query and the headers.
+fn head_words(text: &MessageText<'_>) -> MessageWords {
     let mut words = MessageWords::default();
     text.delivery_id.into_iter().for_each(|id| words.add_text(id));
     text.headers.iter().for_each(|(_, value)| words.add_text(value));
@@ -121,12 +130,7 @@ pub fn text_words(text: &MessageText<'_>) -> MessageWords {
             }
         }
     }
-    let mut body = BodyWords { words, count: 0, is_cut: false };
-    body.read(text);
-    if body.is_cut {
-        body.words.add(CUT);
-    }
-    body.words
+    words
 }
 
 /// Returns the words of a query's text, or of the value that a query requires. With `is_beginning`,
@@ -173,7 +177,7 @@ fn field_text(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).map(replaced).take(MAX_FIELD_CHARACTERS).collect()
 }
 
-/// The words of a body, which are limited.
+/// The words of a message, of which those of the body are limited.
 struct BodyWords {
     words: MessageWords,
     count: usize,
@@ -181,6 +185,19 @@ struct BodyWords {
 }
 
 impl BodyWords {
+    fn of(text: &MessageText<'_>) -> Self {
+        let mut body = Self { words: head_words(text), count: 0, is_cut: false };
+        body.read(text);
+        body
+    }
+
+    fn finish(mut self) -> MessageWords {
+        if self.is_cut {
+            self.words.add(CUT);
+        }
+        self.words
+    }
+
     fn read(&mut self, text: &MessageText<'_>) {
         if let Some(payload) = text.payload {
             let payload = self.cut(payload);
@@ -221,12 +238,16 @@ impl BodyWords {
                 }
             }
         }
-        leaves::walk(payload, |path, value| {
+    }
+
+    fn add_leaves(&mut self, text: &MessageText<'_>) {
+        leaves::walk(cut(text.payload.unwrap_or_default()), |path, value| {
             if let (Some(key), LeafValue::Leaf(raw)) = (path.last(), value)
                 && let Some(leaf) = leaf(key, raw)
             {
                 self.add(&leaf);
             }
+            ControlFlow::Continue(())
         });
     }
 
@@ -276,7 +297,7 @@ pub fn decoded(raw: &str) -> Option<Cow<'_, str>> {
 enum WordPiece<'a> {
     /// A run of letters and digits. `is_last`: the text ends with it.
     Word { text: &'a str, is_last: bool },
-    /// Two adjacent characters of a script without spaces.
+    /// Two adjacent characters of a script that is compared by pairs.
     Pair(&'a str),
     /// The last character of a run in such a script. `is_alone`: the only one.
     Single { text: &'a str, is_alone: bool },
@@ -348,8 +369,8 @@ pub fn is_boundary(before: char, first: char) -> bool {
     !(is_narrow(last) && is_narrow(first))
 }
 
-/// Whether a character belongs to a script without spaces between words: Chinese, Japanese, Korean,
-/// Thai, Lao, Burmese and Khmer, with their marks.
+/// Whether a character belongs to a script that is compared by pairs of adjacent characters:
+/// Chinese, Japanese, Korean, Thai, Lao, Burmese and Khmer, with their marks.
 pub fn is_wide(character: char) -> bool {
     matches!(u32::from(character),
         0x0e00..=0x0e3a | 0x0e40..=0x0e4e | 0x0e50..=0x0e59 | 0x0e80..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17d3

@@ -43,7 +43,7 @@ impl ExampleMessage {
         let payload = self.payload.as_deref().map(RawValue::get);
         let length = payload.map_or(0, str::len) + self.body.as_ref().map_or(0, String::len);
         let facts = MessageFacts {
-            number: self.id,
+            id: self.id,
             received_at: OffsetDateTime::parse(&self.received_at, &Rfc3339).unwrap(),
             source: &self.source,
             event: &self.event,

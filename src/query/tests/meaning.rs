@@ -254,6 +254,23 @@ fn words_of_a_body_are_limited() {
 }
 
 #[test]
+fn leaves_displace_no_word_of_a_body() {
+    // 20,000 different words of letters, each also the text of a leaf.
+    let letter = |number: u8| char::from(b'a' + number % 26);
+    let word = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        [high / 26, high, low / 26, low].map(letter).iter().collect::<String>()
+    };
+    let members: Vec<String> = (0..20_000).map(|number| format!("\"{}\"", word(number))).collect();
+    let payload = format!(r#"{{"k":[{}]}}"#, members.join(","));
+    let text = MessageText { payload: Some(&payload), body: Some(b"last"), ..MessageText::default() };
+    let message = SearchedMessage { text, ..MESSAGE };
+    check(&[("last", true), (&word(19_999), true), (".k:aaaa", true)], &message);
+    let words = message_words(&message);
+    assert!(words.contains(".k=aaaa") && words.contains("last") && words.contains("=is=cut"));
+}
+
+#[test]
 fn long_word_is_cut_in_message_and_query() {
     let word = "x".repeat(100);
     let body = format!("{word} end");

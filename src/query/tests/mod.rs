@@ -16,7 +16,7 @@ pub const NOW: OffsetDateTime = datetime!(2026-11-22 15:00 UTC);
 /// A message that the tests vary.
 pub const MESSAGE: SearchedMessage<'static> = SearchedMessage {
     facts: MessageFacts {
-        number: 42,
+        id: 42,
         received_at: datetime!(2026-11-22 14:31 UTC),
         source: "github",
         event: "github.push",

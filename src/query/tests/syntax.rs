@@ -7,6 +7,7 @@ fn error_has_position_reason_and_nearest_key() {
     for (query, position, reason, nearest) in [
         ("srouce:github", 0, "srouce is not a key", Some("source:")),
         ("push since:2h", 5, "since is not a key", Some("after:")),
+        ("push number:42", 5, "number is not a key", Some("#")),
         ("data.id:5", 0, "data.id is not a key", Some(".data.id:")),
         ("https://example.com", 0, "https is not a key (keys: after", None),
         ("heeder.x:y", 0, "heeder.x is not a key", Some(".heeder.x:")),

@@ -17,7 +17,7 @@ pub struct MessageFilter {
     /// Received at this time or later.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "since")]
     pub since: Option<Timestamp>,
-    /// Received before this.
+    /// Received before this time.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "until")]
     pub until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ impl MessageFilter {
             return self.ids.clone();
         }
         let of_term = |term: &QueryTerm| match term {
-            QueryTerm::Number(number) => Some(MessageId::of_rowid(*number)),
+            QueryTerm::MessageId(id) => Some(MessageId::of_rowid(*id)),
             _ => None,
         };
         self.q.iter().flat_map(MessageQuery::required_terms).find_map(of_term).into_iter().collect()
@@ -94,10 +94,12 @@ fn write_query<S: Serializer>(query: &Option<MessageQuery>, serializer: S) -> Re
     query.as_ref().map(MessageQuery::to_string).serialize(serializer)
 }
 
-/// Reads a query. As for `since`, an unreadable one selects no messages.
+/// Reads a query. As for `since`, an unreadable one selects no messages, nor does one with a time
+/// that is not a moment.
 fn read_query<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MessageQuery>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.map(|text| MessageQuery::parse_stored(&text).unwrap_or_else(|_| MessageQuery::of_nothing())))
+    let read = |text: String| MessageQuery::parse_stored(&text).ok().filter(MessageQuery::is_resolved);
+    Ok(text.map(|text| read(text).unwrap_or_else(MessageQuery::of_nothing)))
 }
 
 /// Reads the start of the time range. An unreadable time, e.g. after a manual edit of a replay,

@@ -194,6 +194,13 @@ fn read_token_sees_no_content() {
     for path in ["/messages", one.as_str()] {
         assert!(!shown(path, READ_TOKEN).contains("hidden"), "{path}");
     }
+    let replay = serde_json::json!({"filter": {"q": "needle"}, "confirm": 1});
+    assert_eq!(app.send(&super::post("/replays", &replay)).status, 201);
+    for path in ["/replays", "/replays/1"] {
+        assert!(shown(path, ADMIN_TOKEN).contains("needle"), "{path}");
+        let text = shown(path, READ_TOKEN);
+        assert!(text.contains("\"messages\"") && !text.contains("needle"), "{path}: {text}");
+    }
     let tail = with_token(Request::get("/api/v1/messages/stream?from=0"), READ_TOKEN);
     let mut tail = crate::harness::events::EventStream::open(app.address, &tail);
     let head = tail.until("message").data;

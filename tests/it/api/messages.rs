@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{answered, assert_rows, get, post, push, row, service};
+use super::{answered, assert_rows, builder, get, post, push, row, service};
 use crate::harness::events::EventStream;
-use crate::harness::{Request, TestApp};
+use crate::harness::target::Target;
+use crate::harness::{ADMIN_TOKEN, Builder, Request, TestApp, eventually};
 
 fn ids(list: &Value) -> Vec<i64> {
     list["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect()
@@ -92,6 +93,46 @@ fn messages_are_filtered_by_a_query() {
     assert_eq!(counted["count"], 1);
     let shown = counted["filter"]["q"].as_str().unwrap();
     assert!(shown.starts_with("order -refs after:20") && shown.ends_with("Z \"17\""), "{shown}");
+}
+
+#[test]
+fn search_that_stops_at_a_limit_reports_it() {
+    let app = service();
+    push(&app, "one", "{}");
+    app.database().copy_message(2_500);
+    let first = answered(&app, &get("/messages?q=missing"), 200);
+    let received_at = app.database().newest_message().received_at;
+    assert_eq!((&first["items"], &first["complete"]), (&json!([]), &json!(false)));
+    assert_eq!(first["looked_back_to"], json!(received_at));
+    assert!(first["next_cursor"].is_number(), "{first}");
+    let last = answered(&app, &get("/messages?q=missing&cursor=100"), 200);
+    assert_eq!(
+        (&last["next_cursor"], &last["complete"], &last["looked_back_to"]),
+        (&Value::Null, &json!(true), &Value::Null)
+    );
+    let server = format!("http://{}", app.address);
+    let laptop = Builder::bare().unset("CREEL_LISTEN").unset("CREEL_DATABASE");
+    let laptop = laptop.set("CREEL_ADMIN_TOKEN", ADMIN_TOKEN);
+    let outcome = laptop.run(&["messages", "missing", "--server", &server]);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{}", outcome.stderr);
+    let second = received_at.split('.').next().unwrap();
+    let report = format!("searched back to {second}");
+    assert!(
+        outcome.stderr.contains(&report) && outcome.stderr.contains("continuing with older items"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn listed_message_has_the_number_of_its_deliveries() {
+    let target = Target::start();
+    let app = builder().set("CREEL_TARGET_WELL_URL", target.url("/")).start();
+    push(&app, "one", "{}");
+    target.wait_for(1);
+    let counts = || answered(&app, &get("/messages"), 200)["items"][0]["delivery_counts"].clone();
+    eventually("the delivery is counted", std::time::Duration::from_secs(10), || counts()["delivered"] == 1);
+    assert_eq!((&counts()["pending"], &counts()["dead"]), (&json!(0), &json!(0)));
 }
 
 #[test]

@@ -63,6 +63,18 @@ impl Database {
         self.writer().execute(sql, []).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// Stores copies of the first message, without delivery ids.
+    #[track_caller]
+    pub fn copy_message(&self, copies: usize) {
+        let columns = "received_at, source, event, method, remote_ip, body_sha256, headers, payload";
+        let copied = self.change(&format!(
+            "INSERT INTO messages ({columns})
+             WITH RECURSIVE copies (number) AS (VALUES (1) UNION ALL SELECT number + 1 FROM copies LIMIT {copies})
+             SELECT {columns} FROM messages, copies WHERE id = 1",
+        ));
+        assert_eq!(copied, copies);
+    }
+
     #[track_caller]
     pub fn value<T: FromSql>(&self, sql: &str) -> T {
         let value = self.reader().query_row(sql, [], |row| row.get(0));

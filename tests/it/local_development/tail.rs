@@ -1,6 +1,6 @@
 //! The stream of all messages.
 
-use super::{QUIET_TIME, builder, get, open, push};
+use super::{QUIET_TIME, as_admin, builder, get, open, push};
 use crate::harness::events::EventStream;
 use crate::harness::sign;
 
@@ -38,4 +38,18 @@ fn stream_begins_at_requested_message_and_resumes() {
     again.next();
     let new = push(&app, "new");
     assert_eq!([0, 1, 2].map(|_| again.next().id.unwrap()), [ids[248], ids[249], new]);
+}
+
+#[test]
+fn long_search_without_a_match_sends_comments() {
+    let app = builder().start();
+    push(&app, "{}");
+    app.database().copy_message(4_500);
+    let search = as_admin(get("/messages/stream?from=0&q=missing"));
+    let mut stream = EventStream::open(app.address, &search);
+    assert_eq!(stream.next().kind, "watching");
+    let id = push(&app, r#"{"missing":1}"#);
+    assert_eq!(stream.next().id, Some(id));
+    // One for each page of 2,000 messages that is not the last.
+    assert!(stream.comments >= 2, "{}", stream.comments);
 }

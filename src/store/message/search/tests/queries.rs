@@ -9,10 +9,11 @@ use crate::query::{
 };
 
 /// Terms that differ in most columns, and some that need the text.
-const TERMS: [&str; 38] = [
+const TERMS: [&str; 39] = [
     "source:shop",
     "source:github,emitted",
     "event:push",
+    "event:shop.push",
     "event:shop.*",
     "event:*.paid",
     "event:p?sh",
@@ -67,9 +68,13 @@ struct ExampleRow {
 fn row(id: i64) -> ExampleRow {
     let pick =
         |from: &[&'static str], divisor: i64| from[usize::try_from(id / divisor).unwrap() % from.len()];
-    let (source, event) =
-        [("shop", "shop.paid"), ("github", "github.push"), ("emitted", "order.paid"), ("shop", "shop.p?sh")]
-            [usize::try_from(id).unwrap() % 4];
+    let (source, event) = match id % 8 {
+        0 | 4 => ("shop", "shop.paid"),
+        1 | 5 => ("github", "github.push"),
+        2 | 6 => ("emitted", "order.paid"),
+        3 => ("shop", "shop.p?sh"),
+        _ => ("shop", "shop.push\0x"),
+    };
     let (payload, body) = match id % 5 {
         0 => (None, Some(b"plain order 17".to_vec())),
         1 => (None, None),
@@ -163,7 +168,7 @@ fn matches(query: &MessageQuery, row: &ExampleRow) -> bool {
     let id = row.id;
     let body_bytes = row.body.as_ref().map(Vec::len).or(row.payload.as_ref().map(String::len)).unwrap_or(0);
     let facts = MessageFacts {
-        number: id,
+        id,
         received_at: at(id / 2).to_time(),
         source: row.source,
         event: row.event,
@@ -313,8 +318,14 @@ fn stored_filter_keeps_its_query() {
     for unknown in [r#"{"source":"shop","text":"order 1","dead":false}"#, r#"{"sources":"shop"}"#] {
         assert!(MessageFilter::parse_stored(unknown).is_err(), "{unknown}");
     }
-    let edited = MessageFilter::parse_stored(r#"{"q":"srouce:shop"}"#).unwrap();
-    assert_eq!(listed(&filled(), &edited, Direction::NewestFirst, 100), Vec::<MessageId>::new());
+    // An edited query that is unreadable, or whose times are not moments, selects nothing.
+    for query in
+        ["srouce:shop", "after:2h", "-before:2h", "after:1970-01-01", "at:2999-01-01T00:00:00.000000Z"]
+    {
+        let edited = MessageFilter::parse_stored(&format!(r#"{{"q":"{query}"}}"#)).unwrap();
+        let found = listed(&filled(), &edited, Direction::NewestFirst, 100);
+        assert_eq!(found, Vec::<MessageId>::new(), "{query}");
+    }
 }
 
 #[test]
