@@ -10,6 +10,7 @@ mod confirm;
 #[cfg(test)]
 mod documents;
 mod error;
+mod forwarded;
 mod inherited_sockets;
 mod names;
 mod noun;
@@ -30,6 +31,7 @@ mod tests;
 pub use command_environment::{CommandEnvironment, command_environment};
 pub use confirm::Confirm;
 pub use error::Problems;
+pub use forwarded::{FORWARDED_FOR, forwarded_address};
 pub use inherited_sockets::InheritedSockets;
 pub use parse::{base_url, duration, http_url, shown, token};
 pub use settings::Config;

@@ -4,12 +4,10 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 
+use crate::config::FORWARDED_FOR;
 use crate::http::connections::Link;
 use crate::http::network::Network;
 use crate::http::proxies::TrustedProxies;
-
-/// Lists the addresses that a request has passed through.
-pub const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Returns the client's address; `None` only if the request has no peer, as in tests without a
 /// socket.

@@ -1,8 +1,10 @@
 //! Proxies whose `X-Forwarded-For` is trusted, and the client address in it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use crate::config::forwarded_address;
 
 /// The networks of proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +32,7 @@ impl TrustedProxies {
         }
         let hops = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
         for hop in hops.filter(|hop| !hop.is_empty()) {
-            let Some(address) = parse(hop) else { return nearest };
+            let Some(address) = forwarded_address(hop) else { return nearest };
             nearest = address;
             if !self.trust(address) {
                 break;
@@ -42,14 +44,6 @@ impl TrustedProxies {
     pub fn trust(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&address))
     }
-}
-
-/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`.
-fn parse(hop: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(hop).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?;
-    Some(IpAddr::to_canonical(&address))
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 
+use crate::config::FORWARDED_FOR;
 use crate::http::Service;
-use crate::http::client::{FORWARDED_FOR, client_address};
+use crate::http::client::client_address;
 use crate::ingest::endpoint::Endpoint;
 use crate::ingest::peers::Peers;
 use crate::ingest::throttle::MAX_KEYS;

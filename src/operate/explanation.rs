@@ -1,7 +1,7 @@
 //! The explanation of one rejection: the result of verification, the changes that were tried, and
 //! the addresses that the allowlist was compared with.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -11,11 +11,11 @@ use super::cause::cause_of;
 use super::operator::Operator;
 use super::problem::Problem;
 use super::recheck::RestoredRequest;
-use crate::providers::{Cause, Diagnosis};
+use crate::config::{FORWARDED_FOR, forwarded_address};
+use crate::providers::{Cause, Diagnosis, source_variable};
 use crate::request_id;
 use crate::store::{RejectionId, RejectionRow};
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Limit on the shown hops, from the right.
 const MAX_HOPS: usize = 16;
 /// Limit on the characters of a hop that is not an address.
@@ -124,7 +124,7 @@ impl AddressReport {
         if self.is_allowed {
             return format!("The address {client} is allowed now, but was not when the request arrived.");
         }
-        let name = source.to_ascii_uppercase().replace('-', "_");
+        let variable = source_variable(source, "allow_ips");
         let allowed = self.allowed.join(", ");
         let origin = match self.origin {
             AddressOrigin::Connection => {
@@ -146,10 +146,10 @@ impl AddressReport {
         let remedy = match self.origin {
             AddressOrigin::UnreadableHop => String::new(),
             AddressOrigin::LastProxy => format!(
-                " If the sender is {client}, add it to CREEL_SOURCE_{name}_ALLOW_IPS; otherwise let that proxy append the address of its client."
+                " If the sender is {client}, add it to {variable}; otherwise let that proxy append the address of its client."
             ),
             _ => format!(
-                " If {client} is a proxy, add it to CREEL_TRUSTED_PROXIES; if it is the sender, add it to CREEL_SOURCE_{name}_ALLOW_IPS."
+                " If {client} is a proxy, add it to CREEL_TRUSTED_PROXIES; if it is the sender, add it to {variable}."
             ),
         };
         format!("The client address {client} is not allowed ({allowed}). {origin}{remedy}")
@@ -173,7 +173,7 @@ fn hops<'a>(
     let lines: Vec<&[u8]> = lines.collect();
     let texts = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let texts: Vec<&[u8]> = texts.filter(|text| !text.is_empty()).collect();
-    let addresses: Vec<Option<IpAddr>> = texts.iter().map(|text| address_of(text)).collect();
+    let addresses: Vec<Option<IpAddr>> = texts.iter().map(|text| forwarded_address(text)).collect();
     let (origin, position) = origin_of(client, &addresses, proxies);
     let role = |at: usize| match position {
         Some(position) if at == position => HopRole::Client,
@@ -205,14 +205,6 @@ fn origin_of(client: IpAddr, hops: &[Option<IpAddr>], proxies: &[IpNet]) -> (Add
         Some(None) if trusted == 0 && is_trusted(&client) => (AddressOrigin::UnreadableHop, None),
         _ => (AddressOrigin::IgnoredHeader, None),
     }
-}
-
-/// Parses an address with or without a port.
-fn address_of(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
-    address.ok().map(|address: IpAddr| address.to_canonical())
 }
 
 #[cfg(test)]

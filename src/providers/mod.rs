@@ -47,7 +47,7 @@ pub use handshake::{Handshake, HandshakeAction, HandshakePhase, LearningWindow};
 pub use nearest::provider_advice;
 #[cfg(test)]
 pub use page::index;
-pub use page::{custom_page, group_name, page, page_of_alias};
+pub use page::{custom_page, group_name, page, page_of_alias, source_variable};
 pub use recipe::{Coverage, ProviderGroup, Recipe};
 pub use reply::Reply;
 pub use sample::{Sample, SampleOptions};

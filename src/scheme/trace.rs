@@ -96,7 +96,8 @@ impl SignatureTrace {
 
 impl BoundSignature {
     /// Returns the signed text and the signatures of a request; `None` without a value at the place
-    /// of the signature. `timestamp` replaces the one in the request.
+    /// of the signature. Of several signatures, a matching one is traced. `timestamp` replaces the
+    /// one in the request.
     pub fn trace(
         &self,
         view: &View<'_>,
@@ -106,9 +107,12 @@ impl BoundSignature {
         let mut found: Option<SignatureTrace> = None;
         let trace = |value: &[u8]| {
             for group in self.scheme.layout.groups(value) {
-                let is_found = found.as_ref().is_some_and(|trace| trace.is_match || trace.text.is_some());
-                if !is_found {
-                    found = Some(self.trace_group(view, terms, group, timestamp));
+                if found.as_ref().is_some_and(|trace| trace.is_match) {
+                    break;
+                }
+                let trace = self.trace_group(view, terms, group, timestamp);
+                if trace.is_match || found.as_ref().is_none_or(|found| found.text.is_none()) {
+                    found = Some(trace);
                 }
             }
             // Continues with the next value.

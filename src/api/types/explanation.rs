@@ -25,8 +25,8 @@ pub struct RejectionExplanation {
     pub schemes: Vec<String>,
     /// Null if the scheme signs no text, a part of it is missing, or the body is not available.
     pub signed_text: Option<SignedText>,
-    /// The first 8 characters of the received signature. Null if the received text contains a
-    /// secret, or is not a signature in the encoding of the scheme.
+    /// The first 8 characters of the received signature. Null if absent, if it contains a secret,
+    /// or if it is not a signature in the encoding of the scheme.
     #[cfg_attr(test, schema(examples("1f3a9c0b")))]
     pub received_signature: Option<String>,
     /// The first 8 characters of the signature with the first configured secret. Null if only the
@@ -38,7 +38,7 @@ pub struct RejectionExplanation {
     pub advice: Vec<String>,
     /// Null if the source has no allowlist.
     pub address: Option<ComparedAddress>,
-    /// Texts that name each part left out because of a limit.
+    /// Texts that name each part that was left out, with the reason.
     pub omissions: Vec<String>,
 }
 
@@ -74,10 +74,12 @@ pub struct TriedChange {
 pub enum TrialVerdict {
     /// The request verifies with this change.
     Fits,
+    /// The request does not verify with this change.
     Differs,
-    /// The change does not apply to this request or scheme, or the cause is another one.
+    /// The change does not apply to this request or scheme, or cannot remove the cause.
     Inapplicable,
-    /// A limit prevented the trial.
+    /// The trial did not run or did not finish: the limit was reached, the body is unavailable, or
+    /// a key is not cached.
     LeftOut,
 }
 

@@ -8,7 +8,7 @@ mod targets;
 use std::fmt::Write;
 
 use crate::config::{Config, Retention, SourceConfig, command_environment};
-use crate::providers::Coverage;
+use crate::providers::{Coverage, source_variable};
 use crate::store::{self, StoreOptions, idle_targets_offline};
 
 /// Suffix of the title of a provider that no longer sends webhooks.
@@ -203,9 +203,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
         }
         let unused = source.verifier.unused_signing_settings();
         if !unused.is_empty() {
-            let prefix = format!("CREEL_SOURCE_{}_", name.to_ascii_uppercase().replace('-', "_"));
             let variables: Vec<String> =
-                unused.iter().map(|setting| format!("{prefix}{}", setting.to_ascii_uppercase())).collect();
+                unused.iter().map(|setting| source_variable(name, setting)).collect();
             warnings.push(format!(
                 "source {name}: its provider can sign messages; set {} to check the signatures. Until then any client with the token can \
                  send any body",

@@ -13,11 +13,11 @@ use crate::scheme::token::SharedToken;
 
 use super::super::page::source_variable;
 use super::super::verifier::BoundToken;
-use super::checks::Checks;
+use super::checks::{Checks, secrets_of};
 use super::diagnosis::{Trial, TrialOutcome, TrialResult};
 use super::excerpt::Redactor;
 use super::recipes::named_by_headers;
-use super::secrets::{MAX_OTHER_SECRETS, secrets_of, slots, variables};
+use super::secrets::{MAX_OTHER_SECRETS, slots, variables};
 
 /// Limit on the places that are named as missing.
 const MAX_NAMED_PLACES: usize = 6;
@@ -98,7 +98,7 @@ fn mismatch(checks: &Checks<'_>, trials: &[TrialResult]) -> String {
     let is_left_out = trials.iter().any(|row| row.outcome == TrialOutcome::LeftOut);
     let found = match (have_run(trials), is_left_out) {
         (true, false) => "No trial fits. ",
-        (true, true) => "No trial that finished fits. ",
+        (true, true) => "None of the trials that finished fits. ",
         (false, _) => "",
     };
     format!("{found}Check that {keys}{url}, and that no proxy changes the request.")
@@ -146,7 +146,7 @@ fn stale(checks: &Checks<'_>, view: &View<'_>, jwt: Option<&JwtTrace>) -> String
     let times: Vec<String> = times.collect();
     let times = if times.is_empty() { String::new() } else { format!(" ({})", times.join(", ")) };
     format!(
-        "Correctly signed, but the time in the request{times} does not fit its arrival at {received} by this machine's clock; the tolerance is {tolerance} s. Correct the clock that is wrong. If the sender repeats old requests, raise {variable}."
+        "Correctly signed, but the time in the request{times} does not match its arrival time, {received} by this machine's clock; the tolerance is {tolerance} s. Correct the clock that is wrong. If the sender repeats old requests, raise {variable}."
     )
 }
 
@@ -156,7 +156,7 @@ fn shown(time: OffsetDateTime) -> String {
 
 fn tokens(checks: &Checks<'_>, view: &View<'_>, trials: &[TrialResult]) -> Vec<String> {
     let rejected = checks.rejected;
-    let others = rejected.others.iter().flat_map(secrets_of).count();
+    let others = rejected.others.iter().flat_map(|other| secrets_of(other.verifier)).count();
     let is_finished =
         |row: &TrialResult| row.trial == Trial::OtherSecret && row.outcome == TrialOutcome::Differs;
     let were_tried = (1..=MAX_OTHER_SECRETS).contains(&others) && trials.iter().any(is_finished);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::content::request::Request;
 use crate::json;
 
-use super::checks::{Checks, TrialFinding, first_fit};
+use super::checks::{Checks, TrialFinding, first_fit, unique};
 use super::diagnosis::Trial;
 
 /// The byte order mark of UTF-8.
@@ -20,7 +20,7 @@ pub fn try_body(checks: &Checks<'_>, trial: Trial) -> TrialFinding<String> {
     // JSON without white space has no line end either, and that is another trial.
     let is_json = matches!(trial, Trial::CompactJson | Trial::SpacedJson);
     let known = if is_json { changed(checks, Trial::WithoutLineEnd) } else { Vec::new() };
-    let bodies = changed(checks, trial).into_iter().filter(|body| !known.contains(body));
+    let bodies = unique(changed(checks, trial)).into_iter().filter(|body| !known.contains(body));
     let bodies = bodies.filter(|body| body.as_slice() != request.body);
     let fits = |body: &Vec<u8>| {
         let changed = Request { body, ..*request };

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 
-use crate::content::request::{Cause, Request};
+use crate::content::request::{Cause, Request, Secret};
+use crate::content::view::View;
 use crate::scheme::key_store::{KeyStore, VerifyError};
-use crate::scheme::signature::Terms;
+use crate::scheme::signature::{BoundSignature, SignatureKeys, Terms};
 
 use super::super::recipe::Recipe;
 use super::super::settings::{SettingKind, Settings};
@@ -39,8 +40,6 @@ impl<T> TrialFinding<T> {
 /// Verifies changed copies of a rejected request.
 pub struct Checks<'a> {
     pub rejected: &'a RejectedRequest<'a>,
-    /// Texts that one verification hashes for each secret.
-    groups: usize,
     left_bytes: Cell<usize>,
     /// Whether the limit prevented a verification of the current trial.
     is_exhausted: Cell<bool>,
@@ -49,12 +48,8 @@ pub struct Checks<'a> {
 
 impl<'a> Checks<'a> {
     pub fn new(rejected: &'a RejectedRequest<'a>) -> Self {
-        let view = rejected.verifier.view(rejected.request);
-        let groups = rejected.verifier.proofs.signatures.iter().map(|keyed| keyed.count_groups(&view));
-        let groups = groups.sum::<usize>().max(1);
         Self {
             rejected,
-            groups,
             left_bytes: Cell::new(MAX_HASHED_BYTES),
             is_exhausted: Cell::new(false),
             was_exhausted: Cell::new(false),
@@ -102,11 +97,20 @@ impl<'a> Checks<'a> {
         key_store: &dyn KeyStore,
     ) -> bool {
         let bytes = if verifier.reads_body() { request.body.len() } else { 0 };
-        self.spend_bytes(bytes, self.groups.saturating_mul(secrets_of(verifier))) && {
+        self.spend_bytes(bytes, count_texts(verifier, request)) && {
             let verdict = verifier.authenticate(request, key_store);
             // The timestamp is compared with the clock last.
             matches!(verdict, Ok(()) | Err(VerifyError::Rejected(Cause::StaleTimestamp)))
         }
+    }
+
+    /// Whether a signature has the form of its scheme and matches with a configured secret; `None`
+    /// at the limit. `timestamp` replaces the one in the request.
+    pub fn matches(&self, keyed: &BoundSignature, view: &View<'_>, timestamp: Option<&[u8]>) -> Option<bool> {
+        let SignatureKeys::Secrets(secrets) = &keyed.keys else { return Some(false) };
+        let is_affordable = self.spend(keyed.count_groups(view).saturating_mul(secrets.len()));
+        let trace = || keyed.trace(view, &self.terms(), timestamp);
+        is_affordable.then(|| trace().is_some_and(|trace| trace.is_match))
     }
 
     /// Verifies the request with other settings of its source.
@@ -136,6 +140,17 @@ pub fn first_fit<T>(
     finding
 }
 
+/// Returns the candidates in their order, each once.
+pub fn unique<T: PartialEq>(candidates: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut unique: Vec<T> = Vec::new();
+    for candidate in candidates {
+        if !unique.contains(&candidate) {
+            unique.push(candidate);
+        }
+    }
+    unique
+}
+
 /// Binds a recipe, without the values that it cannot use; `None` if it needs one of them.
 pub fn bind(recipe: &'static Recipe, mut settings: Settings) -> Option<Verifier> {
     for _ in 0..MAX_UNUSABLE_VALUES {
@@ -156,10 +171,18 @@ pub fn bind(recipe: &'static Recipe, mut settings: Settings) -> Option<Verifier>
     None
 }
 
-/// Number of secrets in the settings of a verifier, at least 1.
-fn secrets_of(verifier: &Verifier) -> usize {
-    let secrets = verifier.recipe.keys.iter().filter(|key| key.kind == SettingKind::Secret);
-    secrets.map(|key| verifier.settings.all(&key.name).len()).sum::<usize>().max(1)
+/// Returns the secrets in the settings of a verifier.
+pub fn secrets_of(verifier: &Verifier) -> impl Iterator<Item = &Secret> {
+    let keys = verifier.recipe.keys.iter().filter(|key| key.kind == SettingKind::Secret);
+    keys.flat_map(|key| verifier.settings.all(&key.name))
+}
+
+/// Limit on the texts that one verification hashes, at least 1. A scheme in code may hash a few
+/// more.
+fn count_texts(verifier: &Verifier, request: &Request<'_>) -> usize {
+    let view = verifier.view(request);
+    let groups = verifier.proofs.signatures.iter().map(|keyed| keyed.count_groups(&view)).sum::<usize>();
+    groups.max(1).saturating_mul(secrets_of(verifier).count().max(1))
 }
 
 #[cfg(test)]
@@ -171,31 +194,65 @@ mod tests {
     use crate::providers::catalogue::recipes;
     use crate::providers::verifier::EmptyKeyStore;
 
-    #[test]
-    fn exhausted_trial_does_not_mark_later_ones() {
-        let recipe = recipes().find(|recipe| recipe.name() == "github").unwrap();
+    fn verifier(provider: &str, secrets: &[&str]) -> Verifier {
+        let recipe = recipes().find(|recipe| recipe.name() == provider).unwrap();
         let mut settings = Settings::default();
-        settings.values.insert("secret".to_owned(), vec![Secret::new("s3cret-value")]);
-        let verifier = Verifier::bind(recipe, &settings).unwrap();
-        let request = Request {
+        settings.values.insert("secret".to_owned(), secrets.iter().map(|text| Secret::new(*text)).collect());
+        Verifier::bind(recipe, &settings).unwrap()
+    }
+
+    fn request<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Request<'a> {
+        Request {
             method: "POST",
             target: "/",
             query: "",
             url: "",
-            headers: Headers(&[]),
+            headers: Headers(headers),
             body: b"",
             now: OffsetDateTime::UNIX_EPOCH,
-        };
-        let rejected = RejectedRequest {
-            source: "github",
-            verifier: &verifier,
-            request: &request,
+        }
+    }
+
+    fn rejected<'a>(verifier: &'a Verifier, request: &'a Request<'a>) -> RejectedRequest<'a> {
+        RejectedRequest {
+            source: "test",
+            verifier,
+            request,
             has_body: true,
             cause: None,
             key_store: &EmptyKeyStore,
             others: &[],
             hidden: &[],
+        }
+    }
+
+    #[test]
+    fn verification_costs_the_texts_of_its_own_verifier() {
+        let headers = [("persona-signature", &b"t=1,v1=aa t=2,v1=bb t=3,v1=cc"[..])];
+        let request = request(&headers);
+        let own = verifier("github", &["s3cret-value"]);
+        let rejected = rejected(&own, &request);
+        let checks = Checks::new(&rejected);
+        let mut left = MAX_HASHED_BYTES;
+        let mut spent_texts = || {
+            let before = std::mem::replace(&mut left, checks.left_bytes.get());
+            (before - left) / BASE_COST_BYTES
         };
+        assert!(!checks.verifies(&own, &request));
+        assert_eq!(spent_texts(), 1);
+        let other = verifier("persona", &["s3cret-value", "s3cret-other"]);
+        assert!(!checks.verifies(&other, &request));
+        assert_eq!(spent_texts(), 6);
+        let view = other.view(&request);
+        assert_eq!(checks.matches(&other.proofs.signatures[0], &view, None), Some(false));
+        assert_eq!(spent_texts(), 6);
+    }
+
+    #[test]
+    fn exhausted_trial_does_not_mark_later_ones() {
+        let verifier = verifier("github", &["s3cret-value"]);
+        let request = request(&[]);
+        let rejected = rejected(&verifier, &request);
         let checks = Checks::new(&rejected);
         checks.begin_trial();
         assert!(!checks.spend_bytes(MAX_HASHED_BYTES, 1));

@@ -47,7 +47,7 @@ pub struct Diagnosis {
     pub trials: Vec<TrialResult>,
     /// Advice, most specific first.
     pub advice: Vec<String>,
-    /// Texts that name each part left out because of a limit.
+    /// Texts that name each part that was left out, with the reason.
     pub omissions: Vec<String>,
 }
 
@@ -62,10 +62,12 @@ pub struct TrialResult {
 pub enum TrialOutcome {
     /// The request verifies with this change; with advice.
     Fits(String),
+    /// The request does not verify with this change.
     Differs,
-    /// The change does not apply to this request or scheme.
+    /// The change does not apply to this request or scheme, or cannot remove the cause.
     Inapplicable,
-    /// The limit on computation was reached before.
+    /// The trial did not run or did not finish: the limit was reached, the body is unavailable, or
+    /// a key is not cached.
     LeftOut,
 }
 
@@ -99,7 +101,7 @@ pub enum Trial {
 }
 
 impl Trial {
-    /// All trials, in the order in which they run: first those that hash the body once or twice.
+    /// All trials, in the order in which they run: roughly cheapest first.
     pub const ALL: [Self; 24] = [
         Self::WithoutLineEnd,
         Self::WithLineEnd,
@@ -166,7 +168,7 @@ impl Trial {
             Self::LfToCrlf => "the body with CRLF instead of LF",
             Self::CompactJson => "the JSON without white space",
             Self::SpacedJson => "the JSON with a space after each comma and colon",
-            Self::EscapedJson => "the JSON with other characters than ASCII as \\u escapes",
+            Self::EscapedJson => "the JSON with non-ASCII characters as \\u escapes",
             Self::DecodedBody => "the body without compression or byte order mark",
             Self::TrimmedSecret => "the secret without white space or quotation marks around it",
             Self::SecretWithLineFeed => "the secret with a line feed at its end",

@@ -15,9 +15,9 @@ const REDACTED: &str = "[redacted]";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextExcerpt {
     pub bytes: usize,
-    /// The first 200 characters.
+    /// The first 200 characters, or up to 400 if that is the whole text.
     pub first: String,
-    /// The last 200 characters; `None` if `first` and `last` would overlap.
+    /// The last 200 characters of a longer text.
     pub last: Option<String>,
 }
 
@@ -45,21 +45,26 @@ impl<'a> Redactor<'a> {
         Self { by_first_byte, longest_bytes: longest_bytes.unwrap_or_default() }
     }
 
-    /// Returns the bytes at the offsets in `shown`, with each secret replaced that begins there.
+    /// Returns the bytes at the offsets in `shown`. Secrets are replaced; overlapping ones have one
+    /// mark.
     fn redact(&self, text: &[u8], shown: Range<usize>) -> Vec<u8> {
         let mut redacted = Vec::with_capacity(text.len());
-        let mut at = 0;
-        while let Some(first) = text.get(at).filter(|_| at < shown.end) {
-            let secrets = &self.by_first_byte[usize::from(*first)];
-            let secret = secrets.iter().find(|secret| text[at..].starts_with(secret));
-            let (taken, piece) = match secret {
-                Some(secret) => (secret.len(), REDACTED.as_bytes()),
-                None => (1, std::slice::from_ref(first)),
-            };
-            if shown.contains(&at) {
-                redacted.extend_from_slice(piece);
+        // End of the secrets that begin before the current offset.
+        let mut end = 0;
+        for (at, byte) in text.iter().enumerate().take(shown.end) {
+            let is_first = at >= end || at == shown.start;
+            let secrets = &self.by_first_byte[usize::from(*byte)];
+            if let Some(secret) = secrets.iter().find(|secret| text[at..].starts_with(secret)) {
+                end = end.max(at + secret.len());
             }
-            at += taken;
+            if at < shown.start {
+                continue;
+            }
+            if at >= end {
+                redacted.push(*byte);
+            } else if is_first {
+                redacted.extend_from_slice(REDACTED.as_bytes());
+            }
         }
         redacted
     }
@@ -76,18 +81,21 @@ impl<'a> Redactor<'a> {
     /// Returns both ends of a text.
     pub fn excerpt(&self, text: &[u8]) -> TextExcerpt {
         let bytes = text.len();
-        if bytes <= 2 * END_CHARACTERS {
-            let whole = readable(&self.redact(text, 0..bytes)).concat();
-            return TextExcerpt { bytes, first: whole, last: None };
+        if bytes <= 2 * END_BYTES {
+            let shown = readable(&self.redact(text, 0..bytes));
+            let is_whole = shown.len() <= 2 * END_CHARACTERS;
+            let first = if is_whole { shown.concat() } else { shown[..END_CHARACTERS].concat() };
+            return TextExcerpt { bytes, first, last: (!is_whole).then(|| end_of(&shown)) };
         }
-        let start = bytes.saturating_sub(END_BYTES + self.longest_bytes);
-        let window = &text[start..];
-        // A secret that ends before this offset may be cut at the beginning of the window.
-        let from = if start == 0 { 0 } else { self.longest_bytes };
-        let last = readable(&self.redact(window, from..window.len()));
-        let last = last[last.len().saturating_sub(END_CHARACTERS)..].concat();
-        TextExcerpt { bytes, first: self.show(text), last: Some(last) }
+        let window = &text[bytes.saturating_sub(END_BYTES + self.longest_bytes)..];
+        // A secret that ends before the last `END_BYTES` may be cut at the beginning of the window.
+        let last = readable(&self.redact(window, window.len() - END_BYTES..window.len()));
+        TextExcerpt { bytes, first: self.show(text), last: Some(end_of(&last)) }
     }
+}
+
+fn end_of(shown: &[String]) -> String {
+    shown[shown.len().saturating_sub(END_CHARACTERS)..].concat()
 }
 
 /// Returns the characters of a text, each in visible form.
@@ -139,17 +147,41 @@ mod tests {
     }
 
     #[test]
+    fn ends_of_text_do_not_overlap() {
+        for character in ["a", "é", "字", "😀"] {
+            for count in [200, 400] {
+                let text = character.repeat(count);
+                let whole = TextExcerpt { bytes: text.len(), first: text.clone(), last: None };
+                assert_eq!(excerpt(text.as_bytes(), &[]), whole);
+            }
+            let text = format!("{}{}", character.repeat(201), "z".repeat(200));
+            let shown = excerpt(text.as_bytes(), &[]);
+            assert_eq!(shown.first, character.repeat(200));
+            assert_eq!(shown.last, Some("z".repeat(200)));
+        }
+        let secret = "s".repeat(2_000);
+        let shown = excerpt(format!("k={secret};").as_bytes(), &[&secret]);
+        assert_eq!((shown.first.as_str(), shown.last.as_deref()), ("k=[redacted]", Some("[redacted];")));
+    }
+
+    #[test]
     fn secret_is_redacted_also_across_the_cut() {
-        for pad in 0..420 {
-            let text = format!("{}s3cret-value{}", "a".repeat(pad), "b".repeat(420));
+        // In a text of at most 1,600 bytes and in a longer one.
+        let pads = ["a", "😀"].into_iter().flat_map(|pad| (0..420).map(move |count| pad.repeat(count)));
+        for (pad, rest) in pads.flat_map(|pad| [420, 2_000].map(|count| (pad.clone(), "b".repeat(count)))) {
+            let text = format!("{pad}s3cret-value{rest}");
             let reversed: String = text.chars().rev().collect();
             for (text, secret) in [(&text, "s3cret-value"), (&reversed, "eulav-terc3s")] {
                 let shown = excerpt(text.as_bytes(), &[secret, "s3cr"]);
                 let both = format!("{}{}", shown.first, shown.last.unwrap_or_default());
-                assert!(!both.contains("s3") && !both.contains("3s"), "{pad} {both}");
+                assert!(!both.contains("s3") && !both.contains("3s"), "{both}");
             }
         }
         assert_eq!(excerpt(b"k=abcd", &["ab", "abc"]).first, "k=[redacted]d");
+        // Secrets that overlap, contain each other, or follow each other.
+        assert_eq!(excerpt(b"s=correct", &["s=c", "correct"]).first, "[redacted]");
+        assert_eq!(excerpt(b"<abcdef>", &["abcd", "b", "cde"]).first, "<[redacted]f>");
+        assert_eq!(excerpt(b"abcabc", &["abc"]).first, "[redacted][redacted]");
         // The text of many secrets becomes shorter than the shown part.
         let many = "s3cret-value-that-is-longer-than-its-mark".repeat(60);
         let shown = excerpt(many.as_bytes(), &["s3cret-value-that-is-longer-than-its-mark"]);

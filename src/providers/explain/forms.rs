@@ -10,7 +10,7 @@ use crate::content::request::{Headers, Request, Secret};
 use crate::scheme::encoding::Encoding;
 use crate::scheme::freshness::TimestampUnit;
 use crate::scheme::place::Place;
-use crate::scheme::signature::BoundSignature;
+use crate::scheme::signature::{BoundSignature, SignatureKeys};
 use crate::scheme::token::SharedToken;
 
 use super::super::page::source_variable;
@@ -27,22 +27,18 @@ const MILLISECONDS_IN_SECOND: i64 = 1_000;
 pub fn try_timestamp(checks: &Checks<'_>) -> TrialFinding<String> {
     let rejected = checks.rejected;
     let view = rejected.verifier.view(rejected.request);
-    let terms = checks.terms();
-    let timed = rejected.verifier.proofs.signatures.iter().filter_map(|keyed| {
+    let has_secret = |keyed: &&BoundSignature| matches!(&keyed.keys, SignatureKeys::Secrets(secrets) if !secrets.is_empty());
+    let timed = rejected.verifier.proofs.signatures.iter().filter(has_secret).filter_map(|keyed| {
         let unit = keyed.scheme.timestamp.as_ref()?.unit;
         Some((keyed, unit, keyed.timestamp(&view)?))
     });
-    let is_match = |keyed: &BoundSignature, timestamp: Option<&[u8]>| {
-        checks.spend(keyed.count_groups(&view))
-            && keyed.trace(&view, &terms, timestamp).is_some_and(|trace| trace.is_match)
-    };
     let candidates = timed.flat_map(|(keyed, unit, sent)| {
         let others = other_units(&sent).into_iter().map(move |other| (keyed, unit, Some(other)));
         let is_unreadable = unit.parse(&sent).is_err();
         is_unreadable.then_some((keyed, unit, None)).into_iter().chain(others)
     });
     let fits = |(keyed, _, timestamp): &(&BoundSignature, TimestampUnit, Option<Vec<u8>>)| {
-        is_match(keyed, timestamp.as_deref())
+        checks.matches(keyed, &view, timestamp.as_deref()) == Some(true)
     };
     first_fit(candidates, fits).map(|(_, _, timestamp)| match timestamp {
         None => format!(
@@ -63,7 +59,8 @@ fn other_units(sent: &[u8]) -> Vec<Vec<u8>> {
     others.into_iter().flatten().map(|other| other.to_string().into_bytes()).collect()
 }
 
-/// Tries the other algorithms, encodings and layouts for the signature.
+/// Tries the other algorithms, encodings and layouts for a signature that does not match in the
+/// form of its scheme.
 pub fn try_signature(checks: &Checks<'_>) -> TrialFinding<String> {
     let rejected = checks.rejected;
     let verifier = rejected.verifier;
@@ -71,7 +68,8 @@ pub fn try_signature(checks: &Checks<'_>) -> TrialFinding<String> {
     let usable = verifier.proofs.signatures.iter().filter(|keyed| !keyed.keys.are_absent());
     let keyed = usable.filter_map(|keyed| {
         let keys = derived_keys(checks, keyed);
-        (!keys.is_empty()).then_some((keyed, keys))
+        let is_other = !keys.is_empty() && checks.matches(keyed, &view, None) == Some(false);
+        is_other.then_some((keyed, keys))
     });
     let mut found = None;
     let fits = |(keyed, keys): &(&BoundSignature, Vec<Vec<u8>>)| {

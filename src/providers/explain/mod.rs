@@ -1,8 +1,8 @@
 //! Explains why a request was rejected: the signed text, both signatures, and the results of a
 //! fixed list of changes, each tried alone. Without I/O.
 //!
-//! The result cannot be used to forge a request: only `scheme::trace` handles a computed signature
-//! as a whole, all other code gets its first 8 characters (at most 48 of at least 128 bits), and no
+//! The result cannot be used to forge a request. Only `scheme::trace` computes signatures to
+//! explain a rejection; it returns their first 8 characters (at most 48 of at least 128 bits). No
 //! secret is shown. creel computes signatures only for stored rejections, never for a text in the
 //! request for an explanation, and a trial only compares them with the signature that the sender
 //! sent. Access needs the admin token, which can release any rejection as a message anyway.
@@ -22,23 +22,23 @@ use crate::scheme::jwt::JwtTrace;
 use crate::scheme::key_store::VerifyError;
 use crate::scheme::trace::{MIN_SIGNATURE_BYTES, SignaturePrefix, SignatureTrace};
 
-use checks::{Checks, TrialFinding};
+use checks::{Checks, TrialFinding, secrets_of};
 use excerpt::Redactor;
+use secrets::MIN_SECRET_BYTES;
 
 pub use diagnosis::{Diagnosis, OtherSource, RejectedRequest, Trial, TrialOutcome, TrialResult};
 pub use excerpt::TextExcerpt;
 
 /// Limit on the body of a request that is verified and tried.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// Minimum length of a secret that is recognized within a received signature.
-const MIN_SECRET_BYTES: usize = 8;
 /// Length of the pieces in which a sent credential is redacted; the last is less than twice as
 /// long.
 const CREDENTIAL_PIECE_BYTES: usize = 4 << 10;
 /// Headers that carry credentials for any provider.
 const CREDENTIAL_HEADERS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
 
-/// Explains a rejection. The trials hash at most 32 MiB; `omissions` names the parts left out.
+/// Explains a rejection. The trials hash at most about 32 MiB; `omissions` names the parts left
+/// out.
 pub fn explain(rejected: &RejectedRequest<'_>) -> Diagnosis {
     let checks = Checks::new(rejected);
     let parts = secret_parts(rejected);
@@ -142,7 +142,7 @@ fn all_sources<'a>(rejected: &RejectedRequest<'a>) -> impl Iterator<Item = Other
 
 /// Returns the secrets of all sources.
 fn configured_secrets<'a>(rejected: &RejectedRequest<'a>) -> Vec<&'a Secret> {
-    all_sources(rejected).flat_map(|one| secrets::secrets_of(&one)).collect()
+    all_sources(rejected).flat_map(|one| secrets_of(one.verifier)).collect()
 }
 
 /// Returns the parts of the secrets of all sources that are secret by themselves.
@@ -194,14 +194,13 @@ fn jwt_trace(checks: &Checks<'_>) -> Option<JwtTrace> {
 
 impl Diagnosis {
     fn add_signatures(&mut self, trace: &SignatureTrace, secrets: &[&Secret], hidden: &Redactor<'_>) {
-        let is_in = |secret: &&&Secret| {
-            let secret = secret.expose();
+        let contains = |secret: &[u8]| {
             secret.len() >= MIN_SECRET_BYTES
                 && trace.received.windows(secret.len()).any(|part| part == secret)
         };
         self.signed_text = trace.text.as_ref().map(|text| hidden.excerpt(text));
         self.computed_signature.clone_from(&trace.computed);
-        if secrets.iter().any(|secret| is_in(&secret)) {
+        if secrets.iter().any(|secret| contains(secret.expose())) {
             self.advice.push("The place of the signature contains a configured secret: the sender sends the secret itself instead of a signature. Change the secret, and let the sender sign.".to_owned());
         } else if !trace.is_readable() {
             // The value may be a secret that no source has.
@@ -256,8 +255,10 @@ impl Diagnosis {
                 self.advice.push(remedy.clone());
                 TrialOutcome::Fits(remedy)
             }
+            TrialFinding::Inapplicable | TrialFinding::Differs if checks.is_exhausted() => {
+                TrialOutcome::LeftOut
+            }
             TrialFinding::Inapplicable => TrialOutcome::Inapplicable,
-            TrialFinding::Differs if checks.is_exhausted() => TrialOutcome::LeftOut,
             TrialFinding::Differs => TrialOutcome::Differs,
         }
     }

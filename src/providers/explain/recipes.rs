@@ -10,7 +10,7 @@ use super::super::page::source_variable;
 use super::super::recipe::{NamedPlace, Recipe};
 use super::super::settings::{SettingKind, Settings};
 use super::super::verifier::{EmptyKeyStore, Verifier};
-use super::checks::{Checks, TrialFinding, bind, first_fit};
+use super::checks::{Checks, TrialFinding, bind, first_fit, unique};
 use super::diagnosis::OtherSource;
 use super::secrets::slots;
 
@@ -79,15 +79,8 @@ pub fn try_recipes(checks: &Checks<'_>) -> TrialFinding<String> {
 
 /// Returns the configured secrets, without repetition.
 fn values_of(verifier: &Verifier) -> Vec<Secret> {
-    let mut values: Vec<Secret> = Vec::new();
-    for slot in slots(verifier.recipe) {
-        for value in verifier.settings.all(slot.setting) {
-            if !values.contains(value) {
-                values.push(value.clone());
-            }
-        }
-    }
-    values
+    let slots = slots(verifier.recipe).into_iter();
+    unique(slots.flat_map(|slot| verifier.settings.all(slot.setting))).into_iter().cloned().collect()
 }
 
 fn fits_recipe(checks: &Checks<'_>, recipe: &'static Recipe) -> bool {

@@ -9,17 +9,17 @@ use crate::scheme::key::Derivation;
 
 use super::super::page::source_variable;
 use super::super::recipe::{KeySource, Recipe};
-use super::super::settings::{SettingKind, Settings};
+use super::super::settings::Settings;
 use super::super::verifier::Verifier;
-use super::checks::{Checks, TrialFinding, first_fit};
-use super::diagnosis::{OtherSource, Trial};
+use super::checks::{Checks, TrialFinding, first_fit, secrets_of, unique};
+use super::diagnosis::Trial;
 
 /// Limit on the secrets of other sources that are tried.
 pub const MAX_OTHER_SECRETS: usize = 256;
 /// Secrets of other sources in one verification.
 const SECRETS_AT_ONCE: usize = 16;
-/// Minimum length of a setting that is tried as a secret.
-const MIN_SECRET_BYTES: usize = 8;
+/// Minimum length of a text that is tried as a secret, or recognized as one within another text.
+pub const MIN_SECRET_BYTES: usize = 8;
 /// Maximum length of an unknown prefix, such as `v1,whsec_`.
 const MAX_PREFIX_BYTES: usize = 12;
 
@@ -87,7 +87,8 @@ fn changed_settings(
     let mut is_changed = false;
     for slot in slots(verifier.recipe) {
         let values = verifier.settings.all(slot.setting).iter().map(Secret::expose);
-        let changed: Vec<Secret> = values.flat_map(|value| change(&slot, value)).map(Secret::new).collect();
+        let changed = unique(values.flat_map(|value| change(&slot, value)));
+        let changed: Vec<Secret> = changed.into_iter().map(Secret::new).collect();
         if !changed.is_empty() {
             is_changed = true;
             settings.values.insert(slot.setting.to_owned(), changed);
@@ -114,7 +115,9 @@ fn changed(trial: Trial, slot: &SecretSlot, value: &[u8]) -> Vec<Vec<u8>> {
         }
         Trial::SecretWithLineFeed => return vec![[value, b"\n"].concat(), [value, b"\r\n"].concat()],
         Trial::SecretAsText if encoding != KeyEncoding::Text => vec![value.to_vec()],
-        Trial::SecretFromBase64 if encoding != KeyEncoding::Base64 => from_base64(value),
+        Trial::SecretFromBase64 if encoding != KeyEncoding::Base64 => {
+            from_base64(value).into_iter().collect()
+        }
         Trial::SecretFromHex if encoding != KeyEncoding::Hex => {
             Encoding::Hex.decode_any(value).into_iter().collect()
         }
@@ -132,10 +135,10 @@ fn trimmed(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
-fn from_base64(value: &[u8]) -> Vec<Vec<u8>> {
+fn from_base64(value: &[u8]) -> Option<Vec<u8>> {
     let end = value.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let engines = [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD];
-    engines.into_iter().filter_map(|engine| engine.decode(&value[..end]).ok()).collect()
+    engines.into_iter().find_map(|engine| engine.decode(&value[..end]).ok())
 }
 
 /// Returns the secret with its prefix as a part of the key, and without a prefix that the recipe
@@ -153,38 +156,36 @@ fn with_other_prefix(slot: &SecretSlot, value: &[u8]) -> Vec<Vec<u8>> {
         let rest = &value[at + 1..];
         if !rest.is_empty() {
             changed.push(slot.value_of(rest));
-            changed
-                .extend(from_base64(rest).iter().filter(|key| !key.is_empty()).map(|key| slot.value_of(key)));
+            changed.extend(from_base64(rest).filter(|key| !key.is_empty()).map(|key| slot.value_of(&key)));
         }
     }
     changed
 }
 
-/// Tries the other values in the settings of the source as its secret.
+/// Tries each value in the settings of the source in another setting for a secret, which may be
+/// empty: the value may be in the wrong setting, or two values may be exchanged.
 pub fn try_other_setting(checks: &Checks<'_>) -> TrialFinding<String> {
     let verifier = checks.rejected.verifier;
     let slots = slots(verifier.recipe);
-    let is_used = |name: &str| slots.iter().any(|slot| slot.setting == name);
+    let targets = |name: &str, value: &Secret| {
+        let is_target = |setting: &&str| *setting != name && !verifier.settings.all(setting).contains(value);
+        slots.iter().map(|slot| slot.setting).filter(is_target).collect::<Vec<_>>()
+    };
     let all = verifier
         .settings
         .values
         .iter()
         .flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value)));
-    // With several settings for secrets, the values may be exchanged.
-    let candidates = all.filter(|(name, value)| {
-        (!is_used(name) || slots.len() > 1) && value.expose().len() >= MIN_SECRET_BYTES
-    });
-    let fits = |(name, value): &(&str, &Secret)| {
+    let candidates = all
+        .filter(|(_, value)| value.expose().len() >= MIN_SECRET_BYTES)
+        .flat_map(|(name, value)| targets(name, value).into_iter().map(move |target| (name, value, target)));
+    let fits = |(_, value, target): &(&str, &Secret, &str)| {
         let mut settings = verifier.settings.clone();
-        for slot in slots.iter().filter(|slot| slot.setting != *name) {
-            if !settings.all(slot.setting).is_empty() {
-                settings.values.insert(slot.setting.to_owned(), vec![(*value).clone()]);
-            }
-        }
+        settings.values.insert((*target).to_owned(), vec![(*value).clone()]);
         checks.fits_settings(settings)
     };
-    first_fit(candidates, fits).map(|(name, _)| {
-        let (used, wanted) = (source_variable(checks.rejected.source, name), variables(checks));
+    first_fit(candidates, fits).map(|(name, _, target)| {
+        let [used, wanted] = [name, target].map(|name| source_variable(checks.rejected.source, name));
         format!("The request verifies with the value of {used} as the secret: set {wanted} to that value, if it is the provider's signing secret.")
     })
 }
@@ -194,11 +195,9 @@ pub fn try_other_secrets(checks: &Checks<'_>) -> (TrialFinding<String>, usize) {
     let verifier = checks.rejected.verifier;
     let slots = slots(verifier.recipe);
     let own = |value: &Secret| slots.iter().any(|slot| verifier.settings.all(slot.setting).contains(value));
-    let all = checks
-        .rejected
-        .others
-        .iter()
-        .flat_map(|other| secrets_of(other).map(move |value| (other.name, value)).collect::<Vec<_>>());
+    let all = checks.rejected.others.iter().flat_map(|other| {
+        secrets_of(other.verifier).map(move |value| (other.name, value)).collect::<Vec<_>>()
+    });
     let mut secrets: Vec<(&str, &Secret)> = all.filter(|(_, value)| !own(value)).collect();
     let left_out = secrets.len().saturating_sub(MAX_OTHER_SECRETS);
     secrets.truncate(MAX_OTHER_SECRETS);
@@ -224,13 +223,6 @@ pub fn try_other_secrets(checks: &Checks<'_>) -> (TrialFinding<String>, usize) {
         )
     });
     (finding, left_out)
-}
-
-/// Returns the configured secrets of a source.
-pub fn secrets_of<'a>(other: &OtherSource<'a>) -> impl Iterator<Item = &'a Secret> + use<'a> {
-    let verifier = other.verifier;
-    let keys = verifier.recipe.keys.iter().filter(|key| key.kind == SettingKind::Secret);
-    keys.flat_map(move |key| verifier.settings.all(&key.name))
 }
 
 /// Returns the texts in a source's secrets that are secret by themselves: the secrets without their
@@ -303,6 +295,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn base64_has_one_key() {
+        for text in [&b"czNj+/8="[..], b"czNj-_8="] {
+            assert_eq!(from_base64(text), Some(b"s3c\xfb\xff".to_vec()));
+        }
+        assert_eq!(from_base64(b"s3cret value"), None);
     }
 
     #[test]

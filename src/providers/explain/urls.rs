@@ -2,7 +2,8 @@
 
 use crate::content::request::Request;
 
-use super::checks::{Checks, TrialFinding, first_fit};
+use super::super::page::source_variable;
+use super::checks::{Checks, TrialFinding, first_fit, unique};
 use super::diagnosis::Trial;
 use super::excerpt::Redactor;
 
@@ -18,20 +19,15 @@ pub fn try_url(checks: &Checks<'_>, trial: Trial, redactor: &Redactor<'_>) -> Tr
     if request.url.is_empty() {
         return TrialFinding::Inapplicable;
     }
-    let mut urls: Vec<String> = Vec::new();
-    for url in changed(request, trial) {
-        if url != request.url && !urls.contains(&url) {
-            urls.push(url);
-        }
-    }
+    let urls = unique(changed(request, trial)).into_iter().filter(|url| url != request.url);
     let fits = |url: &String| checks.verifies(checks.rejected.verifier, &Request { url, ..*request });
     first_fit(urls, fits).map(|url| {
         let place = url.split_once('?').map_or(url.as_str(), |(place, _)| place);
         let shown = redactor.show(place.as_bytes());
-        let name = checks.rejected.source.to_ascii_uppercase().replace('-', "_");
         format!(
-            "The request verifies with the URL {shown}{}: set CREEL_PUBLIC_URL or CREEL_SOURCE_{name}_URL to the URL that is registered with the provider, and let the proxy forward path and query unchanged.",
-            note(trial)
+            "The request verifies with the URL {shown}{}: set CREEL_PUBLIC_URL or {} to the URL that is registered with the provider, and let the proxy forward path and query unchanged.",
+            note(trial),
+            source_variable(checks.rejected.source, "url")
         )
     })
 }

@@ -18,7 +18,7 @@ use crate::scheme::template::Template;
 use places::{alternatives, parts};
 #[cfg(test)]
 use text::sentence;
-pub(super) use text::source_variable;
+pub use text::source_variable;
 use text::{UNCONFIRMED, mark, with_variables};
 
 /// The setting for a key that the provider publishes. It is not shown as secret.

@@ -10,9 +10,9 @@ pub fn mark(recipe: &Recipe, field: &str) -> &'static str {
     if recipe.facts.is_unconfirmed(field) { UNCONFIRMED } else { "" }
 }
 
-/// Returns the variable of a source that is named after its provider.
-pub fn source_variable(provider: &str, key: &str) -> String {
-    format!("CREEL_SOURCE_{}_{}", provider.to_ascii_uppercase().replace('-', "_"), key.to_ascii_uppercase())
+/// Returns a variable of a source, such as `CREEL_SOURCE_GITHUB_SECRET`.
+pub fn source_variable(source: &str, key: &str) -> String {
+    format!("CREEL_SOURCE_{}_{}", source.to_ascii_uppercase().replace('-', "_"), key.to_ascii_uppercase())
 }
 
 /// Replaces the ends of variables, such as `_SECRET_2` in backticks, with their full names.

@@ -233,18 +233,17 @@ impl Jwt {
     ) -> Result<(), Cause> {
         let scope = TemplateScope::new(view, terms.texts);
         for claim in &self.claims {
-            let value = claims.get(&claim.name).filter(|value| !value.is_null());
-            if claim.unless_empty_body && view.request.body.is_empty() {
-                if value.is_some() {
-                    return Err(Cause::ClaimMismatch);
-                }
-                continue;
-            }
-            if !claim.must.hold(value.ok_or(Cause::ClaimMismatch)?, &scope)? {
+            if !claim.holds(claims, &scope)? {
                 return Err(Cause::ClaimMismatch);
             }
         }
         Ok(())
+    }
+
+    /// Returns the claims with a time that a token must have.
+    fn required_times(&self) -> impl Iterator<Item = &str> {
+        let end = (self.expires == Expires::Required).then_some("exp");
+        end.into_iter().chain(self.issued.as_deref())
     }
 
     /// Checks `exp` and `nbf` as RFC 7519 defines them, and the age of the token.
@@ -273,6 +272,16 @@ impl Jwt {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl Claim {
+    fn holds(&self, claims: &Map<String, Value>, scope: &TemplateScope<'_>) -> Result<bool, Cause> {
+        let value = claims.get(&self.name).filter(|value| !value.is_null());
+        if self.unless_empty_body && scope.view.request.body.is_empty() {
+            return Ok(value.is_none());
+        }
+        value.map_or(Ok(false), |value| self.must.hold(value, scope))
     }
 }
 

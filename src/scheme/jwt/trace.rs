@@ -1,7 +1,5 @@
 //! The parts of a token, to explain a rejection. Nothing here is authenticated.
 
-use serde_json::Value;
-
 use super::super::encoding::Encoding;
 use super::super::key_store::MAX_ID_BYTES;
 use super::super::signature::Terms;
@@ -10,7 +8,7 @@ use super::super::trace::SignatureTrace;
 use super::{Claim, Jwt, JwtAlgorithm, JwtHeader, JwtKeys, MAX_TOKEN_BYTES, decode, read_claims, seconds};
 use crate::content::view::View;
 
-/// The claims with a time, besides the one that the recipe names.
+/// The claims with a time, other than the one that the recipe names.
 const TIMES: [&str; 2] = ["exp", "nbf"];
 
 /// A token as received.
@@ -20,7 +18,7 @@ pub struct JwtTrace {
     pub algorithm: String,
     /// The id of the key in the token's header.
     pub key_id: Option<String>,
-    /// The names of required claims that are absent or have another value.
+    /// The names of claims that are absent or do not have the required value.
     pub wrong_claims: Vec<String>,
     /// Claims with a time, in seconds since 1970.
     pub times: Vec<(String, i64)>,
@@ -53,19 +51,16 @@ impl Jwt {
         };
         let claims = read_claims(&decode(claims).ok()?).unwrap_or_default();
         let scope = TemplateScope::new(view, terms.texts);
-        let is_wrong = |claim: &&Claim| {
-            let value = claims.get(&claim.name).unwrap_or(&Value::Null);
-            let is_exempt = claim.unless_empty_body && view.request.body.is_empty();
-            !is_exempt && claim.must.hold(value, &scope) != Ok(true)
-        };
-        let wrong_claims = self.claims.iter().filter(is_wrong).map(|claim| claim.name.clone());
+        let is_wrong = |claim: &&Claim| claim.holds(&claims, &scope) != Ok(true);
+        let wrong = self.claims.iter().filter(is_wrong).map(|claim| claim.name.as_str());
+        let absent = self.required_times().filter(|name| seconds(&claims, name) == Ok(None));
         let timed = TIMES.into_iter().chain(self.issued.as_deref());
         let times = timed.filter_map(|name| Some((name.to_owned(), seconds(&claims, name).ok()??)));
         Some(JwtTrace {
             signature,
             algorithm: header.alg,
             key_id: header.kid.filter(|id| id.len() <= MAX_ID_BYTES),
-            wrong_claims: wrong_claims.collect(),
+            wrong_claims: wrong.chain(absent).map(str::to_owned).collect(),
             times: times.collect(),
         })
     }

@@ -1,7 +1,10 @@
 //! The advice for each cause.
 
+use serde_json::json;
+
 use super::super::properties::OWN;
 use super::*;
+use crate::scheme::jwt::{JwtAlgorithm, compose};
 
 const SECRET: &str = "correct horse battery";
 
@@ -26,6 +29,20 @@ fn stale_timestamp_names_both_clocks_and_the_tolerance() {
         assert!(fitting(&diagnosis).is_empty());
         assert_eq!(diagnosis.received_signature, diagnosis.computed_signature);
     }
+}
+
+#[test]
+fn matching_one_of_several_signatures_is_shown() {
+    let verifier = bind("persona", &[("secret", SECRET)]);
+    let mut sent = signed(&verifier, "{}");
+    let (_, value) = sent.headers.iter_mut().find(|(name, _)| name == "persona-signature").unwrap();
+    let other = format!("t={NOW},v1={} ", "0a".repeat(32));
+    *value = [other.as_bytes(), value].concat();
+    sent.now = OffsetDateTime::from_unix_timestamp(NOW + 4_000).unwrap();
+    assert_eq!(sent.verdict(&verifier), Err(Cause::StaleTimestamp));
+    let diagnosis = diagnosis(&sent, &verifier);
+    assert!(diagnosis.received_signature.is_some());
+    assert_eq!(diagnosis.received_signature, diagnosis.computed_signature);
 }
 
 #[test]
@@ -96,7 +113,7 @@ fn place_in_a_body_that_was_not_stored_is_not_missing() {
             })
         });
         let text = advice(&found);
-        assert!(!text.contains("json ") && !text.contains("form "), "{}: {text}", own.provider);
+        assert!(!text.contains(" in the body") && !text.contains("form field"), "{}: {text}", own.provider);
     }
 }
 
@@ -137,6 +154,24 @@ fn wrong_claim_is_named() {
     assert_eq!(sent.verdict(&verifier), Err(Cause::ClaimMismatch));
     let text = advice(&diagnosis(&sent, &verifier));
     assert!(text.contains("The claim `sha256`"), "{text}");
+}
+
+#[test]
+fn absent_time_claim_is_named() {
+    let verifier = bind("livekit", &[("api_key", "key"), ("secret", SECRET)]);
+    // The digest of `{}`.
+    let digest = "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=";
+    for (claims, verdict) in [
+        (json!({"iss": "key", "sha256": digest}), Err(Cause::ClaimMismatch)),
+        (json!({"iss": "key", "sha256": digest, "exp": null}), Err(Cause::ClaimMismatch)),
+        (json!({"iss": "key", "sha256": digest, "exp": NOW + 60}), Ok(())),
+    ] {
+        let token = compose(JwtAlgorithm::HS256, &Secret::new(SECRET), &claims).unwrap();
+        let sent = SentRequest::new(&[("authorization", &token)], "{}");
+        assert_eq!(sent.verdict(&verifier), verdict, "{claims}");
+        let text = advice(&diagnosis(&sent, &verifier));
+        assert_eq!(text.contains("The claim `exp` is absent"), verdict.is_err(), "{claims}: {text}");
+    }
 }
 
 #[test]

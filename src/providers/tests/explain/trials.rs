@@ -142,7 +142,28 @@ fn exchanged_settings_are_explained() {
     let values = [("secret", "the-auth-token-of-twilio"), ("shared_key", "the-shared-key-of-twilio")];
     let exchanged = [("secret", values[1].1), ("shared_key", values[0].1)];
     let request = SentRequest::sample(&bind("twilio", &values), None);
-    assert_fits(&diagnosis(&request, &bind("twilio", &exchanged)), Trial::OtherSetting, "twilio");
+    let found = diagnosis(&request, &bind("twilio", &exchanged));
+    assert_fits(&found, Trial::OtherSetting, "twilio");
+    let advice = found.advice.join(" ");
+    assert!(
+        advice.contains("the value of CREEL_SOURCE_TEST_SHARED_KEY as the secret")
+            && advice.contains("set CREEL_SOURCE_TEST_SECRET to that value"),
+        "{advice}"
+    );
+}
+
+#[test]
+fn secret_in_the_place_of_an_empty_setting_is_explained() {
+    let key = "the-shared-key-of-twilio";
+    let rows = [("shared_key", "secret"), ("secret", "shared_key")];
+    for (wanted, used) in rows {
+        let request = SentRequest::sample(&bind("twilio", &[(wanted, key)]), None);
+        let found = diagnosis(&request, &bind("twilio", &[(used, key)]));
+        assert_fits(&found, Trial::OtherSetting, used);
+        let [wanted, used] = [wanted, used].map(|name| source_variable("test", name));
+        let advice = found.advice.join(" ");
+        assert!(advice.contains(&format!("the value of {used} as the secret: set {wanted} to")), "{advice}");
+    }
 }
 
 #[test]
@@ -237,7 +258,7 @@ fn other_timestamp_unit_is_explained() {
     ]);
     let request = signed(&sender, "{}");
     let found = diagnosis(&request, &source);
-    assert_fits(&found, Trial::TimestampUnit, "ms");
+    assert_eq!(fitting(&found), [Trial::TimestampUnit]);
     assert!(found.advice.join(" ").contains("TIMESTAMP_UNIT"), "{:?}", found.advice);
     // Signed in seconds, and sent in milliseconds.
     let mut request = signed(&source, "{}");
@@ -245,6 +266,17 @@ fn other_timestamp_unit_is_explained() {
         value.extend_from_slice(b"000");
     }
     assert_fits(&diagnosis(&request, &source), Trial::TimestampUnit, "s");
+}
+
+#[test]
+fn timestamp_of_public_key_signature_is_not_compared() {
+    let own = properties::OWN.iter().find(|own| own.provider == "discord").unwrap();
+    let mut sent = own.sent.clone();
+    sent.body.push(b' ');
+    let found = diagnosis_among(&sent, &own.verifier, &own.world, &[]);
+    let rows = found.trials.iter().filter(|row| row.trial == Trial::TimestampUnit);
+    assert_eq!(rows.map(|row| &row.outcome).collect::<Vec<_>>(), [&TrialOutcome::Inapplicable]);
+    assert!(found.trials.iter().any(|row| row.outcome == TrialOutcome::Differs));
 }
 
 #[test]
