@@ -270,7 +270,7 @@ fn claims(jwt: Option<&JwtTrace>) -> String {
     let names = jwt.map(|jwt| &jwt.wrong_claims).filter(|names| !names.is_empty());
     match names {
         Some(names) => format!(
-            "The claim {} is absent or has another value than the source expects: compare the audience, issuer and URL at the sender with the source's settings, and check that no proxy changes the body.",
+            "Claims that are absent, or have another value than the source expects: {}. Compare the audience, issuer and URL at the sender with the source's settings, and check that no proxy changes the body.",
             names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         ),
         None => "The signature is correct, but for another body, URL or recipient: check that the source's URL is the registered one, and that no proxy changes the body.".to_owned(),
