@@ -51,7 +51,7 @@ pub mod testing {
         pub use crate::query::{
             HeaderTest, LeafTest, MessageFacts, MessageFlags, MessageQuery, MessageState, MessageText,
             MessageWords, NumberComparison, QueryClause, QueryError, QueryTerm, QueryTime, RequiredWords,
-            SearchWord, SearchedDelivery, SearchedMessage, message_words, search_words,
+            SearchWord, SearchedDelivery, SearchedMessage, add_message_words, message_words, search_words,
         };
     }
 

@@ -30,6 +30,7 @@ pub fn open(directory: &Path) -> Outcome<Store> {
         key: Some(vec![7; 32]),
         checkpoint: true,
         min_free_bytes: 1,
+        search: None,
     };
     Ok(Store::open(&options)?)
 }

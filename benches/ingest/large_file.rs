@@ -121,6 +121,7 @@ fn with_store<T>(directory: &Path, work: impl AsyncFnOnce(&Store) -> Outcome<T>)
             key: None,
             checkpoint: true,
             min_free_bytes: 1,
+            search: None,
         })?;
         let result = work(&store).await;
         store.close(Duration::from_secs(10)).await;

@@ -182,7 +182,7 @@ mod tests {
     async fn response_after_panic_has_request_id() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("creel.db");
-        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 };
+        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None };
         let store = Store::open(&options).unwrap();
         let service = web::Data::new(Service::with_defaults(store.clone()));
         // The only route without a token.

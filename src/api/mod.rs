@@ -18,6 +18,7 @@ mod page;
 mod rejections;
 mod replays;
 pub mod routes;
+mod search;
 mod selection;
 mod sources;
 mod stream;

@@ -34,7 +34,7 @@ pub use isolation::protect_secrets;
 pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
-use crate::config::{self, Config, InheritedSockets};
+use crate::config::{self, Config, InheritedSockets, Retention};
 use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
 use crate::http::Service;
@@ -42,7 +42,7 @@ use crate::ingest::{DecodedBodies, Webhooks};
 use crate::operate::Operator;
 use crate::outbound::Reach;
 use crate::providers::{KeyRequest, KeyResponse, Roots};
-use crate::store::{Clock, Consent, Store, StoreOptions};
+use crate::store::{Clock, Consent, SearchOptions, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
 use listeners::WebhookListener;
@@ -166,8 +166,21 @@ impl From<&Config> for StoreOptions {
             key: config.key.as_ref().map(|key| key.expose().to_vec()),
             checkpoint: config.checkpoint,
             min_free_bytes: config.min_free_bytes,
+            search: config.search.then(|| search_options(config)),
         }
     }
+}
+
+/// Generations of the search index live for an eighth of the longest retention.
+fn search_options(config: &Config) -> SearchOptions {
+    const GENERATIONS_PER_RETENTION: u32 = 8;
+    let of_sources = config.sources.iter().filter_map(|source| source.retention);
+    let longest =
+        of_sources.chain([config.retention]).try_fold(Duration::ZERO, |longest, retention| match retention {
+            Retention::Keep => None,
+            Retention::For(time) => Some(longest.max(time)),
+        });
+    SearchOptions { max_generation_age: longest.map(|longest| longest / GENERATIONS_PER_RETENTION) }
 }
 
 impl App {

@@ -97,7 +97,8 @@ mod tests {
 
     fn store(directory: &tempfile::TempDir) -> Store {
         let path = directory.path().join("creel.db");
-        Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap()
+        Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None })
+            .unwrap()
     }
 
     #[actix_web::test]

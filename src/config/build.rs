@@ -94,6 +94,7 @@ impl Config {
             max_body_bytes: bytes_in_memory(values.required("CREEL_MAX_BODY", max_body)),
             body_budget_bytes: bytes_in_memory(values.required("CREEL_BODY_BUDGET", body_budget)),
             checkpoint: values.required("CREEL_CHECKPOINT", parse::on_off),
+            search: values.required("CREEL_SEARCH", parse::on_off),
             log: values.required("CREEL_LOG", parse::log_filter),
             log_format: values.required("CREEL_LOG_FORMAT", parse::log_format),
             github_meta_url: values.required("CREEL_GITHUB_META_URL", http_url),

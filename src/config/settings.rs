@@ -32,6 +32,7 @@ pub struct Config {
     pub max_body_bytes: usize,
     pub body_budget_bytes: usize,
     pub checkpoint: bool,
+    pub search: bool,
     /// `env_logger` filter.
     pub log: String,
     pub log_format: LogFormat,

@@ -14,7 +14,8 @@ use super::leaves::{self, LeafValue};
 use super::message::{MessageFacts, MessageState, MessageText, SearchedMessage};
 use super::pattern::{event_type, matches_pattern};
 use super::sequence::{WordSequence, separated, visit_texts};
-use super::words::{MessageWords, decoded, is_boundary, search_words, text_words};
+use super::split::is_boundary;
+use super::words::{MessageWords, decoded, search_words, text_words};
 use crate::json::{self, Decimal, JsonToken, JsonTokens};
 
 impl MessageQuery {

@@ -20,6 +20,7 @@ mod parser;
 mod pattern;
 mod required;
 mod sequence;
+mod split;
 mod values;
 mod words;
 
@@ -30,7 +31,7 @@ pub use message::{MessageFacts, MessageFlags, MessageState, MessageText, Searche
 pub use moment::QueryTime;
 pub use pattern::matches_pattern;
 pub use required::RequiredWords;
-pub use words::{MessageWords, SearchWord, message_words, search_words};
+pub use words::{MessageWords, SearchWord, add_message_words, message_words, search_words};
 
 #[cfg(test)]
 mod tests;

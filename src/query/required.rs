@@ -2,7 +2,9 @@
 
 use super::ast::{HeaderTest, LeafTest, MessageQuery, QueryClause, QueryTerm};
 use super::message::MessageState;
-use super::words::{CUT, MessageWords, SearchWord, field, leaf_of_text, search_words};
+use super::words::{
+    CUT, MAX_INDEXED_CHARACTERS, MessageWords, SearchWord, cut_word, field, leaf_of_text, search_words,
+};
 use crate::json;
 
 /// A condition on the words of a message.
@@ -35,7 +37,7 @@ impl RequiredWords {
     }
 
     fn of_text(text: &str, is_beginning: bool) -> Self {
-        Self::all(search_words(text, is_beginning).into_iter().map(Self::Word))
+        Self::all(search_words(text, is_beginning).into_iter().map(indexed).map(Self::Word))
     }
 
     fn all(conditions: impl IntoIterator<Item = Self>) -> Self {
@@ -61,6 +63,15 @@ impl RequiredWords {
     /// The condition for text that can be after the words that were read.
     fn or_cut(self) -> Self {
         Self::any([self, Self::whole(CUT.to_owned())])
+    }
+}
+
+/// Returns the word that an index has for a word of a text.
+fn indexed(word: SearchWord) -> SearchWord {
+    let (SearchWord::Whole(text) | SearchWord::Beginning(text)) = &word;
+    match text.chars().count() >= MAX_INDEXED_CHARACTERS {
+        true => SearchWord::Whole(cut_word(text).to_owned()),
+        false => word,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::message::MessageText;
-use super::words::{cut, decoded, is_wide, printable_runs};
+use super::split::is_wide;
+use super::words::{cut, decoded, printable_runs};
 use crate::json::{JsonToken, JsonTokens};
 
 /// The separator of words: a character that is not a part of any word.

@@ -1,7 +1,7 @@
 //! Values of keys and words: their written form.
 
 use super::error::QueryError;
-use super::words::{is_wide, is_word_character};
+use super::split::{is_wide, is_word_character};
 
 /// Minimum length of the beginning of a word, except in scripts that are compared by pairs.
 const MIN_BEGINNING_CHARACTERS: usize = 2;

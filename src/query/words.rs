@@ -9,16 +9,21 @@
 //! `.status=failed`: no word begins like them, so the beginning of a word never finds them.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::fmt;
+use std::hash::BuildHasher as _;
+
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
 
 use crate::json::{self, JsonToken, JsonTokens};
-use crate::query::leaves::{self, LeafValue};
 use crate::query::message::{MessageText, SearchedMessage};
 use crate::query::pattern::event_type;
+use crate::query::split::{WordPiece, is_word_character, split};
 
 /// Maximum length of a word in characters; longer ones are cut.
 pub const MAX_WORD_CHARACTERS: usize = 64;
+/// Maximum length of a word in an index: nearly all words that differ, differ before.
+pub const MAX_INDEXED_CHARACTERS: usize = 24;
 /// Bytes of a body whose words are read.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// Maximum number of different words of a body.
@@ -50,40 +55,101 @@ impl SearchWord {
     }
 }
 
-/// The different words, fields and leaves of a message, in no order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MessageWords(HashSet<String>);
+/// The different words, fields and leaves of a message, in the order in which they were found.
+#[derive(Clone, Default)]
+pub struct MessageWords {
+    /// The words, each followed by a space.
+    text: String,
+    /// The position and the length of each word.
+    spans: HashTable<(usize, usize)>,
+    hasher: DefaultHashBuilder,
+    /// Maximum length of a word in characters; 0 for `MAX_WORD_CHARACTERS`.
+    max_characters: usize,
+}
+
+impl fmt::Debug for MessageWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
 
 impl MessageWords {
+    /// An empty set for the words of an index, which are cut after `MAX_INDEXED_CHARACTERS`.
+    pub fn for_index() -> Self {
+        Self { max_characters: MAX_INDEXED_CHARACTERS, ..Self::default() }
+    }
+
+    /// The words, each followed by a space.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
     pub fn contains(&self, word: &str) -> bool {
-        self.0.contains(word)
+        let is_word = |(start, length): &(usize, usize)| self.text[*start..start + length] == *word;
+        self.spans.find(self.hasher.hash_one(word), is_word).is_some()
     }
 
     pub fn has_beginning(&self, start: &str) -> bool {
-        self.0.iter().any(|word| word.starts_with(start))
+        self.iter().any(|word| word.starts_with(start))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.text.split_terminator(' ')
     }
 
-    fn add(&mut self, word: &str) {
-        if !self.0.contains(word) {
-            self.0.insert(word.to_owned());
+    /// Removes all words, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+    }
+
+    /// Adds a word unless it is there, or `is_allowed` returns false.
+    fn add_if(&mut self, word: &str, is_allowed: impl FnOnce() -> bool) {
+        let Self { text, spans, hasher, .. } = self;
+        let word_at = |(start, length): &(usize, usize)| &text[*start..start + length];
+        let hash = hasher.hash_one(word);
+        let entry = spans.entry(hash, |at| word_at(at) == word, |at| hasher.hash_one(word_at(at)));
+        if let Entry::Vacant(place) = entry
+            && is_allowed()
+        {
+            place.insert((text.len(), word.len()));
+            text.push_str(word);
+            text.push(' ');
         }
     }
 
-    fn add_text(&mut self, text: &str) {
-        split(text, |piece| self.add(piece.text()));
+    fn add(&mut self, word: &str) {
+        self.add_if(word, || true);
     }
+
+    /// Cuts a word of a text.
+    fn cut<'w>(&self, word: &'w str) -> &'w str {
+        if self.max_characters == 0 { word } else { cut_word(word) }
+    }
+
+    fn add_text(&mut self, text: &str) {
+        split(text, |piece| self.add(self.cut(piece.text())));
+    }
+}
+
+/// Cuts a word to the length of those in an index.
+pub fn cut_word(word: &str) -> &str {
+    if word.len() <= MAX_INDEXED_CHARACTERS {
+        return word;
+    }
+    word.char_indices().nth(MAX_INDEXED_CHARACTERS).map_or(word, |(end, _)| &word[..end])
 }
 
 /// Returns the words, fields and leaves of a message, for an index.
 pub fn message_words(message: &SearchedMessage<'_>) -> MessageWords {
-    let mut body = BodyWords::of(&message.text);
-    // The leaves are last, so that they never displace a word.
-    body.add_leaves(&message.text);
-    let mut words = body.finish();
+    let mut words = MessageWords::for_index();
+    add_message_words(&mut words, message);
+    words
+}
+
+/// Adds the words, fields and leaves of a message.
+pub fn add_message_words(words: &mut MessageWords, message: &SearchedMessage<'_>) {
+    BodyWords::add_to(words, &message.text, true);
     let facts = &message.facts;
     let mut add = |name: &str, value: &str| words.add(&field(name, value));
     add("source", facts.source);
@@ -108,29 +174,27 @@ pub fn message_words(message: &SearchedMessage<'_>) -> MessageWords {
             add("is", name);
         }
     }
-    words
 }
 
 /// Returns the words of the delivery id, the query, the headers and the body.
 pub fn text_words(text: &MessageText<'_>) -> MessageWords {
-    BodyWords::of(text).finish()
+    let mut words = MessageWords::default();
+    BodyWords::add_to(&mut words, text, false);
+    words
 }
 
-/// Returns the words of the delivery id, the query and the headers.
-fn head_words(text: &MessageText<'_>) -> MessageWords {
-    let mut words = MessageWords::default();
+/// Adds the words of the delivery id, the query and the headers.
+fn add_head(words: &mut MessageWords, text: &MessageText<'_>) {
     text.delivery_id.into_iter().for_each(|id| words.add_text(id));
     text.headers.iter().for_each(|(_, value)| words.add_text(value));
-    if let Some(query) = text.query {
-        words.add_text(query);
-        if query.contains(['%', '+']) {
-            for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-                words.add_text(&name);
-                words.add_text(&value);
-            }
+    let Some(query) = text.query else { return };
+    words.add_text(query);
+    if query.contains(['%', '+']) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            words.add_text(&name);
+            words.add_text(&value);
         }
     }
-    words
 }
 
 /// Returns the words of a query's text, or of the value that a query requires. With `is_beginning`,
@@ -156,9 +220,14 @@ pub fn field(name: &str, value: &str) -> String {
 }
 
 /// Returns the word for a value of the payload, such as `.status=failed`; `None` if such values
-/// have none. `raw` is the value as JSON.
-pub fn leaf(key: &str, raw: &str) -> Option<String> {
-    leaf_of_text(key, &if raw.starts_with('"') { json::text_of(raw)? } else { Cow::Borrowed(raw) })
+/// have none. The key and the value are as in the JSON.
+fn leaf(key: &str, raw: &str) -> Option<String> {
+    // A shortcut: most values are longer.
+    if raw.len() > MAX_LEAF_CHARACTERS + 2 && !raw.contains('\\') {
+        return None;
+    }
+    let text = if raw.starts_with('"') { json::text_of(raw)? } else { Cow::Borrowed(raw) };
+    leaf_of_text(&json::text_lossy(key), &text)
 }
 
 /// Like `leaf`, for a string without its quotes.
@@ -178,24 +247,26 @@ fn field_text(text: &str) -> String {
 }
 
 /// The words of a message, of which those of the body are limited.
-struct BodyWords {
-    words: MessageWords,
+struct BodyWords<'w> {
+    words: &'w mut MessageWords,
     count: usize,
     is_cut: bool,
+    /// The leaves of the body, each followed by a space; `None` if they are not wanted.
+    leaves: Option<String>,
 }
 
-impl BodyWords {
-    fn of(text: &MessageText<'_>) -> Self {
-        let mut body = Self { words: head_words(text), count: 0, is_cut: false };
+impl<'w> BodyWords<'w> {
+    /// Adds the words of a text, and its leaves if they are wanted.
+    fn add_to(words: &'w mut MessageWords, text: &MessageText<'_>, has_leaves: bool) {
+        add_head(words, text);
+        let mut body = Self { words, count: 0, is_cut: false, leaves: has_leaves.then(String::new) };
         body.read(text);
-        body
-    }
-
-    fn finish(mut self) -> MessageWords {
-        if self.is_cut {
-            self.words.add(CUT);
+        // The leaves are last, so that they never displace a word.
+        let leaves = body.leaves.take().unwrap_or_default();
+        leaves.split_terminator(' ').for_each(|leaf| body.add(leaf));
+        if body.is_cut {
+            body.words.add(CUT);
         }
-        self.words
     }
 
     fn read(&mut self, text: &MessageText<'_>) {
@@ -224,47 +295,67 @@ impl BodyWords {
     }
 
     fn add_json(&mut self, payload: &str) {
+        // The last key at each depth; an array has none of its own.
+        let mut keys: Vec<Option<&str>> = vec![None];
         for token in JsonTokens::new(payload) {
-            if let JsonToken::Key(raw) | JsonToken::Value(raw) = token {
-                self.add_text(raw);
-                match decoded(raw) {
-                    Some(text) => self.add_text(&text),
-                    None if json::is_number(raw) => {
-                        // A cut payload can end with a part of a number.
-                        let plain = json::is_plain_number(raw).then(|| json::plain_number(raw)).flatten();
-                        plain.into_iter().for_each(|plain| self.add_text(&plain));
+            match token {
+                JsonToken::ObjectStart => keys.push(None),
+                JsonToken::ArrayStart => keys.push(keys.last().copied().flatten()),
+                JsonToken::ObjectEnd | JsonToken::ArrayEnd => {
+                    if keys.len() > 1 {
+                        keys.pop();
                     }
-                    None => {}
+                }
+                JsonToken::Key(raw) => {
+                    if let Some(key) = keys.last_mut() {
+                        *key = Some(raw);
+                    }
+                    self.add_token(raw);
+                }
+                JsonToken::Value(raw) => {
+                    self.add_token(raw);
+                    self.note_leaf(keys.last().copied().flatten(), raw);
                 }
             }
         }
     }
 
-    fn add_leaves(&mut self, text: &MessageText<'_>) {
-        leaves::walk(cut(text.payload.unwrap_or_default()), |path, value| {
-            if let (Some(key), LeafValue::Leaf(raw)) = (path.last(), value)
-                && let Some(leaf) = leaf(key, raw)
-            {
-                self.add(&leaf);
+    fn add_token(&mut self, raw: &str) {
+        self.add_text(raw);
+        match decoded(raw) {
+            Some(text) => self.add_text(&text),
+            // A number in its only form is already added.
+            None if raw.bytes().all(|byte| byte.is_ascii_digit()) && !raw.starts_with('0') => {}
+            None if json::is_number(raw) => {
+                // A cut payload can end with a part of a number.
+                let plain = json::is_plain_number(raw).then(|| json::plain_number(raw)).flatten();
+                plain.into_iter().for_each(|plain| self.add_text(&plain));
             }
-            ControlFlow::Continue(())
-        });
+            None => {}
+        }
+    }
+
+    fn note_leaf(&mut self, key: Option<&str>, raw: &str) {
+        if let (Some(leaves), Some(key)) = (&mut self.leaves, key)
+            && let Some(leaf) = leaf(key, raw)
+        {
+            leaves.push_str(&leaf);
+            leaves.push(' ');
+        }
     }
 
     fn add_text(&mut self, text: &str) {
-        split(text, |piece| self.add(piece.text()));
+        split(text, |piece| self.add(self.words.cut(piece.text())));
     }
 
     fn add(&mut self, word: &str) {
-        if self.words.contains(word) {
-            return;
-        }
-        if self.count == MAX_BODY_WORDS {
-            self.is_cut = true;
-            return;
-        }
-        self.count += 1;
-        self.words.add(word);
+        let Self { words, count, is_cut, .. } = self;
+        words.add_if(word, || {
+            let is_allowed = *count < MAX_BODY_WORDS;
+            *count += usize::from(is_allowed);
+            *is_cut |= !is_allowed;
+            is_allowed
+        });
     }
 }
 
@@ -290,91 +381,4 @@ pub fn printable_runs<'a>(text: &MessageText<'a>) -> impl Iterator<Item = Cow<'a
 pub fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     let is_whole = raw.len() > 1 && raw.starts_with('"') && raw.ends_with('"');
     (is_whole && raw.contains('\\')).then(|| json::text_lossy(raw))
-}
-
-/// A part of a text.
-#[derive(Clone, Copy, Debug)]
-enum WordPiece<'a> {
-    /// A run of letters and digits. `is_last`: the text ends with it.
-    Word { text: &'a str, is_last: bool },
-    /// Two adjacent characters of a script that is compared by pairs.
-    Pair(&'a str),
-    /// The last character of a run in such a script. `is_alone`: the only one.
-    Single { text: &'a str, is_alone: bool },
-}
-
-impl<'a> WordPiece<'a> {
-    fn text(&self) -> &'a str {
-        match self {
-            Self::Word { text, .. } | Self::Pair(text) | Self::Single { text, .. } => text,
-        }
-    }
-}
-
-/// Splits a text into its words.
-fn split(text: &str, mut emit: impl FnMut(WordPiece<'_>)) {
-    let mut word = String::new();
-    let mut length = 0;
-    let mut pair: Option<(char, bool)> = None;
-    let mut buffer = String::new();
-    let mut emit_pair =
-        |pair: &mut Option<(char, bool)>, next: Option<char>, emit: &mut dyn FnMut(WordPiece<'_>)| {
-            if let Some((first, is_alone)) = *pair {
-                buffer.clear();
-                buffer.push(first);
-                buffer.extend(next);
-                match next {
-                    Some(_) => emit(WordPiece::Pair(&buffer)),
-                    None => emit(WordPiece::Single { text: &buffer, is_alone }),
-                }
-            }
-            *pair = next.map(|next| (next, pair.is_none()));
-        };
-    for character in text.chars().flat_map(char::to_lowercase) {
-        let is_wide = is_wide(character);
-        if !is_wide && pair.is_some() {
-            emit_pair(&mut pair, None, &mut emit);
-        }
-        if (is_wide || !character.is_alphanumeric()) && length > 0 {
-            emit(WordPiece::Word { text: &word, is_last: false });
-            word.clear();
-            length = 0;
-        }
-        if is_wide {
-            emit_pair(&mut pair, Some(character), &mut emit);
-        } else if character.is_alphanumeric() {
-            if length < MAX_WORD_CHARACTERS {
-                word.push(character);
-            }
-            length += 1;
-        }
-    }
-    emit_pair(&mut pair, None, &mut emit);
-    if length > 0 {
-        emit(WordPiece::Word { text: &word, is_last: true });
-    }
-}
-
-/// Whether a character is a part of a word.
-pub fn is_word_character(character: char) -> bool {
-    character.is_alphanumeric() || is_wide(character)
-}
-
-/// Whether a text that begins with `first` can begin after the character `before` without being a
-/// part of a longer word.
-pub fn is_boundary(before: char, first: char) -> bool {
-    let is_narrow = |character: char| character.is_alphanumeric() && !is_wide(character);
-    let last = before.to_lowercase().last().unwrap_or(before);
-    let first = first.to_lowercase().next().unwrap_or(first);
-    !(is_narrow(last) && is_narrow(first))
-}
-
-/// Whether a character belongs to a script that is compared by pairs of adjacent characters:
-/// Chinese, Japanese, Korean, Thai, Lao, Burmese and Khmer, with their marks.
-pub fn is_wide(character: char) -> bool {
-    matches!(u32::from(character),
-        0x0e00..=0x0e3a | 0x0e40..=0x0e4e | 0x0e50..=0x0e59 | 0x0e80..=0x0eff | 0x1000..=0x109f | 0x1780..=0x17d3
-        | 0x1100..=0x11ff | 0x2e80..=0x2fdf | 0x3005..=0x3007 | 0x3041..=0x309f | 0x30a1..=0x30fa
-        | 0x30fc..=0x31ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xa960..=0xa97f | 0xac00..=0xd7ff
-        | 0xf900..=0xfaff | 0xff66..=0xff9f | 0x20000..=0x3ffff)
 }

@@ -139,7 +139,8 @@ pub fn readers(path: &Path, threads: Arc<ScheduledThreadPool>) -> Pool {
             connection.pragma_update(None, "query_only", true)
         });
     r2d2::Pool::builder()
-        .max_size(READERS)
+        // One more for the search index.
+        .max_size(READERS + 1)
         .min_idle(Some(0))
         .test_on_check_out(false)
         .idle_timeout(Some(Duration::from_secs(60)))

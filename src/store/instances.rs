@@ -22,6 +22,11 @@ impl Instances {
         rows.collect::<rusqlite::Result<_>>().map(Self)
     }
 
+    /// Returns the id for new messages.
+    pub fn newest(&self) -> &str {
+        self.0.last().map_or("", |(_, id)| id)
+    }
+
     /// Returns the `webhook-id` of a message. All deliveries of the message have this id, and no
     /// other message has it.
     pub fn webhook_id(&self, message: MessageId) -> String {

@@ -17,6 +17,7 @@ mod files;
 mod handle;
 pub mod headers;
 mod id;
+mod index;
 mod instances;
 mod integrity;
 mod keys;
@@ -66,6 +67,7 @@ pub use handle::cleanup::Cleanup;
 pub use handle::delivery_queue::DeliveryQueue;
 pub use handle::store::Store;
 pub use id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
+pub use index::IndexState;
 pub use instances::Instances;
 pub use integrity::verify;
 pub use listener::{
@@ -83,7 +85,7 @@ pub use message::new::{ConfirmationRequest, Identity, NewMessage};
 pub use message::read::{MessageRow, StoredMessage, query_without_content};
 pub use offline::{IdleTarget, idle_targets_offline, is_in_use, secret_offline, write_setting_offline};
 pub use open::Consent;
-pub use options::StoreOptions;
+pub use options::{SearchOptions, StoreOptions};
 pub use quarantine::read::{
     RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };

@@ -19,13 +19,15 @@ use crate::store::continuity::mark::Mark;
 use crate::store::continuity::marker::Marker;
 use crate::store::error::{OpenError, Unavailable};
 use crate::store::files::lock::InstanceLock;
+use crate::store::files::paths::sibling_path;
 use crate::store::files::roots::RootPages;
 use crate::store::files::{self, Files, modes};
 use crate::store::handle::core::Core;
 use crate::store::handle::store::Store;
+use crate::store::index::{self, Indexer, IndexerParts, Pressure, SearchIndex};
 use crate::store::instances::{self, Instances};
 use crate::store::keys::KeyIndex;
-use crate::store::options::StoreOptions;
+use crate::store::options::{SearchOptions, StoreOptions};
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::key::DatabaseKey;
 use crate::store::shared::SharedState;
@@ -107,6 +109,11 @@ impl Store {
         files.expect_roots(RootPages::read(&connection).map_err(problem)?);
         let subscriptions = target::read::subscriptions(&connection).map_err(problem)?;
         let instances = Instances::read(&connection).map_err(problem)?;
+        let index_path = sibling_path(&path, "search");
+        if options.search.is_none() {
+            index::remove(&index_path);
+        }
+        let index = options.search.map(|_| SearchIndex::new(index_path));
         let (jobs, waiting_jobs) = sync_channel(QUEUE);
         let shared = Arc::new(SharedState::new());
         shared.audience.replace(Arc::new(subscriptions));
@@ -123,12 +130,14 @@ impl Store {
             files,
             instances: Arc::new(instances),
             shared,
+            index,
             is_closing: Arc::default(),
             threads: Mutex::default(),
             _writer_pool: writer_pool,
             _lock: lock,
         };
         core.start(connection, marker, waiting_jobs, options.checkpoint)?;
+        core.start_index(options.search.unwrap_or_default())?;
         Ok(Self { core: Arc::new(core) })
     }
 }
@@ -287,6 +296,26 @@ impl Core {
                 .map_err(|error| problem(&error))?,
         );
         *self.threads.lock() = threads;
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Starts the thread of the search index. Its panic does not stop the store.
+    fn start_index(&self, options: SearchOptions) -> Result<(), OpenError> {
+        let Some(index) = &self.index else { return Ok(()) };
+        let problem = |error| OpenError(format!("cannot start the search index: {error}"));
+        let indexer = Indexer::new(IndexerParts {
+            index: index.clone(),
+            readers: self.readers.clone(),
+            pressure: Pressure { shared: self.shared.clone(), files: self.files.clone() },
+            is_closing: self.is_closing.clone(),
+            identity: self.instances.newest().to_owned(),
+            max_generation_age: options.max_generation_age,
+        })
+        .map_err(problem)?;
+        let thread = std::thread::Builder::new().name("index".to_owned()).spawn(move || indexer.run());
+        self.threads.lock().push(thread.map_err(problem)?);
         Ok(())
     }
 }

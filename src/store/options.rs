@@ -13,4 +13,14 @@ pub struct StoreOptions {
     /// The low-water mark of the disk (`CREEL_MIN_FREE`): messages are rejected when less space is
     /// free.
     pub min_free_bytes: u64,
+    /// The search index; `None` for none.
+    pub search: Option<SearchOptions>,
+}
+
+/// Settings of the search index.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SearchOptions {
+    /// Time after which a generation of the index is complete, so that the words of deleted
+    /// messages do not stay for long; `None` if messages are kept forever.
+    pub max_generation_age: Option<std::time::Duration>,
 }

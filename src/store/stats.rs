@@ -1,5 +1,6 @@
 //! Metrics of the store.
 
+use crate::store::index::IndexStats;
 use crate::store::quarantine::intake::QuarantineStats;
 
 /// Queue lengths, sizes and counters at one moment; counters start at zero with the process.
@@ -25,4 +26,6 @@ pub struct Stats {
     /// Whether damage was found in the file.
     pub is_damaged: bool,
     pub quarantine: QuarantineStats,
+    /// `None` without a search index.
+    pub search: Option<IndexStats>,
 }

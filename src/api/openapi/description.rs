@@ -9,7 +9,8 @@ use utoipa::{Modify, OpenApi};
 use crate::api::error::MEDIA_TYPE;
 use crate::api::types::problem::ProblemDetails;
 use crate::api::{
-    deliveries, diff, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, search, sources, tail,
+    targets,
 };
 
 const TOKEN: &str = "token";
@@ -58,6 +59,7 @@ const TOKEN: &str = "token";
         listeners::stream,
         listeners::acknowledge,
         listeners::body,
+        search::status,
         sources::list,
         rejections::list,
         rejections::one,

@@ -15,6 +15,7 @@ pub mod rejection;
 pub mod replay;
 #[cfg(test)]
 pub mod schemas;
+pub mod search;
 pub mod source;
 pub mod target;
 pub mod target_change;

@@ -38,7 +38,8 @@ impl CleanupSetup {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("creel.db");
         let store =
-            Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap();
+            Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None })
+                .unwrap();
         Self { _directory: directory, store, number: std::cell::Cell::new(0) }
     }
 

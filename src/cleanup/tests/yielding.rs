@@ -34,7 +34,7 @@ impl CleanupSetup {
         let Self { _directory, store, number } = self;
         let path = store.path().to_owned();
         drop(store);
-        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes };
+        let options = StoreOptions { path, key: None, checkpoint: true, min_free_bytes, search: None };
         Self { _directory, store: Store::open(&options).unwrap(), number }
     }
 

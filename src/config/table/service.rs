@@ -167,6 +167,14 @@ pub const VARIABLES: &[Variable] = &[
         example: "on",
     },
     Variable {
+        name: "CREEL_SEARCH",
+        absent: AbsentValue::Default("on"),
+        unit: "`on` or `off`",
+        secret: false,
+        doc: "`off`: no search index (`docs/search.md`); searches then read the messages",
+        example: "on",
+    },
+    Variable {
         name: "CREEL_LOG",
         absent: AbsentValue::Default("info"),
         unit: "`off`, `error`, `warn`, `info`, `debug`, `trace`, or `module=level` with commas between",

@@ -66,6 +66,7 @@ fn every_variable_is_applied() {
         ("CREEL_MAX_BODY", "64KiB"),
         ("CREEL_BODY_BUDGET", "1048576"),
         ("CREEL_CHECKPOINT", "off"),
+        ("CREEL_SEARCH", "off"),
         ("CREEL_LOG", "warn,creel::store=debug"),
         ("CREEL_LOG_FORMAT", "json"),
         ("CREEL_GITHUB_META_URL", "http://127.0.0.1:1/meta"),

@@ -108,6 +108,7 @@ fn invalid_values_are_rejected() {
         ("CREEL_MAX_BODY", "1GiB", "too large"),
         ("CREEL_MAX_BODY", "65MiB", "CREEL_BODY_BUDGET"),
         ("CREEL_CHECKPOINT", "no", "neither on nor off"),
+        ("CREEL_SEARCH", "yes", "neither on nor off"),
         ("CREEL_LOG", "verbose", "not a level"),
         ("CREEL_LOG_FORMAT", "xml", "text or json"),
         ("CREEL_GITHUB_META_URL", "api.github.com", "https://"),

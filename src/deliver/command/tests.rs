@@ -307,7 +307,9 @@ fn concurrent_commands_get_their_own_results() {
 fn commands_do_not_inherit_database_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("creel.db");
-    let store = Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap();
+    let store =
+        Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None })
+            .unwrap();
     let ours = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let is_database = |link: &Path| link.to_string_lossy().contains("creel.db");
     assert!(ours.filter_map(|entry| std::fs::read_link(entry.path()).ok()).any(|link| is_database(&link)));

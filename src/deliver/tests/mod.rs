@@ -66,6 +66,7 @@ fn open(directory: &TempDir) -> Store {
         key: Some(vec![7; 32]),
         checkpoint: true,
         min_free_bytes: 1,
+        search: None,
     })
     .unwrap()
 }

@@ -52,6 +52,9 @@ pub struct StoreMetrics {
     quarantine_rows: IntGauge,
     quarantine_bytes: IntGauge,
     quarantine_dropped: IntCounterVec,
+    search_lag: IntGauge,
+    search_bytes: IntGauge,
+    search_indexed: IntCounter,
 }
 
 impl StoreMetrics {
@@ -80,10 +83,16 @@ impl StoreMetrics {
                 "Rejected requests that the quarantine did not store, or evicted early, by kind: a candidate may be genuine.",
                 &["kind"],
             ),
+            search_lag: make.gauge("creel_search_lag_messages", "Messages that are not in the search index."),
+            search_bytes: make.gauge("creel_search_bytes", "Size of the search index."),
+            search_indexed: make
+                .counter("creel_search_indexed_total", "Messages added to the search index since the start."),
         }
     }
 
     pub fn set(&self, stats: &Stats) {
+        let search = stats.search.unwrap_or_default();
+        raise(&self.search_indexed, search.indexed_total);
         let gauges = [
             (&self.queue_depth, stats.queue_depth as u64),
             (&self.wal_bytes, stats.wal_bytes),
@@ -95,6 +104,8 @@ impl StoreMetrics {
             (&self.is_damaged, u64::from(stats.is_damaged)),
             (&self.quarantine_rows, stats.quarantine.rows),
             (&self.quarantine_bytes, stats.quarantine.bytes),
+            (&self.search_lag, search.lag_messages),
+            (&self.search_bytes, search.bytes),
         ];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));

@@ -16,6 +16,7 @@ use crate::store::delivery::loaded::LoadedMessages;
 use crate::store::error::{ChangeError, Unavailable};
 use crate::store::files::Files;
 use crate::store::files::lock::InstanceLock;
+use crate::store::index::SearchIndex;
 use crate::store::instances::Instances;
 use crate::store::quarantine::intake::Intake;
 use crate::store::seal::sealer::Sealer;
@@ -45,6 +46,8 @@ pub struct Core {
     pub files: Arc<Files>,
     pub instances: Arc<Instances>,
     pub shared: Arc<SharedState>,
+    /// `None` without a search index.
+    pub index: Option<Arc<SearchIndex>>,
     pub is_closing: Arc<AtomicBool>,
     pub threads: Mutex<Vec<JoinHandle<()>>>,
     pub _writer_pool: connection::Pool,

@@ -12,6 +12,7 @@ use crate::store::delivery::read::{DeliveryFilter, StoredAttempt, StoredDelivery
 use crate::store::error::Unavailable;
 use crate::store::handle::core::Core;
 use crate::store::id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};
+use crate::store::index::IndexStatus;
 use crate::store::instances::Instances;
 use crate::store::listener::{self, StoredListener};
 use crate::store::message::filter::{Direction, MessageFilter};
@@ -52,8 +53,11 @@ impl Reads {
         from: Option<MessageId>,
         limit: usize,
     ) -> Result<MessagePage, Unavailable> {
+        let index = self.core.index.clone();
         self.core
-            .read(move |connection| message::read::page(connection, &filter, direction, from, limit))
+            .read(move |connection| {
+                message::read::page(connection, index.as_ref(), &filter, direction, from, limit)
+            })
             .await
     }
 
@@ -90,7 +94,11 @@ impl Reads {
         let mut dead_letters: BTreeMap<TargetId, DeadLetterCount> = BTreeMap::new();
         while Instant::now() < deadline {
             let scope = scope.clone();
-            let step = self.core.read(move |connection| count::count_step(connection, &scope, from)).await?;
+            let index = self.core.index.clone();
+            let step = self
+                .core
+                .read(move |connection| count::count_step(connection, index.as_ref(), &scope, from))
+                .await?;
             messages += step.messages;
             for (target, more) in step.dead_letters {
                 let counted =
@@ -104,6 +112,11 @@ impl Reads {
             from = next;
         }
         Ok(None)
+    }
+
+    /// Returns the figures of the search index, given the newest message; `None` without an index.
+    pub fn index_status(&self, newest: MessageId) -> Option<IndexStatus> {
+        self.core.index.as_ref().map(|index| index.status(newest))
     }
 
     /// Returns the id of the newest message; 0 if there is no message.

@@ -91,6 +91,7 @@ impl Store {
             deliveries_dead,
             is_damaged: core.shared.is_damaged(),
             quarantine: core.intake.stats(),
+            search: core.index.as_ref().map(|index| index.stats()),
         }
     }
 
@@ -111,6 +112,7 @@ impl Store {
         self.core.is_closing.store(true, Ordering::Release);
         self.core.shared.wake_checkpointer();
         let _ = self.core.send(Job::Close);
+        self.core.index.iter().for_each(|index| index.interrupt());
         let threads = std::mem::take(&mut *self.core.threads.lock());
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));

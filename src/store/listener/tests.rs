@@ -26,7 +26,7 @@ fn now() -> OffsetDateTime {
 
 fn open_store(directory: &Path) -> Store {
     let path = directory.join("creel.db");
-    Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap()
+    Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None }).unwrap()
 }
 
 fn run(test: impl AsyncFnOnce(Store)) {

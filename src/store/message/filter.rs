@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, ToSql};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::query::{MessageQuery, QueryTerm, QueryTime};
+use crate::query::{MessageQuery, MessageState, QueryTerm, QueryTime};
 use crate::store::id::{MessageId, TargetId, ids_text};
 use crate::store::target::subscription::Pattern;
 use crate::store::timestamp::Timestamp;
@@ -75,6 +75,20 @@ impl MessageFilter {
             }
         }
         (since, until)
+    }
+
+    /// Returns a state that every match has and for which the database has an index.
+    pub(super) fn driving_state(&self) -> Option<MessageState> {
+        if self.dead {
+            return Some(MessageState::Dead);
+        }
+        let of_term = |term: &QueryTerm| match term {
+            QueryTerm::Is(state @ (MessageState::Dead | MessageState::Pending | MessageState::Awaiting)) => {
+                Some(*state)
+            }
+            _ => None,
+        };
+        self.q.iter().flat_map(MessageQuery::required_terms).find_map(of_term)
     }
 
     /// Returns the ids of the only messages that can match; empty for all messages.

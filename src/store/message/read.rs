@@ -1,6 +1,6 @@
 //! Reads stored messages: whole for delivery, without the body for lists.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -11,6 +11,7 @@ use crate::json;
 use crate::store::damage;
 use crate::store::delivery::dead::DeadLetterCount;
 use crate::store::id::MessageId;
+use crate::store::index::SearchIndex;
 use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
@@ -221,6 +222,7 @@ pub struct MessagePage {
 /// Returns a page of messages; with `from`, only those beyond this id in the direction.
 pub fn page(
     connection: &Connection,
+    index: Option<&Arc<SearchIndex>>,
     filter: &MessageFilter,
     direction: Direction,
     from: Option<MessageId>,
@@ -230,7 +232,7 @@ pub fn page(
         Direction::NewestFirst => (MessageId::START, from.unwrap_or(MessageId::END)),
         Direction::OldestFirst => (from.unwrap_or_default(), MessageId::END),
     };
-    let search = Search { limit, ..Search::new(filter, direction, above, below) };
+    let search = Search { limit, index, ..Search::new(filter, direction, above, below) };
     let (messages, next) = search.run(connection, HEAD, |row| read_head(row, 1))?;
     let cut_at = next.filter(|_| messages.len() < limit);
     let looked_back_to = match cut_at {
@@ -240,10 +242,11 @@ pub fn page(
     Ok(MessagePage { messages, next, is_cut: cut_at.is_some(), looked_back_to })
 }
 
-/// Returns the time of a message; `None` if its row is damaged or was deleted.
+/// Returns the time of a message, or of the next one if it was deleted; `None` if its row is
+/// damaged.
 fn received_at(connection: &Connection, id: MessageId) -> rusqlite::Result<Option<StoredTime>> {
     let found = connection
-        .prepare_cached("SELECT received_at FROM messages WHERE id = ?1")?
+        .prepare_cached("SELECT received_at FROM messages WHERE id >= ?1 ORDER BY id LIMIT 1")?
         .query_row([id], |row| damage::stored_time("messages", row, 0))
         .optional();
     match found {

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use crate::store::delivery::dead::{self, DeadLetterCount};
 use crate::store::id::{MessageId, TargetId};
+use crate::store::index::SearchIndex;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 
@@ -42,6 +44,7 @@ const MAY_BE_REPLAYED: &str = " AND (confirmation IS NULL OR confirmation = 'con
 /// owner. Examines at most as many rows as a page.
 pub fn count_step(
     connection: &Connection,
+    index: Option<&Arc<SearchIndex>>,
     scope: &ReplayScope,
     from: MessageId,
 ) -> rusqlite::Result<CountStep> {
@@ -49,6 +52,7 @@ pub fn count_step(
     let selected = Search {
         and: MAY_BE_REPLAYED,
         target_owner: target_owner.as_deref(),
+        index,
         ..Search::new(filter, Direction::OldestFirst, from, through.next())
     };
     let replayed = Search { only_dead_letters: *only_dead_letters, ..selected };

@@ -85,7 +85,7 @@ impl Setup {
 }
 
 pub fn options(path: &Path) -> StoreOptions {
-    StoreOptions { path: path.to_owned(), key: None, checkpoint: true, min_free_bytes: 0 }
+    StoreOptions { path: path.to_owned(), key: None, checkpoint: true, min_free_bytes: 0, search: None }
 }
 
 pub fn soon() -> Instant {

@@ -127,7 +127,7 @@ impl World {
 
 fn open(directory: &TempDir) -> Store {
     let path = directory.path().join("creel.db");
-    Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0 }).unwrap()
+    Store::open(&StoreOptions { path, key: None, checkpoint: true, min_free_bytes: 0, search: None }).unwrap()
 }
 
 fn now() -> OffsetDateTime {

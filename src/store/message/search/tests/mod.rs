@@ -5,9 +5,11 @@ mod queries;
 
 use rusqlite::params;
 
+use super::rows::*;
 use super::*;
 use crate::store::id::MessageId;
 use crate::store::replay::count::{ReplayScope, count_step};
+use crate::store::timestamp::Timestamp;
 use crate::store::{message, schema};
 
 fn at(minute: i64) -> Timestamp {
@@ -41,7 +43,7 @@ fn listed(
     let mut from = None;
     let mut found = Vec::new();
     loop {
-        let page = message::read::page(connection, filter, direction, from, limit).unwrap();
+        let page = message::read::page(connection, None, filter, direction, from, limit).unwrap();
         found.extend(page.messages.iter().map(|head| head.id));
         match page.next {
             Some(next) => from = Some(next),
@@ -130,7 +132,7 @@ fn counted(
     through: i64,
 ) -> (u64, Option<MessageId>) {
     let scope = ReplayScope { filter, target_owner: None, only_dead_letters: false, through: through.into() };
-    let step = count_step(connection, &scope, from.into()).unwrap();
+    let step = count_step(connection, None, &scope, from.into()).unwrap();
     (step.messages, step.next)
 }
 
@@ -141,7 +143,7 @@ fn time_range_without_messages_ends_with_first_page() {
     {
         let (since, until) = (since.map(at), until.map(at));
         let filter = MessageFilter { since, until, ..MessageFilter::default() };
-        let page = message::read::page(&connection, &filter, Direction::NewestFirst, None, 50).unwrap();
+        let page = message::read::page(&connection, None, &filter, Direction::NewestFirst, None, 50).unwrap();
         assert_eq!(page, message::read::MessagePage::default(), "{filter:?}");
     }
 }

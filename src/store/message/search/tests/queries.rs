@@ -146,6 +146,14 @@ fn filled() -> Connection {
                 ],
             )
             .unwrap();
+        if let Some(state) = confirmation {
+            connection
+                .execute(
+                    "INSERT INTO confirmations (message_id, source, state, due_at) VALUES (?1, ?2, ?3, '')",
+                    params![id, source, state],
+                )
+                .unwrap();
+        }
         let deliver = |target: &str, state: &str| {
             connection
                 .execute(
@@ -238,7 +246,8 @@ fn query_is_restricted_by_the_other_filters() {
 fn page_without_a_match_reports_how_far_it_looked() {
     let connection = database(0..250);
     let page = |from, limit| {
-        message::read::page(&connection, &filter_of("missing"), Direction::NewestFirst, from, limit).unwrap()
+        message::read::page(&connection, None, &filter_of("missing"), Direction::NewestFirst, from, limit)
+            .unwrap()
     };
     let first = page(None, 50);
     assert!(first.messages.is_empty() && first.is_cut);
@@ -249,7 +258,8 @@ fn page_without_a_match_reports_how_far_it_looked() {
     let exact = page(Some(101.into()), 50);
     assert_eq!((exact.next, exact.is_cut, exact.looked_back_to), (None, false, None));
     // A full page is not cut.
-    let full = message::read::page(&connection, &filter_of("1"), Direction::NewestFirst, None, 2).unwrap();
+    let full =
+        message::read::page(&connection, None, &filter_of("1"), Direction::NewestFirst, None, 2).unwrap();
     assert_eq!((full.messages.len(), full.next, full.is_cut), (2, Some(249.into()), false));
 }
 
@@ -259,13 +269,15 @@ fn page_ends_at_the_limit_on_bytes() {
     let large = format!("\"{}\"", "x ".repeat(200 << 10));
     connection.execute("UPDATE messages SET payload = ?1 WHERE id > 10", [&large]).unwrap();
     let page =
-        message::read::page(&connection, &filter_of("missing"), Direction::NewestFirst, None, 50).unwrap();
+        message::read::page(&connection, None, &filter_of("missing"), Direction::NewestFirst, None, 50)
+            .unwrap();
     assert_eq!((page.next, page.is_cut), (Some(18.into()), true));
     assert_eq!(counted(&connection, filter_of("1"), 0, 20).0, 10);
     // The limit at the last message leaves nothing to examine.
     connection.execute("DELETE FROM messages WHERE id < 18", []).unwrap();
     let page =
-        message::read::page(&connection, &filter_of("missing"), Direction::NewestFirst, None, 50).unwrap();
+        message::read::page(&connection, None, &filter_of("missing"), Direction::NewestFirst, None, 50)
+            .unwrap();
     assert_eq!((page.next, page.is_cut), (None, false));
 }
 
@@ -297,7 +309,7 @@ fn counts_of_a_dead_letter_replay_are_complete_after_a_limit() {
             only_dead_letters: true,
             through: ROWS.into(),
         };
-        let step = count_step(&connection, &scope, from).unwrap();
+        let step = count_step(&connection, None, &scope, from).unwrap();
         messages += step.messages;
         letters += step.dead_letters.values().map(|one| one.deliveries).sum::<u64>();
         let Some(next) = step.next else { break };

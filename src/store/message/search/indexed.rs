@@ -1,0 +1,169 @@
+//! A search with the index of words: it proposes the messages to examine. Messages that are not
+//! indexed are all examined.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Row};
+
+use crate::store::id::MessageId;
+use crate::store::index::{IndexSegment, IndexView, MatchExpression};
+use crate::store::message::filter::Direction;
+use crate::store::message::search::Search;
+use crate::store::message::search::scan::{Scan, ScanState};
+
+/// Time after which a page ends.
+const MAX_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });
+/// Number of candidates that are requested at once: at first somewhat more than the results wanted,
+/// then more each time, up to the maximum.
+const MORE_THAN_WANTED: usize = 16;
+const MAX_CANDIDATES: usize = 1_000;
+
+/// The error of a search with the index.
+#[derive(Debug)]
+pub enum IndexedError {
+    /// Of the index: the search is repeated without it.
+    Index(rusqlite::Error),
+    /// Of the database.
+    Database(rusqlite::Error),
+}
+
+/// One search.
+struct IndexedSearch<'s> {
+    search: &'s Search<'s>,
+    connection: &'s Connection,
+    view: &'s IndexView,
+    words: Option<MatchExpression>,
+    rows_left: usize,
+    chunk: usize,
+    deadline: Instant,
+}
+
+/// What was examined of a segment.
+enum Progress {
+    /// All of it.
+    Done,
+    /// The page ends, and the next one starts after this id.
+    Stopped(Option<MessageId>),
+}
+
+impl<'s> Search<'s> {
+    /// Examines the messages that the index proposes. Returns the id after which the next search
+    /// starts.
+    pub fn run_indexed<T, R: Fn(&Row<'_>) -> rusqlite::Result<T>>(
+        &'s self,
+        connection: &'s Connection,
+        view: &'s IndexView,
+        scan: &mut Scan<'s, T, R>,
+    ) -> Result<Option<MessageId>, IndexedError> {
+        let (since, until) = self.bounds_of_time();
+        let mut segments =
+            view.segments(self.above, self.below, (&since, &until)).map_err(IndexedError::Index)?;
+        if self.direction == Direction::NewestFirst {
+            segments.reverse();
+        }
+        let mut search = IndexedSearch {
+            search: self,
+            connection,
+            view,
+            words: MatchExpression::new(self.filter),
+            rows_left: self.max_scanned(),
+            chunk: self.limit.saturating_add(MORE_THAN_WANTED).min(MAX_CANDIDATES),
+            deadline: Instant::now() + MAX_TIME,
+        };
+        let mut segments = segments.into_iter().peekable();
+        while let Some(segment) = segments.next() {
+            let has_more = segments.peek().is_some();
+            match search.examine(segment, has_more, scan)? {
+                Progress::Stopped(next) => return Ok(next),
+                Progress::Done if has_more && search.is_exhausted() => {
+                    return Ok(Some(search.end_of(segment)));
+                }
+                Progress::Done => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl IndexedSearch<'_> {
+    fn is_exhausted(&self) -> bool {
+        self.rows_left == 0 || Instant::now() >= self.deadline
+    }
+
+    /// The last id of a segment in the direction.
+    fn end_of(&self, segment: IndexSegment) -> MessageId {
+        match self.search.direction {
+            Direction::NewestFirst => segment.first,
+            Direction::OldestFirst => segment.last,
+        }
+    }
+
+    /// Returns the part of a segment after an id; `None` if nothing is left.
+    fn after(&self, segment: IndexSegment, id: MessageId) -> Option<IndexSegment> {
+        let rest = match self.search.direction {
+            Direction::NewestFirst => IndexSegment { last: id.previous(), ..segment },
+            Direction::OldestFirst => IndexSegment { first: id.next(), ..segment },
+        };
+        (rest.first <= rest.last).then_some(rest)
+    }
+
+    fn examine<T, R: Fn(&Row<'_>) -> rusqlite::Result<T>>(
+        &mut self,
+        segment: IndexSegment,
+        has_more: bool,
+        scan: &mut Scan<'_, T, R>,
+    ) -> Result<Progress, IndexedError> {
+        let mut rest = Some(segment);
+        while let Some(part) = rest {
+            let Some((ranges, last)) = self.next_ranges(part)? else { return Ok(Progress::Done) };
+            rest = last.and_then(|last| self.after(part, last));
+            match scan.examine(&ranges).map_err(IndexedError::Database)? {
+                ScanState::Full => return Ok(Progress::Stopped(scan.last)),
+                ScanState::Exhausted(id) => {
+                    let is_end = rest.is_none()
+                        && !has_more
+                        && ranges.last().is_some_and(|(first, last)| id == *first || id == *last);
+                    return Ok(Progress::Stopped(Some(id).filter(|_| !is_end)));
+                }
+                ScanState::Finished => {}
+            }
+            if let Some(last) = last.filter(|_| rest.is_some() && self.is_exhausted()) {
+                return Ok(Progress::Stopped(Some(last)));
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Returns the next ranges to examine in a part of a segment, and their last id if more may
+    /// follow; `None` if there are none.
+    #[expect(clippy::type_complexity, reason = "ranges and a position")]
+    fn next_ranges(
+        &mut self,
+        part: IndexSegment,
+    ) -> Result<Option<(Vec<(MessageId, MessageId)>, Option<MessageId>)>, IndexedError> {
+        let direction = self.search.direction;
+        let (Some(words), Some(_)) = (&self.words, part.generation) else {
+            return self.walk_part(part).map_err(IndexedError::Database);
+        };
+        let asked = self.chunk.min(self.rows_left.max(1));
+        let ids = self.view.candidates(part, words, direction, asked).map_err(IndexedError::Index)?;
+        self.chunk = (self.chunk * 2).min(MAX_CANDIDATES);
+        self.rows_left = self.rows_left.saturating_sub(ids.len());
+        let last = ids.last().copied().filter(|_| ids.len() == asked);
+        Ok((!ids.is_empty()).then(|| (ids.into_iter().map(|id| (id, id)).collect(), last)))
+    }
+
+    #[expect(clippy::type_complexity, reason = "ranges and a position")]
+    fn walk_part(
+        &mut self,
+        part: IndexSegment,
+    ) -> rusqlite::Result<Option<(Vec<(MessageId, MessageId)>, Option<MessageId>)>> {
+        let Some(walked) =
+            self.search.walk_within(self.connection, (part.first, part.last), self.rows_left.max(1))?
+        else {
+            return Ok(None);
+        };
+        self.rows_left = self.rows_left.saturating_sub(walked.rows);
+        Ok(Some((vec![(walked.first, walked.last)], walked.next)))
+    }
+}
