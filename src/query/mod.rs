@@ -2,8 +2,8 @@
 //!
 //! [`MessageQuery::matches`] defines which messages a query selects.
 //!
-//! [`MessageQuery::required_words`] and [`message_words`] exist for an index of words that does not
-//! exist yet: every message that matches a query has the required words.
+//! [`MessageQuery::required_words`] and [`message_words`] are for the index of words: every message
+//! that matches a query has the required words.
 //!
 //! Neither parsing nor matching recurses, fails on any input, or needs memory beyond a multiple of
 //! its input.

@@ -1,4 +1,4 @@
-//! The words that every match of a query has, for an index of words that does not exist yet.
+//! The words that every match of a query has, for the index of words.
 
 use super::ast::{HeaderTest, LeafTest, MessageQuery, QueryClause, QueryTerm};
 use super::message::MessageState;
