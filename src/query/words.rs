@@ -103,7 +103,7 @@ impl MessageWords {
         self.spans.clear();
     }
 
-    /// Adds a word unless it is there, or `is_allowed` returns false.
+    /// Adds a word unless it is present, or `is_allowed` returns false.
     fn add_if(&mut self, word: &str, is_allowed: impl FnOnce() -> bool) {
         let Self { text, spans, hasher, .. } = self;
         let word_at = |(start, length): &(usize, usize)| &text[*start..start + length];
@@ -251,12 +251,12 @@ struct BodyWords<'w> {
     words: &'w mut MessageWords,
     count: usize,
     is_cut: bool,
-    /// The leaves of the body, each followed by a space; `None` if they are not wanted.
+    /// The leaves of the body, each followed by a space; `None` if they are not needed.
     leaves: Option<String>,
 }
 
 impl<'w> BodyWords<'w> {
-    /// Adds the words of a text, and its leaves if they are wanted.
+    /// Adds the words of a text, and its leaves if they are needed.
     fn add_to(words: &'w mut MessageWords, text: &MessageText<'_>, has_leaves: bool) {
         add_head(words, text);
         let mut body = Self { words, count: 0, is_cut: false, leaves: has_leaves.then(String::new) };
@@ -295,7 +295,7 @@ impl<'w> BodyWords<'w> {
     }
 
     fn add_json(&mut self, payload: &str) {
-        // The last key at each depth; an array has none of its own.
+        // The last key at each depth; an array has no own key.
         let mut keys: Vec<Option<&str>> = vec![None];
         for token in JsonTokens::new(payload) {
             match token {

@@ -21,6 +21,6 @@ pub struct StoreOptions {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SearchOptions {
     /// Time after which a generation of the index is complete, so that the words of deleted
-    /// messages do not stay for long; `None` if messages are kept forever.
+    /// messages do not stay for long; `None` if messages are never deleted.
     pub max_generation_age: Option<std::time::Duration>,
 }

@@ -54,7 +54,7 @@ impl SearchStatus {
     }
 }
 
-/// What the search index does.
+/// Activity of the search index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -65,7 +65,7 @@ pub enum SearchState {
     Indexing,
     /// It waits, e.g. for free disk space.
     Waiting,
-    /// Its file cannot be used; creel tries again.
+    /// Its file cannot be used; creel retries.
     Failed,
     /// `CREEL_SEARCH` is `off`.
     Off,

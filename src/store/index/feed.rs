@@ -5,19 +5,10 @@ use std::cell::Cell;
 use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, Row, params};
-
-use crate::query::{
-    MessageFacts, MessageFlags, MessageText, MessageWords, SearchedMessage, add_message_words,
-};
+use crate::query::MessageWords;
 use crate::store::connection::Pool;
 use crate::store::damage;
-use crate::store::headers::{self, REDACTED, StoredHeaders};
-use crate::store::target::subscription::EMITTED;
-
-/// Limits on one batch, so that its read is short.
-const BATCH_ROWS: usize = 256;
-const BATCH_BYTES: usize = 512 << 10;
+use crate::store::index::rows::{self, FeedBatch, FeedBounds, RowBatch};
 
 /// Batches that are read for one request.
 const BATCHES: usize = 16;
@@ -49,136 +40,6 @@ enum FeedAnswer<B> {
     /// The database could not be read.
     Failed,
 }
-
-/// The first and the last id of the messages, if there are any, and the highest id that any message
-/// ever had.
-pub type FeedBounds = (Option<(i64, i64)>, i64);
-
-/// Messages with their words.
-#[derive(Debug, Default)]
-pub struct FeedBatch {
-    pub documents: Vec<IndexDocument>,
-    /// All messages up to this id were read.
-    pub through: i64,
-    /// The last answer to a request.
-    pub is_last: bool,
-}
-
-/// A message as the index stores it.
-#[derive(Debug)]
-pub struct IndexDocument {
-    pub id: i64,
-    pub received_at: String,
-    /// Separated by spaces.
-    pub words: String,
-}
-
-#[derive(Debug)]
-struct RowBatch {
-    messages: Vec<FedMessage>,
-    through: i64,
-    is_last: bool,
-}
-
-impl RowBatch {
-    fn into_documents(self, words: &mut MessageWords) -> FeedBatch {
-        let documents = self.messages.into_iter().map(|message| {
-            words.clear();
-            message.add_words(words);
-            IndexDocument {
-                id: message.id,
-                received_at: message.received_at,
-                words: words.as_text().to_owned(),
-            }
-        });
-        FeedBatch { documents: documents.collect(), through: self.through, is_last: self.is_last }
-    }
-}
-
-/// The indexed columns of a message.
-#[derive(Debug)]
-struct FedMessage {
-    id: i64,
-    received_at: String,
-    source: String,
-    event: String,
-    owner: Option<String>,
-    delivery_id: Option<String>,
-    method: String,
-    query: Option<String>,
-    remote_ip: String,
-    flags: MessageFlags,
-    headers: String,
-    payload: Option<String>,
-    body: Option<Vec<u8>>,
-}
-
-impl FedMessage {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let source: String = row.get(2)?;
-        let flags = MessageFlags {
-            is_not_json: row.get(9)?,
-            is_unsigned: row.get(10)?,
-            is_unverified: row.get(11)?,
-            is_emitted: source == EMITTED,
-            ..MessageFlags::default()
-        };
-        Ok(Self {
-            id: row.get(0)?,
-            received_at: row.get(1)?,
-            source,
-            event: row.get(3)?,
-            owner: row.get(4)?,
-            delivery_id: row.get(5)?,
-            method: row.get(6)?,
-            query: row.get(7)?,
-            remote_ip: row.get(8)?,
-            flags,
-            headers: row.get(12)?,
-            payload: row.get(13)?,
-            body: row.get(14)?,
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let texts = [&self.query, &self.payload].into_iter().flatten().map(String::len).sum::<usize>();
-        self.headers.len() + texts + self.body.as_ref().map_or(0, Vec::len)
-    }
-
-    /// Adds the words of the message.
-    fn add_words(&self, words: &mut MessageWords) {
-        let stored = StoredHeaders::parse(&self.headers).unwrap_or_default();
-        let headers: Vec<(&str, &str)> = stored
-            .pairs()
-            .filter(|(_, value)| *value != REDACTED)
-            .map(|(name, value)| (name, headers::readable(value)))
-            .collect();
-        let facts = MessageFacts {
-            id: self.id,
-            received_at: time::OffsetDateTime::UNIX_EPOCH,
-            source: &self.source,
-            event: &self.event,
-            owner: self.owner.as_deref(),
-            method: &self.method,
-            remote_ip: self.remote_ip.parse().ok(),
-            body_bytes: 0,
-            flags: self.flags,
-            deliveries: &[],
-        };
-        let text = MessageText {
-            delivery_id: self.delivery_id.as_deref(),
-            query: self.query.as_deref(),
-            headers: &headers,
-            body: self.body.as_deref(),
-            payload: self.payload.as_deref(),
-        };
-        add_message_words(words, &SearchedMessage { facts, text });
-    }
-}
-
-const COLUMNS: &str =
-    "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, not_json,
-  body_unsigned, unverified, headers, payload, body";
 
 /// The channels to the threads that read messages and find their words.
 #[derive(Debug)]
@@ -235,7 +96,7 @@ impl IndexFeed {
     }
 
     fn request(&self, request: FeedRequest) {
-        // Batches of an earlier request that nobody has received.
+        // Batches of an earlier request that were not received.
         while self.has_batches.get() {
             self.next_batch();
         }
@@ -287,7 +148,7 @@ pub fn lower_priority() {
     }
 }
 
-/// Answers a request. Fails if nobody waits for the answers.
+/// Answers a request. Fails if the indexer has ended.
 fn answer_to(
     request: FeedRequest,
     readers: &Pool,
@@ -296,11 +157,13 @@ fn answer_to(
     let read = |request| -> Result<FeedAnswer<RowBatch>, Box<dyn std::error::Error>> {
         let connection = readers.get()?;
         let answer = match request {
-            FeedRequest::Rows { after, through } => FeedAnswer::Batch(rows(&connection, after, through)?),
-            FeedRequest::Count { first, last, max } => {
-                FeedAnswer::Count(count(&connection, first, last, max)?)
+            FeedRequest::Rows { after, through } => {
+                FeedAnswer::Batch(rows::batch(&connection, after, through)?)
             }
-            FeedRequest::Bounds => FeedAnswer::Bounds(bounds(&connection)?),
+            FeedRequest::Count { first, last, max } => {
+                FeedAnswer::Count(rows::count(&connection, first, last, max)?)
+            }
+            FeedRequest::Bounds => FeedAnswer::Bounds(rows::bounds(&connection)?),
         };
         Ok(answer)
     };
@@ -330,60 +193,4 @@ fn answer_to(
         }
     }
     Ok(())
-}
-
-fn rows(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
-    match undamaged_rows(connection, after, through) {
-        Err(error) if damage::is_damage(&error) => Ok(readable_rows(connection, after, through)),
-        rows => rows,
-    }
-}
-
-fn undamaged_rows(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
-    ))?;
-    let mut rows = statement.query(params![after, through, BATCH_ROWS])?;
-    let mut messages = Vec::new();
-    let mut bytes = 0;
-    while bytes < BATCH_BYTES {
-        let Some(row) = rows.next()? else { break };
-        let message = FedMessage::read(row)?;
-        bytes += message.bytes();
-        messages.push(message);
-    }
-    let is_end = bytes < BATCH_BYTES && messages.len() < BATCH_ROWS;
-    let read = messages.last().map_or(through, |last| last.id);
-    Ok(RowBatch { messages, through: if is_end { through } else { read }, is_last: true })
-}
-
-/// Reads row by row, without the rows that cannot be read.
-fn readable_rows(connection: &Connection, after: i64, through: i64) -> RowBatch {
-    let last = through.min(after.saturating_add(BATCH_ROWS as i64));
-    let read = |id: i64| -> rusqlite::Result<FedMessage> {
-        connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM messages WHERE id = ?1"))?
-            .query_row([id], FedMessage::read)
-    };
-    let messages = (after.saturating_add(1)..=last).filter_map(|id| read(id).ok()).collect();
-    RowBatch { messages, through: last, is_last: true }
-}
-
-fn count(connection: &Connection, first: i64, last: i64, max: i64) -> rusqlite::Result<i64> {
-    connection
-        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM messages WHERE id BETWEEN ?1 AND ?2 LIMIT ?3)")?
-        .query_row(params![first, last, max], |row| row.get(0))
-}
-
-fn bounds(connection: &Connection) -> rusqlite::Result<FeedBounds> {
-    connection
-        .prepare_cached(
-            "SELECT (SELECT min(id) FROM messages), (SELECT max(id) FROM messages),
-               (SELECT seq FROM sqlite_sequence WHERE name = 'messages')",
-        )?
-        .query_row([], |row| {
-            let bounds: Option<(i64, i64)> = row.get::<_, Option<i64>>(0)?.zip(row.get(1)?);
-            let last = bounds.map_or(0, |(_, last)| last);
-            Ok((bounds, row.get::<_, Option<i64>>(2)?.unwrap_or(0).max(last)))
-        })
 }

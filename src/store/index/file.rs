@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use crate::store::files::modes::create_private;
 use crate::store::files::paths::wal_of;
 
-/// Version of the file's schema and of the words. A file of another version is created anew.
+/// Version of the file's schema and of the words. A file of another version is replaced.
 const VERSION: i64 = 1;
 /// Page caches of the connections, in KiB.
 const WRITER_CACHE_KIB: i64 = 2_048;
@@ -53,7 +53,7 @@ pub struct IndexFile {
 }
 
 impl IndexFile {
-    /// Opens the file, or creates it anew if it does not belong to this database or is unreadable.
+    /// Opens the file, or replaces it if it does not belong to this database or is unreadable.
     /// `identity` names the database; `newest` is its highest id ever.
     pub fn open(path: &Path, identity: &str, newest: i64) -> rusqlite::Result<Self> {
         if path.exists() {

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, Row, params};
 
-use crate::store::index::feed::FeedBatch;
+use crate::store::index::rows::FeedBatch;
 
 /// Messages of one block, a range of ids for which the range of times is known.
 const BLOCK_MESSAGES: usize = 1_024;
 /// Memory of FTS5 for words that are not written yet.
 const HASH_BYTES: usize = 512 << 10;
 /// Number of segments above which FTS5 merges them while messages are added. Otherwise `optimize`
-/// merges them when nothing else is to be done, because merging takes a third of the time.
+/// merges them when there is no other work, because merging takes a third of the time.
 const MAX_SEGMENTS: usize = 1_000;
 /// A generation that is not closed is optimized once this number of messages was added and it has
 /// doubled since the last time.

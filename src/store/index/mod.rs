@@ -1,4 +1,4 @@
-//! The search index: the words of messages, in a file of its own next to the database
+//! The search index: the words of messages, in a separate file next to the database
 //! (`creel.db.search`). It is a cache: it can be deleted at any time, no acknowledgement waits for
 //! it, and it proposes candidates that the search then examines.
 //!
@@ -8,17 +8,17 @@
 //! thread of normal priority (`feed`) does, so that no reader is suspended while it holds back the
 //! reset of the WAL.
 
-mod backfill;
 mod expression;
 mod feed;
 mod file;
 mod generation;
 mod indexer;
 mod pressure;
+mod rows;
+mod session;
 mod status;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 mod view;
 
 use std::fmt;
@@ -32,8 +32,9 @@ use rusqlite::{Connection, InterruptHandle};
 
 pub use expression::MatchExpression;
 pub use file::remove;
-pub use indexer::{Indexer, IndexerParts};
+pub use indexer::Indexer;
 pub use pressure::Pressure;
+pub use session::IndexerParts;
 pub use status::{IndexState, IndexStats, IndexStatus};
 pub use view::{IndexSegment, IndexView};
 
@@ -47,7 +48,7 @@ pub struct SearchIndex {
     epoch: AtomicU64,
     /// Whether the file can be searched.
     is_open: AtomicBool,
-    /// A search found damage: the indexer creates the file anew.
+    /// A search found damage: the indexer replaces the file.
     is_damaged: AtomicBool,
     readers: Mutex<Vec<(u64, Connection)>>,
     /// Stops a long statement of the indexer.
@@ -56,7 +57,7 @@ pub struct SearchIndex {
     thread: Mutex<Option<Thread>>,
     state: Mutex<IndexState>,
     indexed_through: AtomicI64,
-    /// The newest message that the indexer knows.
+    /// The newest message that the indexer has read.
     newest: AtomicI64,
     /// Number of ids in gaps below `indexed_through`.
     in_gaps: AtomicI64,
@@ -102,7 +103,7 @@ impl SearchIndex {
         }
     }
 
-    /// Notes an error of a search in the index. The indexer then creates the file anew.
+    /// Notes an error of a search in the index. The indexer then replaces the file.
     fn note_damage(&self, error: &rusqlite::Error) {
         if !self.is_damaged.swap(true, Ordering::AcqRel) {
             log::warn!("cannot read the search index {}, it is rebuilt: {error}", self.path.display());

@@ -13,7 +13,7 @@ const BUSY_JOBS: usize = 8;
 const BUSY_PAUSE_FACTOR: u32 = 49;
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// What the index must leave to the service.
+/// The load of the service, which the index must not add to.
 pub struct Pressure {
     pub shared: Arc<SharedState>,
     pub files: Arc<Files>,

@@ -6,7 +6,7 @@ use crate::store::id::MessageId;
 use crate::store::index::SearchIndex;
 use crate::store::index::file::allocated_bytes;
 
-/// What the indexer does.
+/// Activity of the indexer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IndexState {
     /// All messages are indexed, but for the newest ones.

@@ -155,7 +155,7 @@ fn matches(query: &MessageQuery, example: &Example, id: usize) -> bool {
     query.matches(&SearchedMessage { facts, text }, START)
 }
 
-/// A store with an index, and these messages, which were there before the index.
+/// A store with an index, and these messages, which are older than the index.
 fn open(setup: &Setup, examples: &[Example]) -> Store {
     setup.close(setup.open());
     let mut connection = Connection::open(setup.path()).unwrap();
@@ -176,7 +176,7 @@ fn status(setup: &Setup, store: &Store) -> crate::store::index::IndexStatus {
     store.reads().index_status(newest).unwrap()
 }
 
-/// Waits until the index has all messages.
+/// Waits until the status is as expected.
 fn wait_until(setup: &Setup, store: &Store, is_reached: impl Fn(&crate::store::index::IndexStatus) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !is_reached(&status(setup, store)) {
@@ -211,7 +211,7 @@ fn count(setup: &Setup, store: &Store, query: &str) -> usize {
 }
 
 #[test]
-fn search_finds_what_the_matcher_selects() {
+fn search_finds_the_messages_that_the_matcher_selects() {
     let setup = Setup::new();
     let examples = generated(examples(), MESSAGES);
     let store = open(&setup, &examples);

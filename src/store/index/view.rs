@@ -49,7 +49,7 @@ impl SearchIndex {
 }
 
 impl IndexView {
-    /// Notes an error, so that the file is created anew.
+    /// Notes an error, so that the file is replaced.
     pub fn note_damage(&self, error: &rusqlite::Error) {
         self.index.note_damage(error);
     }

@@ -13,8 +13,8 @@ use crate::store::message::search::scan::{Scan, ScanState};
 
 /// Time after which a page ends.
 const MAX_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });
-/// Number of candidates that are requested at once: at first somewhat more than the results wanted,
-/// then more each time, up to the maximum.
+/// Number of candidates that are requested together: at first somewhat more than the limit on
+/// results, then more each time, up to the maximum.
 const MORE_THAN_WANTED: usize = 16;
 const MAX_CANDIDATES: usize = 1_000;
 
@@ -38,7 +38,7 @@ struct IndexedSearch<'s> {
     deadline: Instant,
 }
 
-/// What was examined of a segment.
+/// The examined part of a segment.
 enum Progress {
     /// All of it.
     Done,
@@ -135,7 +135,7 @@ impl IndexedSearch<'_> {
     }
 
     /// Returns the next ranges to examine in a part of a segment, and their last id if more may
-    /// follow; `None` if there are none.
+    /// follow; `None` without any.
     #[expect(clippy::type_complexity, reason = "ranges and a position")]
     fn next_ranges(
         &mut self,

@@ -115,8 +115,8 @@ impl Search<'_> {
         Ok(RowRanges { ranges: vec![(walked.first, walked.last)], next: walked.next })
     }
 
-    /// Returns the range of the next `max` rows within the bounds, both included; `None` if there
-    /// are none.
+    /// Returns the range of the next `max` rows within the bounds, both included; `None` without
+    /// rows.
     pub fn walk_within(
         &self,
         connection: &Connection,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::store::index::generation::{self, GenerationRow};
-use crate::store::index::indexer::Session;
+use crate::store::index::session::Session;
 
 const UPKEEP_INTERVAL: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 /// A generation is rebuilt once at most one of `REBUILD_SHARE` messages is left.
@@ -44,7 +44,7 @@ impl Session<'_> {
         }
     }
 
-    /// Drops the oldest generation; false if there is none.
+    /// Drops the oldest generation; false without a generation.
     pub fn drop_oldest(&mut self) -> rusqlite::Result<bool> {
         let rows = generation::all(&self.file.connection)?;
         let Some(oldest) = rows.iter().find(|row| row.messages > 0) else { return Ok(false) };

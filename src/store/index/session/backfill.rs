@@ -2,7 +2,7 @@
 //! generations that were dropped. The newest gap comes first.
 
 use crate::store::index::generation::{self, GenerationRow, OpenGeneration};
-use crate::store::index::indexer::{BatchUse, Session};
+use crate::store::index::session::{BatchUse, Session};
 
 /// A generation for a gap. It is searched once it is complete.
 #[derive(Debug)]
