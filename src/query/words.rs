@@ -87,8 +87,10 @@ pub fn message_words(message: &SearchedMessage<'_>) -> MessageWords {
     let facts = &message.facts;
     let mut add = |name: &str, value: &str| words.add(&field(name, value));
     add("source", facts.source);
-    add("event", facts.event);
-    add("type", event_type(facts.source, facts.event));
+    if let Some(event) = facts.event {
+        add("event", event);
+        add("type", event_type(facts.source, event));
+    }
     add("method", facts.method);
     if let Some(owner) = facts.owner {
         add("owner", owner);
