@@ -5,8 +5,8 @@
 //! Times follow the ids only approximately: clocks are set back, and a released rejection keeps the
 //! time of its arrival. So no range of ids is derived from a time without the index.
 
-mod condition;
-mod text;
+pub mod condition;
+pub mod text;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, params};
 
@@ -296,7 +296,7 @@ impl<'a> Search<'a> {
     }
 }
 
-fn bind_if_used(
+pub fn bind_if_used(
     statement: &mut CachedStatement<'_>,
     name: &str,
     value: impl rusqlite::ToSql,
