@@ -78,8 +78,8 @@ pub struct ListMessages {
 /// has; an event with `*` never is. A source that a rejected request in quarantine has is known.
 ///
 /// The first page of a list with a filter also has the number of rejected requests in quarantine
-/// that match it (`matching_rejections`); `GET /rejections` with the same `q`, `source`, `since` and
-/// `until` lists them.
+/// that match it (`matching_rejections`); `GET /rejections` with the same `q`, `source`, `since`
+/// and `until` lists them.
 #[cfg_attr(test, utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
     responses(
         (status = 200, description = "A page of messages.", body = SearchPage<ListedMessage>),

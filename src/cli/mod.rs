@@ -176,6 +176,9 @@ enum Command {
 
     /// List the stored messages of a service, newest first.
     ///
+    /// If rejected requests match the filters too, their number is printed to stderr, with the
+    /// command that lists them.
+    ///
     /// Examples:
     ///     creel messages
     ///     creel messages --source github --since 2h

@@ -1,4 +1,5 @@
-//! Matches the text of messages and rejections, which SQL cannot test: words, exact text, paths and headers.
+//! Matches the text of messages and rejections, which SQL cannot test: words, exact text, paths and
+//! headers.
 
 use std::time::{Duration, Instant};
 

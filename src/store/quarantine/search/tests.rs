@@ -182,7 +182,7 @@ fn query_is_restricted_by_the_filter() {
 }
 
 #[test]
-fn filter_of_messages_that_no_rejection_meets_is_no_search() {
+fn event_owner_dead_letter_and_ids_select_no_rejections() {
     let plain =
         MessageFilter { source: Some("shop".to_owned()), since: Some(at(1)), ..MessageFilter::default() };
     let search = RejectionSearch::of_messages(&plain).unwrap();
