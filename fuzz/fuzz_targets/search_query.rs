@@ -47,10 +47,10 @@ fn texts(body: &[u8]) -> Vec<MessageText<'_>> {
 
 fn facts(bytes: usize) -> MessageFacts<'static> {
     MessageFacts {
-        id: 42,
+        id: Some(42),
         received_at: OffsetDateTime::UNIX_EPOCH,
         source: "github",
-        event: "github.push",
+        event: Some("github.push"),
         owner: Some("c-17"),
         method: "POST",
         remote_ip: None,

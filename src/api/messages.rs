@@ -16,14 +16,16 @@ use super::types::delivery::Delivery;
 use super::types::message::{
     Confirmation, DeliveryNumbers, ListedMessage, Message, MessageHead, ReceivedContent,
 };
-use super::types::page::SearchPage;
+use super::types::page::{MatchingRejections, SearchPage};
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{MessageCriteria, Operator};
 use crate::store::headers::{self, StoredHeaders};
-use crate::store::{self, DeliveryFilter, Direction, MessageId};
+use crate::store::{
+    self, DeliveryFilter, Direction, MessageFilter, MessageId, RejectionCount, RejectionSearch,
+};
 
 /// Maximum size of a payload in the details. Longer ones are omitted; clients download the body.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
@@ -73,7 +75,11 @@ pub struct ListMessages {
 ///
 /// On the first page, a target that does not exist is an error (`unknown_name`) with the nearest
 /// name. If no message matches, so is a source or event that is not configured and that no message
-/// has; an event with `*` never is.
+/// has; an event with `*` never is. A source that a rejected request in quarantine has is known.
+///
+/// The first page of a list with a filter also has the number of rejected requests in quarantine
+/// that match it (`matching_rejections`); `GET /rejections` with the same `q`, `source`, `since`
+/// and `until` lists them.
 #[cfg_attr(test, utoipa::path(get, path = "/messages", params(ListMessages), tag = "messages",
     responses(
         (status = 200, description = "A page of messages.", body = SearchPage<ListedMessage>),
@@ -94,6 +100,12 @@ pub async fn list(
     if paging.cursor.is_none() {
         operator.check_names(&filter, found.messages.is_empty() && found.next.is_none()).await?;
     }
+    let is_counted = paging.cursor.is_none() && filter != MessageFilter::default();
+    let matching_rejections = match RejectionSearch::of_messages(&filter) {
+        _ if !is_counted => None,
+        None => Some(MatchingRejections { count: 0, complete: true }),
+        Some(search) => Some(reads.count_matching_rejections(search).await?.into()),
+    };
     let ids = found.messages.iter().map(|head| head.id).collect();
     let mut counts = reads.delivery_counts(ids).await?;
     let listed = |head: store::MessageRow| ListedMessage {
@@ -105,6 +117,7 @@ pub async fn list(
         next_cursor: found.next.map(MessageId::get),
         complete: !found.is_cut,
         looked_back_to: found.looked_back_to.map(|at| at.to_string()),
+        matching_rejections,
     }))
 }
 
@@ -258,6 +271,12 @@ impl From<store::MessageRow> for MessageHead {
             last_duplicate_at: head.last_duplicate_at.map(|at| at.to_string()),
             confirmation: head.confirmation,
         }
+    }
+}
+
+impl From<RejectionCount> for MatchingRejections {
+    fn from(RejectionCount { count, is_complete }: RejectionCount) -> Self {
+        Self { count: count as u64, complete: is_complete }
     }
 }
 

@@ -6,7 +6,7 @@ use super::types::rejection::RejectionSelection;
 use crate::http::tokens::Role;
 use crate::operate::{MessageCriteria, Operator, RejectionCriteria};
 use crate::query::MessageQuery;
-use crate::store::MessageFilter;
+use crate::store::{MessageFilter, RejectionSearch};
 
 /// Converts criteria to a filter, within the rights of the token.
 ///
@@ -18,12 +18,31 @@ pub fn message_filter(
     criteria: MessageCriteria,
 ) -> Result<MessageFilter, ApiError> {
     let filter = operator.message_filter(criteria)?;
-    let is_public = filter.owner.is_none() && filter.q.as_ref().is_none_or(MessageQuery::is_public);
-    if role != Role::Admin && !is_public {
-        // Other searches can guess content.
-        role.must_be_admin("searches by anything except source, event, time and state")?;
-    }
+    check_rights(role, filter.q.as_ref(), filter.owner.is_none())?;
     Ok(filter)
+}
+
+/// Converts criteria and a query to a search for rejections, within the rights of the token.
+///
+/// # Errors
+/// If a value is invalid, or the token does not allow the search.
+pub fn rejection_search(
+    operator: &Operator,
+    role: Role,
+    criteria: RejectionCriteria,
+    q: Option<String>,
+) -> Result<RejectionSearch, ApiError> {
+    let search = operator.rejection_search(criteria, q)?;
+    check_rights(role, search.q.as_ref(), true)?;
+    Ok(search)
+}
+
+/// Allows all searches with the admin token, and those that cannot guess content with other tokens.
+fn check_rights(role: Role, query: Option<&MessageQuery>, has_public_filter: bool) -> Result<(), ApiError> {
+    match has_public_filter && query.is_none_or(MessageQuery::is_public) {
+        true => Ok(()),
+        false => role.must_be_admin("searches by anything except source, event, time and state"),
+    }
 }
 
 impl From<MessageSelection> for MessageCriteria {

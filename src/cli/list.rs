@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::output::{Failure, print_progress, print_to_reader, seconds};
 use super::remote::{Remote, understood};
-use crate::api::types::page::SearchPage;
+use crate::api::types::page::{MatchingRejections, SearchPage};
 
 /// The service's limit on the items in one page.
 const MAX_PAGE_ITEMS: usize = 200;
@@ -27,11 +27,6 @@ pub struct ListArguments {
 }
 
 impl ListArguments {
-    /// Whether to print the service's JSON.
-    pub const fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// Prints the items, each as the service's JSON or as the result of `line`. `path` returns the
     /// path of the page with a limit and a cursor.
     pub async fn print<T: DeserializeOwned>(
@@ -40,19 +35,32 @@ impl ListArguments {
         path: impl Fn(&str, Option<&str>) -> String,
         line: impl Fn(&T) -> String,
     ) -> Result<String, Failure> {
+        self.print_searched(remote, path, line).await.map(|_| String::new())
+    }
+
+    /// As `print`; returns the matching rejections on the first page, unless the reader of the list
+    /// has closed it.
+    pub async fn print_searched<T: DeserializeOwned>(
+        &self,
+        remote: &Remote,
+        path: impl Fn(&str, Option<&str>) -> String,
+        line: impl Fn(&T) -> String,
+    ) -> Result<Option<MatchingRejections>, Failure> {
+        let mut matching_rejections = None;
         let mut left = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let mut cursor: Option<String> = None;
         let mut reported_at = None;
         while left > 0 {
             let limit = left.min(MAX_PAGE_ITEMS).to_string();
             let page: SearchPage<Box<RawValue>> = remote.get(&path(&limit, cursor.as_deref())).await?;
+            matching_rejections = matching_rejections.or(page.matching_rejections);
             for item in page.items.iter().take(left) {
                 let text = match self.json {
                     true => format!("{}\n", item.get()),
                     false => line(&understood(item.get())?),
                 };
                 if !print_to_reader(&text) {
-                    return Ok(String::new());
+                    return Ok(None);
                 }
             }
             left = left.saturating_sub(page.items.len());
@@ -67,6 +75,6 @@ impl ListArguments {
             }
             cursor = Some(next.to_string());
         }
-        Ok(String::new())
+        Ok(matching_rejections)
     }
 }

@@ -1,10 +1,12 @@
 //! `creel messages`: lists the stored messages of a service.
 
 use super::list::ListArguments;
-use super::output::{Failure, harmless, seconds, size};
+use super::output::{Failure, harmless, print_progress, seconds, shell_word, size};
 use super::remote::{Address, with_query};
 use super::send::block_on;
 use crate::api::types::message::{DeliveryNumbers, ListedMessage, MessageHead};
+use crate::api::types::page::MatchingRejections;
+use crate::query::{QueryClause, QueryTerm};
 
 /// Filters and output format.
 #[derive(Debug, clap::Args)]
@@ -103,7 +105,11 @@ fn unreadable_remark(head: &MessageHead) -> Option<String> {
 pub fn run(arguments: &MessagesArguments) -> Result<String, Failure> {
     let remote = arguments.address.remote()?;
     let path = |limit: &str, cursor: Option<&str>| arguments.path(limit, cursor);
-    block_on(arguments.list.print(&remote, path, listed_line))?
+    let matching = block_on(arguments.list.print_searched(&remote, path, listed_line))??;
+    if let Some(matching) = matching.filter(|matching| matching.count > 0) {
+        print_progress(&arguments.rejections_note(matching));
+    }
+    Ok(String::new())
 }
 
 /// Joins the words of a query; `None` without words.
@@ -112,6 +118,36 @@ pub fn query_of(words: &[String]) -> Option<String> {
 }
 
 impl MessagesArguments {
+    /// Returns the number of matching rejections, with the command that lists them.
+    fn rejections_note(&self, MatchingRejections { count, complete }: MatchingRejections) -> String {
+        let at_least = if complete { "" } else { "at least " };
+        let (requests, verb) = if count == 1 { ("request", "matches") } else { ("requests", "match") };
+        let command = self.rejections_command();
+        format!("{at_least}{count} rejected {requests} in quarantine {verb}: {command}")
+    }
+
+    /// Returns the command for a shell. The text is a part of the query there.
+    fn rejections_command(&self) -> String {
+        let filters = [("source", &self.source), ("since", &self.since), ("until", &self.until)];
+        let filters = filters.map(|(name, value)| (name, value.clone()));
+        let mut words = vec!["creel rejections".to_owned()];
+        for (name, value) in self.address.options().into_iter().chain(filters) {
+            // A value that begins with a minus sign must be in the same argument.
+            let join = |value: &str| if value.starts_with('-') { '=' } else { ' ' };
+            words.extend(value.map(|value| format!("--{name}{}{}", join(&value), shell_word(&value))));
+        }
+        let text = self.text.clone().map(|text| QueryClause::of(QueryTerm::Quote(text)).to_string());
+        let terms: Vec<String> = query_of(&self.query).into_iter().chain(text).collect();
+        let query = terms.join(" ");
+        if !query.is_empty() {
+            // After `--`, neither an option nor the action `show` is recognised.
+            let is_other = query.starts_with('-') || query == "show";
+            words.extend(is_other.then(|| "--".to_owned()));
+            words.push(shell_word(&query));
+        }
+        words.join(" ")
+    }
+
     fn path(&self, limit: &str, cursor: Option<&str>) -> String {
         with_query(
             "/messages",
@@ -133,7 +169,44 @@ impl MessagesArguments {
 
 #[cfg(test)]
 mod tests {
-    use super::{line, listed_line};
+    use clap::Parser as _;
+
+    use super::{MatchingRejections, MessagesArguments, line, listed_line};
+
+    #[derive(clap::Parser)]
+    struct OneCommand {
+        #[command(flatten)]
+        arguments: MessagesArguments,
+    }
+
+    #[test]
+    fn note_has_command_that_can_be_pasted() {
+        let rows: [(&[&str], &str); 8] = [
+            (&["is:rejected"], "creel rejections is:rejected"),
+            (&["order", "17"], "creel rejections 'order 17'"),
+            (&[r#""it's" .a:>1"#], r#"creel rejections '"it'\''s" .a:>1'"#),
+            (&["--", "-is:dead"], "creel rejections -- -is:dead"),
+            (&["show"], "creel rejections -- show"),
+            (&["!draft", "--source", "shop"], "creel rejections --source shop '!draft'"),
+            (
+                &["x", "--text", r#"a "b"#, "--since=-1", "--until", "2h"],
+                r#"creel rejections --since=-1 --until 2h 'x "a \"b"'"#,
+            ),
+            (
+                &["x", "--server", "https://h", "--token-file", "my token"],
+                "creel rejections --server https://h --token-file 'my token' x",
+            ),
+        ];
+        for (line, command) in rows {
+            let line = std::iter::once("creel").chain(line.iter().copied());
+            let arguments = OneCommand::try_parse_from(line).expect(command).arguments;
+            assert_eq!(arguments.rejections_command(), command);
+        }
+        let arguments = OneCommand::try_parse_from(["creel", "x"]).expect("arguments").arguments;
+        let note = |count, complete| arguments.rejections_note(MatchingRejections { count, complete });
+        assert_eq!(note(1, true), "1 rejected request in quarantine matches: creel rejections x");
+        assert_eq!(note(3, false), "at least 3 rejected requests in quarantine match: creel rejections x");
+    }
 
     #[test]
     fn line_shows_remarks_without_terminal_controls() {

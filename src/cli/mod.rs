@@ -176,6 +176,9 @@ enum Command {
 
     /// List the stored messages of a service, newest first.
     ///
+    /// If rejected requests match the filters too, their number is printed to stderr, with the
+    /// command that lists them.
+    ///
     /// Examples:
     ///     creel messages
     ///     creel messages --source github --since 2h
@@ -222,6 +225,8 @@ enum Command {
 
     /// List rejected requests, newest first, or explain one with `show`.
     ///
+    /// A query selects requests in the language of `creel messages`, see docs/search.md.
+    ///
     /// Requests with all parts that the provider's scheme requires may be genuine and are marked
     /// `candidate`: if the secret was wrong, correct it and run `creel recheck`. `show` prints the
     /// signed text and tries typical mistakes, such as a line feed added by a proxy; it needs the
@@ -231,6 +236,7 @@ enum Command {
     ///     creel rejections
     ///     creel rejections show 17
     ///     creel rejections --source github --since 2h
+    ///     creel rejections source:shop '"order 17"'
     ///     creel rejections --cause signature_mismatch --json
     #[command(verbatim_doc_comment)]
     Rejections(rejections::RejectionsArguments),

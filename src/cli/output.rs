@@ -43,6 +43,15 @@ pub fn print_error(failure: &Failure) {
     let _ = writeln!(std::io::stderr(), "creel: {failure}");
 }
 
+/// Quotes a word for a POSIX shell, unless all its characters are plain.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |next: char| next.is_ascii_alphanumeric() || "_-./:@%+=,".contains(next);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// Removes the fraction of the second from a timestamp. Other text, such as a time that was edited
 /// in the database, stays unchanged.
 pub fn seconds(timestamp: &str) -> String {

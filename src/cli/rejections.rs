@@ -1,10 +1,10 @@
 //! `creel rejections`: the list of rejected requests, or the explanation of one.
 
-use clap::ValueEnum;
 use serde_json::value::RawValue;
 
 use super::explanation::explanation_text;
 use super::list::ListArguments;
+use super::messages::query_of;
 use super::output::{Failure, harmless, seconds, size};
 use super::remote::{Address, with_query};
 use super::send::block_on;
@@ -39,13 +39,16 @@ impl From<RejectionFilters> for RejectionSelection {
 
 /// Action, or filters and output format of the list.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct RejectionsArguments {
-    /// Action on one rejection; without an action, the rejections are listed.
-    #[arg(value_enum, requires = "id", conflicts_with_all = ["source", "cause", "since", "until", "limit"])]
+    #[command(subcommand)]
     action: Option<RejectionAction>,
 
-    /// The rejection's id.
-    id: Option<u64>,
+    /// Only requests that match this query, such as source:github after:2h '"order 17"'; see
+    /// docs/search.md. An argument cannot begin with a minus sign: write '!draft', or -draft after
+    /// all options and --.
+    #[arg(value_name = "QUERY")]
+    query: Vec<String>,
 
     #[command(flatten)]
     filters: RejectionFilters,
@@ -57,10 +60,21 @@ pub struct RejectionsArguments {
     address: Address,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// Action on one rejection; without an action, the rejections are listed.
+#[derive(Debug, clap::Subcommand)]
 enum RejectionAction {
     /// Explain why the request was rejected, and what to do.
-    Show,
+    Show {
+        /// The rejection's id.
+        id: u64,
+
+        /// Print the service's JSON.
+        #[arg(long)]
+        json: bool,
+
+        #[command(flatten)]
+        address: Address,
+    },
 }
 
 fn line(head: &RejectionHead) -> String {
@@ -83,17 +97,18 @@ fn line(head: &RejectionHead) -> String {
 }
 
 pub fn run(arguments: &RejectionsArguments) -> Result<String, Failure> {
-    let remote = arguments.address.remote()?;
-    if let (Some(RejectionAction::Show), Some(id)) = (arguments.action, arguments.id) {
+    if let Some(RejectionAction::Show { id, json, address }) = &arguments.action {
+        let remote = address.remote()?;
         return block_on(async {
             let path = format!("/rejections/{id}/explanation");
-            if arguments.list.is_json() {
+            if *json {
                 let explained: Box<RawValue> = remote.get(&path).await?;
                 return Ok(format!("{}\n", explained.get()));
             }
             Ok(explanation_text(&remote.get(&path).await?))
         })?;
     }
+    let remote = arguments.address.remote()?;
     let path = |limit: &str, cursor: Option<&str>| arguments.path(limit, cursor);
     block_on(arguments.list.print(&remote, path, line))?
 }
@@ -106,6 +121,7 @@ impl RejectionsArguments {
             &[
                 ("limit", Some(limit)),
                 ("cursor", cursor),
+                ("q", query_of(&self.query).as_deref()),
                 ("source", source.as_deref()),
                 ("cause", cause.as_deref()),
                 ("since", since.as_deref()),

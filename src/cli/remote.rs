@@ -65,6 +65,12 @@ pub struct Remote {
 }
 
 impl Address {
+    /// Returns the arguments that repeat this address on a command line, by name.
+    pub fn options(&self) -> [(&'static str, Option<String>); 2] {
+        let file = self.token.token_file.as_ref().map(|file| file.display().to_string());
+        [("server", self.server.clone()), ("token-file", file)]
+    }
+
     pub fn remote(&self) -> Result<Remote, Failure> {
         Remote::new(self.server.as_deref(), &self.token, Purpose::Manage)
     }

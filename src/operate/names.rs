@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::operator::Operator;
 use super::problem::Problem;
 use crate::query::{MessageQuery, QueryClause, QueryTerm, nearest_name};
-use crate::store::{Direction, EMITTED, MessageFilter, NameSample};
+use crate::store::{Direction, EMITTED, MessageFilter, NameSample, RejectionFilter, RejectionSearch};
 use crate::verification::Source;
 
 /// Limit on the time to search for messages with the names of one filter. Names that were not
@@ -25,11 +25,12 @@ struct UncheckedNames<'f> {
 
 impl Operator {
     /// Checks the names of a filter after its search: targets must exist and, with `is_empty`,
-    /// sources and events must be known. `is_empty`: the search is complete and found no message.
+    /// sources and events must be known. `is_empty`: the search is complete and found nothing.
     /// An event with `*` is always known.
     ///
     /// # Errors
-    /// `UnknownName` for the first name that is not configured and that no message has.
+    /// `UnknownName` for the first name that is not configured and that no message and, for a
+    /// source, no rejection has.
     pub async fn check_names(&self, filter: &MessageFilter, is_empty: bool) -> Result<(), Problem> {
         let names = self.unchecked_names(filter);
         if !names.targets.is_empty() {
@@ -46,7 +47,10 @@ impl Operator {
         let deadline = Instant::now() + NAME_SEARCH_TIMEOUT;
         for name in names.sources {
             let filter = MessageFilter { source: Some(name.to_owned()), ..MessageFilter::default() };
-            if !sample.sources.contains(name) && self.has_no_message(&filter, deadline).await? {
+            if !sample.sources.contains(name)
+                && self.has_no_message(&filter, deadline).await?
+                && self.has_no_rejection(name, deadline).await?
+            {
                 return Err(self.unknown_source(name, &sample));
             }
         }
@@ -69,6 +73,22 @@ impl Operator {
             let page = reads.messages(filter.clone(), Direction::NewestFirst, from, 1).await?;
             match page.next {
                 _ if !page.messages.is_empty() => return Ok(false),
+                None => return Ok(true),
+                next => from = next,
+            }
+        }
+        Ok(false)
+    }
+
+    /// As `has_no_message`, for the rejections of a source.
+    async fn has_no_rejection(&self, source: &str, deadline: Instant) -> Result<bool, Problem> {
+        let filter = RejectionFilter { source: Some(source.to_owned()), ..RejectionFilter::default() };
+        let mut from = None;
+        while Instant::now() < deadline {
+            let search = RejectionSearch { filter: filter.clone(), q: None };
+            let page = self.store.reads().rejections(search, from, 1).await?;
+            match page.next {
+                _ if !page.rejections.is_empty() => return Ok(false),
                 None => return Ok(true),
                 next => from = next,
             }

@@ -4,7 +4,7 @@ use super::operator::Operator;
 use super::problem::Problem;
 use super::values;
 use crate::query::MessageQuery;
-use crate::store::{MessageFilter, RejectionFilter, Timestamp};
+use crate::store::{MessageFilter, RejectionFilter, RejectionSearch, Timestamp};
 
 /// Criteria that a message must match. `since` and `until` are times, or ages such as `2h`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Operator {
             name.as_deref().map_or(Ok(()), |name| values::name(field, name))?;
         }
         text.as_deref().map_or(Ok(()), |text| values::search_text("text", text))?;
-        let query = q.map(|q| MessageQuery::parse(&q)).transpose()?.map(|query| query.resolve(self.now()));
+        let query = self.query(q)?;
         let query = match text {
             Some(text) => Some(query.unwrap_or_default().and_quote(text)),
             None => query,
@@ -71,6 +71,24 @@ impl Operator {
         }
         let (since, until) = (self.time("since", since.as_deref())?, self.time("until", until.as_deref())?);
         Ok(RejectionFilter { since, until, source, cause, kind: None })
+    }
+
+    /// Converts the criteria and a query to a search of the store. Ages are relative to the current
+    /// time.
+    ///
+    /// # Errors
+    /// If a value is invalid.
+    pub fn rejection_search(
+        &self,
+        criteria: RejectionCriteria,
+        q: Option<String>,
+    ) -> Result<RejectionSearch, Problem> {
+        Ok(RejectionSearch { filter: self.rejection_filter(criteria)?, q: self.query(q)? })
+    }
+
+    fn query(&self, q: Option<String>) -> Result<Option<MessageQuery>, Problem> {
+        let query = q.map(|q| MessageQuery::parse(&q)).transpose()?;
+        Ok(query.map(|query| query.resolve(self.now())))
     }
 
     pub(super) fn time(&self, field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, Problem> {

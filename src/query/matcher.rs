@@ -53,13 +53,14 @@ fn meets_facts(
     match term {
         QueryTerm::Source(names) => is_one_of(names, facts.source),
         QueryTerm::Event(patterns) => {
-            let kind = event_type(facts.source, facts.event);
+            let Some(event) = facts.event else { return false };
+            let kind = event_type(facts.source, event);
             let is_match =
-                |pattern: &String| matches_pattern(pattern, facts.event) || matches_pattern(pattern, kind);
+                |pattern: &String| matches_pattern(pattern, event) || matches_pattern(pattern, kind);
             patterns.iter().any(is_match)
         }
         QueryTerm::DeliveryId(id) => delivery_id == Some(id),
-        QueryTerm::MessageId(id) => facts.id == *id,
+        QueryTerm::MessageId(id) => facts.id == Some(*id),
         QueryTerm::Ip(address) => facts.remote_ip == Some(*address),
         QueryTerm::Method(methods) => is_one_of(methods, facts.method),
         QueryTerm::Owner(owner) => facts.owner == Some(owner),

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use time::OffsetDateTime;
 
-/// A message, as the matcher reads it.
+use crate::json;
+
+/// A message or a rejected request, as the matcher reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchedMessage<'a> {
     pub facts: MessageFacts<'a>,
@@ -14,11 +16,12 @@ pub struct SearchedMessage<'a> {
 /// The parts of a message that SQL can test.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageFacts<'a> {
-    /// The id of the message.
-    pub id: i64,
+    /// The id of the message; `None` for a rejected request.
+    pub id: Option<i64>,
     pub received_at: OffsetDateTime,
     pub source: &'a str,
-    pub event: &'a str,
+    /// `None` for a rejected request.
+    pub event: Option<&'a str>,
     pub owner: Option<&'a str>,
     pub method: &'a str,
     /// `None` if the stored address is unreadable.
@@ -44,6 +47,21 @@ pub struct MessageText<'a> {
     pub payload: Option<&'a str>,
 }
 
+impl<'a> MessageText<'a> {
+    /// The text of a rejected request. Its body was not decoded on arrival: it is the payload if it
+    /// is JSON.
+    pub fn of_rejection(
+        query: Option<&'a str>,
+        headers: &'a [(&'a str, &'a str)],
+        body: Option<&'a [u8]>,
+    ) -> Self {
+        let payload = body.and_then(|body| json::document(body).ok());
+        let is_body = |payload: &str| body.is_some_and(|body| body == payload.as_bytes());
+        let body = body.filter(|_| !payload.is_some_and(is_body));
+        Self { delivery_id: None, query, headers, body, payload }
+    }
+}
+
 /// Properties of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageFlags {
@@ -53,8 +71,8 @@ pub struct MessageFlags {
     pub is_unsigned: bool,
     pub is_unverified: bool,
     pub is_awaiting: bool,
-    /// It failed to verify: released from quarantine without verification, or rejected by the
-    /// provider's API.
+    /// It failed to verify: in quarantine, released from it without verification, or rejected by
+    /// the provider's API.
     pub is_rejected: bool,
     /// Emitted by the app.
     pub is_emitted: bool,
@@ -90,7 +108,8 @@ pub enum MessageState {
     Unverified,
     /// Awaits the confirmation by the provider's API.
     Awaiting,
-    /// Failed to verify: released without verification, or rejected by the provider's API.
+    /// Failed to verify: in quarantine, released without verification, or rejected by the
+    /// provider's API.
     Rejected,
 }
 

@@ -1,6 +1,7 @@
-//! The query language for messages: its syntax, its meaning, and the words of messages.
+//! The query language for messages and rejected requests: its syntax, its meaning, and the words of
+//! messages.
 //!
-//! [`MessageQuery::matches`] defines which messages a query selects.
+//! [`MessageQuery::matches`] defines which messages and rejected requests a query selects.
 //!
 //! [`MessageQuery::required_words`] and [`message_words`] are for the index of words: every message
 //! that matches a query has the required words.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::words::MAX_WORD_CHARACTERS;
+/// Maximum length of a word in characters; longer ones are cut.
+pub const MAX_WORD_CHARACTERS: usize = 64;
 
 /// A part of a text.
 #[derive(Clone, Copy, Debug)]

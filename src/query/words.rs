@@ -20,8 +20,6 @@ use crate::query::message::{MessageText, SearchedMessage};
 use crate::query::pattern::event_type;
 use crate::query::split::{WordPiece, is_word_character, split};
 
-/// Maximum length of a word in characters; longer ones are cut.
-pub const MAX_WORD_CHARACTERS: usize = 64;
 /// Maximum length of a word in an index: nearly all words that differ, differ before.
 pub const MAX_INDEXED_CHARACTERS: usize = 24;
 /// Bytes of a body whose words are read.
@@ -153,8 +151,10 @@ pub fn add_message_words(words: &mut MessageWords, message: &SearchedMessage<'_>
     let facts = &message.facts;
     let mut add = |name: &str, value: &str| words.add(&field(name, value));
     add("source", facts.source);
-    add("event", facts.event);
-    add("type", event_type(facts.source, facts.event));
+    if let Some(event) = facts.event {
+        add("event", event);
+        add("type", event_type(facts.source, event));
+    }
     add("method", facts.method);
     if let Some(owner) = facts.owner {
         add("owner", owner);

@@ -121,6 +121,13 @@ impl MessageId {
     }
 }
 
+impl RejectionId {
+    /// Returns the nearest lower id.
+    pub const fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

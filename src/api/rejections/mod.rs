@@ -14,14 +14,15 @@ use super::error::ApiError;
 use super::input::{self, Id, NoParameters, Query};
 use super::messages::download;
 use super::page::Paging;
-use super::types::page::Page;
+use super::selection::rejection_search;
+use super::types::page::SearchPage;
 use super::types::rejection::{Rejection, RejectionContent, RejectionHead};
 #[cfg(test)]
 use super::types::schemas;
 use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{Operator, Problem, RejectionCriteria, UNKNOWN_CAUSE, cause_of, explanation};
-use crate::store::{self, RejectionId, headers};
+use crate::store::{self, MessageFilter, RejectionId, headers};
 use crate::verification::{Sources, cause_may_concern_url};
 
 /// Limit on the body bytes that are shown; the download has them all.
@@ -50,31 +51,51 @@ pub struct ListRejections {
     /// Received before: same format as `since`.
     #[cfg_attr(test, param(schema_with = schemas::time))]
     pub until: Option<String>,
+    /// A query in the language for messages, such as `.order:17 is:rejected`, see docs/search.md.
+    /// The read token can search only by source, event, time and state.
+    #[cfg_attr(test, param(schema_with = schemas::query))]
+    pub q: Option<String>,
 }
 
 impl From<ListRejections> for RejectionCriteria {
     fn from(query: ListRejections) -> Self {
-        let ListRejections { cursor: _, limit: _, source, cause, since, until } = query;
+        let ListRejections { cursor: _, limit: _, source, cause, since, until, q: _ } = query;
         Self { source, cause, since, until }
     }
 }
 
 /// Requests that failed authentication, newest first.
+///
+/// The names in `q` are checked as for messages: on the first page, a target that does not exist is
+/// an error (`unknown_name`) and, if no rejection matches, so is an unknown source or event.
 #[cfg_attr(test, utoipa::path(get, path = "/rejections", params(ListRejections), tag = "rejections",
-    responses((status = 200, description = "A page of rejections.", body = Page<RejectionHead>))))]
+    responses(
+        (status = 200, description = "A page of rejections.", body = SearchPage<RejectionHead>),
+        (status = 404, description = "A source, event or target in `q` is unknown (`unknown_name`)."),
+    )))]
 pub async fn list(
     service: web::Data<Service>,
     operator: web::Data<Operator>,
     sources: web::Data<Sources>,
+    role: Role,
     query: Query<ListRejections>,
-) -> Result<web::Json<Page<RejectionHead>>, ApiError> {
-    let Query(query) = query;
+) -> Result<web::Json<SearchPage<RejectionHead>>, ApiError> {
+    let Query(mut query) = query;
     let paging = Paging::new(query.cursor, query.limit)?;
-    let filter = operator.rejection_filter(query.into())?;
-    let found = service.store.reads().rejections(filter, paging.cursor, paging.limit + 1).await?;
-    let (found, next) = paging.of_longer(found, |rejection| rejection.id);
-    let items: Vec<RejectionHead> = found.into_iter().map(|head| RejectionHead::of(&sources, head)).collect();
-    Ok(web::Json(Page::new(items, next.map(RejectionId::get))))
+    let q = query.q.take();
+    let search = rejection_search(&operator, role, query.into(), q)?;
+    let named = MessageFilter { q: search.q.clone(), ..MessageFilter::default() };
+    let found = service.store.reads().rejections(search, paging.cursor, paging.limit).await?;
+    if paging.cursor.is_none() {
+        operator.check_names(&named, found.rejections.is_empty() && found.next.is_none()).await?;
+    }
+    Ok(web::Json(SearchPage {
+        items: found.rejections.into_iter().map(|head| RejectionHead::of(&sources, head)).collect(),
+        next_cursor: found.next.map(RejectionId::get),
+        complete: !found.is_cut,
+        looked_back_to: found.looked_back_to.map(|at| at.to_string()),
+        matching_rejections: None,
+    }))
 }
 
 /// One rejection; for the admin token also its content.

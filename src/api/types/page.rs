@@ -14,6 +14,16 @@ pub struct Page<T> {
     pub next_cursor: Option<i64>,
 }
 
+/// Number of rejected requests in quarantine that match a filter of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+pub struct MatchingRejections {
+    #[cfg_attr(test, schema(examples(3)))]
+    pub count: u64,
+    /// False if the count stopped at its bound, so that more may match.
+    pub complete: bool,
+}
+
 /// One page of a search, newest first.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
@@ -28,10 +38,15 @@ pub struct SearchPage<T> {
     #[serde(default = "yes")]
     #[cfg_attr(test, schema(required = true))]
     pub complete: bool,
-    /// Time of the last message that was examined, if the page is not complete.
+    /// Time of the last item that was examined, if the page is not complete.
     #[serde(default)]
     #[cfg_attr(test, schema(format = DateTime, examples("2026-11-22T14:31:00.000000Z"), required = true))]
     pub looked_back_to: Option<String>,
+    /// Rejected requests in quarantine that match the same filters; 0 if a filter has a condition
+    /// that no rejected request can meet, e.g. an event. Only on the first page of a list of
+    /// messages with a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching_rejections: Option<MatchingRejections>,
 }
 
 /// Pages of other lists, and of older services, are complete.

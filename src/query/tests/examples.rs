@@ -43,10 +43,10 @@ impl ExampleMessage {
         let payload = self.payload.as_deref().map(RawValue::get);
         let length = payload.map_or(0, str::len) + self.body.as_ref().map_or(0, String::len);
         let facts = MessageFacts {
-            id: self.id,
+            id: Some(self.id),
             received_at: OffsetDateTime::parse(&self.received_at, &Rfc3339).unwrap(),
             source: &self.source,
-            event: &self.event,
+            event: Some(&self.event),
             owner: self.owner.as_deref(),
             method: self.method.as_deref().unwrap_or("POST"),
             remote_ip: self.ip.as_ref().map(|address| address.parse().unwrap()),
@@ -71,8 +71,49 @@ impl ExampleMessage {
     }
 }
 
-fn messages() -> Vec<ExampleMessage> {
-    let block = DOCUMENT.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+/// A rejected request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExampleRequest {
+    id: i64,
+    received_at: String,
+    source: String,
+    method: Option<String>,
+    ip: Option<String>,
+    query: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+impl ExampleRequest {
+    fn matches(&self, query: &str) -> bool {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let body = self.body.as_deref().map(str::as_bytes);
+        let facts = MessageFacts {
+            id: None,
+            received_at: OffsetDateTime::parse(&self.received_at, &Rfc3339).unwrap(),
+            source: &self.source,
+            event: None,
+            owner: None,
+            method: self.method.as_deref().unwrap_or("POST"),
+            remote_ip: self.ip.as_ref().map(|address| address.parse().unwrap()),
+            body_bytes: body.map_or(0, <[u8]>::len) as u64,
+            flags: MessageFlags { is_rejected: true, ..MessageFlags::default() },
+            deliveries: &[],
+        };
+        let text = MessageText::of_rejection(self.query.as_deref(), &headers, body);
+        matches(query, &SearchedMessage { facts, text })
+    }
+}
+
+fn section(heading: &str) -> &'static str {
+    DOCUMENT.split(heading).nth(1).unwrap().split("\n## ").next().unwrap()
+}
+
+/// The objects in the JSON under a heading, one a line.
+fn objects<T: serde::de::DeserializeOwned>(heading: &str) -> Vec<T> {
+    let block = section(heading).split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     block
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
@@ -81,13 +122,12 @@ fn messages() -> Vec<ExampleMessage> {
 
 /// The rows of the tables under a heading, with the code in their first column.
 fn rows(heading: &str) -> Vec<(&'static str, &'static str)> {
-    let section = DOCUMENT.split(heading).nth(1).unwrap().split("\n## ").next().unwrap();
-    section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | ")).collect()
+    section(heading).lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | ")).collect()
 }
 
 #[test]
 fn documents_examples_select_the_listed_messages() {
-    let messages = messages();
+    let messages: Vec<ExampleMessage> = objects("\n## Examples\n");
     let rows = rows("\n## Examples\n");
     assert!(rows.len() > 40, "{}", rows.len());
     for (query, expected) in rows {
@@ -98,6 +138,20 @@ fn documents_examples_select_the_listed_messages() {
             .map(|message| format!("#{}", message.id))
             .collect();
         assert_eq!(found.join(" "), expected.trim_end_matches(" |"), "{query}");
+    }
+}
+
+#[test]
+fn documents_examples_select_the_listed_rejections() {
+    let requests: Vec<ExampleRequest> = objects("\n## Rejections\n");
+    let rows = rows("\n## Rejections\n");
+    assert!(rows.len() > 12, "{}", rows.len());
+    for (query, expected) in rows {
+        let query = query.trim_end_matches('`');
+        let matching = requests.iter().filter(|request| request.matches(query));
+        let found: Vec<String> = matching.map(|request| format!("#{}", request.id)).collect();
+        let expected = expected.trim_end_matches(" |").replace("none", "");
+        assert_eq!(found.join(" "), expected, "{query}");
     }
 }
 

@@ -16,10 +16,10 @@ pub const NOW: OffsetDateTime = datetime!(2026-11-22 15:00 UTC);
 /// A message that the tests vary.
 pub const MESSAGE: SearchedMessage<'static> = SearchedMessage {
     facts: MessageFacts {
-        id: 42,
+        id: Some(42),
         received_at: datetime!(2026-11-22 14:31 UTC),
         source: "github",
-        event: "github.push",
+        event: Some("github.push"),
         owner: None,
         method: "POST",
         remote_ip: None,

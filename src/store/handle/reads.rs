@@ -22,6 +22,7 @@ use crate::store::quarantine::read::{
     CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 use crate::store::quarantine::rejection::SEALED_AS;
+use crate::store::quarantine::search::{RejectionCount, RejectionPage, RejectionSearch};
 use crate::store::replay::count::{self, ReplayScope};
 use crate::store::replay::{self, StoredReplay};
 use crate::store::target::read::TargetNumbers;
@@ -193,11 +194,19 @@ impl Reads {
     /// Returns a page of rejections with ids below `from`, newest first.
     pub async fn rejections(
         &self,
-        filter: RejectionFilter,
+        search: RejectionSearch,
         from: Option<RejectionId>,
         limit: usize,
-    ) -> Result<Vec<RejectionRow>, Unavailable> {
-        self.core.read(move |connection| quarantine::read::page(connection, &filter, from, limit)).await
+    ) -> Result<RejectionPage, Unavailable> {
+        self.core.read(move |connection| quarantine::search::page(connection, &search, from, limit)).await
+    }
+
+    /// Counts the rejections that a search matches, up to a limit.
+    pub async fn count_matching_rejections(
+        &self,
+        search: RejectionSearch,
+    ) -> Result<RejectionCount, Unavailable> {
+        self.core.read(move |connection| quarantine::search::count_matches(connection, &search)).await
     }
 
     /// Counts matching rejections by cause, up to the id `through`.

@@ -8,8 +8,8 @@ use rusqlite::ErrorCode;
 
 use crate::store::index::feed::{self, IndexFeed};
 use crate::store::index::file;
+use crate::store::index::search_index::IndexState;
 use crate::store::index::session::{IDLE_PAUSE, IndexerParts, Session, StepOutcome};
-use crate::store::index::status::IndexState;
 
 /// Pause after an error of the file, doubled for each further one.
 const MIN_RETRY: Duration = Duration::from_millis(500);

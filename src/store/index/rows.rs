@@ -118,10 +118,10 @@ impl FedMessage {
             .map(|(name, value)| (name, headers::readable(value)))
             .collect();
         let facts = MessageFacts {
-            id: self.id,
+            id: Some(self.id),
             received_at: time::OffsetDateTime::UNIX_EPOCH,
             source: &self.source,
-            event: &self.event,
+            event: Some(&self.event),
             owner: self.owner.as_deref(),
             method: &self.method,
             remote_ip: self.remote_ip.parse().ok(),

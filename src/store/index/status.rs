@@ -3,20 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use crate::store::id::MessageId;
-use crate::store::index::SearchIndex;
 use crate::store::index::file::allocated_bytes;
-
-/// Activity of the indexer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IndexState {
-    /// All messages are indexed, but for the newest ones.
-    Ready,
-    Indexing,
-    /// Waits, e.g. for free disk space.
-    Waiting(String),
-    /// The file cannot be used; another attempt follows.
-    Failed(String),
-}
+use crate::store::index::search_index::{IndexState, SearchIndex};
 
 /// Figures of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]

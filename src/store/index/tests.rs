@@ -128,10 +128,10 @@ fn event(example: &Example) -> String {
 fn matches(query: &MessageQuery, example: &Example, id: usize) -> bool {
     let event = event(example);
     let facts = MessageFacts {
-        id: i64::try_from(id).unwrap(),
+        id: Some(i64::try_from(id).unwrap()),
         received_at: received_at(example),
         source: example.source,
-        event: &event,
+        event: Some(&event),
         owner: None,
         method: example.method,
         remote_ip: "192.0.2.1".parse().ok(),

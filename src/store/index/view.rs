@@ -7,8 +7,9 @@ use rusqlite::{Connection, params};
 
 use crate::store::id::MessageId;
 use crate::store::index::expression::MatchExpression;
+use crate::store::index::file;
 use crate::store::index::generation::{self, GenerationRow};
-use crate::store::index::{MAX_IDLE_READERS, SearchIndex, file};
+use crate::store::index::search_index::{MAX_IDLE_READERS, SearchIndex};
 use crate::store::message::filter::Direction;
 
 /// A range of ids, both included.

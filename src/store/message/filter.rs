@@ -63,18 +63,7 @@ impl MessageFilter {
 
     /// Returns the time range: the start, and the end, which is not in it.
     pub(super) fn time_range(&self) -> (Option<Timestamp>, Option<Timestamp>) {
-        let (mut since, mut until) = (self.since, self.until);
-        for term in self.q.iter().flat_map(MessageQuery::required_terms) {
-            match term {
-                QueryTerm::After(QueryTime::Moment(at)) => since = since.max(Some(Timestamp::from(*at))),
-                QueryTerm::Before(QueryTime::Moment(at)) => {
-                    let at = Timestamp::from(*at);
-                    until = Some(until.map_or(at, |until| until.min(at)));
-                }
-                _ => {}
-            }
-        }
-        (since, until)
+        narrowed_range((self.since, self.until), self.q.as_ref())
     }
 
     /// Returns a state that every match has and for which the database has an index.
@@ -138,17 +127,41 @@ fn time_or<'de, D: Deserializer<'de>>(
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.
 const MAX_SCANNED_PER_PAGE: usize = 20_000;
 /// The same limit for a page that reads the text of messages.
-const MAX_SEARCHED_PER_PAGE: usize = if cfg!(test) { 100 } else { 2_000 };
+pub const MAX_SEARCHED_PER_PAGE: usize = if cfg!(test) { 100 } else { 2_000 };
 /// Limit on the bytes of text that a page reads: after them it ends.
 pub(super) const MAX_SEARCHED_BYTES_PER_PAGE: usize = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 
 pub(super) fn max_scanned_per_page(filter: &MessageFilter) -> usize {
-    if filter.needs_text() {
-        return MAX_SEARCHED_PER_PAGE;
+    match filter.needs_text() {
+        true => MAX_SEARCHED_PER_PAGE,
+        false => max_tested_per_page(filter.q.as_ref()),
     }
+}
+
+/// Limits the rows of a page that SQL tests.
+pub fn max_tested_per_page(query: Option<&MessageQuery>) -> usize {
     // SQL tests each value in each row.
-    let values = filter.q.as_ref().map_or(0, MessageQuery::count_values);
+    let values = query.map_or(0, MessageQuery::count_values);
     MAX_SCANNED_PER_PAGE / (1 + values / 8)
+}
+
+/// Returns a time range narrowed by the terms that every match meets: the start, and the end, which
+/// is not in it.
+pub fn narrowed_range(
+    (mut since, mut until): (Option<Timestamp>, Option<Timestamp>),
+    query: Option<&MessageQuery>,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    for term in query.into_iter().flat_map(MessageQuery::required_terms) {
+        match term {
+            QueryTerm::After(QueryTime::Moment(at)) => since = since.max(Some(Timestamp::from(*at))),
+            QueryTerm::Before(QueryTime::Moment(at)) => {
+                let at = Timestamp::from(*at);
+                until = Some(until.map_or(at, |until| until.min(at)));
+            }
+            _ => {}
+        }
+    }
+    (since, until)
 }
 
 /// The order of a page.

@@ -10,6 +10,7 @@ pub mod intake;
 pub mod network;
 pub mod read;
 pub mod rejection;
+pub mod search;
 pub mod senders;
 pub mod shares;
 #[cfg(test)]

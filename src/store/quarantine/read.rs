@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, named_params};
 
 use crate::store::damage;
 use crate::store::id::RejectionId;
+use crate::store::message::search::bind_if_used;
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::rejection::RejectionKind;
 use crate::store::quarantine::senders::Sender;
@@ -74,13 +75,14 @@ impl RejectionPosition {
 }
 
 /// Conditions of the filter, with named parameters.
-const MATCHES: &str = "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
+pub(super) const MATCHES: &str =
+    "(:source IS NULL OR source = :source) AND (:cause IS NULL OR cause = :cause)
     AND received_at >= coalesce(:since, '') AND (:until IS NULL OR received_at < :until)
     AND (:candidate IS NULL OR candidate = :candidate)";
 
-const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
+pub(super) const HEAD: &str = "id, received_at, source, cause, remote_ip, method, length(body), candidate";
 
-fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionRow> {
+pub(super) fn read_head(row: &Row<'_>) -> rusqlite::Result<RejectionRow> {
     Ok(RejectionRow {
         id: row.get(0)?,
         received_at: damage::stored_time("rejections", row, 1)?,
@@ -100,25 +102,13 @@ impl RejectionFilter {
     }
 }
 
-/// Returns a page of rejections with ids below `from`, newest first.
-pub fn page(
-    connection: &Connection,
-    filter: &RejectionFilter,
-    from: Option<RejectionId>,
-    limit: usize,
-) -> rusqlite::Result<Vec<RejectionRow>> {
-    let sql =
-        format!("SELECT {HEAD} FROM rejections WHERE id < :from AND {MATCHES} ORDER BY id DESC LIMIT :limit");
-    connection
-        .prepare_cached(&sql)?
-        .query_map(
-            named_params! {
-                ":from": from.unwrap_or(RejectionId::END), ":source": filter.source, ":cause": filter.cause,
-                ":since": filter.since, ":until": filter.until, ":candidate": filter.candidate(), ":limit": limit,
-            },
-            read_head,
-        )?
-        .collect()
+/// Binds the filter to the parameters of `MATCHES`.
+pub(super) fn bind(statement: &mut CachedStatement<'_>, filter: &RejectionFilter) -> rusqlite::Result<()> {
+    bind_if_used(statement, ":source", &filter.source)?;
+    bind_if_used(statement, ":cause", &filter.cause)?;
+    bind_if_used(statement, ":since", filter.since)?;
+    bind_if_used(statement, ":until", filter.until)?;
+    bind_if_used(statement, ":candidate", filter.candidate())
 }
 
 /// Counts matching rejections up to `through`, by cause.

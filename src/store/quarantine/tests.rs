@@ -8,6 +8,7 @@ use crate::store::quarantine::intake::{Intake, OfferOutcome};
 use crate::store::quarantine::network::ClientNetwork;
 use crate::store::quarantine::read;
 use crate::store::quarantine::rejection::{NewRejection, RejectionKind, SEALED_AS};
+use crate::store::quarantine::search::{self, RejectionSearch};
 use crate::store::quarantine::write::Quarantine;
 use crate::store::seal::sealer::Sealer;
 
@@ -264,7 +265,10 @@ fn stored_rejection_is_read_back_unchanged() {
     assert_eq!((stored.head.kind, stored.head.body_bytes), (RejectionKind::Candidate, Some(3)));
     let filter = read::RejectionFilter::default();
     let ids = |heads: Vec<read::RejectionRow>| heads.iter().map(|head| head.id).collect::<Vec<_>>();
-    assert_eq!(ids(read::page(&bench.connection, &filter, None, 9).unwrap()), [2, 1]);
+    assert_eq!(
+        ids(search::page(&bench.connection, &RejectionSearch::default(), None, 9).unwrap().rejections),
+        [2, 1]
+    );
     let start = read::RejectionPosition::START;
     let in_order =
         |after, through| ids(read::next_in_order(&bench.connection, &filter, after, through, 9).unwrap());
@@ -312,7 +316,8 @@ fn edited_times_do_not_hide_rejections() {
         )
         .unwrap();
     let filter = read::RejectionFilter::default();
-    assert_eq!(read::page(&bench.connection, &filter, None, 9).unwrap().len(), 5);
+    let page = search::page(&bench.connection, &RejectionSearch::default(), None, 9).unwrap();
+    assert_eq!(page.rejections.len(), 5);
     assert_eq!(read::count(&bench.connection, &filter, 5.into()).unwrap()[0].count, 5);
     let (mut position, mut found) = (read::RejectionPosition::START, Vec::new());
     while let Some(row) =

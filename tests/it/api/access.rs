@@ -214,13 +214,16 @@ fn read_token_sees_no_content() {
         ("?q=.card:*", 403),
         ("?q=header.x:y", 403),
         ("?q=larger:5", 403),
+        ("?q=-forged", 403),
+        ("?q=event:pussh+needle", 403),
         ("?q=ip:127.0.0.1", 403),
         ("?q=-id:one", 403),
         ("?q=source:github+event:push+after:2h+-is:dead", 200),
     ] {
-        for path in ["messages", "messages/stream"] {
-            // A stream has no text parameter, and an accepted one does not end.
-            if path == "messages" || (search.starts_with("?q") && status == 403) {
+        for path in ["messages", "messages/stream", "rejections"] {
+            // Streams and rejections have only the query, and an accepted stream does not end.
+            let is_query = search.starts_with("?q");
+            if path == "messages" || (is_query && (path == "rejections" || status == 403)) {
                 let reply =
                     app.send(&with_token(Request::get(&format!("/api/v1/{path}{search}")), READ_TOKEN));
                 assert_eq!(reply.status, status, "{path}{search}: {}", reply.text());

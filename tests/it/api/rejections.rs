@@ -219,3 +219,84 @@ fn sources_show_their_url_and_counts() {
     let for_readers = super::with_token(Request::get("/api/v1/sources"), super::READ_TOKEN);
     assert_rows(&app, &[row(for_readers, 200, &["/webhooks/shop/…"], &[SHOP_PATH])]);
 }
+
+#[test]
+fn query_selects_rejections_and_counts_them_in_messages() {
+    let app = service();
+    reject_some(&app);
+    let found = |path: &str| answered(&app, &get(path), 200);
+    let ids = |query: &str| -> Vec<i64> {
+        let page = found(&format!("/rejections?q={query}"));
+        assert_eq!((&page["complete"], &page["looked_back_to"]), (&json!(true), &Value::Null), "{page}");
+        page["items"].as_array().unwrap().iter().map(|item| item["id"].as_i64().unwrap()).collect()
+    };
+    for (query, expected) in [
+        ("", vec![2, 1]),
+        ("is:rejected", vec![2, 1]),
+        (".forged:true", vec![1]),
+        ("forged+-source:shop", vec![1]),
+        ("source:shop+after:1h", vec![2]),
+        ("before:1h", vec![]),
+        ("event:github.*", vec![]),
+        // Credentials are not searched.
+        ("stranger", vec![]),
+        ("header.authorization:*", vec![]),
+    ] {
+        assert_eq!(ids(query), expected, "{query}");
+    }
+    let count = |query: &str| found(&format!("/messages?{query}"))["matching_rejections"].clone();
+    let counted = |count: u32| json!({ "count": count, "complete": true });
+    for (query, expected) in [
+        ("q=is:rejected", counted(2)),
+        ("q=forged", counted(1)),
+        ("q=forged&source=shop", counted(0)),
+        ("text=true", counted(1)),
+        ("source=shop&since=1h", counted(1)),
+        ("until=1h", counted(0)),
+        ("q=is:rejected&event=*", counted(0)),
+        ("q=is:rejected&owner=ann", counted(0)),
+        ("dead=true", counted(0)),
+        ("", Value::Null),
+        ("limit=5", Value::Null),
+        ("q=is:rejected&cursor=9", Value::Null),
+    ] {
+        assert_eq!(count(query), expected, "{query}");
+    }
+    let refused = |path: &str, status, text: &'static str| row(get(path), status, &[text], &[]);
+    assert_rows(
+        &app,
+        &[
+            refused("/rejections?q=srouce:shop", 422, "did you mean source:? (at byte 0)"),
+            refused("/rejections?q=source:shpo", 404, "shop"),
+            refused("/rejections?q=to:nowhere", 404, "unknown_name"),
+            refused("/messages?source=former", 404, "unknown_name"),
+        ],
+    );
+    // A source that only rejections have is known.
+    app.database().change("UPDATE rejections SET source = 'former' WHERE id = 2");
+    assert_eq!(count("source=former"), counted(1));
+    assert_eq!(ids("source:former"), [2]);
+}
+
+#[test]
+fn command_line_searches_rejections() {
+    let app = service();
+    reject_some(&app);
+    let server = format!("http://{}", app.address);
+    let run = |arguments: &[&str]| {
+        TestApp::builder().next_to(&app).run(&[arguments, &["--server", &server]].concat())
+    };
+    let found = run(&["rejections", "forged", "source:github"]).succeeded();
+    assert!(found.starts_with("#1  ") && found.lines().count() == 1, "{found}");
+    assert_eq!(run(&["rejections", "event:github.*"]).succeeded(), "");
+    let messages = run(&["messages", "is:rejected", "!.forged:false", "--since", "1h"]);
+    assert_eq!((messages.code, messages.stdout.as_str()), (Some(0), ""));
+    let command = format!("creel rejections --server {server} --since 1h 'is:rejected !.forged:false'");
+    let note = format!(
+        "creel: 2 rejected requests in quarantine match: {command}
+"
+    );
+    assert_eq!(messages.stderr, note);
+    assert_eq!(run(&["messages"]).stderr, "");
+    assert_eq!(run(&["messages", "missing"]).stderr, "");
+}

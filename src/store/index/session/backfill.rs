@@ -2,14 +2,7 @@
 //! generations that were dropped. The newest gap comes first.
 
 use crate::store::index::generation::{self, GenerationRow, OpenGeneration};
-use crate::store::index::session::{BatchUse, Session};
-
-/// A generation for a gap. It is searched once it is complete.
-#[derive(Debug)]
-pub struct Backfill {
-    generation: OpenGeneration,
-    through: i64,
-}
+use crate::store::index::session::state::{Backfill, BatchUse, Session};
 
 impl Session<'_> {
     /// Returns the ranges of ids below the live generation that are not indexed, in ascending

@@ -3,19 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::store::index::generation::{self, GenerationRow};
-use crate::store::index::session::Session;
+use crate::store::index::session::state::Session;
 
 const UPKEEP_INTERVAL: Duration = if cfg!(test) { Duration::ZERO } else { Duration::from_secs(10) };
 /// A generation is rebuilt once at most one of `REBUILD_SHARE` messages is left.
 const REBUILD_SHARE: i64 = 10;
-
-/// Position of the upkeep.
-#[derive(Debug, Default)]
-pub struct Upkeep {
-    next_at: Option<Instant>,
-    /// The generation that was checked last, by its first id.
-    checked: i64,
-}
 
 impl Session<'_> {
     /// Checks the oldest generation and another one; true if one was dropped.

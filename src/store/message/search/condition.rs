@@ -18,23 +18,39 @@ pub struct SqlCondition {
     pub values: Vec<Value>,
 }
 
+/// The table that a query searches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchedTable {
+    Messages,
+    Rejections,
+}
+
 /// The type of an event: its text after the name of its source.
 const EVENT_TYPE: &str =
     "iif(substr(event, 1, length(source) + 1) = source || '.', substr(event, length(source) + 2), event)";
 
 impl SqlCondition {
-    /// The conditions of all clauses that need no text.
+    /// The conditions on messages of all clauses that need no text.
     pub fn new(query: &MessageQuery) -> Self {
+        Self::of_table(query, SearchedTable::Messages)
+    }
+
+    /// As `new`, for a table.
+    pub fn of_table(query: &MessageQuery, table: SearchedTable) -> Self {
         let mut condition = Self::default();
         let targets: Vec<String> = query.targets().into_iter().map(str::to_owned).collect();
         for clause in query.clauses.iter().filter(|clause| !clause.needs_text()) {
-            condition.add(clause, &targets);
+            condition.add(clause, table, &targets);
         }
         condition
     }
 
-    fn add(&mut self, clause: &QueryClause, targets: &[String]) {
-        let terms: Vec<String> = clause.terms.iter().map(|term| self.of_term(term, targets)).collect();
+    fn add(&mut self, clause: &QueryClause, table: SearchedTable, targets: &[String]) {
+        let of_term = |term| match table {
+            SearchedTable::Messages => self.of_term(term, targets),
+            SearchedTable::Rejections => self.of_rejection_term(term),
+        };
+        let terms: Vec<String> = clause.terms.iter().map(of_term).collect();
         let not = if clause.is_negated { "NOT " } else { "" };
         self.sql.push_str(&format!(" AND {not}({})", terms.join(" OR ")));
     }
@@ -87,6 +103,35 @@ impl SqlCondition {
         }
     }
 
+    /// As `of_term`, for a rejection. It has no event, ids, owner and deliveries.
+    fn of_rejection_term(&mut self, term: &QueryTerm) -> String {
+        match term {
+            QueryTerm::Event(_)
+            | QueryTerm::DeliveryId(_)
+            | QueryTerm::MessageId(_)
+            | QueryTerm::Owner(_)
+            | QueryTerm::To(_) => "false".to_owned(),
+            QueryTerm::Is(state) => (*state == MessageState::Rejected).to_string(),
+            QueryTerm::Larger(bytes) => {
+                format!("{REJECTED_BODY_BYTES} > {}", self.bind(integer(*bytes)))
+            }
+            QueryTerm::Smaller(bytes) => {
+                format!("{REJECTED_BODY_BYTES} < {}", self.bind(integer(*bytes)))
+            }
+            // These columns have the same names in both tables.
+            QueryTerm::Source(_)
+            | QueryTerm::Ip(_)
+            | QueryTerm::Method(_)
+            | QueryTerm::After(_)
+            | QueryTerm::Before(_)
+            | QueryTerm::At(_)
+            | QueryTerm::Words { .. }
+            | QueryTerm::Quote(_)
+            | QueryTerm::Path { .. }
+            | QueryTerm::Header { .. } => self.of_term(term, &[]),
+        }
+    }
+
     fn of_state(&mut self, state: MessageState, targets: &[String]) -> String {
         match state {
             MessageState::Dead | MessageState::Pending | MessageState::Delivered => {
@@ -118,6 +163,7 @@ impl SqlCondition {
 }
 
 const BODY_BYTES: &str = "coalesce(octet_length(coalesce(body, payload)), 0)";
+const REJECTED_BODY_BYTES: &str = "coalesce(octet_length(body), 0)";
 
 /// The text of a time. All times in a filter are moments.
 fn moment(time: QueryTime) -> String {

@@ -8,8 +8,8 @@ use rusqlite::{Connection, Row};
 use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
 use crate::store::message::filter::Direction;
-use crate::store::message::search::Search;
 use crate::store::message::search::scan::{Scan, ScanState};
+use crate::store::message::search::search::Search;
 
 /// Time after which a page ends.
 const MAX_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });

@@ -6,7 +6,7 @@ use crate::query::MessageState;
 use crate::store::id::MessageId;
 use crate::store::message;
 use crate::store::message::filter::Direction;
-use crate::store::message::search::Search;
+use crate::store::message::search::search::Search;
 use crate::store::time_text::TimeText;
 use crate::store::timestamp::Timestamp;
 

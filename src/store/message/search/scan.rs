@@ -7,8 +7,8 @@ use crate::store::id::MessageId;
 use crate::store::message;
 use crate::store::message::filter::Direction;
 use crate::store::message::search::condition::SqlCondition;
+use crate::store::message::search::search::{Search, bind_if_used};
 use crate::store::message::search::text::{TEXT_COLUMNS, TextReader};
-use crate::store::message::search::{Search, bind_if_used};
 
 /// The handling of an unreadable row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Matches the text of messages, which SQL cannot test: words, exact text, paths and headers.
+//! Matches the text of messages and rejections, which SQL cannot test: words, exact text, paths and
+//! headers.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,24 @@ use rusqlite::Row;
 use crate::query::{MessageQuery, MessageText};
 use crate::store::headers::{self, REDACTED, StoredHeaders};
 use crate::store::message::filter::MAX_SEARCHED_BYTES_PER_PAGE;
+use crate::store::message::search::condition::SearchedTable;
 
 /// The columns of a message's text.
 pub const TEXT_COLUMNS: &str = "delivery_id, query, headers, payload, body";
 
-/// Limit on the time of a page that reads the text of messages: after it, the page ends. Tests with
-/// it would depend on the speed of the machine.
-const MAX_SEARCH_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });
+/// The columns of a rejection's text, in the order of `TEXT_COLUMNS`.
+pub const REJECTION_TEXT_COLUMNS: &str = "NULL, query, headers, NULL, body";
 
-/// Matches rows of `TEXT_COLUMNS` until the limit on their bytes or on time.
+/// Limit on the time of a page that reads text: after it, the page ends. Tests with it would depend
+/// on the speed of the machine.
+pub const MAX_SEARCH_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 200 });
+
+/// Matches rows of the text columns until the limit on their bytes or on time.
 #[derive(Debug)]
 pub struct TextReader<'q> {
     query: &'q MessageQuery,
-    /// The first of `TEXT_COLUMNS`.
+    table: SearchedTable,
+    /// The first of the text columns.
     column: usize,
     bytes_left: usize,
     started: Instant,
@@ -28,12 +34,23 @@ pub struct TextReader<'q> {
 
 impl<'q> TextReader<'q> {
     pub fn new(query: &'q MessageQuery, column: usize) -> Self {
+        Self::of_table(query, SearchedTable::Messages, column, MAX_SEARCH_TIME)
+    }
+
+    /// As `new`, for a table and with a limit on the time.
+    pub fn of_table(
+        query: &'q MessageQuery,
+        table: SearchedTable,
+        column: usize,
+        max_time: Duration,
+    ) -> Self {
         Self {
             query,
+            table,
             column,
             bytes_left: MAX_SEARCHED_BYTES_PER_PAGE,
             started: Instant::now(),
-            max_time: MAX_SEARCH_TIME,
+            max_time,
         }
     }
 
@@ -58,7 +75,10 @@ impl<'q> TextReader<'q> {
             .filter(|(_, value)| *value != REDACTED)
             .map(|(name, value)| (name, headers::readable(value)))
             .collect();
-        let text = MessageText { delivery_id, query, headers: &headers, body, payload };
+        let text = match self.table {
+            SearchedTable::Messages => MessageText { delivery_id, query, headers: &headers, body, payload },
+            SearchedTable::Rejections => MessageText::of_rejection(query, &headers, body),
+        };
         Ok(self.query.matches_text(&text))
     }
 }

@@ -3,11 +3,12 @@
 
 mod queries;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::rows::*;
 use super::*;
 use crate::store::id::MessageId;
+use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::replay::count::{ReplayScope, count_step};
 use crate::store::timestamp::Timestamp;
 use crate::store::{message, schema};

@@ -7,6 +7,7 @@ use super::*;
 use crate::query::{
     MessageFacts, MessageFlags, MessageQuery, MessageState, MessageText, SearchedDelivery, SearchedMessage,
 };
+use crate::store::damage;
 
 /// Terms that differ in most columns, and some that need the text.
 const TERMS: [&str; 39] = [
@@ -176,10 +177,10 @@ fn matches(query: &MessageQuery, row: &ExampleRow) -> bool {
     let id = row.id;
     let body_bytes = row.body.as_ref().map(Vec::len).or(row.payload.as_ref().map(String::len)).unwrap_or(0);
     let facts = MessageFacts {
-        id,
+        id: Some(id),
         received_at: at(id / 2).to_time(),
         source: row.source,
-        event: row.event,
+        event: Some(row.event),
         owner: row.owner,
         method: row.method,
         remote_ip: format!("192.0.2.{}", id % 3).parse().ok(),
