@@ -15,4 +15,5 @@ mod harness;
 mod local_development;
 mod operations;
 mod promises;
+mod search_index;
 mod systems;
