@@ -20,6 +20,7 @@ mod replays;
 pub mod routes;
 mod selection;
 mod sources;
+mod stats;
 mod stream;
 mod tail;
 mod targets;

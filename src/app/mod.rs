@@ -39,7 +39,7 @@ use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
 use crate::http::Service;
 use crate::ingest::{DecodedBodies, Webhooks};
-use crate::operate::Operator;
+use crate::operate::{Operator, StorageRules};
 use crate::outbound::Reach;
 use crate::providers::{KeyRequest, KeyResponse, Roots};
 use crate::store::{Clock, Consent, Store, StoreOptions};
@@ -196,6 +196,7 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
+        let storage = StorageRules::from_config(&config);
         let confirmed = ConfirmationSource::among(&config.sources);
         let deliveries = deliver::DeliverySettings {
             declared: targets::declare(&mut config, &store, clock()).await?,
@@ -216,8 +217,15 @@ impl App {
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
         let proxies = config.trusted_proxies.as_slice().into();
-        let operations =
-            Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach, proxies);
+        let operations = Operator::new(
+            service.store.clone(),
+            sources.clone(),
+            clock,
+            known_events,
+            reach,
+            proxies,
+            storage,
+        );
         let handlers = RouteHandlers {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),
@@ -291,6 +299,7 @@ impl App {
             let url = self.config.github_meta_url.clone();
             tasks::keep_github_addresses_fresh(url, self.sources.github.clone(), store.clone(), clock);
         }
+        let counting = tasks::count_older(store.clone(), clock);
         let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let of_operator = handles.get(1..).unwrap_or_default();
@@ -318,6 +327,7 @@ impl App {
         service.end_streams();
         // Aborted confirmation requests are sent again after the next start.
         confirming.abort();
+        counting.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
         cleaning.stop(&store).await;
         store.close(STORE_CLOSE_TIMEOUT).await;

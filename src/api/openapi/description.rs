@@ -9,7 +9,8 @@ use utoipa::{Modify, OpenApi};
 use crate::api::error::MEDIA_TYPE;
 use crate::api::types::problem::ProblemDetails;
 use crate::api::{
-    deliveries, diff, events, listeners, messages, openapi, rejections, replays, sources, tail, targets,
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, sources, stats, tail,
+    targets,
 };
 
 const TOKEN: &str = "token";
@@ -59,6 +60,8 @@ const TOKEN: &str = "token";
         listeners::acknowledge,
         listeners::body,
         sources::list,
+        stats::counts,
+        stats::forecast,
         rejections::list,
         rejections::one,
         rejections::body,

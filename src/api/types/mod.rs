@@ -16,6 +16,7 @@ pub mod replay;
 #[cfg(test)]
 pub mod schemas;
 pub mod source;
+pub mod stats;
 pub mod target;
 pub mod target_change;
 pub mod words;
