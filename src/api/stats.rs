@@ -84,7 +84,7 @@ pub async fn counts(
 /// The rate is the mean of the last whole days, at most 7. A forecast needs 24 h of counts and 100
 /// stored messages.
 #[cfg_attr(test, utoipa::path(get, path = "/stats/forecast", tag = "stats",
-    responses((status = 200, description = "The forecast, or the reason why there is none.", body = StorageForecast))))]
+    responses((status = 200, description = "The forecast, or the reason why it is unavailable.", body = StorageForecast))))]
 pub async fn forecast(
     operator: web::Data<Operator>,
     _: Query<NoParameters>,

@@ -39,8 +39,9 @@ struct RecentEvent {
 }
 
 impl Tally {
-    /// Counts a stored message. Takes some 20 ns if the message before had the same minute, source
-    /// and event, and does not allocate for known events.
+    /// Counts a stored message. Runs on the writer's thread for every message: it does not allocate
+    /// for known events, and does not search if the message before had the same minute, source and
+    /// event.
     pub fn add_message(
         &mut self,
         id: MessageId,
@@ -136,7 +137,7 @@ impl Tally {
         if self.entries > MAX_ENTRIES / 2 {
             self.merge(|event| if is_collective(event) { event } else { OTHER_EVENT });
         }
-        // What remains has one or two entries for each hour and source.
+        // Each hour and source now has one or two entries.
         self.max_entries = self.entries * 2;
     }
 

@@ -16,7 +16,7 @@ use crate::store::handle::core::Core;
 use crate::store::message;
 use crate::store::timestamp::Timestamp;
 
-/// Limit on the time of a read. A read of a year with 50 events in each hour takes 0.5 s.
+/// Limit on the time of a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Limit on the snapshots for a read. The counts in memory are written at most once a second.
 const MAX_SNAPSHOTS: usize = 5;

@@ -1,6 +1,6 @@
 //! Background work of the writer between batches: rejections, counts of dropped ones, counts of
-//! messages, and merging keys. Small transactions keep the delay of messages low; those for rejections and counts also
-//! have pauses between them.
+//! messages, and merging keys. Small transactions keep the delay of messages low; those for
+//! rejections and counts also have pauses between them.
 
 use std::time::{Duration, Instant};
 

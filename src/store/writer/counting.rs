@@ -15,7 +15,7 @@ use crate::store::writer::trouble::Trouble;
 pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which counts are written while there are more than `MAX_WAITING_ENTRIES`.
 const MIN_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
-/// Number of counts above which they are written early. Writing them takes about 30 ms.
+/// Number of counts above which they are written early. They are written in one transaction.
 const MAX_WAITING_ENTRIES: usize = 4_096;
 
 impl Writer {
