@@ -18,7 +18,7 @@ use crate::store::{
 const MINUTES_PER_HOUR: i64 = 60;
 const MINUTES_PER_DAY: i64 = 24 * MINUTES_PER_HOUR;
 const DEFAULT_FROM: Duration = Duration::from_secs(7 * 86_400);
-/// Limit on buckets without an explicit step.
+/// Limit on whole buckets without an explicit step.
 const MAX_DEFAULT_BUCKETS: i64 = 120;
 /// Default steps up to a day, in minutes; each divides a day.
 const DEFAULT_STEPS: [i64; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440];
@@ -224,10 +224,10 @@ fn plan(
     Ok(BucketPlan { from, step_minutes: step, buckets })
 }
 
-/// Returns the shortest step that gives at most `MAX_DEFAULT_BUCKETS`.
+/// Returns the shortest step that gives at most `MAX_DEFAULT_BUCKETS` whole buckets.
 fn default_step(minutes: i64, has_minutes: bool) -> i64 {
     let fits =
-        |step: &i64| (has_minutes || *step >= MINUTES_PER_HOUR) && minutes <= step * MAX_DEFAULT_BUCKETS;
+        |step: &i64| (has_minutes || *step >= MINUTES_PER_HOUR) && minutes / *step <= MAX_DEFAULT_BUCKETS;
     DEFAULT_STEPS.into_iter().find(fits).unwrap_or_else(|| {
         let of_days = MAX_DEFAULT_BUCKETS * MINUTES_PER_DAY;
         (minutes / of_days + i64::from(minutes % of_days > 0)) * MINUTES_PER_DAY
