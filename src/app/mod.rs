@@ -34,6 +34,7 @@ pub use isolation::protect_secrets;
 pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
+use crate::config::target_rules::KnownEvents;
 use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
@@ -211,21 +212,11 @@ impl App {
         let service = web::Data::new(Service::new(&config, store, clock));
         let decoding = DecodedBodies::new(service.budget.clone(), config.max_body_bytes);
         let known_events = config.known_events();
-        let reach = Reach::Public { allowed: config.target_allow_ips.as_slice().into() };
         let configured = std::mem::take(&mut config.sources);
         let public_url = config.public_url.as_deref();
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
-        let proxies = config.trusted_proxies.as_slice().into();
-        let operations = Operator::new(
-            service.store.clone(),
-            sources.clone(),
-            clock,
-            known_events,
-            reach,
-            proxies,
-            storage,
-        );
+        let operations = operations(&service, sources.clone(), known_events, storage, &config);
         let handlers = RouteHandlers {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),
@@ -350,6 +341,19 @@ impl App {
             log::info!("admin on http://{operator}");
         }
     }
+}
+
+/// Returns the operations of the admin API.
+fn operations(
+    service: &Service,
+    sources: Arc<Sources>,
+    known_events: KnownEvents,
+    storage: StorageRules,
+    config: &Config,
+) -> Operator {
+    let reach = Reach::Public { allowed: config.target_allow_ips.as_slice().into() };
+    let proxies = config.trusted_proxies.as_slice().into();
+    Operator::new(service.store.clone(), sources, service.clock, known_events, reach, proxies, storage)
 }
 
 /// Stops accepting connections and waits for the requests in flight, up to the timeout of the

@@ -33,7 +33,8 @@ pub struct SourceGrowth {
 #[derive(Clone, Debug)]
 pub struct ForecastInput {
     pub now: OffsetDateTime,
-    /// Time since the first counted hour; `None` if there are no complete counts.
+    /// Time since the first counted hour; `None` while older messages are still being
+    /// counted.
     pub counted_for: Option<Duration>,
     /// Sources with the counts of the last `days`.
     pub sources: Vec<SourceGrowth>,
@@ -83,7 +84,7 @@ pub struct Forecast {
 pub enum InsufficientData {
     #[error("Messages have been counted for {hours} h; a forecast needs 24 h.")]
     TooYoung { hours: u64 },
-    #[error("No messages are counted yet, or older messages are still being counted.")]
+    #[error("Older messages are still being counted.")]
     NotCounted,
     #[error("{messages} messages are stored; a forecast needs 100.")]
     TooFewMessages { messages: u64 },

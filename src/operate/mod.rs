@@ -21,6 +21,7 @@ mod recheck;
 mod replay;
 mod selection;
 mod stats;
+mod storage_rules;
 mod targets;
 mod values;
 
@@ -36,5 +37,6 @@ pub use problem::{Problem, ProblemClass};
 pub use recheck::{BulkAction, RecheckOutcome, RejectionCount, RejectionStep, StepReport, StepRequest};
 pub use replay::{DeadLetterSummary, ReplayEstimation, ReplayOrder, ReplayResult, ReplaySelection};
 pub use selection::{MessageCriteria, RejectionCriteria};
-pub use stats::{CountedTime, StatsCriteria, StorageRules};
+pub use stats::{CountedTime, StatsCriteria};
+pub use storage_rules::StorageRules;
 pub use targets::{IssuedSecret, IssuedTarget, TargetChange, TargetRequest};

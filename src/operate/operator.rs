@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
-use super::stats::StorageRules;
+use super::storage_rules::StorageRules;
 use crate::config::target_rules::KnownEvents;
 use crate::outbound::Reach;
 use crate::store::Store;

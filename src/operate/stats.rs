@@ -1,6 +1,5 @@
 //! Counts of messages and rejections over time, and the forecast of the database size.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -9,7 +8,7 @@ use super::forecast::{Forecast, ForecastInput, InsufficientData, MAX_DAYS, Sourc
 use super::operator::Operator;
 use super::problem::Problem;
 use super::values;
-use crate::config::{self, Config, Retention};
+use crate::config::{self, Retention};
 use crate::store::{
     CountGrouping, CountMinute, CountQuery, CountReport, Counts, MAX_BUCKETS, MessageFilter, Pattern,
     Timestamp, TrafficWindows,
@@ -22,16 +21,6 @@ const DEFAULT_FROM: Duration = Duration::from_secs(7 * 86_400);
 const MAX_DEFAULT_BUCKETS: i64 = 120;
 /// Default steps up to a day, in minutes; each divides a day.
 const DEFAULT_STEPS: [i64; 12] = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440];
-
-/// Retention and limits of the storage, for forecasts.
-#[derive(Clone, Debug)]
-pub struct StorageRules {
-    retention: Retention,
-    /// Sources with their own retention.
-    of_sources: BTreeMap<String, Retention>,
-    max_database_bytes: Option<u64>,
-    min_free_bytes: u64,
-}
 
 /// Time, filter and grouping of counts. `from` and `to` are times, or ages such as `2h`.
 #[derive(Clone, Debug, Default)]
@@ -60,22 +49,6 @@ struct BucketPlan {
     from: CountMinute,
     step_minutes: i64,
     buckets: usize,
-}
-
-impl StorageRules {
-    pub fn from_config(config: &Config) -> Self {
-        let own = config.sources.iter().filter_map(|source| Some((source.name.clone(), source.retention?)));
-        Self {
-            retention: config.retention,
-            of_sources: own.collect(),
-            max_database_bytes: config.max_database_bytes,
-            min_free_bytes: config.min_free_bytes,
-        }
-    }
-
-    fn retention_of(&self, source: &str) -> Retention {
-        self.of_sources.get(source).copied().unwrap_or(self.retention)
-    }
 }
 
 impl CountedTime {
@@ -117,7 +90,7 @@ impl Operator {
     /// If the counts cannot be read.
     pub async fn forecast(&self) -> Result<Result<Forecast, InsufficientData>, Problem> {
         let (now, counts) = (self.now(), self.store.counts());
-        let first_hour = counts.first_hour().await?.map(|hour| hour.to_timestamp().to_time());
+        let first_hour = counts.first_hour(now).await?.map(|hour| hour.to_timestamp().to_time());
         let counted_for = first_hour.map(|first| Duration::try_from(now - first).unwrap_or_default());
         let days = counted_for.map_or(0, |age| age.as_secs() / 86_400).min(MAX_DAYS);
         let oldest = counts.oldest_message().await?.map_or(now, Timestamp::to_time);
@@ -179,11 +152,14 @@ fn step_minutes(text: &str) -> Result<i64, Problem> {
     let seconds = config::duration(text).map(|step| step.as_secs()).unwrap_or_default();
     let minutes = i64::try_from(seconds / 60).unwrap_or_default();
     let is_whole = seconds > 0 && seconds.is_multiple_of(60);
-    let fits = match minutes {
-        0 => false,
-        ..MINUTES_PER_HOUR => MINUTES_PER_HOUR % minutes == 0,
-        ..MINUTES_PER_DAY => minutes % MINUTES_PER_HOUR == 0 && MINUTES_PER_DAY % minutes == 0,
-        _ => minutes % MINUTES_PER_DAY == 0,
+    let fits = if minutes == 0 {
+        false
+    } else if minutes < MINUTES_PER_HOUR {
+        MINUTES_PER_HOUR % minutes == 0
+    } else if minutes < MINUTES_PER_DAY {
+        minutes % MINUTES_PER_HOUR == 0 && MINUTES_PER_DAY % minutes == 0
+    } else {
+        minutes % MINUTES_PER_DAY == 0
     };
     match is_whole && fits {
         true => Ok(minutes),

@@ -48,12 +48,13 @@ impl Counts {
         Ok(None)
     }
 
-    /// Returns the first counted hour, unless older messages are still to be counted.
-    pub async fn first_hour(&self) -> Result<Option<CountMinute>, Unavailable> {
+    /// Returns the first counted hour, that of `now` if there are no counts; `None` while older
+    /// messages are still to be counted.
+    pub async fn first_hour(&self, now: OffsetDateTime) -> Result<Option<CountMinute>, Unavailable> {
         self.core
-            .read(|connection| match backlog::is_waiting(connection)? {
+            .read(move |connection| match backlog::is_waiting(connection)? {
                 true => Ok(None),
-                false => read::first_hour(connection),
+                false => Ok(Some(read::first_hour(connection)?.unwrap_or(CountMinute::of(now).hour()))),
             })
             .await
     }

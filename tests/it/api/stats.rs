@@ -37,7 +37,8 @@ fn stats_count_messages_and_rejections_immediately() {
     let names: Vec<&Value> = by_event["series"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
     assert_eq!(names, [&Value::Null, &json!("github.push")]);
     // After a stop, the tables have all of it.
-    let database = app.stop().database();
+    let stopped = app.stop();
+    let database = stopped.database();
     let counted: String = database
         .value("SELECT sum(messages) || ' ' || sum(bytes) || ' ' || sum(rejections) FROM daily_counts");
     assert_eq!(counted, "2 5 2");
@@ -62,7 +63,8 @@ fn counts_are_exact_after_kill() {
     let app = builder.start();
     let stats = complete_stats(&app, "?from=1d");
     assert_eq!(stats["total"], json!({"messages": 60, "bytes": 120, "rejections": 0}));
-    let database = app.stop().database();
+    let stopped = app.stop();
+    let database = stopped.database();
     for table in ["hourly_counts", "minute_counts"] {
         assert_eq!(database.value::<i64>(&format!("SELECT sum(messages) FROM {table}")), 60, "{table}");
     }
