@@ -18,8 +18,8 @@ use crate::store::timestamp::Timestamp;
 
 /// Limit on the time of a read.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
-/// Limit on the snapshots for a read. The counts in memory are written at most once a second.
-const MAX_SNAPSHOTS: usize = 5;
+/// Pause before another snapshot, while the writer finishes a flush.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(5);
 
 /// Counts of messages and rejections.
 #[derive(Clone, Debug)]
@@ -36,12 +36,12 @@ impl Counts {
     /// Returns the counts, including those in memory; `None` if the read takes too long.
     pub async fn report(&self, query: CountQuery) -> Result<Option<CountReport>, Unavailable> {
         let deadline = Instant::now() + READ_TIMEOUT;
-        for _ in 0..MAX_SNAPSHOTS {
+        while Instant::now() < deadline {
             let (query, pending) = (query.clone(), self.core.counts.snapshot());
             let read = self.core.read(move |connection| read::report(connection, &query, &pending, deadline));
             match read.await? {
                 CountReadOutcome::Report(report) => return Ok(Some(report)),
-                CountReadOutcome::OutdatedSnapshot => {}
+                CountReadOutcome::OutdatedSnapshot => tokio::time::sleep(SNAPSHOT_PAUSE).await,
                 CountReadOutcome::TimedOut => return Ok(None),
             }
         }
