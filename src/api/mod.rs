@@ -21,6 +21,7 @@ pub mod routes;
 mod search;
 mod selection;
 mod sources;
+mod stats;
 mod stream;
 mod tail;
 mod targets;

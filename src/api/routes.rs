@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, Resource, ResponseError as _, Route, guard, web};
 use super::error::ApiError;
 use super::guard::guard as guard_middleware;
 use super::{
-    deliveries, diff, events, listeners, messages, openapi, rejections, replays, search, sources, tail,
-    targets,
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, search, sources, stats,
+    tail, targets,
 };
 
 /// Everything under `/api`.
@@ -60,6 +60,8 @@ fn mount_version_1(config: &mut web::ServiceConfig) {
         .service(at("/listeners/{name}/deliveries/{id}/body", READ).route(get().to(listeners::body)))
         .service(at("/search/status", READ).route(get().to(search::status)))
         .service(at("/sources", READ).route(get().to(sources::list)))
+        .service(at("/stats", READ).route(get().to(stats::counts)))
+        .service(at("/stats/forecast", READ).route(get().to(stats::forecast)))
         .service(at("/rejections", READ).route(get().to(rejections::list)))
         .service(at("/rejections/recheck", POST).route(web::post().to(rejections::recheck_all)))
         .service(at("/rejections/release", POST).route(web::post().to(rejections::release_all)))

@@ -15,6 +15,7 @@ mod server;
 mod signals;
 mod sink;
 mod stop;
+mod store_options;
 mod targets;
 mod tasks;
 
@@ -34,15 +35,16 @@ pub use isolation::protect_secrets;
 pub use listeners::Listeners;
 
 use crate::cleanup::Policy;
-use crate::config::{self, Config, InheritedSockets, Retention};
+use crate::config::target_rules::KnownEvents;
+use crate::config::{self, Config, InheritedSockets};
 use crate::deliver::confirm::ConfirmationSource;
 use crate::deliver::{self, DeliveryThread};
 use crate::http::Service;
 use crate::ingest::{DecodedBodies, Webhooks};
-use crate::operate::Operator;
+use crate::operate::{Operator, StorageRules};
 use crate::outbound::Reach;
 use crate::providers::{KeyRequest, KeyResponse, Roots};
-use crate::store::{Clock, Consent, SearchOptions, Store, StoreOptions};
+use crate::store::{Clock, Consent, Store, StoreOptions};
 use crate::verification::Sources;
 use first_start::Notices;
 use listeners::WebhookListener;
@@ -158,31 +160,6 @@ fn report_error(error: &StartError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-impl From<&Config> for StoreOptions {
-    /// Extracts the store's part of the configuration.
-    fn from(config: &Config) -> Self {
-        Self {
-            path: config.database.clone(),
-            key: config.key.as_ref().map(|key| key.expose().to_vec()),
-            checkpoint: config.checkpoint,
-            min_free_bytes: config.min_free_bytes,
-            search: config.search.then(|| search_options(config)),
-        }
-    }
-}
-
-/// Generations of the search index live for an eighth of the longest retention.
-fn search_options(config: &Config) -> SearchOptions {
-    const GENERATIONS_PER_RETENTION: u32 = 8;
-    let of_sources = config.sources.iter().filter_map(|source| source.retention);
-    let longest =
-        of_sources.chain([config.retention]).try_fold(Duration::ZERO, |longest, retention| match retention {
-            Retention::Keep => None,
-            Retention::For(time) => Some(longest.max(time)),
-        });
-    SearchOptions { max_generation_age: longest.map(|longest| longest / GENERATIONS_PER_RETENTION) }
-}
-
 impl App {
     /// Opens the store and assembles the service. Must be called inside an actix system.
     ///
@@ -209,6 +186,7 @@ impl App {
         let uses_github_addresses =
             config.sources.iter().any(|source| source.allow.as_ref().is_some_and(|allow| allow.github));
         let policy = Policy::from_config(&config);
+        let storage = StorageRules::from_config(&config);
         let confirmed = ConfirmationSource::among(&config.sources);
         let deliveries = deliver::DeliverySettings {
             declared: targets::declare(&mut config, &store, clock()).await?,
@@ -223,14 +201,11 @@ impl App {
         let service = web::Data::new(Service::new(&config, store, clock));
         let decoding = DecodedBodies::new(service.budget.clone(), config.max_body_bytes);
         let known_events = config.known_events();
-        let reach = Reach::Public { allowed: config.target_allow_ips.as_slice().into() };
         let configured = std::mem::take(&mut config.sources);
         let public_url = config.public_url.as_deref();
         let sources = Arc::new(Sources::new(configured, public_url, github, Box::new(decoding)));
         sources.recall(&service.store).await?;
-        let proxies = config.trusted_proxies.as_slice().into();
-        let operations =
-            Operator::new(service.store.clone(), sources.clone(), clock, known_events, reach, proxies);
+        let operations = operations(&service, sources.clone(), known_events, storage, &config);
         let handlers = RouteHandlers {
             webhooks: Arc::new(Webhooks::new(service.clone(), sources.clone())),
             service: service.clone(),
@@ -304,6 +279,7 @@ impl App {
             let url = self.config.github_meta_url.clone();
             tasks::keep_github_addresses_fresh(url, self.sources.github.clone(), store.clone(), clock);
         }
+        let counting = tasks::count_older(store.clone(), clock);
         let confirming = tasks::confirm(std::mem::take(&mut self.confirmed), store.clone(), clock);
         let handles: Vec<ServerHandle> = self.servers.iter().map(Server::handle).collect();
         let of_operator = handles.get(1..).unwrap_or_default();
@@ -331,6 +307,7 @@ impl App {
         service.end_streams();
         // Aborted confirmation requests are sent again after the next start.
         confirming.abort();
+        counting.abort();
         tokio::join!(self.serving.stop(), stop(of_operator), deliveries.stop());
         cleaning.stop(&store).await;
         store.close(STORE_CLOSE_TIMEOUT).await;
@@ -353,6 +330,19 @@ impl App {
             log::info!("admin on http://{operator}");
         }
     }
+}
+
+/// Returns the operations of the admin API.
+fn operations(
+    service: &Service,
+    sources: Arc<Sources>,
+    known_events: KnownEvents,
+    storage: StorageRules,
+    config: &Config,
+) -> Operator {
+    let reach = Reach::Public { allowed: config.target_allow_ips.as_slice().into() };
+    let proxies = config.trusted_proxies.as_slice().into();
+    Operator::new(service.store.clone(), sources, service.clock, known_events, reach, proxies, storage)
 }
 
 /// Stops accepting connections and waits for the requests in flight, up to the timeout of the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::rt;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::cleanup::{Cleaner, CleanupPace, DeliveryDropReport, Policy, uptime};
 use crate::deliver::confirm::{ConfirmationSource, Confirmer};
@@ -20,6 +20,12 @@ const ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// Timeout for reading the names of targets from the database. With the timeouts for deliveries
 /// (5.5 s) and for the store (2 s), a stop takes at most 8 s.
 const REPORT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Pause after a step that counts older messages, as a multiple of its duration, so that ingest is
+/// barely delayed.
+const COUNTING_PAUSE_FACTOR: u32 = 4;
+/// Pause after a failed step, or while the disk is nearly full.
+const COUNTING_RETRY_PAUSE: Duration = Duration::from_secs(60);
 
 /// Handle of the regular cleanup, to stop it.
 pub struct CleanupTask {
@@ -91,6 +97,31 @@ async fn beyond_size_limit(store: &Store, not_before: Instant, is_unfinished: bo
 /// Closes surplus connections whenever the connection limit leaves too little room for new clients.
 pub fn keep_room(connections: &Arc<Connections>) {
     rt::spawn(connections.clone().keep_room());
+}
+
+/// Counts the messages from before the counts existed and those of the last seconds before a crash.
+pub fn count_older(store: Store, clock: Clock) -> rt::task::JoinHandle<()> {
+    rt::spawn(async move {
+        let counts = store.counts();
+        loop {
+            let began = Instant::now();
+            let pause = match counts.is_disk_nearly_low() {
+                true => COUNTING_RETRY_PAUSE,
+                false => match counts.count_older(clock()).await {
+                    Ok(true) => began.elapsed() * COUNTING_PAUSE_FACTOR,
+                    Ok(false) => return,
+                    Err(_) if store.is_closing() => return,
+                    Err(why) => {
+                        log::warn!(
+                            "cannot count older messages, retrying in {COUNTING_RETRY_PAUSE:?}: {why}"
+                        );
+                        COUNTING_RETRY_PAUSE
+                    }
+                },
+            };
+            sleep(pause).await;
+        }
+    })
 }
 
 /// Queries the APIs of sources to confirm their messages.

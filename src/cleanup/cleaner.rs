@@ -183,13 +183,14 @@ impl Cleaner {
         Ok(outcome)
     }
 
-    /// Deletes expired replays, keys and rejections.
+    /// Deletes expired counts, replays, keys and rejections.
     async fn delete_small_rows(
         &self,
         store: &Cleanup,
         now: OffsetDateTime,
         outcome: &mut CleanupOutcome,
     ) -> Result<(), Unavailable> {
+        while past_damage(self.step(store.expire_counts(now)).await)? > 0 {}
         let before = Timestamp::from(now - REPLAY_RETENTION);
         while past_damage(self.step(store.delete_replays(before)).await)? > 0 {}
         if let Some(kept) = self.policy.key_retention() {

@@ -23,6 +23,7 @@ mod replay;
 mod secret;
 mod send;
 mod show;
+mod stats;
 mod store;
 mod tail;
 mod targets;
@@ -281,6 +282,16 @@ enum Command {
     #[command(verbatim_doc_comment)]
     Targets(targets::TargetsArguments),
 
+    /// Print counts of messages and rejections, or the forecast of the database size.
+    ///
+    /// The counts are kept for 400 days; the read token is enough.
+    ///
+    /// Examples:
+    ///     creel stats --from 30d --step 1d --source github
+    ///     creel stats --by event
+    #[command(verbatim_doc_comment)]
+    Stats(stats::StatsArguments),
+
     /// Emit an event of your own app.
     ///
     /// The event must be declared in CREEL_EVENTS. On success, the event is stored and queued for
@@ -360,6 +371,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Some(Command::Recheck(arguments)) => recheck::recheck(&arguments),
         Some(Command::Release(arguments)) => recheck::release(&arguments),
         Some(Command::Targets(arguments)) => targets::run(&arguments),
+        Some(Command::Stats(arguments)) => stats::run(&arguments),
         Some(Command::Emit(arguments)) => emit::run(&arguments),
         Some(Command::Healthcheck) => configured(healthcheck::check_readiness),
         Some(Command::Verify) => configured(store::verify),

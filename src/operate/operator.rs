@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 
+use super::storage_rules::StorageRules;
 use crate::config::target_rules::KnownEvents;
 use crate::outbound::Reach;
 use crate::store::Store;
@@ -23,6 +24,8 @@ pub struct Operator {
     pub(super) reach: Reach,
     /// The networks of proxies whose `X-Forwarded-For` is trusted.
     pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// Retention and limits, for forecasts.
+    pub(super) storage: StorageRules,
     /// Permits one step over many rejections at a time.
     pub(super) rechecking: Semaphore,
     /// Permits one explanation of a rejection at a time.
@@ -40,6 +43,7 @@ impl Operator {
         known_events: KnownEvents,
         reach: Reach,
         trusted_proxies: Arc<[IpNet]>,
+        storage: StorageRules,
     ) -> Self {
         let (explaining, comparing) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
         let rechecking = Semaphore::new(1);
@@ -50,6 +54,7 @@ impl Operator {
             known_events,
             reach,
             trusted_proxies,
+            storage,
             rechecking,
             explaining,
             comparing,

@@ -10,6 +10,7 @@ mod clock;
 mod confirmation;
 mod connection;
 mod continuity;
+mod counts;
 mod damage;
 mod delivery;
 mod error;
@@ -53,6 +54,12 @@ pub use clock::Clock;
 pub use confirmation::{
     ConfirmationOutcome, ConfirmationState, DueConfirmation, Settlement, StoredConfirmation,
 };
+pub use counts::UNKNOWN_EVENT;
+pub use counts::period::CountMinute;
+pub use counts::read::{
+    CountGrouping, CountQuery, CountReport, CountSeries, MAX_BUCKETS, SourceTraffic, TrafficWindows,
+};
+pub use counts::traffic::TrafficCount;
 pub use delivery::counts::DeliveryCounts;
 pub use delivery::dead::DeadLetterCount;
 pub use delivery::due::{DueDelivery, DuePage, DueQuery};
@@ -64,6 +71,7 @@ pub use error::{IngestError, OpenError, Unavailable};
 pub use files::free_bytes;
 pub use files::modes::loose_modes;
 pub use handle::cleanup::Cleanup;
+pub use handle::counts::Counts;
 pub use handle::delivery_queue::DeliveryQueue;
 pub use handle::store::Store;
 pub use id::{DeliveryId, MessageId, RejectionId, ReplayId, TargetId};

@@ -35,7 +35,7 @@ use crate::store::timestamp::Timestamp;
 use crate::store::writer::Writer;
 use crate::store::writer::job::Job;
 use crate::store::writer::trouble::Trouble;
-use crate::store::{connection, continuity, damage, schema, target};
+use crate::store::{connection, continuity, counts, damage, schema, target, writer};
 
 /// Limit on jobs queued for the writer. The budget for bodies in flight bounds their size.
 const QUEUE: usize = 8_192;
@@ -124,6 +124,7 @@ impl Store {
             readers,
             reading: Semaphore::new(connection::READERS as usize),
             intake: Arc::default(),
+            counts: Arc::default(),
             loaded: Arc::default(),
             filling: Semaphore::new(1),
             sealer,
@@ -230,6 +231,7 @@ impl LastRun {
             if !is_same_history || !is_same_file {
                 instances::begin(&transaction, now)?;
             }
+            damage::skip("count_progress", counts::backlog::begin(&transaction))?;
             ledger.advance(&transaction)
         };
         begun().and_then(|_| transaction.commit()).map_err(problem)
@@ -250,6 +252,8 @@ impl Core {
         };
         let keys = KeyIndex::load(&connection).map_err(damaged)?;
         let quarantine = Quarantine::load(&connection, &self.intake).map_err(damaged)?;
+        let flushes = damage::skip("count_progress", counts::write::flushes(&connection)).map_err(damaged)?;
+        self.counts.resume(flushes.unwrap_or_default());
         damage::take().into_iter().for_each(|what| self.shared.note_damage(what));
         let (count, bytes) = keys.in_memory();
         self.shared.set_keys(count, bytes);
@@ -279,6 +283,7 @@ impl Core {
             keys,
             quarantine,
             intake: self.intake.clone(),
+            counts: self.counts.clone(),
             sealer: self.sealer.clone(),
             files: self.files.clone(),
             marker,
@@ -289,6 +294,7 @@ impl Core {
             next_check: Instant::now(),
             next_rejections: Instant::now(),
             next_counts: Instant::now(),
+            next_flush: Instant::now() + writer::counting::FLUSH_INTERVAL,
             next_warning_at: 0,
         };
         threads.push(

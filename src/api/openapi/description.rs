@@ -9,8 +9,8 @@ use utoipa::{Modify, OpenApi};
 use crate::api::error::MEDIA_TYPE;
 use crate::api::types::problem::ProblemDetails;
 use crate::api::{
-    deliveries, diff, events, listeners, messages, openapi, rejections, replays, search, sources, tail,
-    targets,
+    deliveries, diff, events, listeners, messages, openapi, rejections, replays, search, sources, stats,
+    tail, targets,
 };
 
 const TOKEN: &str = "token";
@@ -61,6 +61,8 @@ const TOKEN: &str = "token";
         listeners::body,
         search::status,
         sources::list,
+        stats::counts,
+        stats::forecast,
         rejections::list,
         rejections::one,
         rejections::body,

@@ -17,6 +17,7 @@ pub mod replay;
 pub mod schemas;
 pub mod search;
 pub mod source;
+pub mod stats;
 pub mod target;
 pub mod target_change;
 pub mod words;

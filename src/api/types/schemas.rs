@@ -64,6 +64,12 @@ fn time_pattern() -> String {
     format!("^({duration}|{date}T{time}(\\.[0-9]{{1,6}})?Z)$")
 }
 
+/// The length of a bucket: a subset of the values that `operate::stats` accepts.
+pub fn step() -> Object {
+    let minutes = "([1-6]|10|12|15|20|30|60)m";
+    text(&format!("^({minutes}|([123468]|12|24)h|[1-9][0-9]{{0,2}}d)$"), "1h").build()
+}
+
 /// An owner: a name without surrounding white space.
 pub fn owner_or_null() -> Object {
     let inner = "[^\\u0000-\\u001f\\u007f-\\u009f]";

@@ -21,7 +21,7 @@ use crate::store::space::{self, RoomHolder};
 use crate::store::target::expire::InactiveTarget;
 use crate::store::timestamp::Timestamp;
 use crate::store::walk::{StepResult, TimePosition};
-use crate::store::{delivery, keys, message, quarantine, replay, target};
+use crate::store::{counts, delivery, keys, message, quarantine, replay, target};
 
 /// Reads pages of expired rows, and deletes rows in short writes.
 #[derive(Clone, Debug)]
@@ -273,6 +273,11 @@ impl Cleanup {
                 database.quarantine.expire(database.connection, database.intake, now, retention)
             })
             .await
+    }
+
+    /// Deletes some counts past their retention; returns their number, 0 when done.
+    pub async fn expire_counts(&self, now: OffsetDateTime) -> Result<usize, Unavailable> {
+        self.core.write(move |database| counts::expire::delete(database.connection, now)).await
     }
 
     /// Evicts rejections until `bytes` are freed or the limit of a step is reached; returns the

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::request_id;
+use crate::store::counts::pending::PendingCounts;
 use crate::store::delivery::loaded::LoadedMessages;
 use crate::store::error::{ChangeError, Unavailable};
 use crate::store::files::Files;
@@ -40,6 +41,7 @@ pub struct Core {
     pub loaded: Arc<LoadedMessages>,
     pub reading: Semaphore,
     pub intake: Arc<Intake>,
+    pub counts: Arc<PendingCounts>,
     /// One permit, held while old messages are added to a listener.
     pub filling: Semaphore,
     pub sealer: Arc<Sealer>,

@@ -137,6 +137,8 @@ impl Ingest {
     /// Queues a rejection for the writer. A limited number of candidates wait a moment for room,
     /// noise does not (see `RejectionKind`). Rejections that do not fit are only counted.
     pub async fn quarantine(&self, mut rejection: NewRejection) {
+        // Before the writer is woken, so that it finds the count.
+        self.core.counts.add_rejection(&rejection.source, rejection.received_at);
         let intake = &self.core.intake;
         let deadline = Instant::now() + ROOM_TIMEOUT;
         let mut waiting = None;

@@ -3,6 +3,7 @@
 
 pub mod cleanup;
 pub mod core;
+pub mod counts;
 pub mod delivery_queue;
 pub mod ingest;
 pub mod listener_registry;

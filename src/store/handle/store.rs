@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::store::error::Unavailable;
 use crate::store::handle::cleanup::Cleanup;
 use crate::store::handle::core::Core;
+use crate::store::handle::counts::Counts;
 use crate::store::handle::delivery_queue::DeliveryQueue;
 use crate::store::handle::ingest::Ingest;
 use crate::store::handle::listener_registry::ListenerRegistry;
@@ -154,6 +155,11 @@ impl Store {
     /// Reads pages of expired rows, and deletes rows in short writes.
     pub fn cleanup(&self) -> Cleanup {
         Cleanup { core: self.core.clone() }
+    }
+
+    /// Counts of messages and rejections, which outlive the messages.
+    pub fn counts(&self) -> Counts {
+        Counts { core: self.core.clone() }
     }
 
     /// Settings that the service itself stores in the database.

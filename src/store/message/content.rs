@@ -57,6 +57,13 @@ impl MessageContent {
         }
     }
 
+    /// Returns the length of the exact body.
+    pub fn body_bytes(&self) -> usize {
+        match self {
+            Self::Json(body) | Self::Decoded { body, .. } | Self::Unreadable { body, .. } => body.len(),
+        }
+    }
+
     /// Returns the reason why there is no payload.
     pub fn unreadable(&self) -> Option<UnreadableReason> {
         match self {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql, params};
 
+use crate::store::counts::period::CountMinute;
+use crate::store::counts::tally::Tally;
 use crate::store::id::{MessageId, RejectionId, TargetId};
 use crate::store::keys::KeyIndex;
 use crate::store::keys::key::{BodyDigest, KeyMatch, MessageKey};
@@ -67,6 +69,9 @@ pub enum InsertOutcome {
 pub struct PreparedMessage {
     message: NewMessage,
     received_at: Timestamp,
+    /// The minute that it is counted in.
+    minute: CountMinute,
+    body_bytes: u64,
     remote_ip: String,
     key: Option<MessageKey>,
     /// Its targets, if it is new and does not need confirmation.
@@ -104,6 +109,8 @@ impl PreparedMessage {
         };
         Self {
             received_at: Timestamp::from(message.received_at),
+            minute: CountMinute::of(message.received_at),
+            body_bytes: message.content.body_bytes() as u64,
             remote_ip: message.remote_ip.to_string(),
             key,
             targets,
@@ -138,6 +145,11 @@ impl PreparedMessage {
     /// Returns the targets to notify unless the message is a duplicate.
     pub fn targets(&self) -> &[TargetId] {
         &self.targets
+    }
+
+    /// Counts the stored message under its id.
+    pub fn count(&self, id: MessageId, tally: &mut Tally) {
+        tally.add_message(id, self.minute, &self.message.source, &self.message.event, self.body_bytes);
     }
 
     /// Whether the message needs confirmation by its provider.

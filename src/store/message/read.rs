@@ -16,6 +16,8 @@ use crate::store::message::content::UnreadableReason;
 use crate::store::message::filter::{Direction, MessageFilter};
 use crate::store::message::search::Search;
 use crate::store::stored_time::StoredTime;
+use crate::store::time_text::TimeText;
+use crate::store::timestamp::Timestamp;
 
 /// One row of `messages` without its long columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,6 +255,15 @@ fn received_at(connection: &Connection, id: MessageId) -> rusqlite::Result<Optio
         Err(error) if damage::is_damage(&error) => Ok(None),
         found => found,
     }
+}
+
+/// Returns the time of the oldest message, by the time of its arrival; `None` if there is no
+/// message or its time is unreadable.
+pub fn oldest_time(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let oldest: Option<TimeText> = connection
+        .prepare_cached("SELECT min(received_at) FROM messages")?
+        .query_row([], |row| row.get(0))?;
+    Ok(oldest.and_then(|at| at.to_timestamp()))
 }
 
 /// Returns the id of the newest message; 0 if there is no message.

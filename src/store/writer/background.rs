@@ -1,6 +1,6 @@
-//! Background work of the writer between batches: rejections, counts of dropped ones, and merging
-//! keys. Small transactions keep the delay of messages low; those for rejections and counts also
-//! have pauses between them.
+//! Background work of the writer between batches: rejections, counts of dropped ones, counts of
+//! messages, and merging keys. Small transactions keep the delay of messages low; those for
+//! rejections and counts also have pauses between them.
 
 use std::time::{Duration, Instant};
 
@@ -24,14 +24,22 @@ const PERCENT_OF_DATABASE: u64 = 90;
 impl Writer {
     /// Returns the time of the next background work; `None` if nothing is waiting.
     pub(super) fn background_work_at(&self) -> Option<Instant> {
+        self.queued_work_at().into_iter().chain(self.flush_at()).min()
+    }
+
+    /// Returns the time of the next background work other than the flush of counts.
+    fn queued_work_at(&self) -> Option<Instant> {
         let rejections = (!self.intake.is_empty()).then_some(self.next_rejections);
         let counts = self.intake.has_drops().then_some(self.next_counts);
         let merging = self.keys.is_merging().then(Instant::now);
         rejections.into_iter().chain(counts).chain(merging).min()
     }
 
-    pub(super) fn rejections_are_overdue(&self) -> bool {
-        !self.intake.is_empty() && self.next_rejections + REJECTION_WRITE_INTERVAL <= Instant::now()
+    /// Whether work is due even if messages arrive without a gap.
+    pub(super) fn background_is_overdue(&self) -> bool {
+        let now = Instant::now();
+        (!self.intake.is_empty() && self.next_rejections + REJECTION_WRITE_INTERVAL <= now)
+            || self.flush_at().is_some_and(|at| at <= now)
     }
 
     /// Runs one small transaction of due work. Returns false if the work was not done: it failed,
@@ -40,6 +48,7 @@ impl Writer {
         if self.check_files().is_err() || self.files.is_low() {
             return false;
         }
+        self.flush_counts();
         let began = Instant::now();
         let has_rejections = !self.intake.is_empty() && self.next_rejections <= began;
         let written = self.begin().and_then(|()| {
@@ -109,9 +118,13 @@ impl Writer {
 
     /// Finishes the work without pauses before the stop.
     pub(super) fn finish_background_work(&mut self) {
+        self.next_flush = Instant::now();
+        if self.check_files().is_ok() && !self.files.is_low() {
+            self.flush_counts();
+        }
         loop {
             (self.next_rejections, self.next_counts) = (Instant::now(), Instant::now());
-            if self.background_work_at().is_none() || !self.work_in_background() {
+            if self.queued_work_at().is_none() || !self.work_in_background() {
                 break;
             }
         }

@@ -6,6 +6,7 @@
 //! of the failed one.
 
 pub mod background;
+pub mod counting;
 pub mod damaged;
 pub mod job;
 pub mod mailbox;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use crate::store::clock::Clock;
 use crate::store::connection::PooledConnection;
 use crate::store::continuity::marker::Marker;
+use crate::store::counts::pending::PendingCounts;
 use crate::store::damage;
 use crate::store::error::Unavailable;
 use crate::store::files::Files;
@@ -56,6 +58,7 @@ pub struct Writer {
     pub keys: KeyIndex,
     pub quarantine: Quarantine,
     pub intake: Arc<Intake>,
+    pub counts: Arc<PendingCounts>,
     pub sealer: Arc<Sealer>,
     pub files: Arc<Files>,
     pub marker: Marker,
@@ -71,6 +74,8 @@ pub struct Writer {
     pub next_rejections: Instant,
     /// Earliest time for the next counts of dropped rejections.
     pub next_counts: Instant,
+    /// Earliest time to write the counts in memory to their tables.
+    pub next_flush: Instant,
     /// WAL length at which its growth is logged next, if another process checkpoints.
     pub next_warning_at: u64,
 }
@@ -93,7 +98,7 @@ impl Writer {
             background_works = match first {
                 Some(job) => {
                     is_closing = self.take_batch(job, jobs);
-                    !self.rejections_are_overdue() || self.work_in_background()
+                    !self.background_is_overdue() || self.work_in_background()
                 }
                 None => self.work_in_background(),
             };
@@ -159,6 +164,7 @@ impl Writer {
                         self.shared.set_blocked_by_damage(false);
                     }
                     self.shared.batch_written(messages);
+                    self.count_messages(&outcomes, &batch);
                     self.notify_of_work(&outcomes, &batch);
                     let mut answers = BatchAnswers::default();
                     outcomes

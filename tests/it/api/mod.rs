@@ -12,6 +12,7 @@ mod paging;
 mod problems;
 mod rejections;
 mod replays;
+mod stats;
 mod targets;
 
 use serde_json::Value;
