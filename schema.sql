@@ -178,10 +178,11 @@ CREATE TABLE confirmations (
   settled_at     TEXT,                                        -- time of the final answer
   reason         TEXT,                                        -- the last answer
   sealed_request TEXT                                         -- the query, encrypted; NULL after confirmation
-) STRICT;
+, has_new_headers INTEGER NOT NULL DEFAULT 0 /* 1: the headers of the message were replaced by those of a repeat */) STRICT;
 
 CREATE INDEX confirmations_due ON confirmations (source, due_at) WHERE state = 'awaiting';
 CREATE INDEX confirmations_refused ON confirmations (settled_at) WHERE state = 'refused';
+CREATE INDEX confirmations_new_headers ON confirmations (message_id) WHERE has_new_headers = 1;
 
 -- Replay jobs: each delivers many stored messages again.
 CREATE TABLE replays (

@@ -121,6 +121,15 @@ pub fn schedule_again(
         .map(drop)
 }
 
+/// Notes that the headers of a message were replaced, so that the search index does not have their
+/// words.
+pub fn note_new_headers(connection: &Connection, message: MessageId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE confirmations SET has_new_headers = 1 WHERE message_id = ?1")?
+        .execute([message])
+        .map(drop)
+}
+
 /// Schedules another query about a message that failed confirmation, with the stored request.
 /// Returns false if the message has not failed confirmation, or its request is not stored.
 pub fn requeue_refused(

@@ -268,6 +268,22 @@ fn new_message_is_found_before_it_is_indexed() {
 }
 
 #[test]
+fn message_with_replaced_headers_is_found() {
+    let setup = Setup::new();
+    let store = open(&setup, &generated(examples(), 300));
+    wait(&setup, &store);
+    crate::store::test_support::change(
+        &setup.path(),
+        r#"UPDATE messages SET headers = '{"x-a":"replaced"}' WHERE id IN (7, 150);
+           INSERT INTO confirmations (message_id, source, state, due_at, has_new_headers)
+             VALUES (7, 'shop', 'awaiting', '', 1), (150, 'shop', 'confirmed', '', 1)"#,
+    );
+    assert_eq!(found(&setup, &store, "replaced", Direction::NewestFirst, 50).0, [150, 7]);
+    assert_eq!(found(&setup, &store, "replaced", Direction::OldestFirst, 1).0, [7, 150]);
+    setup.close(store);
+}
+
+#[test]
 fn index_continues_after_a_restart() {
     let setup = Setup::new();
     let store = open(&setup, &generated(examples(), 300));

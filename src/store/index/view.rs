@@ -21,6 +21,25 @@ pub struct IndexSegment {
     pub generation: Option<i64>,
 }
 
+impl IndexSegment {
+    /// Divides ascending segments so that a message is a separate segment, which is read.
+    pub fn split_at(segments: Vec<Self>, id: MessageId) -> Vec<Self> {
+        let split = |segment: Self| {
+            let is_in = segment.first <= id && id <= segment.last && segment.generation.is_some();
+            let parts = match is_in {
+                true => vec![
+                    Self { last: id.previous(), ..segment },
+                    Self { first: id, last: id, generation: None },
+                    Self { first: id.next(), ..segment },
+                ],
+                false => vec![segment],
+            };
+            parts.into_iter().filter(|part| part.first <= part.last)
+        };
+        segments.into_iter().flat_map(split).collect()
+    }
+}
+
 /// A snapshot of the index.
 #[derive(Debug)]
 pub struct IndexView {

@@ -61,6 +61,7 @@ pub fn repeat_unconfirmed(
     connection
         .prepare_cached("UPDATE messages SET headers = ?2, remote_ip = ?3 WHERE id = ?1")?
         .execute(params![of, message.headers, message.remote_ip.to_string()])?;
+    confirmation::note_new_headers(connection, of)?;
     Ok(Repeat::Counted)
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 
 use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
@@ -17,6 +17,8 @@ const MAX_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else 
 /// results, then more each time, up to the maximum.
 const MORE_THAN_WANTED: usize = 16;
 const MAX_CANDIDATES: usize = 1_000;
+/// Limit on messages with replaced headers that are examined by each search.
+const MAX_CHANGED: usize = 1_000;
 
 /// The error of a search with the index.
 #[derive(Debug)]
@@ -58,6 +60,9 @@ impl<'s> Search<'s> {
         let (since, until) = self.bounds_of_time();
         let mut segments =
             view.segments(self.above, self.below, (&since, &until)).map_err(IndexedError::Index)?;
+        for id in self.changed_since_indexed(connection).map_err(IndexedError::Database)? {
+            segments = IndexSegment::split_at(segments, id);
+        }
         if self.direction == Direction::NewestFirst {
             segments.reverse();
         }
@@ -82,6 +87,17 @@ impl<'s> Search<'s> {
             }
         }
         Ok(None)
+    }
+
+    /// Returns messages whose words have changed since they were indexed.
+    fn changed_since_indexed(&self, connection: &Connection) -> rusqlite::Result<Vec<MessageId>> {
+        connection
+            .prepare_cached(
+                "SELECT message_id FROM confirmations INDEXED BY confirmations_new_headers
+                 WHERE has_new_headers = 1 AND message_id > ?1 AND message_id < ?2 LIMIT ?3",
+            )?
+            .query_map(params![self.above, self.below, MAX_CHANGED], |row| row.get(0))?
+            .collect()
     }
 }
 
