@@ -21,7 +21,15 @@ pub struct IndexSegment {
     pub generation: Option<i64>,
 }
 
+/// Number of ids from which a range that is not indexed is large.
+const MIN_LARGE_GAP: i64 = if cfg!(test) { 50 } else { 20_000 };
+
 impl IndexSegment {
+    /// Whether the segment is not indexed and has many ids.
+    pub fn is_large_gap(&self) -> bool {
+        self.generation.is_none() && self.last.get() - self.first.get() >= MIN_LARGE_GAP
+    }
+
     /// Divides ascending segments so that a message is a separate segment, which is read.
     pub fn split_at(segments: Vec<Self>, id: MessageId) -> Vec<Self> {
         let split = |segment: Self| {

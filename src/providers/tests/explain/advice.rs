@@ -153,7 +153,7 @@ fn wrong_claim_is_named() {
     sent.body = b"{\"other\":1}".to_vec();
     assert_eq!(sent.verdict(&verifier), Err(Cause::ClaimMismatch));
     let text = advice(&diagnosis(&sent, &verifier));
-    assert!(text.contains("The claim `sha256`"), "{text}");
+    assert!(text.contains("than the source expects: `sha256`."), "{text}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn absent_time_claim_is_named() {
         let sent = SentRequest::new(&[("authorization", &token)], "{}");
         assert_eq!(sent.verdict(&verifier), verdict, "{claims}");
         let text = advice(&diagnosis(&sent, &verifier));
-        assert_eq!(text.contains("The claim `exp` is absent"), verdict.is_err(), "{claims}: {text}");
+        assert_eq!(text.contains("than the source expects: `exp`."), verdict.is_err(), "{claims}: {text}");
     }
 }
 

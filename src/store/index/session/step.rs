@@ -55,7 +55,10 @@ impl Session<'_> {
         if self.keep_up()? || self.fill_gap()? || self.optimize()? {
             return Ok(StepOutcome::Worked);
         }
-        self.parts.index.set_state(IndexState::Ready);
+        self.parts.index.set_state(match self.newest > self.position {
+            true => IndexState::Waiting("the database cannot be read".to_owned()),
+            false => IndexState::Ready,
+        });
         Ok(StepOutcome::Idle(if self.uncommitted > 0 { BATCH_PAUSE } else { IDLE_PAUSE }))
     }
 

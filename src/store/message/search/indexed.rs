@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
+use crate::store::message;
 use crate::store::message::filter::Direction;
 use crate::store::message::search::scan::{Scan, ScanState};
 use crate::store::message::search::search::Search;
@@ -27,6 +28,8 @@ pub enum IndexedError {
     Index(rusqlite::Error),
     /// Of the database.
     Database(rusqlite::Error),
+    /// So many messages are not indexed that the index on time is faster.
+    Unsuitable,
 }
 
 /// One search.
@@ -58,8 +61,12 @@ impl<'s> Search<'s> {
         scan: &mut Scan<'s, T, R>,
     ) -> Result<Option<MessageId>, IndexedError> {
         let (since, until) = self.bounds_of_time();
-        let mut segments =
-            view.segments(self.above, self.below, (&since, &until)).map_err(IndexedError::Index)?;
+        let newest = message::read::newest_id(connection).map_err(IndexedError::Database)?;
+        let below = self.below.min(newest.next());
+        let mut segments = view.segments(self.above, below, (&since, &until)).map_err(IndexedError::Index)?;
+        if self.filter.time_range() != (None, None) && segments.iter().any(IndexSegment::is_large_gap) {
+            return Err(IndexedError::Unsuitable);
+        }
         for id in self.changed_since_indexed(connection).map_err(IndexedError::Database)? {
             segments = IndexSegment::split_at(segments, id);
         }

@@ -12,6 +12,8 @@ use crate::store::timestamp::Timestamp;
 
 /// Maximum number of messages in a time range that is read from the index as a whole.
 pub const MAX_LISTED: usize = if cfg!(test) { 60 } else { 20_000 };
+/// The same for a search that then reads only these messages.
+const MAX_KNOWN_OF_TIME: usize = if cfg!(test) { 30 } else { 1_000 };
 /// Sorts after every text that does not begin with this character.
 const AFTER_ALL_TEXT: &str = "\u{10ffff}";
 
@@ -34,19 +36,34 @@ pub struct WalkedRange {
 }
 
 impl Search<'_> {
-    /// Returns the rows that are known without a search: those named by the filter, or those with a
-    /// delivery in a state, if they are not many.
+    /// Returns the rows that are known without a search: those named by the filter, or, if they are
+    /// not many, those in a state or in the time range.
     pub fn known_rows(&self, connection: &Connection) -> rusqlite::Result<Option<RowRanges>> {
         let ids = self.filter.only_ids();
         if !ids.is_empty() {
             return Ok(Some(self.of_ids(ids)));
         }
-        let Some(sql) = self.filter.driving_state().map(ids_in_state) else { return Ok(None) };
-        let ids: Vec<MessageId> = connection
-            .prepare_cached(sql)?
-            .query_map(params![self.above, self.below, MAX_LISTED + 1], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok((ids.len() <= MAX_LISTED).then(|| self.of_ids(ids)))
+        if let Some(sql) = self.filter.driving_state().map(ids_in_state) {
+            let ids: Vec<MessageId> = connection
+                .prepare_cached(sql)?
+                .query_map(params![self.above, self.below, MAX_LISTED + 1], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            return Ok((ids.len() <= MAX_LISTED).then(|| self.of_ids(ids)));
+        }
+        if self.filter.time_range() == (None, None) || self.filter.needs_text() {
+            return Ok(None);
+        }
+        let ids = self.ids_of_time(connection, MAX_KNOWN_OF_TIME + 1)?;
+        Ok((ids.len() <= MAX_KNOWN_OF_TIME).then(|| self.of_ids(ids)))
+    }
+
+    /// Returns messages in the time range, in no order.
+    fn ids_of_time(&self, connection: &Connection, limit: usize) -> rusqlite::Result<Vec<MessageId>> {
+        let (since, until) = self.bounds_of_time();
+        connection
+            .prepare_cached(IDS_OF_TIME)?
+            .query_map(params![since, until, limit], |row| row.get(0))?
+            .collect()
     }
 
     /// Chooses the rows of a page from the ids or the times.
@@ -54,11 +71,7 @@ impl Search<'_> {
         if self.filter.time_range() == (None, None) {
             return self.walk(connection, self.edge());
         }
-        let (since, until) = self.bounds_of_time();
-        let ids: Vec<MessageId> = connection
-            .prepare_cached(IDS_OF_TIME)?
-            .query_map(params![since, until, MAX_LISTED + 1], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
+        let ids = self.ids_of_time(connection, MAX_LISTED + 1)?;
         if ids.len() <= MAX_LISTED {
             return Ok(self.of_ids(ids));
         }

@@ -50,6 +50,7 @@ impl Search<'_> {
                 Ok(next) => return Ok((scan.items, next)),
                 Err(IndexedError::Database(error)) => return Err(error),
                 Err(IndexedError::Index(error)) => view.note_damage(&error),
+                Err(IndexedError::Unsuitable) => {}
             }
         }
         let scope = self.scope(connection)?;
