@@ -23,9 +23,7 @@ use crate::http::service::Service;
 use crate::http::tokens::Role;
 use crate::operate::{MessageCriteria, Operator};
 use crate::store::headers::{self, StoredHeaders};
-use crate::store::{
-    self, DeliveryFilter, Direction, MessageFilter, MessageId, RejectionCount, RejectionSearch,
-};
+use crate::store::{self, DeliveryFilter, Direction, MatchCount, MessageFilter, MessageId, RejectionSearch};
 
 /// Maximum size of a payload in the details. Longer ones are omitted; clients download the body.
 const MAX_SHOWN_PAYLOAD_BYTES: usize = 1 << 20;
@@ -274,8 +272,8 @@ impl From<store::MessageRow> for MessageHead {
     }
 }
 
-impl From<RejectionCount> for MatchingRejections {
-    fn from(RejectionCount { count, is_complete }: RejectionCount) -> Self {
+impl From<MatchCount> for MatchingRejections {
+    fn from(MatchCount { count, is_complete }: MatchCount) -> Self {
         Self { count: count as u64, complete: is_complete }
     }
 }

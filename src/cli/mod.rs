@@ -125,8 +125,6 @@ enum Command {
     ///
     /// Examples:
     ///     creel send github
-    ///     creel send github issues
-    ///     creel send stripe invoice.paid --url https://hooks.example.com/webhooks/stripe
     ///     creel send github --secret "$(cat secret)" --url http://127.0.0.1:8080/webhooks/github
     #[command(verbatim_doc_comment)]
     Send(send::SendArguments),
@@ -139,8 +137,6 @@ enum Command {
     /// Examples:
     ///     creel providers
     ///     creel providers stripe
-    ///     creel providers --search payments
-    ///     creel providers custom
     #[command(verbatim_doc_comment)]
     Providers(providers::ProvidersArguments),
 
@@ -169,7 +165,6 @@ enum Command {
     /// changed; the read token is enough.
     ///
     /// Examples:
-    ///     creel tail
     ///     creel tail --server http://127.0.0.1:9090 --events 'stripe.*'
     ///     creel tail --json | jq .event
     #[command(verbatim_doc_comment)]
@@ -182,8 +177,7 @@ enum Command {
     ///
     /// Examples:
     ///     creel messages
-    ///     creel messages --source github --since 2h
-    ///     creel messages --event '*.failed' --limit 500 --json --server http://127.0.0.1:9090
+    ///     creel messages 'source:github after:2h "order 17"' --limit 500 --json
     #[command(verbatim_doc_comment)]
     Messages(messages::MessagesArguments),
 

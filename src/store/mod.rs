@@ -98,7 +98,7 @@ pub use quarantine::read::{
     RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 pub use quarantine::rejection::{NewRejection, RejectionKind};
-pub use quarantine::search::{RejectionCount, RejectionSearch};
+pub use quarantine::search::{MatchCount, RejectionSearch};
 pub use replay::count::ReplayScope;
 pub use replay::{NewReplay, ReplayState, ReplayStep, StoredReplay};
 pub use seal::key::key_problem;

@@ -22,7 +22,7 @@ use crate::store::quarantine::read::{
     CauseCount, RejectionFilter, RejectionPosition, RejectionRow, SourceNumbers, StoredRejection,
 };
 use crate::store::quarantine::rejection::SEALED_AS;
-use crate::store::quarantine::search::{RejectionCount, RejectionPage, RejectionSearch};
+use crate::store::quarantine::search::{MatchCount, RejectionPage, RejectionSearch};
 use crate::store::replay::count::{self, ReplayScope};
 use crate::store::replay::{self, StoredReplay};
 use crate::store::target::read::TargetNumbers;
@@ -205,7 +205,7 @@ impl Reads {
     pub async fn count_matching_rejections(
         &self,
         search: RejectionSearch,
-    ) -> Result<RejectionCount, Unavailable> {
+    ) -> Result<MatchCount, Unavailable> {
         self.core.read(move |connection| quarantine::search::count_matches(connection, &search)).await
     }
 

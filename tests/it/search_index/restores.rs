@@ -33,7 +33,7 @@ fn restore(copy: &Path, builder: &Builder, way: Restore) -> TestApp {
     }
 }
 
-/// The messages after the restore have the ids of the lost ones, and other words.
+/// The messages after the restore have other words than the lost ones, and may have their ids.
 #[test]
 fn restored_database_next_to_newer_index_has_no_stale_hits() {
     for way in [Restore::AcceptedLoss, Restore::WithoutLockFile] {
@@ -57,7 +57,9 @@ fn restored_database_next_to_newer_index_has_no_stale_hits() {
         assert_lost(&app);
         let new = words("pear", MESSAGES);
         let new_ids = push_words(&app, &new);
-        assert_eq!(new_ids, lost_ids, "the test needs messages with the ids of the lost ones");
+        // Without the lock file, the ids of lost messages are not known.
+        let has_same_ids = matches!(way, Restore::WithoutLockFile);
+        assert_eq!(new_ids == lost_ids, has_same_ids, "{way:?}: {new_ids:?}");
         expected.extend(new.into_iter().zip(new_ids));
         assert_lost(&app);
         assert_found(&app, &expected);

@@ -28,7 +28,7 @@ pub enum IndexedError {
     Index(rusqlite::Error),
     /// Of the database.
     Database(rusqlite::Error),
-    /// So many messages are not indexed that the index on time is faster.
+    /// Many messages are not indexed: the index on time is faster.
     Unsuitable,
 }
 

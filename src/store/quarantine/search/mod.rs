@@ -53,7 +53,7 @@ pub struct RejectionPage {
 
 /// The number of rejections that a search matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RejectionCount {
+pub struct MatchCount {
     pub count: usize,
     /// False if a limit ended the count, so that more rejections may match.
     pub is_complete: bool,
@@ -104,12 +104,12 @@ pub fn page(
 }
 
 /// Counts the rejections that a search matches.
-pub fn count_matches(connection: &Connection, search: &RejectionSearch) -> rusqlite::Result<RejectionCount> {
+pub fn count_matches(connection: &Connection, search: &RejectionSearch) -> rusqlite::Result<MatchCount> {
     let limits = ScanLimits { matches: MAX_COUNTED + 1, rows: usize::MAX, time: MAX_COUNT_TIME };
     let scan = RejectionScan { search, below: RejectionId::END, limits };
     let RejectionMatches { items, stopped_at } = scan.run(connection, "id", |_| Ok(()))?;
     let is_complete = stopped_at.is_none() && items.len() <= MAX_COUNTED;
-    Ok(RejectionCount { count: items.len().min(MAX_COUNTED), is_complete })
+    Ok(MatchCount { count: items.len().min(MAX_COUNTED), is_complete })
 }
 
 /// Limits of one scan. A scan that reads text is also limited by its rows and bytes.

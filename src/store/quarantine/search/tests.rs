@@ -156,7 +156,7 @@ fn page_and_count_have_the_rejections_that_the_matcher_selects() {
         let search = search_of(&query);
         assert_eq!(listed(&connection, &search, 7), expected, "{query}");
         let counted = count_matches(&connection, &search).unwrap();
-        assert_eq!(counted, RejectionCount { count: expected.len(), is_complete: true }, "{query}");
+        assert_eq!(counted, MatchCount { count: expected.len(), is_complete: true }, "{query}");
         selecting += usize::from(!expected.is_empty() && expected.len() < 60);
     }
     assert!(selecting > 80, "only {selecting} queries select some of the rejections");
@@ -210,10 +210,10 @@ fn page_without_a_match_reports_how_far_it_looked() {
     assert_eq!((exact.next, exact.is_cut, exact.looked_back_to), (None, false, None));
     assert_eq!(listed(&connection, &search_of("missing"), 50), Vec::<i64>::new());
     let counted = count_matches(&connection, &search_of("missing")).unwrap();
-    assert_eq!(counted, RejectionCount { count: 0, is_complete: false });
+    assert_eq!(counted, MatchCount { count: 0, is_complete: false });
     // Facts are tested first, so the text of few rows is read.
     let counted = count_matches(&connection, &search_of("source:shop one")).unwrap();
-    assert_eq!(counted, RejectionCount { count: 83, is_complete: true });
+    assert_eq!(counted, MatchCount { count: 83, is_complete: true });
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn count_is_exact_up_to_its_limit() {
     let all = RejectionSearch::default();
     for (rows, count, is_complete) in [(0, 0, true), (200, 200, true), (201, 200, false)] {
         let counted = count_matches(&database(1..=rows), &all).unwrap();
-        assert_eq!(counted, RejectionCount { count, is_complete }, "{rows}");
+        assert_eq!(counted, MatchCount { count, is_complete }, "{rows}");
     }
 }
 
@@ -241,7 +241,7 @@ fn page_ends_at_the_limit_on_bytes() {
     let page = page(&connection, &search_of("missing"), None, 50).unwrap();
     assert_eq!((page.next, page.is_cut), (Some(18.into()), true));
     let counted = count_matches(&connection, &search_of("missing")).unwrap();
-    assert_eq!(counted, RejectionCount { count: 0, is_complete: false });
+    assert_eq!(counted, MatchCount { count: 0, is_complete: false });
 }
 
 #[test]
