@@ -32,7 +32,9 @@ pub use message::{MessageFacts, MessageFlags, MessageState, MessageText, Searche
 pub use moment::QueryTime;
 pub use pattern::matches_pattern;
 pub use required::RequiredWords;
-pub use words::{MessageWords, SearchWord, add_message_words, message_words, search_words};
+pub use words::{
+    MAX_BODY_BYTES, MessageWords, SearchWord, add_message_words, add_run_words, message_words, search_words,
+};
 
 #[cfg(test)]
 mod tests;

@@ -377,6 +377,12 @@ pub fn printable_runs<'a>(text: &MessageText<'a>) -> impl Iterator<Item = Cow<'a
         .map(String::from_utf8_lossy)
 }
 
+/// Adds the words of a body that may be binary.
+pub fn add_run_words(words: &mut MessageWords, body: &[u8]) {
+    let text = MessageText { body: Some(body), ..MessageText::default() };
+    printable_runs(&text).for_each(|run| words.add_text(&run));
+}
+
 /// Returns the text of a raw string with escapes; `None` for other values, which are as written.
 pub fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     let is_whole = raw.len() > 1 && raw.starts_with('"') && raw.ends_with('"');

@@ -1,9 +1,12 @@
 //! Reads messages for the index, in short transactions.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, Row, params};
 
 use crate::query::{
-    MessageFacts, MessageFlags, MessageText, MessageWords, SearchedMessage, add_message_words,
+    MAX_BODY_BYTES, MessageFacts, MessageFlags, MessageText, MessageWords, SearchedMessage,
+    add_message_words, add_run_words,
 };
 use crate::store::damage;
 use crate::store::headers::{self, REDACTED, StoredHeaders};
@@ -133,16 +136,43 @@ impl FedMessage {
             delivery_id: self.delivery_id.as_deref(),
             query: self.query.as_deref(),
             headers: &headers,
-            body: self.body.as_deref(),
+            body: self.body.as_deref().map(without_cut_character),
             payload: self.payload.as_deref(),
         };
         add_message_words(words, &SearchedMessage { facts, text });
+        // The part that was not read can show that the body is no text.
+        if let Some(body) = self.body.as_deref().filter(|body| body.len() >= READ_LENGTH) {
+            add_run_words(words, body);
+        }
     }
 }
 
-const COLUMNS: &str =
-    "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, not_json,
-  body_unsigned, unverified, headers, payload, body";
+/// Characters of a payload and bytes of a body that are read: somewhat more than those whose words
+/// are indexed, so that a message with more is recognised.
+const READ_LENGTH: usize = MAX_BODY_BYTES + 4;
+
+/// The columns, with the beginning of a long payload or body.
+static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let start = |column: &str| {
+        format!("iif(octet_length({column}) > {READ_LENGTH}, substr({column}, 1, {READ_LENGTH}), {column})")
+    };
+    format!(
+        "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, not_json,
+           body_unsigned, unverified, headers, {}, {}",
+        start("payload"),
+        start("body")
+    )
+});
+
+/// Removes a character of which only the beginning was read.
+fn without_cut_character(body: &[u8]) -> &[u8] {
+    match std::str::from_utf8(body) {
+        Err(error) if error.error_len().is_none() && body.len() >= READ_LENGTH => {
+            &body[..error.valid_up_to()]
+        }
+        _ => body,
+    }
+}
 
 pub fn batch(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
     match undamaged_rows(connection, after, through) {
@@ -153,7 +183,8 @@ pub fn batch(connection: &Connection, after: i64, through: i64) -> rusqlite::Res
 
 fn undamaged_rows(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
+        "SELECT {} FROM messages WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+        *COLUMNS
     ))?;
     let mut rows = statement.query(params![after, through, BATCH_ROWS])?;
     let mut messages = Vec::new();
@@ -174,7 +205,7 @@ fn readable_rows(connection: &Connection, after: i64, through: i64) -> RowBatch 
     let last = through.min(after.saturating_add(BATCH_ROWS as i64));
     let read = |id: i64| -> rusqlite::Result<FedMessage> {
         connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM messages WHERE id = ?1"))?
+            .prepare_cached(&format!("SELECT {} FROM messages WHERE id = ?1", *COLUMNS))?
             .query_row([id], FedMessage::read)
     };
     let messages = (after.saturating_add(1)..=last).filter_map(|id| read(id).ok()).collect();

@@ -240,6 +240,40 @@ fn search_finds_the_messages_that_the_matcher_selects() {
 }
 
 #[test]
+fn long_bodies_have_the_words_of_their_beginning() {
+    let setup = Setup::new();
+    setup.close(setup.open());
+    let connection = Connection::open(setup.path()).unwrap();
+    let text = format!("an é ox {} \u{e9}", "\u{e9}. ".repeat(400_000));
+    let json = format!(r#"{{"an":"ox","filler":"{}"}}"#, "é. ".repeat(400_000));
+    let binary = [text.as_bytes(), &[0xff]].concat();
+    let compressed = [b"wxyz ", &[0xff][..], &vec![b' '; 2 << 20]].concat();
+    for (payload, body) in
+        [(None, Some(text.into_bytes())), (Some(json), None), (None, Some(binary)), (None, Some(compressed))]
+    {
+        connection
+            .execute(
+                "INSERT INTO messages (received_at, source, event, method, remote_ip, body_sha256, headers, payload, body)
+                 VALUES ('2026-11-22T00:00:00.000000Z', 'a', 'a.b', 'POST', '::1', x'00', '{}', ?1, ?2)",
+                params![payload, body],
+            )
+            .unwrap();
+    }
+    drop(connection);
+    let queries = ["an ox", "ox", "é", "\"é ox\"", "wxyz", "filler", ".an:ox"];
+    let store = setup.open();
+    let expected = queries.map(|query| found(&setup, &store, query, Direction::OldestFirst, 50).0);
+    assert_eq!(expected[1], [1, 2, 3]);
+    setup.close(store);
+    let store = open_with_index(&setup);
+    wait(&setup, &store);
+    for (query, expected) in queries.iter().zip(expected) {
+        assert_eq!(found(&setup, &store, query, Direction::OldestFirst, 50).0, expected, "{query}");
+    }
+    setup.close(store);
+}
+
+#[test]
 fn absent_word_takes_one_page() {
     let setup = Setup::new();
     let store = open(&setup, &generated(examples(), 500));
