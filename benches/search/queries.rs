@@ -27,7 +27,7 @@ pub fn classes(content: &Generator, messages: u64) -> Outcome<Vec<QueryClass>> {
     let times = (0..QUERIES).map(|number| time_text(content.received_at(messages * number / QUERIES)));
     let times: Vec<String> = times.collect::<Outcome<_>>()?;
     let period = |number: u64| {
-        let key = if number % 2 == 0 { "after" } else { "before" };
+        let key = if number.is_multiple_of(2) { "after" } else { "before" };
         format!("{key}:{}", times[number as usize])
     };
     let forms: [Form<'_>; 17] = [

@@ -94,16 +94,13 @@ pub async fn list(
     let filter = message_filter(&operator, role, query.into())?;
     let reads = service.store.reads();
     let search = reads.messages(filter.clone(), Direction::NewestFirst, paging.cursor, paging.limit);
-    let found = search.await?;
+    let is_counted = paging.cursor.is_none() && filter != MessageFilter::default();
+    let (found, matching_rejections) =
+        futures_util::future::join(search, matching_rejections(&service, &filter, is_counted)).await;
+    let found = found?;
     if paging.cursor.is_none() {
         operator.check_names(&filter, found.messages.is_empty() && found.next.is_none()).await?;
     }
-    let is_counted = paging.cursor.is_none() && filter != MessageFilter::default();
-    let matching_rejections = match RejectionSearch::of_messages(&filter) {
-        _ if !is_counted => None,
-        None => Some(MatchingRejections { count: 0, complete: true }),
-        Some(search) => Some(reads.count_matching_rejections(search).await?.into()),
-    };
     let ids = found.messages.iter().map(|head| head.id).collect();
     let mut counts = reads.delivery_counts(ids).await?;
     let listed = |head: store::MessageRow| ListedMessage {
@@ -117,6 +114,23 @@ pub async fn list(
         looked_back_to: found.looked_back_to.map(|at| at.to_string()),
         matching_rejections,
     }))
+}
+
+/// Counts the rejections that a filter selects. An error, e.g. of a damaged page, does not affect the
+/// list of messages.
+async fn matching_rejections(
+    service: &Service,
+    filter: &MessageFilter,
+    is_counted: bool,
+) -> Option<MatchingRejections> {
+    if !is_counted {
+        return None;
+    }
+    let Some(search) = RejectionSearch::of_messages(filter) else {
+        return Some(MatchingRejections { count: 0, complete: true });
+    };
+    let counted = service.store.reads().count_matching_rejections(search).await;
+    Some(counted.map_or(MatchingRejections { count: 0, complete: false }, Into::into))
 }
 
 /// One message with its deliveries; for the admin token also with its content.

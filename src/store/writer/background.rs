@@ -48,7 +48,10 @@ impl Writer {
         if self.check_files().is_err() || self.files.is_low() {
             return false;
         }
-        self.flush_counts();
+        // After a failed sync, no further transaction must run.
+        if !self.flush_counts() {
+            return false;
+        }
         let began = Instant::now();
         let has_rejections = !self.intake.is_empty() && self.next_rejections <= began;
         let written = self.begin().and_then(|()| {
@@ -119,8 +122,12 @@ impl Writer {
     /// Finishes the work without pauses before the stop.
     pub(super) fn finish_background_work(&mut self) {
         self.next_flush = Instant::now();
-        if self.check_files().is_ok() && !self.files.is_low() {
-            self.flush_counts();
+        if self.check_files().is_ok()
+            && !self.files.is_low()
+            && !self.flush_counts()
+            && self.shared.is_stopped()
+        {
+            return;
         }
         loop {
             (self.next_rejections, self.next_counts) = (Instant::now(), Instant::now());

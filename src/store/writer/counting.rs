@@ -41,10 +41,10 @@ impl Writer {
     }
 
     /// Writes the counts in memory, if they are due, in a separate transaction. After a failure
-    /// they stay in memory until the next interval.
-    pub(super) fn flush_counts(&mut self) {
+    /// they stay in memory until the next interval. Returns false after a failure.
+    pub(super) fn flush_counts(&mut self) -> bool {
         if self.flush_at().is_none_or(|at| at > Instant::now()) {
-            return;
+            return true;
         }
         self.next_flush = Instant::now() + FLUSH_INTERVAL;
         let (tally, flushes) = self.counts.begin_flush();
@@ -58,7 +58,10 @@ impl Writer {
             })?;
             self.commit()
         });
-        let Err(trouble) = written else { return self.counts.end_flush() };
+        let Err(trouble) = written else {
+            self.counts.end_flush();
+            return true;
+        };
         self.roll_back();
         match trouble {
             Trouble::Fatal(line) => self.shared.fail(Unavailable::Failed, line),
@@ -68,5 +71,6 @@ impl Writer {
             }
             Trouble::Locked | Trouble::Damaged | Trouble::MergeStopped => {}
         }
+        false
     }
 }

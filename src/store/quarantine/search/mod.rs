@@ -23,7 +23,7 @@ use crate::store::stored_time::StoredTime;
 /// Maximum number of matches that are counted.
 const MAX_COUNTED: usize = if cfg!(test) { 200 } else { 10_000 };
 /// Limit on the time of a count.
-const MAX_COUNT_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 50 });
+const MAX_COUNT_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else { 20 });
 /// Rows that are walked between two looks at the clock.
 const SLICE_ROWS: usize = if cfg!(test) { 30 } else { 1_000 };
 /// Maximum number of rows that are read one by one because the file is damaged.
