@@ -123,7 +123,7 @@ impl Generator {
         let (head, tail) = match shape {
             0 => (
                 format!(
-                    r#"{{"action":"opened","issue":{{"id":{},"node_id":"I_{object_id}","number":{amount},"title":"{first} {second}","state":"open","status":"{status}","locked":false,"labels":[{{"id":208045946,"name":"{label}","color":"f29513","default":true}}],"comments":{},"author_association":"MEMBER","body":""#,
+                    r#"{{"action":"opened","issue":{{"id":{},"node_id":"I_{object_id}","number":{amount},"title":"{first} {second}","state":"open","status":"{status}","locked":false,"labels":[{{"id":208045946,"name":"{label}","default":true}}],"comments":{},"author_association":"MEMBER","body":""#,
                     2_750_000_000 + number,
                     number % 9
                 ),
