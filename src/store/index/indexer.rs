@@ -8,8 +8,8 @@ use rusqlite::ErrorCode;
 
 use crate::store::index::feed::{self, IndexFeed};
 use crate::store::index::file;
-use crate::store::index::search_index::IndexState;
-use crate::store::index::session::{IDLE_PAUSE, IndexerParts, Session, StepOutcome};
+use crate::store::index::search_index::{IndexState, is_damage};
+use crate::store::index::session::{IDLE_PAUSE, IndexerParts, Session, StepOutcome, UNREADABLE};
 
 /// Pause after an error of the file, doubled for each further one.
 const MIN_RETRY: Duration = Duration::from_millis(500);
@@ -63,7 +63,9 @@ impl Indexer {
             log::warn!("cannot write the search index {}: {error}", self.path.display());
             self.parts.index.set_state(IndexState::Failed(error.to_string()));
         }
-        file::remove(&self.path);
+        if is_damage(error) {
+            file::remove(&self.path);
+        }
     }
 
     fn work(&self) -> rusqlite::Result<()> {
@@ -71,7 +73,10 @@ impl Indexer {
             match Session::open(&self.parts, &self.feed, &self.path)? {
                 Some(session) => break session,
                 None if self.is_closing() => return Ok(()),
-                None => self.sleep(IDLE_PAUSE),
+                None => {
+                    self.parts.index.set_state(IndexState::Waiting(UNREADABLE.to_owned()));
+                    self.sleep(IDLE_PAUSE);
+                }
             }
         };
         *self.parts.index.interrupt.lock() = Some(session.file.connection.get_interrupt_handle());

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::query::{
     MAX_BODY_BYTES, MessageFacts, MessageFlags, MessageText, MessageWords, SearchedMessage,
@@ -156,13 +156,11 @@ static COLUMNS: LazyLock<String> = LazyLock::new(|| {
     let start = |column: &str| {
         format!("iif(octet_length({column}) > {READ_LENGTH}, substr({column}, 1, {READ_LENGTH}), {column})")
     };
-    format!(
-        "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, not_json,
-           body_unsigned, unverified, headers, {}, {}",
-        start("payload"),
-        start("body")
-    )
+    format!("{COLUMNS_BEFORE_CONTENT}, {}, {}", start("payload"), start("body"))
 });
+const COLUMNS_BEFORE_CONTENT: &str =
+    "id, received_at, source, event, owner, delivery_id, method, query, remote_ip, not_json, body_unsigned,
+  unverified, headers";
 
 /// Removes a character of which only the beginning was read.
 fn without_cut_character(body: &[u8]) -> &[u8] {
@@ -176,7 +174,7 @@ fn without_cut_character(body: &[u8]) -> &[u8] {
 
 pub fn batch(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
     match undamaged_rows(connection, after, through) {
-        Err(error) if damage::is_damage(&error) => Ok(readable_rows(connection, after, through)),
+        Err(error) if damage::is_damage(&error) => readable_rows(connection, after, through),
         rows => rows,
     }
 }
@@ -200,16 +198,29 @@ fn undamaged_rows(connection: &Connection, after: i64, through: i64) -> rusqlite
     Ok(RowBatch { messages, through: if is_end { through } else { read }, is_last: true })
 }
 
-/// Reads row by row, without the rows that cannot be read.
-fn readable_rows(connection: &Connection, after: i64, through: i64) -> RowBatch {
+/// Reads row by row. A message with a damaged payload or body has only its other columns, and one
+/// that cannot be read at all is left out.
+fn readable_rows(connection: &Connection, after: i64, through: i64) -> rusqlite::Result<RowBatch> {
     let last = through.min(after.saturating_add(BATCH_ROWS as i64));
-    let read = |id: i64| -> rusqlite::Result<FedMessage> {
+    let without_content = COLUMNS_BEFORE_CONTENT.to_owned() + ", NULL, NULL";
+    let read = |columns: &str, id: i64| {
         connection
-            .prepare_cached(&format!("SELECT {} FROM messages WHERE id = ?1", *COLUMNS))?
+            .prepare_cached(&format!("SELECT {columns} FROM messages WHERE id = ?1"))?
             .query_row([id], FedMessage::read)
+            .optional()
     };
-    let messages = (after.saturating_add(1)..=last).filter_map(|id| read(id).ok()).collect();
-    RowBatch { messages, through: last, is_last: true }
+    let mut messages = Vec::new();
+    for id in after.saturating_add(1)..=last {
+        let message = match read(&COLUMNS, id) {
+            Err(error) if damage::is_damage(&error) => read(&without_content, id),
+            message => message,
+        };
+        match message {
+            Err(error) if damage::is_damage(&error) => {}
+            message => messages.extend(message?),
+        }
+    }
+    Ok(RowBatch { messages, through: last, is_last: true })
 }
 
 pub fn count(connection: &Connection, first: i64, last: i64, max: i64) -> rusqlite::Result<i64> {

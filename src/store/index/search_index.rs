@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::Thread;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, InterruptHandle};
+use rusqlite::{Connection, ErrorCode, InterruptHandle};
 
 /// Activity of the indexer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,9 +86,13 @@ impl SearchIndex {
         }
     }
 
-    /// Notes an error of a search in the index. The indexer then replaces the file.
-    pub fn note_damage(&self, error: &rusqlite::Error) {
-        if !self.is_damaged.swap(true, Ordering::AcqRel) {
+    /// Notes an error of a search in the file of an epoch. If the file is damaged, the indexer then
+    /// replaces it.
+    pub fn note_error(&self, error: &rusqlite::Error, epoch: u64) {
+        let is_current = epoch == self.epoch.load(Ordering::Acquire);
+        if !is_damage(error) || !is_current {
+            log::debug!("cannot search in {}: {error}", self.path.display());
+        } else if !self.is_damaged.swap(true, Ordering::AcqRel) {
             log::warn!("cannot read the search index {}, it is rebuilt: {error}", self.path.display());
         }
     }
@@ -104,4 +108,19 @@ impl SearchIndex {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.readers.lock().clear();
     }
+}
+
+/// Whether an error shows that a file must be replaced.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::OutOfMemory
+                | ErrorCode::CannotOpen
+        )
+    )
 }

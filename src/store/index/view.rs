@@ -72,14 +72,14 @@ impl SearchIndex {
             let generations = generation::all(&connection)?;
             Ok(IndexView { index: self.clone(), epoch, connection: Some(connection), generations })
         };
-        open().inspect_err(|error| self.note_damage(error)).ok()
+        open().inspect_err(|error| self.note_error(error, epoch)).ok()
     }
 }
 
 impl IndexView {
-    /// Notes an error, so that the file is replaced.
-    pub fn note_damage(&self, error: &rusqlite::Error) {
-        self.index.note_damage(error);
+    /// Notes an error. A damaged file is then replaced.
+    pub fn note_error(&self, error: &rusqlite::Error) {
+        self.index.note_error(error, self.epoch);
     }
 
     fn connection(&self) -> rusqlite::Result<&Connection> {

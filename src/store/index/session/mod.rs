@@ -6,4 +6,4 @@ mod step;
 mod upkeep;
 
 pub use state::{IDLE_PAUSE, IndexerParts, Session};
-pub use step::StepOutcome;
+pub use step::{StepOutcome, UNREADABLE};

@@ -16,6 +16,9 @@ const BATCH_PAUSE: Duration = Duration::from_millis(50);
 /// Number of new messages from which the newest ones are indexed first, and the others as a gap.
 const MAX_FORWARD_LAG: i64 = 1_000_000;
 
+/// Reason for the state `Waiting`.
+pub const UNREADABLE: &str = "the database cannot be read";
+
 /// The result of a step.
 pub enum StepOutcome {
     Worked,
@@ -55,8 +58,8 @@ impl Session<'_> {
         if self.keep_up()? || self.fill_gap()? || self.optimize()? {
             return Ok(StepOutcome::Worked);
         }
-        self.parts.index.set_state(match self.newest > self.position {
-            true => IndexState::Waiting("the database cannot be read".to_owned()),
+        self.parts.index.set_state(match self.newest > self.position || self.backfill.is_some() {
+            true => IndexState::Waiting(UNREADABLE.to_owned()),
             false => IndexState::Ready,
         });
         Ok(StepOutcome::Idle(if self.uncommitted > 0 { BATCH_PAUSE } else { IDLE_PAUSE }))
@@ -83,8 +86,8 @@ impl Session<'_> {
         self.parts.index.set_state(IndexState::Waiting(why.to_owned()));
         self.commit()?;
         self.looked_at = None;
-        if self.parts.pressure.must_shrink() && self.drop_oldest()? {
-            return Ok(StepOutcome::Worked);
+        if self.parts.pressure.must_shrink() {
+            self.drop_oldest()?;
         }
         Ok(StepOutcome::Idle(IDLE_PAUSE))
     }

@@ -36,11 +36,11 @@ impl Session<'_> {
         }
     }
 
-    /// Drops the oldest generation; false without a generation.
-    pub fn drop_oldest(&mut self) -> rusqlite::Result<bool> {
+    /// Drops the oldest generation, if there is one.
+    pub fn drop_oldest(&mut self) -> rusqlite::Result<()> {
         let rows = generation::all(&self.file.connection)?;
-        let Some(oldest) = rows.iter().find(|row| row.messages > 0) else { return Ok(false) };
-        self.drop_generations(&[oldest], false).map(|()| true)
+        let Some(oldest) = rows.iter().find(|row| row.messages > 0) else { return Ok(()) };
+        self.drop_generations(&[oldest], false)
     }
 
     fn drop_generations(&mut self, rows: &[&GenerationRow], stays: bool) -> rusqlite::Result<()> {

@@ -28,7 +28,7 @@ pub enum IndexedError {
     Index(rusqlite::Error),
     /// Of the database.
     Database(rusqlite::Error),
-    /// Many messages are not indexed: the index on time is faster.
+    /// Too many messages are not indexed.
     Unsuitable,
 }
 
@@ -67,7 +67,11 @@ impl<'s> Search<'s> {
         if self.filter.time_range() != (None, None) && segments.iter().any(IndexSegment::is_large_gap) {
             return Err(IndexedError::Unsuitable);
         }
-        for id in self.changed_since_indexed(connection).map_err(IndexedError::Database)? {
+        let changed = self.changed_since_indexed(connection).map_err(IndexedError::Database)?;
+        if changed.len() > MAX_CHANGED {
+            return Err(IndexedError::Unsuitable);
+        }
+        for id in changed {
             segments = IndexSegment::split_at(segments, id);
         }
         if self.direction == Direction::NewestFirst {
@@ -103,7 +107,7 @@ impl<'s> Search<'s> {
                 "SELECT message_id FROM confirmations INDEXED BY confirmations_new_headers
                  WHERE has_new_headers = 1 AND message_id > ?1 AND message_id < ?2 LIMIT ?3",
             )?
-            .query_map(params![self.above, self.below, MAX_CHANGED], |row| row.get(0))?
+            .query_map(params![self.above, self.below, MAX_CHANGED + 1], |row| row.get(0))?
             .collect()
     }
 }
@@ -143,9 +147,11 @@ impl IndexedSearch<'_> {
             match scan.examine(&ranges).map_err(IndexedError::Database)? {
                 ScanState::Full => return Ok(Progress::Stopped(scan.last)),
                 ScanState::Exhausted(id) => {
-                    let is_end = rest.is_none()
-                        && !has_more
-                        && ranges.last().is_some_and(|(first, last)| id == *first || id == *last);
+                    let end = ranges.last().map(|(first, last)| match self.search.direction {
+                        Direction::NewestFirst => *first,
+                        Direction::OldestFirst => *last,
+                    });
+                    let is_end = rest.is_none() && !has_more && Some(id) == end;
                     return Ok(Progress::Stopped(Some(id).filter(|_| !is_end)));
                 }
                 ScanState::Finished => {}

@@ -49,7 +49,7 @@ impl Search<'_> {
             match self.run_indexed(connection, &view, &mut scan) {
                 Ok(next) => return Ok((scan.items, next)),
                 Err(IndexedError::Database(error)) => return Err(error),
-                Err(IndexedError::Index(error)) => view.note_damage(&error),
+                Err(IndexedError::Index(error)) => view.note_error(&error),
                 Err(IndexedError::Unsuitable) => {}
             }
         }
