@@ -116,8 +116,8 @@ pub async fn list(
     }))
 }
 
-/// Counts the rejections that a filter selects. An error, e.g. of a damaged page, does not affect the
-/// list of messages.
+/// Counts the rejections that a filter selects. An error, e.g. of a damaged page, does not affect
+/// the list of messages.
 async fn matching_rejections(
     service: &Service,
     filter: &MessageFilter,

@@ -76,10 +76,36 @@ fn indexed(word: SearchWord) -> SearchWord {
 }
 
 impl MessageQuery {
+    /// Returns a word of ASCII letters and digits that the text of every match has, in any case,
+    /// unless it is written with escapes or with other characters of the same letter. It is the
+    /// longest one.
+    pub fn required_literal(&self) -> Option<String> {
+        let texts = self.required_terms().flat_map(literal_texts);
+        let words = texts.flat_map(|text| search_words(text, true));
+        let is_ascii = |word: &String| word.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        words
+            .map(|(SearchWord::Whole(word) | SearchWord::Beginning(word))| word)
+            .filter(is_ascii)
+            .max_by_key(String::len)
+    }
+
     /// Returns a condition that the words of every matching message meet. Messages that meet it do
     /// not always match.
     pub fn required_words(&self) -> RequiredWords {
         RequiredWords::all(self.clauses.iter().map(of_clause))
+    }
+}
+
+/// Returns texts whose words every match of a term has.
+fn literal_texts(term: &QueryTerm) -> Vec<&str> {
+    match term {
+        QueryTerm::Words { text, .. }
+        | QueryTerm::Quote(text)
+        | QueryTerm::Header { test: HeaderTest::Words { text, .. } | HeaderTest::Quote(text), .. } => {
+            vec![text]
+        }
+        QueryTerm::Path { keys, .. } => keys.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -12,8 +12,8 @@ use crate::store::files::paths::wal_of;
 /// Version of the file's schema and of the words. A file of another version is replaced.
 const VERSION: i64 = 1;
 /// Page caches of the connections, in KiB.
-const WRITER_CACHE_KIB: i64 = 2_048;
-const READER_CACHE_KIB: i64 = 1_024;
+const WRITER_CACHE_KIB: i64 = 1_024;
+const READER_CACHE_KIB: i64 = 512;
 /// Statements that a reader keeps: two for each generation.
 const READER_STATEMENTS: usize = 160;
 const BUSY: Duration = Duration::from_millis(500);

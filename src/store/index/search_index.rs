@@ -21,8 +21,8 @@ pub enum IndexState {
     Failed(String),
 }
 
-/// Connections that wait for the next search.
-pub const MAX_IDLE_READERS: usize = 2;
+/// Connections that are kept for the next search. Each has some memory for every generation.
+pub const MAX_IDLE_READERS: usize = 1;
 
 /// The index, as searches and the status see it.
 pub struct SearchIndex {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
 use crate::store::message;
-use crate::store::message::filter::Direction;
+use crate::store::message::filter::{Direction, MAX_SCANNED_PER_PAGE};
 use crate::store::message::search::scan::{Scan, ScanState};
 use crate::store::message::search::search::Search;
 
@@ -38,8 +38,13 @@ struct IndexedSearch<'s> {
     connection: &'s Connection,
     view: &'s IndexView,
     words: Option<MatchExpression>,
+    /// Limit on rows that are read without the index.
     rows_left: usize,
+    candidates_left: usize,
+    /// Number of candidates of the next request.
     chunk: usize,
+    /// Number of rows of the next walk.
+    walk: usize,
     deadline: Instant,
 }
 
@@ -82,8 +87,13 @@ impl<'s> Search<'s> {
             connection,
             view,
             words: MatchExpression::new(self.filter),
-            rows_left: self.max_scanned(),
+            rows_left: match scan.skips_rows() {
+                true => MAX_SCANNED_PER_PAGE,
+                false => self.max_scanned(),
+            },
+            candidates_left: self.max_scanned(),
             chunk: self.limit.saturating_add(MORE_THAN_WANTED).min(MAX_CANDIDATES),
+            walk: self.limit.saturating_add(MORE_THAN_WANTED).min(MAX_CANDIDATES),
             deadline: Instant::now() + MAX_TIME,
         };
         let mut segments = segments.into_iter().peekable();
@@ -114,7 +124,7 @@ impl<'s> Search<'s> {
 
 impl IndexedSearch<'_> {
     fn is_exhausted(&self) -> bool {
-        self.rows_left == 0 || Instant::now() >= self.deadline
+        self.rows_left == 0 || self.candidates_left == 0 || Instant::now() >= self.deadline
     }
 
     /// The last id of a segment in the direction.
@@ -174,10 +184,10 @@ impl IndexedSearch<'_> {
         let (Some(words), Some(_)) = (&self.words, part.generation) else {
             return self.walk_part(part).map_err(IndexedError::Database);
         };
-        let asked = self.chunk.min(self.rows_left.max(1));
+        let asked = self.chunk.min(self.candidates_left.max(1));
         let ids = self.view.candidates(part, words, direction, asked).map_err(IndexedError::Index)?;
         self.chunk = (self.chunk * 2).min(MAX_CANDIDATES);
-        self.rows_left = self.rows_left.saturating_sub(ids.len());
+        self.candidates_left = self.candidates_left.saturating_sub(ids.len());
         let last = ids.last().copied().filter(|_| ids.len() == asked);
         Ok((!ids.is_empty()).then(|| (ids.into_iter().map(|id| (id, id)).collect(), last)))
     }
@@ -187,9 +197,9 @@ impl IndexedSearch<'_> {
         &mut self,
         part: IndexSegment,
     ) -> rusqlite::Result<Option<(Vec<(MessageId, MessageId)>, Option<MessageId>)>> {
-        let Some(walked) =
-            self.search.walk_within(self.connection, (part.first, part.last), self.rows_left.max(1))?
-        else {
+        let max = self.walk.min(self.rows_left.max(1));
+        self.walk = self.walk.saturating_mul(4);
+        let Some(walked) = self.search.walk_within(self.connection, (part.first, part.last), max)? else {
             return Ok(None);
         };
         self.rows_left = self.rows_left.saturating_sub(walked.rows);

@@ -64,6 +64,11 @@ impl<'s, T, R: Fn(&Row<'_>) -> rusqlite::Result<T>> Scan<'s, T, R> {
         Ok(Self { statement, text, read, on_damage, limit: search.limit, items: Vec::new(), last: None })
     }
 
+    /// Whether most rows that do not match are skipped quickly.
+    pub fn skips_rows(&self) -> bool {
+        self.text.as_ref().is_some_and(TextReader::skips_rows)
+    }
+
     /// Examines ranges of ids, both included, in the direction of the search.
     pub fn examine(&mut self, ranges: &[(MessageId, MessageId)]) -> rusqlite::Result<ScanState> {
         for range in ranges {
