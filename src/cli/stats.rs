@@ -119,7 +119,7 @@ fn table(stats: &TrafficStats) -> String {
         ));
     }
     if !stats.complete {
-        text.push_str("Older messages are still being counted.\n");
+        text.push_str("Some counts are missing: older messages are still being counted, or counts have lost their minutes.\n");
     }
     text
 }
@@ -190,7 +190,7 @@ mod tests {
             "2026-11-22T14:00:00Z      1199  19 kB           0",
             "2026-11-22T16:00:00Z         1   10 B           1",
             "total                     1200  20 kB           1",
-            "Older messages are still being counted.",
+            "Some counts are missing: older messages are still being counted, or counts have lost their minutes.",
         ];
         let text = table(&serde_json::from_value(stats).unwrap());
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);

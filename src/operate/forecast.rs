@@ -14,6 +14,8 @@ pub const MAX_DAYS: u64 = 7;
 /// Stored messages that a forecast needs: with fewer, the size of an empty database distorts the
 /// result.
 const MIN_STORED_MESSAGES: u64 = 100;
+/// The stored messages and their counts may differ by one part in this number.
+const MISMATCH_DIVISOR: u64 = 5;
 /// Size of an empty database.
 const EMPTY_DATABASE_BYTES: u64 = 256 << 10;
 /// Estimated bytes of a message without its body: head, headers and index entries.
@@ -39,6 +41,8 @@ pub struct ForecastInput {
     /// Sources with the counts of the last `days`.
     pub sources: Vec<SourceGrowth>,
     pub days: u64,
+    /// Number of stored messages, independent of the counts.
+    pub stored_messages: u64,
     /// Used bytes of the database, without its free pages.
     pub used_bytes: u64,
     /// Free pages of the database.
@@ -88,6 +92,8 @@ pub enum InsufficientData {
     NotCounted,
     #[error("{messages} messages are stored; a forecast needs 100.")]
     TooFewMessages { messages: u64 },
+    #[error("The stored messages do not match the counts.")]
+    MismatchedCounts,
     #[error("The counts cannot be read in time.")]
     TooManyCounts,
 }
@@ -110,8 +116,14 @@ pub fn forecast(input: &ForecastInput) -> Result<Forecast, InsufficientData> {
         return Err(InsufficientData::TooYoung { hours: counted_for.as_secs() / 3_600 });
     }
     let stored: TrafficCount = input.sources.iter().map(|source| source.traffic.stored).sum();
-    if stored.messages < MIN_STORED_MESSAGES {
-        return Err(InsufficientData::TooFewMessages { messages: stored.messages });
+    if input.stored_messages < MIN_STORED_MESSAGES {
+        return Err(InsufficientData::TooFewMessages { messages: input.stored_messages });
+    }
+    // The counts can start after the oldest message, and messages after it can be deleted already,
+    // e.g. because of the size limit while the oldest one is pending.
+    let max_difference = input.stored_messages / MISMATCH_DIVISOR;
+    if stored.messages.abs_diff(input.stored_messages) > max_difference {
+        return Err(InsufficientData::MismatchedCounts);
     }
     let message_bytes =
         input.used_bytes.saturating_sub(input.quarantine_bytes).saturating_sub(EMPTY_DATABASE_BYTES);
@@ -224,11 +236,13 @@ mod tests {
 
     /// A database that stores 10 MB a day as 20 MB.
     fn input(days_stored: u64, counted_for: Duration, sources: Vec<SourceGrowth>) -> ForecastInput {
+        let stored_messages = sources.iter().map(|source| source.traffic.stored.messages).sum();
         ForecastInput {
             now: NOW,
             counted_for: Some(counted_for),
             sources,
             days: 1,
+            stored_messages,
             used_bytes: EMPTY_DATABASE_BYTES + days_stored * 20_000_000,
             free_page_bytes: 0,
             quarantine_bytes: 0,
@@ -302,6 +316,18 @@ mod tests {
             ..input(7, 100 * DAY, vec![source(7, 1, Retention::For(7 * DAY))])
         };
         assert_eq!(forecast(&above).unwrap().full_at, Some(NOW));
+    }
+
+    #[test]
+    fn mismatched_counts_give_no_forecast() {
+        let counted = input(7, 100 * DAY, vec![source(7, 1, Retention::For(7 * DAY))]);
+        for (stored_messages, is_forecast) in
+            [(7_000, true), (6_000, true), (8_500, true), (5_000, false), (9_000, false), (70_000, false)]
+        {
+            let done = forecast(&ForecastInput { stored_messages, ..counted.clone() });
+            let expected = if is_forecast { None } else { Some(InsufficientData::MismatchedCounts) };
+            assert_eq!(done.err(), expected, "{stored_messages}");
+        }
     }
 
     #[test]

@@ -77,11 +77,33 @@ impl Operator {
         let pattern = event.as_deref().map(Pattern::new);
         let query = CountQuery { from, step_minutes, buckets, source: source.clone(), event: pattern, by };
         let report = self.store.counts().report(query).await?.ok_or_else(|| {
-            Problem::invalid("from", "there are too many counts to read in 2 s: choose a later time")
+            Problem::invalid("from", "there are too many counts to read in 300 ms: choose a later time")
         })?;
-        let filter = MessageFilter { source, event, ..MessageFilter::default() };
-        self.check_names(&filter, report.all.total.is_zero()).await?;
+        if report.all.total.is_zero() {
+            self.check_counted_names(source, event).await?;
+        }
         Ok(CountedTime { from, step_minutes, report })
+    }
+
+    /// Checks the names of a query without counts. A name with earlier counts is known, also after
+    /// its messages were deleted.
+    async fn check_counted_names(
+        &self,
+        source: Option<String>,
+        event: Option<String>,
+    ) -> Result<(), Problem> {
+        let of_source = MessageFilter { source, ..MessageFilter::default() };
+        let of_event = MessageFilter { event, ..MessageFilter::default() };
+        for (by, filter) in [(CountGrouping::Source, of_source), (CountGrouping::Event, of_event)] {
+            let checked = self.check_names(&filter, true).await;
+            if let Err(Problem::UnknownName { name, .. }) = &checked
+                && self.store.counts().may_have_name(by, name.clone()).await?
+            {
+                continue;
+            }
+            checked?;
+        }
+        Ok(())
     }
 
     /// Forecasts the size of the database, or returns the reason why there is no forecast.
@@ -90,10 +112,14 @@ impl Operator {
     /// If the counts cannot be read.
     pub async fn forecast(&self) -> Result<Result<Forecast, InsufficientData>, Problem> {
         let (now, counts) = (self.now(), self.store.counts());
-        let first_hour = counts.first_hour(now).await?.map(|hour| hour.to_timestamp().to_time());
-        let counted_for = first_hour.map(|first| Duration::try_from(now - first).unwrap_or_default());
+        let first_hour = counts.first_hour(now).await?;
+        let first_time = first_hour.map(|hour| hour.to_timestamp().to_time());
+        let counted_for = first_time.map(|first| Duration::try_from(now - first).unwrap_or_default());
         let days = counted_for.map_or(0, |age| age.as_secs() / 86_400).min(MAX_DAYS);
         let oldest = counts.oldest_message().await?.map_or(now, Timestamp::to_time);
+        // In the first counted hour, no message is older than the oldest one.
+        let oldest = CountMinute::of(oldest);
+        let oldest = if Some(oldest.hour()) == first_hour { oldest.hour() } else { oldest };
         let windows = self.windows(now, days, oldest);
         let Some(traffic) = counts.traffic_by_source(windows).await? else {
             return Ok(Err(InsufficientData::TooManyCounts));
@@ -108,6 +134,7 @@ impl Operator {
             counted_for,
             sources: sources.collect(),
             days,
+            stored_messages: counts.estimate_messages().await?,
             used_bytes,
             free_page_bytes,
             quarantine_bytes: stats.quarantine.bytes,
@@ -118,19 +145,20 @@ impl Operator {
     }
 
     /// Returns the times of the counts for a forecast. Messages older than `oldest` were deleted.
-    fn windows(&self, now: OffsetDateTime, days: u64, oldest: OffsetDateTime) -> TrafficWindows {
+    fn windows(&self, now: OffsetDateTime, days: u64, oldest: CountMinute) -> TrafficWindows {
         let recent_to = CountMinute::of(now).hour();
         let days = i64::try_from(days).unwrap_or(i64::MAX);
         let stored_from = |retention: &Retention| {
             let start = match retention {
-                Retention::Keep => oldest,
-                Retention::For(age) => now.checked_sub(signed(*age)).unwrap_or(oldest).max(oldest),
+                Retention::Keep => None,
+                Retention::For(age) => now.checked_sub(signed(*age)).map(CountMinute::of),
             };
-            CountMinute::of(start).hour()
+            start.map_or(oldest, |start| start.max(oldest))
         };
         TrafficWindows {
             recent_from: recent_to.plus(-days * MINUTES_PER_DAY),
             recent_to,
+            now: CountMinute::of(now),
             stored_from: self
                 .storage
                 .of_sources

@@ -7,8 +7,9 @@ use rusqlite::{Connection, params};
 
 use crate::store::counts::pending::PendingSnapshot;
 use crate::store::counts::period::{CountMinute, MINUTES_PER_HOUR};
+use crate::store::counts::tally::Tally;
 use crate::store::counts::traffic::TrafficCount;
-use crate::store::counts::{OTHER_EVENT, backlog, write};
+use crate::store::counts::{OTHER_EVENT, UNKNOWN_EVENT, backlog, write};
 use crate::store::target::subscription::Pattern;
 
 /// Limit on buckets.
@@ -54,7 +55,7 @@ pub struct CountReport {
     pub all: CountSeries,
     /// The largest series, by messages and rejections, largest first; then the rest, if any.
     pub series: Vec<CountSeries>,
-    /// Whether older messages are still to be counted.
+    /// Whether older messages are still to be counted, or counts by minute have lost their minutes.
     pub is_incomplete: bool,
 }
 
@@ -82,7 +83,10 @@ pub struct TrafficWindows {
     pub recent_from: CountMinute,
     /// End of the recent time, excluded.
     pub recent_to: CountMinute,
-    /// Start of the stored messages of each source with its own retention, and of the others.
+    /// End of the counts.
+    pub now: CountMinute,
+    /// Start of the stored messages of each source with its own retention, and of the others. Of
+    /// its hour, the part after it is used.
     pub stored_from: BTreeMap<String, CountMinute>,
     pub others_stored_from: CountMinute,
 }
@@ -101,7 +105,10 @@ pub fn report(
     let scan = CountScan { connection: &transaction, query, pending, deadline };
     let Some(names) = scan.largest_names()? else { return Ok(CountReadOutcome::TimedOut) };
     let Some((all, series)) = scan.fill(&names)? else { return Ok(CountReadOutcome::TimedOut) };
-    let is_incomplete = backlog::is_waiting(&transaction)?;
+    let Some(has_all_minutes) = scan.has_all_minutes(all.total)? else {
+        return Ok(CountReadOutcome::TimedOut);
+    };
+    let is_incomplete = !has_all_minutes || backlog::is_waiting(&transaction)?;
     Ok(CountReadOutcome::Report(CountReport { all, series, is_incomplete }))
 }
 
@@ -160,30 +167,91 @@ impl CountScan<'_> {
     /// Calls `visit` with the bucket, source, event and counts of each selected row. Returns false
     /// after the deadline.
     fn visit(&self, mut visit: impl FnMut(usize, &str, &str, TrafficCount)) -> rusqlite::Result<bool> {
-        let CountQuery { from, step_minutes, source, event, .. } = self.query;
-        let is_hourly = step_minutes % MINUTES_PER_HOUR == 0;
+        let CountQuery { from, step_minutes, .. } = self.query;
+        let is_hourly = self.is_hourly();
         let mut visit_row = |at: CountMinute, of_source: &str, of_event: &str, count| {
             let bucket = usize::try_from((at.get() - from.get()).div_euclid(*step_minutes));
             if let Ok(bucket) = bucket
                 && bucket < self.query.buckets
-                && source.as_ref().is_none_or(|source| source == of_source)
-                && event.as_ref().is_none_or(|event| event.matches(of_event))
+                && self.selects(of_source, of_event)
             {
                 visit(bucket, of_source, of_event, count);
             }
         };
-        let end = from.plus(step_minutes * i64::try_from(self.query.buckets).unwrap_or(i64::MAX));
+        let end = self.end();
         let table = if is_hourly { HOURS } else { MINUTES };
         if !scan(self.connection, table, *from, end, self.deadline, &mut visit_row)? {
             return Ok(false);
         }
-        for tally in self.pending.in_flush.as_deref().into_iter().chain([&self.pending.tally]) {
+        for tally in self.tallies() {
             tally.visit(|hour, source, event, minute, count| {
                 let at = if is_hourly { Some(hour) } else { minute };
                 at.into_iter().for_each(|at| visit_row(at, source, event, count));
             });
         }
         Ok(true)
+    }
+
+    /// Whether the counts by minute have the same sum as the counts by hour. Counts that were
+    /// compacted in memory have no minute. `total` is the sum of the buckets, which are extended
+    /// to whole hours. Returns `None` after the deadline.
+    fn has_all_minutes(&self, total: TrafficCount) -> rusqlite::Result<Option<bool>> {
+        if self.is_hourly() {
+            return Ok(Some(true));
+        }
+        let (from, end) = (self.query.from, self.end());
+        let (first, last) = (from.hour(), end.plus(MINUTES_PER_HOUR - 1).hour());
+        let Some(mut by_hour) = self.sum(HOURS, first, last)? else { return Ok(None) };
+        let mut by_minute = total;
+        for (from, to) in [(first, from), (end, last)] {
+            let Some(sum) = self.sum(MINUTES, from, to)? else { return Ok(None) };
+            by_minute += sum;
+        }
+        for tally in self.tallies() {
+            tally.visit(|hour, source, event, minute, count| {
+                if (first..last).contains(&hour) && self.selects(source, event) {
+                    by_hour += count;
+                    if minute.is_some_and(|minute| !(from..end).contains(&minute)) {
+                        by_minute += count;
+                    }
+                }
+            });
+        }
+        Ok(Some(by_hour == by_minute))
+    }
+
+    /// Returns the sum of the selected rows of a table; `None` after the deadline.
+    fn sum(&self, table: &str, from: CountMinute, to: CountMinute) -> rusqlite::Result<Option<TrafficCount>> {
+        let mut sum = TrafficCount::default();
+        let is_finished =
+            scan(self.connection, table, from, to, self.deadline, |_, source, event, count| {
+                if self.selects(source, event) {
+                    sum += count;
+                }
+            })?;
+        Ok(is_finished.then_some(sum))
+    }
+
+    fn is_hourly(&self) -> bool {
+        self.query.step_minutes % MINUTES_PER_HOUR == 0
+    }
+
+    fn end(&self) -> CountMinute {
+        let CountQuery { from, step_minutes, buckets, .. } = self.query;
+        from.plus(step_minutes * i64::try_from(*buckets).unwrap_or(i64::MAX))
+    }
+
+    /// Returns the counts in memory.
+    fn tallies(&self) -> impl Iterator<Item = &Tally> {
+        self.pending.in_flush.as_deref().into_iter().chain([&self.pending.tally])
+    }
+
+    /// Whether the query selects the counts. A pattern of events never selects rejections, because
+    /// their event is unknown.
+    fn selects(&self, source: &str, event: &str) -> bool {
+        let CountQuery { source: wanted, event: pattern, .. } = self.query;
+        wanted.as_ref().is_none_or(|wanted| wanted == source)
+            && pattern.as_ref().is_none_or(|pattern| event != UNKNOWN_EVENT && pattern.matches(event))
     }
 }
 
@@ -241,6 +309,27 @@ pub fn first_hour(connection: &Connection) -> rusqlite::Result<Option<CountMinut
         .query_row([], |row| row.get(0))
 }
 
+/// Whether an hourly count has the source or event; true if the deadline passes before all counts
+/// are read.
+pub fn may_have_name(
+    connection: &Connection,
+    by: CountGrouping,
+    name: &str,
+    deadline: Instant,
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT source, event FROM hourly_counts")?;
+    let mut rows = statement.query([])?;
+    let mut read = 0;
+    while let Some(row) = rows.next()? {
+        read += 1;
+        let is_late = read % ROWS_PER_CHECK == 0 && Instant::now() >= deadline;
+        if is_late || name_of(by, row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?) == name {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Returns the counts of each source for a forecast, without those in memory; `None` after the
 /// deadline.
 pub fn traffic_by_source(
@@ -249,8 +338,9 @@ pub fn traffic_by_source(
     deadline: Instant,
 ) -> rusqlite::Result<Option<BTreeMap<String, SourceTraffic>>> {
     let mut sources: BTreeMap<String, SourceTraffic> = BTreeMap::new();
-    let TrafficWindows { recent_from, recent_to, stored_from, others_stored_from } = windows;
-    let from = stored_from.values().chain([others_stored_from]).fold(*recent_from, |from, at| from.min(*at));
+    let TrafficWindows { recent_from, recent_to, now, stored_from, others_stored_from } = windows;
+    let from =
+        stored_from.values().chain([others_stored_from]).fold(*recent_from, |from, at| from.min(at.hour()));
     let end = CountMinute::of_number(i64::MAX);
     let is_finished = scan(connection, HOURS, from, end, deadline, |hour, source, _, count| {
         if !sources.contains_key(source) {
@@ -260,8 +350,14 @@ pub fn traffic_by_source(
         if (*recent_from..*recent_to).contains(&hour) {
             traffic.recent += count;
         }
-        if hour >= *stored_from.get(source).unwrap_or(others_stored_from) {
+        let stored_from = *stored_from.get(source).unwrap_or(others_stored_from);
+        if hour >= stored_from {
             traffic.stored += count;
+        } else if hour == stored_from.hour() {
+            // The hour at the end has fewer minutes so far. A started minute is a whole one.
+            let minutes = (now.get() + 1 - hour.get()).clamp(1, MINUTES_PER_HOUR);
+            let stored_minutes = minutes - (stored_from.get() - hour.get());
+            traffic.stored += count.scaled(stored_minutes.max(0).unsigned_abs(), minutes.unsigned_abs());
         }
     })?;
     Ok(is_finished.then_some(sources))

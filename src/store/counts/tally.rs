@@ -8,9 +8,10 @@ use crate::store::counts::traffic::TrafficCount;
 use crate::store::counts::{MAX_EVENTS, OTHER_EVENT, UNKNOWN_EVENT, is_collective};
 use crate::store::id::MessageId;
 
-/// Limit on entries, each with one event and minute. Above it, counts lose their minutes, then
+/// Limit on entries, each with one event and minute, and so on the rows of a flush, which is one
+/// transaction on the writer's thread. Above it, counts lose their minutes, then
 /// their events.
-const MAX_ENTRIES: usize = if cfg!(test) { 64 } else { 16_384 };
+const MAX_ENTRIES: usize = if cfg!(test) { 64 } else { 4_096 };
 
 /// Counts by hour, source, event and minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

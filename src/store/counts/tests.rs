@@ -8,7 +8,9 @@ use time::OffsetDateTime;
 
 use crate::store::counts::pending::PendingCounts;
 use crate::store::counts::period::CountMinute;
-use crate::store::counts::read::{CountGrouping, CountQuery, CountReadOutcome, CountReport, report};
+use crate::store::counts::read::{
+    CountGrouping, CountQuery, CountReadOutcome, CountReport, may_have_name, report, traffic_by_source,
+};
 use crate::store::counts::tally::Tally;
 use crate::store::counts::traffic::TrafficCount;
 use crate::store::counts::{MAX_EVENTS, OTHER_EVENT, UNKNOWN_EVENT, expire, write};
@@ -177,6 +179,9 @@ fn report_includes_counts_in_memory() {
         assert_eq!(sorted, events);
         let pushes = CountQuery { event: Some(Pattern::new("*.push")), ..last_day(None) };
         assert_eq!(read_report(&setup, store, pushes).all.total.messages, 2);
+        let any_event = CountQuery { event: Some(Pattern::new("*")), ..last_day(None) };
+        let messages_only = TrafficCount { rejections: 0, ..total };
+        assert_eq!(read_report(&setup, store, any_event).all.total, messages_only);
         let stripe = CountQuery { source: Some("stripe".to_owned()), ..last_day(None) };
         assert_eq!(read_report(&setup, store, stripe).all.total, TrafficCount::of_rejection());
     };
@@ -271,4 +276,104 @@ fn snapshot_from_before_a_flush_is_outdated() {
     assert_eq!(total(read()), None);
     pending.end_flush();
     assert_eq!(total(read()), Some(1));
+}
+
+#[test]
+fn report_without_compacted_minutes_is_incomplete() {
+    let (connection, now) = (database(), OffsetDateTime::now_utc());
+    let (minute, deadline) = (CountMinute::of(now), Instant::now() + Duration::from_secs(60));
+    let is_incomplete = |pending: &PendingCounts, step_minutes: i64| {
+        let query = CountQuery { from: minute.hour(), step_minutes, buckets: 60, ..last_day(None) };
+        match report(&connection, &query, &pending.snapshot(), deadline).unwrap() {
+            CountReadOutcome::Report(report) => report.is_incomplete,
+            outcome => panic!("{outcome:?}"),
+        }
+    };
+    let pending = PendingCounts::default();
+    let add = |minute: CountMinute, sources: usize| {
+        pending.add_messages(|tally| {
+            for source in 0..sources {
+                tally.add_message(1.into(), minute, &source.to_string().into(), "a.b", 1);
+            }
+        });
+    };
+    add(minute, 60);
+    assert!(!is_incomplete(&pending, 1));
+    add(minute, 100);
+    assert!(is_incomplete(&pending, 1) && !is_incomplete(&pending, 60));
+    let (tally, flushes) = pending.begin_flush();
+    write::flush(&connection, &tally, flushes, now).unwrap();
+    pending.end_flush();
+    assert!(is_incomplete(&pending, 1) && !is_incomplete(&pending, 60));
+}
+
+#[test]
+fn report_of_part_of_an_hour_is_complete() {
+    let (connection, now) = (database(), OffsetDateTime::now_utc());
+    let hour = CountMinute::of(now).hour();
+    let pending = PendingCounts::default();
+    for minute in [0, 20, 40] {
+        write::add(&connection, &tally_of(0..3, hour.plus(minute)), now).unwrap();
+        pending.add_messages(|tally| {
+            tally.add_message(1.into(), hour.plus(minute), &"a".into(), "a.b", 1);
+        });
+    }
+    let query = CountQuery { from: hour.plus(10), step_minutes: 10, buckets: 2, ..last_day(None) };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    match report(&connection, &query, &pending.snapshot(), deadline).unwrap() {
+        CountReadOutcome::Report(report) => {
+            assert_eq!((report.all.total.messages, report.is_incomplete), (4, false));
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+}
+
+/// At 12:59 with a retention of 1 h, one minute of the hour from 11:00 is stored.
+#[test]
+fn first_stored_hour_is_used_in_part() {
+    let connection = database();
+    let hour = CountMinute::of(OffsetDateTime::now_utc()).hour();
+    let now = hour.plus(119);
+    for minute in 0..120 {
+        write::add(&connection, &tally_of(0..5, hour.plus(minute)), now.to_timestamp().to_time()).unwrap();
+    }
+    let stored = |from: CountMinute| {
+        let windows = TrafficWindows {
+            recent_from: hour,
+            recent_to: now.hour(),
+            now,
+            stored_from: [("b".to_owned(), hour)].into(),
+            others_stored_from: from,
+        };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        traffic_by_source(&connection, &windows, deadline).unwrap().unwrap()["a"].stored.messages
+    };
+    assert_eq!(stored(now.plus(-60)), 5 * 61);
+    assert_eq!(stored(now.plus(-30)), 5 * 31);
+    assert_eq!(stored(hour), 5 * 120);
+}
+
+#[test]
+fn name_with_counts_is_found_without_messages() {
+    let (connection, now) = (database(), OffsetDateTime::now_utc());
+    write::add(&connection, &tally_of(0..3, CountMinute::of(now)), now).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let has = |by, name: &str| may_have_name(&connection, by, name, deadline).unwrap();
+    assert!(has(CountGrouping::Source, "a") && has(CountGrouping::Event, "a.02"));
+    assert!(!has(CountGrouping::Source, "b") && !has(CountGrouping::Event, "a"));
+}
+
+#[test]
+fn number_of_messages_is_estimated_from_ids() {
+    let setup = Setup::new();
+    let store = setup.open();
+    let estimate = || setup.runtime.block_on(store.counts().estimate_messages()).unwrap();
+    assert_eq!(estimate(), 0);
+    setup.keep_all(&store, vec![message(Identity::None, "{}"); 20]);
+    assert_eq!(estimate(), 20);
+    setup.keep_all(&store, vec![message(Identity::None, "{}"); 300]);
+    assert_eq!(estimate(), 320);
+    Connection::open(setup.path()).unwrap().execute("DELETE FROM messages WHERE id % 2 = 0", []).unwrap();
+    assert!((150..170).contains(&estimate()), "{}", estimate());
+    setup.close(store);
 }

@@ -19,6 +19,15 @@ impl TrafficCount {
         Self { messages: 0, bytes: 0, rejections: 1 }
     }
 
+    /// Returns the part `numerator / denominator` of the counts, rounded down.
+    pub fn scaled(self, numerator: u64, denominator: u64) -> Self {
+        let part = |count: u64| {
+            let scaled = u128::from(count) * u128::from(numerator) / u128::from(denominator.max(1));
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
+        Self { messages: part(self.messages), bytes: part(self.bytes), rejections: part(self.rejections) }
+    }
+
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::store::counts::period::CountMinute;
 use crate::store::counts::read::{
-    self, CountQuery, CountReadOutcome, CountReport, SourceTraffic, TrafficWindows,
+    self, CountGrouping, CountQuery, CountReadOutcome, CountReport, SourceTraffic, TrafficWindows,
 };
 use crate::store::counts::{backlog, expire};
 use crate::store::error::Unavailable;
@@ -16,8 +16,12 @@ use crate::store::handle::core::Core;
 use crate::store::message;
 use crate::store::timestamp::Timestamp;
 
-/// Limit on the time of a read.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limit on the time of a report, whose read mark prevents a reset of the WAL.
+const REPORT_TIMEOUT: Duration = Duration::from_millis(300);
+/// Limit on the time to read the counts of a forecast.
+const FORECAST_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limit on the time to look for a name.
+const NAME_TIMEOUT: Duration = Duration::from_millis(200);
 /// Pause before another snapshot, while the writer finishes a flush.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(5);
 
@@ -35,7 +39,7 @@ impl Counts {
 
     /// Returns the counts, including those in memory; `None` if the read takes too long.
     pub async fn report(&self, query: CountQuery) -> Result<Option<CountReport>, Unavailable> {
-        let deadline = Instant::now() + READ_TIMEOUT;
+        let deadline = Instant::now() + REPORT_TIMEOUT;
         while Instant::now() < deadline {
             let (query, pending) = (query.clone(), self.core.counts.snapshot());
             let read = self.core.read(move |connection| read::report(connection, &query, &pending, deadline));
@@ -59,6 +63,18 @@ impl Counts {
             .await
     }
 
+    /// Whether an hourly count has the source or event, also without a stored message; true if the
+    /// counts cannot be read in time.
+    pub async fn may_have_name(&self, by: CountGrouping, name: String) -> Result<bool, Unavailable> {
+        let deadline = Instant::now() + NAME_TIMEOUT;
+        self.core.read(move |connection| read::may_have_name(connection, by, &name, deadline)).await
+    }
+
+    /// Returns the number of stored messages, estimated from a sample of ids.
+    pub async fn estimate_messages(&self) -> Result<u64, Unavailable> {
+        self.core.read(message::read::estimate_number).await
+    }
+
     /// Returns the time of the oldest stored message.
     pub async fn oldest_message(&self) -> Result<Option<Timestamp>, Unavailable> {
         self.core.read(message::read::oldest_time).await
@@ -69,7 +85,7 @@ impl Counts {
         &self,
         windows: TrafficWindows,
     ) -> Result<Option<BTreeMap<String, SourceTraffic>>, Unavailable> {
-        let deadline = Instant::now() + READ_TIMEOUT;
+        let deadline = Instant::now() + FORECAST_TIMEOUT;
         self.core.read(move |connection| read::traffic_by_source(connection, &windows, deadline)).await
     }
 

@@ -145,6 +145,10 @@ fn read_head(row: &Row<'_>, first: usize) -> rusqlite::Result<MessageRow> {
 /// Index of the body among the columns that `one` selects, after those of `HEAD`.
 const BODY_COLUMN: usize = 21;
 
+/// Number and length of the blocks of ids that are counted to estimate the number of messages.
+const SAMPLE_BLOCKS: i64 = if cfg!(test) { 16 } else { 512 };
+const IDS_PER_BLOCK: i64 = if cfg!(test) { 4 } else { 32 };
+
 /// A statement that reads messages with their bodies.
 pub struct MessageReader<'c>(CachedStatement<'c>);
 
@@ -264,6 +268,29 @@ pub fn oldest_time(connection: &Connection) -> rusqlite::Result<Option<Timestamp
         .prepare_cached("SELECT min(received_at) FROM messages")?
         .query_row([], |row| row.get(0))?;
     Ok(oldest.and_then(|at| at.to_timestamp()))
+}
+
+/// Returns the number of messages: exactly for short ranges of ids, otherwise estimated from evenly
+/// spaced blocks of ids, so that the time does not depend on the number.
+pub fn estimate_number(connection: &Connection) -> rusqlite::Result<u64> {
+    let ids =
+        "SELECT coalesce((SELECT min(id) FROM messages), 1), coalesce((SELECT max(id) FROM messages), 0)";
+    let (first, last): (i64, i64) = connection.query_row(ids, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM messages WHERE id BETWEEN ?1 AND ?2")?;
+    let mut count = |from: i64, to: i64| statement.query_row([from, to], |row| row.get::<_, u64>(0));
+    let length = last.saturating_sub(first).saturating_add(1);
+    if length <= SAMPLE_BLOCKS * IDS_PER_BLOCK {
+        return count(first, last);
+    }
+    let mut sampled = 0;
+    for block in 0..SAMPLE_BLOCKS {
+        let from = first + length / SAMPLE_BLOCKS * block;
+        sampled += count(from, from + IDS_PER_BLOCK - 1)?;
+    }
+    let sampled_ids = (SAMPLE_BLOCKS * IDS_PER_BLOCK).unsigned_abs();
+    Ok(u64::try_from(u128::from(sampled) * u128::from(length.unsigned_abs()) / u128::from(sampled_ids))
+        .unwrap_or(u64::MAX))
 }
 
 /// Returns the id of the newest message; 0 if there is no message.

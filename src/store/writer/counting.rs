@@ -16,7 +16,7 @@ pub const FLUSH_INTERVAL: Duration = Duration::from_secs(10);
 /// Interval at which counts are written while there are more than `MAX_WAITING_ENTRIES`.
 const MIN_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Number of counts above which they are written early. They are written in one transaction.
-const MAX_WAITING_ENTRIES: usize = 4_096;
+const MAX_WAITING_ENTRIES: usize = 1_024;
 
 impl Writer {
     /// Counts the new messages of a committed batch. Duplicates are not messages.
