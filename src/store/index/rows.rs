@@ -140,7 +140,7 @@ impl FedMessage {
             payload: self.payload.as_deref(),
         };
         add_message_words(words, &SearchedMessage { facts, text });
-        // The part that was not read can show that the body is no text.
+        // The part that was not read can show that the body is binary.
         if let Some(body) = self.body.as_deref().filter(|body| body.len() >= READ_LENGTH) {
             add_run_words(words, body);
         }
