@@ -16,7 +16,7 @@ pub struct TrafficStats {
     /// Length of a bucket.
     pub step_seconds: u64,
     /// False while older messages, e.g. from before an update, are still being counted, and for
-    /// steps below `1h` if counts have no minute, because the database was not written in time.
+    /// steps below `1h` if counts have lost their minutes while the database was not writable.
     pub complete: bool,
     pub total: CountNumbers,
     /// All buckets, oldest first; those without requests have zeros.

@@ -125,7 +125,7 @@ fn time_or<'de, D: Deserializer<'de>>(
 }
 
 /// Limits the rows that a page examines, so that no reader blocks the WAL for long.
-pub(super) const MAX_SCANNED_PER_PAGE: usize = 20_000;
+const MAX_SCANNED_PER_PAGE: usize = 20_000;
 /// The same limit for a page that reads the text of messages.
 pub const MAX_SEARCHED_PER_PAGE: usize = if cfg!(test) { 100 } else { 2_000 };
 /// Limit on the bytes of text that a page reads: after them it ends.

@@ -271,14 +271,18 @@ pub fn oldest_time(connection: &Connection) -> rusqlite::Result<Option<Timestamp
 }
 
 /// Returns the number of messages: exactly for short ranges of ids, otherwise estimated from evenly
-/// spaced blocks of ids, so that the time does not depend on the number.
+/// spaced blocks of ids, so that the time does not depend on the number. Damaged blocks count as
+/// empty.
 pub fn estimate_number(connection: &Connection) -> rusqlite::Result<u64> {
     let ids =
         "SELECT coalesce((SELECT min(id) FROM messages), 1), coalesce((SELECT max(id) FROM messages), 0)";
     let (first, last): (i64, i64) = connection.query_row(ids, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM messages WHERE id BETWEEN ?1 AND ?2")?;
-    let mut count = |from: i64, to: i64| statement.query_row([from, to], |row| row.get::<_, u64>(0));
+    let mut count = |from: i64, to: i64| {
+        let counted = statement.query_row([from, to], |row| row.get::<_, u64>(0));
+        damage::skip("messages", counted).map(Option::unwrap_or_default)
+    };
     let length = last.saturating_sub(first).saturating_add(1);
     if length <= SAMPLE_BLOCKS * IDS_PER_BLOCK {
         return count(first, last);

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
 use crate::store::message;
-use crate::store::message::filter::{Direction, MAX_SCANNED_PER_PAGE};
+use crate::store::message::filter::Direction;
 use crate::store::message::search::scan::{Scan, ScanState};
 use crate::store::message::search::search::Search;
 
@@ -18,6 +18,8 @@ const MAX_TIME: Duration = Duration::from_millis(if cfg!(test) { 600_000 } else 
 /// results, then more each time, up to the maximum.
 const MORE_THAN_WANTED: usize = 16;
 const MAX_CANDIDATES: usize = 1_000;
+/// Limit on messages that are read without the index, if most of them are skipped quickly.
+const MAX_SKIPPED_PER_PAGE: usize = 32_768;
 /// Limit on messages with replaced headers that are examined by each search.
 const MAX_CHANGED: usize = 1_000;
 
@@ -88,7 +90,7 @@ impl<'s> Search<'s> {
             view,
             words: MatchExpression::new(self.filter),
             rows_left: match scan.skips_rows() {
-                true => MAX_SCANNED_PER_PAGE,
+                true => MAX_SKIPPED_PER_PAGE,
                 false => self.max_scanned(),
             },
             candidates_left: self.max_scanned(),
