@@ -97,7 +97,7 @@ fn messages_are_filtered_by_a_query() {
 
 #[test]
 fn search_that_stops_at_a_limit_reports_it() {
-    let app = service();
+    let app = builder().set("CREEL_SEARCH", "off").start();
     push(&app, "one", "{}");
     app.database().copy_message(2_500);
     let first = answered(&app, &get("/messages?q=missing"), 200);

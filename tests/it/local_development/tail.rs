@@ -42,7 +42,7 @@ fn stream_begins_at_requested_message_and_resumes() {
 
 #[test]
 fn long_search_without_a_match_sends_comments() {
-    let app = builder().start();
+    let app = builder().set("CREEL_SEARCH", "off").start();
     push(&app, "{}");
     app.database().copy_message(4_500);
     let search = as_admin(get("/messages/stream?from=0&q=missing"));

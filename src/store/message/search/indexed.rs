@@ -89,9 +89,11 @@ impl<'s> Search<'s> {
             connection,
             view,
             words: MatchExpression::new(self.filter),
-            rows_left: match scan.skips_rows() {
-                true => MAX_SKIPPED_PER_PAGE,
-                false => self.max_scanned(),
+            rows_left: match self.filter.needs_text() {
+                true if scan.skips_rows() => MAX_SKIPPED_PER_PAGE,
+                true => self.max_scanned(),
+                // Somewhat more, so that a page can pass them.
+                false => self.max_scanned() * 8 / 5,
             },
             candidates_left: self.max_scanned(),
             chunk: self.limit.saturating_add(MORE_THAN_WANTED).min(MAX_CANDIDATES),
