@@ -10,7 +10,7 @@ use crate::json;
 /// A condition on the words of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequiredWords {
-    /// True for every message: the query requires no word.
+    /// Without a condition: the query requires no word.
     Nothing,
     Word(SearchWord),
     All(Vec<RequiredWords>),

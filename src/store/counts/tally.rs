@@ -40,9 +40,8 @@ struct RecentEvent {
 }
 
 impl Tally {
-    /// Counts a stored message. Runs on the writer's thread for every message: it does not allocate
-    /// for known events, and does not search if the message before had the same minute, source and
-    /// event.
+    /// Counts a stored message. Known events need no allocation, and no lookup if the previous
+    /// message had the same minute, source and event.
     pub fn add_message(
         &mut self,
         id: MessageId,

@@ -21,7 +21,7 @@ pub enum IndexState {
     Failed(String),
 }
 
-/// Connections that are kept for the next search. Each has some memory for every generation.
+/// Maximum number of idle connections. Each uses memory for all generations.
 pub const MAX_IDLE_READERS: usize = 1;
 
 /// The index, as searches and the status see it.

@@ -9,6 +9,7 @@ use crate::store::id::MessageId;
 use crate::store::index::{IndexSegment, IndexView, MatchExpression};
 use crate::store::message;
 use crate::store::message::filter::Direction;
+use crate::store::message::search::rows::RowRanges;
 use crate::store::message::search::scan::{Scan, ScanState};
 use crate::store::message::search::search::Search;
 
@@ -156,7 +157,7 @@ impl IndexedSearch<'_> {
     ) -> Result<Progress, IndexedError> {
         let mut rest = Some(segment);
         while let Some(part) = rest {
-            let Some((ranges, last)) = self.next_ranges(part)? else { return Ok(Progress::Done) };
+            let RowRanges { ranges, next: last } = self.next_ranges(part)?;
             rest = last.and_then(|last| self.after(part, last));
             match scan.examine(&ranges).map_err(IndexedError::Database)? {
                 ScanState::Full => return Ok(Progress::Stopped(scan.last)),
@@ -177,13 +178,8 @@ impl IndexedSearch<'_> {
         Ok(Progress::Done)
     }
 
-    /// Returns the next ranges to examine in a part of a segment, and their last id if more may
-    /// follow; `None` without any.
-    #[expect(clippy::type_complexity, reason = "ranges and a position")]
-    fn next_ranges(
-        &mut self,
-        part: IndexSegment,
-    ) -> Result<Option<(Vec<(MessageId, MessageId)>, Option<MessageId>)>, IndexedError> {
+    /// Returns the next rows to examine in a part of a segment.
+    fn next_ranges(&mut self, part: IndexSegment) -> Result<RowRanges, IndexedError> {
         let direction = self.search.direction;
         let (Some(words), Some(_)) = (&self.words, part.generation) else {
             return self.walk_part(part).map_err(IndexedError::Database);
@@ -192,21 +188,17 @@ impl IndexedSearch<'_> {
         let ids = self.view.candidates(part, words, direction, asked).map_err(IndexedError::Index)?;
         self.chunk = (self.chunk * 2).min(MAX_CANDIDATES);
         self.candidates_left = self.candidates_left.saturating_sub(ids.len());
-        let last = ids.last().copied().filter(|_| ids.len() == asked);
-        Ok((!ids.is_empty()).then(|| (ids.into_iter().map(|id| (id, id)).collect(), last)))
+        let next = ids.last().copied().filter(|_| ids.len() == asked);
+        Ok(RowRanges { ranges: ids.into_iter().map(|id| (id, id)).collect(), next })
     }
 
-    #[expect(clippy::type_complexity, reason = "ranges and a position")]
-    fn walk_part(
-        &mut self,
-        part: IndexSegment,
-    ) -> rusqlite::Result<Option<(Vec<(MessageId, MessageId)>, Option<MessageId>)>> {
+    fn walk_part(&mut self, part: IndexSegment) -> rusqlite::Result<RowRanges> {
         let max = self.walk.min(self.rows_left.max(1));
         self.walk = self.walk.saturating_mul(4);
         let Some(walked) = self.search.walk_within(self.connection, (part.first, part.last), max)? else {
-            return Ok(None);
+            return Ok(RowRanges::default());
         };
         self.rows_left = self.rows_left.saturating_sub(walked.rows);
-        Ok(Some((vec![(walked.first, walked.last)], walked.next)))
+        Ok(RowRanges { ranges: vec![(walked.first, walked.last)], next: walked.next })
     }
 }
